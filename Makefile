@@ -1,0 +1,36 @@
+# `make repro` runs the whole pipeline, `make test` the tests; each first builds .venv from the exact pins.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS := 1
+export HF_HUB_OFFLINE := 1
+
+.PHONY: repro test lab lint help
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is %s: make PYTHON=python3.11 ..." % sys.version.split()[0])'
+	@echo "building $(VENV) from constraints.txt (one to two minutes) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt uv
+	@links=$$($(BIN)/python -m pip config get :env:.find-links 2>/dev/null || true); \
+	  VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode $${links:+--find-links "$$links"} \
+	  -c constraints.txt -e '.[dev]'
+	@touch $@
+
+repro: $(VENV)/.ready ## generate faces, train both stages, evaluate, transfer, execute the notebooks
+	@faceptor repro
+
+test: $(VENV)/.ready ## the whole test suite
+	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m pytest -q -n auto --dist worksteal
+
+lint: $(VENV)/.ready ## ruff over package, tests and notebooks
+	@ruff check faceptor tests notebooks
+
+lab: $(VENV)/.ready ## JupyterLab on this repository
+	@jupyter lab
+

@@ -1,0 +1,21 @@
+"""Face generalist models (Faceptor, Naive Faceptor, FaceXFormer): train, evaluate, transfer, predict.
+
+>>> import faceptor
+>>> model = faceptor.load("models/stage2")
+>>> faces = faceptor.predict(model, image)
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+__all__ = ["load", "predict", "__version__"]
+
+_LAZY = {"load": ("faceptor.models.folder", "load_model"), "predict": ("faceptor.predict", "predict")}
+
+
+def __getattr__(name: str):
+    # Lazy, so that data workers and `--help` do not pay for importing torch.
+    if name not in _LAZY:
+        raise AttributeError(f"module 'faceptor' has no attribute {name!r}")
+    module, attribute = _LAZY[name]
+    return getattr(import_module(module), attribute)

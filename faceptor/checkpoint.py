@@ -1,0 +1,51 @@
+"""Checkpoints of a run in progress: written atomically, read without unpickling code.
+
+They hold everything a run needs to go on as if it had never stopped: model, criteria, optimiser, gradient
+scaler, random state, the next step and the history so far. They live in an ignored folder, because DVC
+deletes a stage's outs before it runs.
+"""
+
+import os
+from pathlib import Path
+
+import torch
+
+from faceptor.errors import WeightsError
+
+
+def save_atomic(state: dict, path: Path) -> None:
+    """Write next to the target and rename, so that a kill at any moment leaves the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with open(partial, "wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def load_checkpoint(path: Path) -> dict | None:
+    """The checkpoint, or None if there is none; a damaged one is an error, never a silent restart."""
+    for stale in path.parent.glob(f".{path.name}.*.partial"):
+        stale.unlink()
+    if not path.exists():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise WeightsError(
+            f"{path}: unreadable checkpoint ({type(error).__name__}); delete it to start this stage anew"
+        ) from error
+
+
+def random_state() -> dict:
+    state = {"torch": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def restore_random_state(state: dict) -> None:
+    torch.set_rng_state(state["torch"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,0 +1,192 @@
+"""`faceptor <verb>`: parses, calls the library, prints; nothing else. Libraries load when a verb needs them."""
+
+import json as jsonlib
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from faceptor.errors import FaceptorError
+
+app = typer.Typer(
+    name="faceptor",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Face generalist models: generate data, prepare, train, evaluate, transfer, predict.\n\n"
+    "Every number that shapes a run is in `params.yaml`; `make repro` (or `dvc repro`) runs the whole pipeline, "
+    "and each of its stages is one of the verbs below.",
+)
+params_app = typer.Typer(no_args_is_help=True, help="Show, check or switch `params.yaml`.")
+app.add_typer(params_app, name="params")
+
+ParamsFile = Annotated[Path, typer.Option("--params", help="The parameter file.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+DEFAULT = Path("params.yaml")
+
+
+def main() -> None:
+    """Entry point: a FaceptorError is one line and exit code 2, anything else a traceback."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    try:
+        app()
+    except FaceptorError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+@app.command()
+def synthesize(
+    names: Annotated[list[str] | None, typer.Argument(help="Data sets; none = all under `synthesis`.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes; 0 = all cores.")] = 0,
+    params: ParamsFile = DEFAULT,
+):
+    """Generate faces in the published layout of a data set, below `data.root`.
+
+    Example: `faceptor synthesize 300w`
+    """
+    from faceptor.stages.data import synthesize_set
+
+    config = _load(params)
+    for name in _chosen(names, config.synthesis, "synthesis"):
+        counts = synthesize_set(config, name, workers=workers)
+        print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in counts.items()))
+
+
+@app.command()
+def preprocess(
+    names: Annotated[list[str] | None, typer.Argument(help="Data sets; none = all under `datasets`.")] = None,
+    params: ParamsFile = DEFAULT,
+):
+    """Read a data set in its owner's layout, check it, write prepared shards and a passport.
+
+    Example: `faceptor preprocess 300w celeba`
+    """
+    from faceptor.stages.data import preprocess_set
+
+    config = _load(params)
+    for name in _chosen(names, config.datasets, "datasets"):
+        passport = preprocess_set(config, name)
+        counts = ", ".join(f"{split} {count}" for split, count in passport["counts"].items())
+        print(f"{name}: {counts}; rejected {passport['rejects']['count']}")
+
+
+@app.command()
+def train(
+    stage: Annotated[str, typer.Argument(help="stage1, stage2 or merge (stage 2 of all tasks in one folder).")],
+    task: Annotated[str | None, typer.Option(help="The task of stage 2, e.g. age_morph2.")] = None,
+    device: Device = "auto",
+    params: ParamsFile = DEFAULT,
+):
+    """Train a stage; a run that was stopped goes on where it was.
+
+    Example: `faceptor train stage2 --task age_morph2`
+    """
+    from faceptor.stages import training
+
+    config = _load(params)
+    if stage == "stage2" and not task:
+        raise FaceptorError(f"train stage2: name a task with --task, one of {', '.join(config.stage2.tasks)}")
+    verbs = {
+        "stage1": lambda: training.train_stage1(config, device=device),
+        "stage2": lambda: training.train_stage2(config, task, device=device),
+        "merge": lambda: training.merge_stage2(config),
+    }
+    if stage not in verbs:
+        raise FaceptorError(f"train {stage!r}: expected one of {', '.join(verbs)}")
+    print(verbs[stage]())
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A folder below models/, e.g. stage2.")],
+    device: Device = "auto",
+    params: ParamsFile = DEFAULT,
+    json: Json = False,
+):
+    """Measure a model on the test splits by the papers' protocols; write results/evaluate/<model>.json and figures.
+
+    Example: `faceptor evaluate stage2`
+    """
+    from faceptor.stages.evaluation import evaluate_model
+
+    report = evaluate_model(_load(params), model, device=device)
+    if json:
+        print(jsonlib.dumps(report, indent=2))
+
+
+@app.command()
+def transfer(
+    dataset: Annotated[str, typer.Argument(help="A data set of transfer.tasks, e.g. aflw19.")],
+    mode: Annotated[str, typer.Argument(help="prompt, decoder or full (transfer.modes).")],
+    device: Device = "auto",
+    params: ParamsFile = DEFAULT,
+    json: Json = False,
+):
+    """Teach a trained model an unseen data set; write results/transfer/<dataset>-<mode>.json.
+
+    Example: `faceptor transfer lapa prompt`
+    """
+    from faceptor.stages.transfer import transfer as run
+
+    report = run(_load(params), dataset, mode, device=device)
+    if json:
+        print(jsonlib.dumps(report, indent=2))
+
+
+@app.command()
+def notebook(
+    name: Annotated[str, typer.Argument(help="A notebook below notebooks/, without .ipynb.")],
+    params: ParamsFile = DEFAULT,
+):
+    """Execute a notebook with its section of params.yaml; write reports/<name>.ipynb and .html.
+
+    Example: `faceptor notebook layer_attention`
+    """
+    from faceptor.stages.notebooks import execute
+
+    print(execute(_load(params), name))
+
+
+@params_app.command("use")
+def params_use(
+    preset: Annotated[str, typer.Argument(help="embedded, base or full.")],
+    params: ParamsFile = DEFAULT,
+):
+    """Rewrite params.yaml with a preset; Git shows the difference.
+
+    Example: `faceptor params use base`
+    """
+    from faceptor.config import load_preset, preset_path
+
+    load_preset(preset)
+    params.write_text(preset_path(preset).read_text())
+    print(f"{params} now holds the preset {preset!r}")
+
+
+@params_app.command("check")
+def params_check(params: ParamsFile = DEFAULT):
+    """Validate params.yaml and say which preset it equals."""
+    from faceptor.config import load_params, load_preset, preset_names
+
+    config = load_params(params)
+    same = [name for name in preset_names() if load_preset(name) == config]
+    print(f"{params}: valid" + (f", equals preset {same[0]}" if same else ", differs from every preset"))
+
+
+def _load(path: Path):
+    from faceptor.config import load_params
+
+    return load_params(path)
+
+
+def _chosen(names: list[str] | None, known, section: str) -> list[str]:
+    strangers = [name for name in names or [] if name not in known]
+    if strangers:
+        raise FaceptorError(f"{strangers[0]!r} is not under {section} in params.yaml; expected one of {', '.join(known)}")
+    return list(names or known)

@@ -1,0 +1,1 @@
+"""Prepared records, crops and warps, augmentation, and the multi-task batch."""

@@ -1,0 +1,127 @@
+"""AffectNet: seven expressions (of eleven published labels) in any of the three layouts in use."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from faceptor.datasets.base import IMAGE_SUFFIXES, BadSample, Reader, Record, Reject, integer, number
+from faceptor.datasets.labels import EXPRESSIONS
+from faceptor.datasets.textfiles import LARGEST_LABEL, csv_rows, fields, lines, row_of
+
+CSV = {"train": ("training.csv", "train.csv"), "test": ("validation.csv", "valid.csv")}
+COLUMNS = ("subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "expression")
+NPY = {"train": "train_set", "test": "val_set"}
+LISTS = {"train": "label/train.txt", "test": "label/test.txt"}
+LAST_RAW_LABEL = 10
+DROPPED = "label 7 or above (contempt, none, uncertain, no face)"
+
+
+class AffectNet(Reader):
+    """Layouts: `training.csv` + images with face boxes; `train_set/{images,annotations}`; `label/train.txt` + data."""
+
+    name = "affectnet"
+    title = "AffectNet (manually annotated)"
+    source = "by request of a professor or lab manager: http://mohammadmahoor.com/affectnet/"
+    licence = "research only, by signed agreement"
+    published: ClassVar = {"train": 283901, "test": 3500}
+    strict_counts = False  # the number of usable images differs between releases and papers
+    classes: ClassVar = {"expression": EXPRESSIONS}
+
+    def __init__(self, root: Path | str, **options):
+        super().__init__(root, **options)
+        self.columns = ("expression", "box") if self._release == "csv" else ("expression",)
+
+    @cached_property
+    def _release(self) -> str:
+        for release, marks in (("csv", CSV["train"]), ("npy", (NPY["train"],)), ("lists", (LISTS["train"],))):
+            if any((self.root / mark).exists() for mark in marks):
+                return release
+        self.require(CSV["train"][0], NPY["train"], LISTS["train"], what="annotations")
+        return ""
+
+    @property
+    def protocol(self) -> str:
+        return f"published training / validation sets ({self._release} layout), seven expressions"
+
+    def read(self, split: str) -> Iterator[Record | Reject]:
+        layout = {"csv": self._from_csv, "npy": self._from_npy, "lists": self._from_lists}[self._release]
+        for key, where, build, *args in layout(split):
+            try:
+                yield self.attempt(key, where, build, key, split, *args)
+            except _OtherExpression:
+                self.dropped[DROPPED] += 1
+
+    def _from_csv(self, split: str) -> Iterator[tuple]:
+        path = self.require(*CSV[split], what=f"list of the {split} split")
+        folder = self.require(
+            "Manually_Annotated_Images", "Manually_Annotated/Manually_Annotated_Images", what="the folder of images"
+        )
+        for line, row in csv_rows(path, COLUMNS):
+            key = (row or {}).get("subDirectory_filePath", f"{path.name}:{line}")
+            yield key, self.where(path, line), self._csv_record, row, folder
+
+    def _csv_record(self, key: str, split: str, row: dict[str, str] | None, folder: Path) -> Record:
+        row = row_of(row)
+        label = seven(row["expression"])
+        x, y, width, height = (number(row[column]) for column in COLUMNS[1:5])
+        box = np.array([x, y, x + width, y + height], np.float32)
+        return Record(key=key, split=split, image=self.image(key, folder=folder), box=box, expression=label)
+
+    def _from_npy(self, split: str) -> Iterator[tuple]:
+        images = self.require(f"{NPY[split]}/images", what=f"images of the {split} split")
+        labels = self.require(f"{NPY[split]}/annotations", what=f"annotations of the {split} split")
+        for path in sorted(images.iterdir()):
+            if path.suffix.lower() in IMAGE_SUFFIXES:
+                yield f"{NPY[split]}/{path.name}", self.where(path), self._npy_record, path, labels
+
+    def _npy_record(self, key: str, split: str, path: Path, labels: Path) -> Record:
+        label = seven(scalar(self.inside(f"{path.stem}_exp.npy", folder=labels)))
+        return Record(key=key, split=split, image=self.inside(path.name, folder=path.parent), expression=label)
+
+    def _from_lists(self, split: str) -> Iterator[tuple]:
+        path = self.require(LISTS[split], what=f"list of the {split} split")
+        folder = self.require("data", what="the folder of images")
+        for line, text in lines(path):
+            yield text.split()[0], self.where(path, line), self._listed_record, text, folder
+
+    def _listed_record(self, key: str, split: str, text: str, folder: Path) -> Record:
+        name, label = fields(text, 2)
+        label = seven(label)
+        return Record(key=key, split=split, image=self.image(name, folder=folder), expression=label)
+
+
+class _OtherExpression(Exception):
+    """The label is none of the seven: the sample is dropped on purpose, not rejected."""
+
+
+def seven(text: str) -> int:
+    """Published label -> index into EXPRESSIONS (the same numbers)."""
+    label = integer(text, low=0, high=LAST_RAW_LABEL, what="expression")
+    if label >= len(EXPRESSIONS):
+        raise _OtherExpression
+    return label
+
+
+def scalar(path: Path) -> str:
+    """The one value of a .npy file, as text (owners store numbers and strings); BadSample for anything else."""
+    if not path.is_file():
+        raise BadSample(f"{path.name} is missing")
+    if path.stat().st_size > LARGEST_LABEL:
+        raise BadSample(f"{path.name} is larger than {LARGEST_LABEL} bytes")
+    data = io.BytesIO(path.read_bytes())
+    try:
+        major, _ = np.lib.format.read_magic(data)
+        header = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+        shape, _, kind = header(data)  # before memory is taken
+        if np.prod(shape, dtype=float) != 1 or kind.hasobject or kind.itemsize > 1024:
+            raise BadSample(f"{path.name}: expected one number, found shape {shape} of {kind}")
+        data.seek(0)
+        return str(np.lib.format.read_array(data, allow_pickle=False).reshape(()).item())
+    except (ValueError, EOFError) as error:
+        raise BadSample(f"{path.name}: expected a .npy scalar: {error}") from error

@@ -1,0 +1,73 @@
+"""AFLW-19: 19 landmarks and a face box on the AFLW photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject, points
+from faceptor.datasets.labels import landmark_scheme
+from faceptor.datasets.matlab import load_mat
+
+INFO = "AFLWinfo_release.mat"
+TRAIN_SHARE = 20000 / 24386  # exactly the first 20,000 of the permutation in the published file
+
+
+class AFLW19(Reader):
+    name = "aflw19"
+    title = "AFLW (19 landmarks)"
+    source = "images on request from TU Graz, AFLWinfo_release.mat from CUHK compositional learning"
+    licence = "AFLW licence agreement, research only"
+    published: ClassVar = {"train": 20000, "test": 4386}
+    columns = ("landmarks", "box")
+    scheme = "AFLW-19"
+    classes: ClassVar = {"landmarks": landmark_scheme("AFLW-19").names}
+
+    @cached_property
+    def _info(self) -> dict:
+        path = self.require(INFO, what="the annotation file")
+        info = load_mat(path, ("nameList", "bbox", "data", "mask_new", "ra"))
+        count = len(info["nameList"])
+        for name, width in (("bbox", 4), ("data", 38), ("mask_new", 19)):
+            if np.shape(info[name]) != (count, width):
+                raise self.wrong(path, expected=f"{name} of shape ({count}, {width})", found=str(np.shape(info[name])))
+        order = np.asarray(info["ra"], np.int64).ravel()
+        if not np.array_equal(np.sort(order), np.arange(1, count + 1)):
+            raise self.wrong(path, expected=f"ra to be a permutation of 1..{count}", found="another set of numbers")
+        return info | {"order": order - 1}
+
+    def read(self, split: str) -> Iterator[Record | Reject]:
+        order = self._info["order"]
+        cut = round(TRAIN_SHARE * len(order))
+        for row in order[:cut] if split == "train" else order[cut:]:
+            key = f"{int(row):05d}:{self._info['nameList'][row]}"  # several faces share one photograph
+            yield self.attempt(key, f"{INFO}:{int(row) + 1}", self._record, key, split, row)
+
+    def _record(self, key: str, split: str, row: int) -> Record:
+        name = self._info["nameList"][row]
+        if not isinstance(name, str):
+            raise BadSample(f"expected a file name, found {type(name).__name__}")
+        xy = self._info["data"][row].astype(np.float64)
+        left, right, top, bottom = self._info["bbox"][row].astype(np.float64)
+        visible = self._info["mask_new"][row].astype(bool).all()
+        return Record(
+            key=key,
+            split=split,
+            image=self.image(name.replace("\\", "/"), folder=self._images),
+            group=name,
+            subsets=("frontal",) if split == "test" and visible else (),
+            landmarks=points(np.stack([xy[:19], xy[19:]], axis=1), 19),
+            box=np.array([left, top, right, bottom], np.float32),
+        )
+
+    @cached_property
+    def _images(self):
+        return self.require("data/flickr", "flickr", what="the folder of images")
+
+    def checks(self) -> Iterator[Check]:
+        order = self._info["order"]
+        frontal = self._info["mask_new"][order[round(TRAIN_SHARE * len(order)) :]].astype(bool).all(axis=1)
+        yield Check("frontal test faces (reported as 1,314 or 1,165)", "na", f"{int(frontal.sum())} found")

@@ -1,0 +1,240 @@
+"""What every data set gives: records, rejects and facts about itself; and the checks all readers share.
+
+A reader turns one published layout into `Record`s. A sample that cannot be used becomes a `Reject` with file,
+line and reason while the rest goes on; a missing folder or a wrong header is a `DataError`, since nothing
+could be read. Points are xy in float pixels, pixel centres at integers, 0-based; boxes are (x1, y1, x2, y2) in
+the same frame.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import ClassVar
+
+import numpy as np
+
+from faceptor.errors import ConfigError, DataError
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+MARKER = "GENERATED"  # a file of this name says that the folder holds generated faces
+
+
+class BadSample(Exception):
+    """One sample cannot be used; readers turn it into a Reject."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Record:
+    """One labelled image, still encoded. Labels a set does not have stay None."""
+
+    key: str  # unique within the data set
+    split: str  # "train" or "test"
+    image: Path | bytes
+    group: str = ""  # subject or photograph; validation never shares one with training ("" = key)
+    subsets: tuple[str, ...] = ()  # named test subsets
+    landmarks: np.ndarray | None = None  # (K, 2) float32
+    box: np.ndarray | None = None  # (4,) float32, crop box and metric box
+    points5: np.ndarray | None = None  # (5, 2) float32: eyes, nose tip, mouth corners, image-left first
+    mask: np.ndarray | None = None  # (H, W) uint8 class map; its frame is the frame of all labels
+    age: float | None = None  # years
+    expression: int | None = None  # index into labels.EXPRESSIONS
+    attributes: np.ndarray | None = None  # (N,) int8: 1 yes, 0 no, -1 unknown
+    identity: int | None = None
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A sample that cannot be used: which, where it was found (file or file:line), and why."""
+
+    key: str
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """Outcome of one self-check: status is "pass", "fail" or "na" (nothing to compare)."""
+
+    name: str
+    status: str
+    detail: str
+
+
+class Reader(ABC):
+    """One published layout under `root`. Subclasses fill the facts and `read`."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    source: ClassVar[str]  # where to ask for the data
+    licence: ClassVar[str]
+    redistribution: ClassVar[str] = "no"
+    published: ClassVar[dict[str, int]] = {}  # samples per split, and per subset as "test/<subset>"
+    choices: ClassVar[dict[str, tuple]] = {}  # option -> allowed values, the first is the default
+    strict_counts: bool = True  # a count unlike the published one stops the preparation of real data
+    columns: tuple[str, ...] = ()  # labels every record carries
+    scheme: ClassVar[str | None] = None  # landmark scheme
+    classes: ClassVar[dict[str, tuple[str, ...]]] = {}  # column -> names of its classes
+
+    def __init__(self, root: Path | str, **options):
+        known = {"strict_counts": (type(self).strict_counts,), "seed": (0,), **self.choices}
+        for option, value in options.items():
+            if option not in known:
+                raise ConfigError(
+                    f"datasets.{self.name}.options.{option}: unknown option; expected one of {', '.join(known)}"
+                )
+            if option in self.choices and value not in self.choices[option]:
+                raise ConfigError(
+                    f"datasets.{self.name}.options.{option}: expected one of "
+                    f"{', '.join(map(str, self.choices[option]))}, found {value!r}"
+                )
+        if not isinstance(options.get("strict_counts", True), bool):
+            raise ConfigError(f"datasets.{self.name}.options.strict_counts: expected true or false")
+        if type(options.get("seed", 0)) is not int:
+            raise ConfigError(f"datasets.{self.name}.options.seed: expected a whole number")
+        self.options = {option: options.get(option, values[0]) for option, values in known.items()}
+        self.strict_counts = self.options["strict_counts"]
+        self.root = Path(root)
+        self.dropped: Counter[str] = Counter()  # samples left out on purpose, by reason
+        self._real_root: str | None = None
+
+    @abstractmethod
+    def read(self, split: str) -> Iterator[Record | Reject]:
+        """All samples of "train" or "test", in an order that depends on the files alone."""
+
+    def checks(self) -> Iterable[Check]:
+        """Self-checks of this set, called after both splits were read."""
+        return ()
+
+    def verification(self) -> dict[str, Path]:
+        """Verification sets (name -> .bin file) that lie beside the data."""
+        return {}
+
+    @property
+    def protocol(self) -> str:
+        """One line: how train and test were told apart."""
+        return "published"
+
+    @property
+    def generated(self) -> bool:
+        return (self.root / MARKER).exists()
+
+    # --- errors about the whole set --------------------------------------------------------------------------------
+
+    @property
+    def remedy(self) -> str:
+        return f"unpack {self.title} there ({self.source}), or generate faces with `faceptor synthesize`"
+
+    def require(self, *candidates: str, what: str = "") -> Path:
+        """First of the candidate paths below root that exists; DataError when none does."""
+        for candidate in candidates:
+            if (path := self.root / candidate).exists():
+                return path
+        expected = " or ".join(dict.fromkeys(str(self.root / candidate) for candidate in candidates))
+        raise DataError(f"{self.name}: {what or 'the data'} not found: expected {expected}; {self.remedy}")
+
+    def wrong(self, path: Path, *, expected: str, found: str) -> DataError:
+        """The error for an index file that does not say what it should."""
+        return DataError(f"{self.name}: {path}: expected {expected}, found {found}; {self.remedy}")
+
+    # --- errors about one sample -----------------------------------------------------------------------------------
+
+    def where(self, path: Path, line: int | None = None) -> str:
+        """file[:line] for a reject, relative to the data set's folder."""
+        shown = path.relative_to(self.root) if path.is_relative_to(self.root) else path
+        return printable(str(shown)) + (f":{line}" if line else "")
+
+    def attempt(self, key: str, where: str, build: Callable[..., Record], *args) -> Record | Reject:
+        """The record that `build(*args)` gives, or the reject that says why there is none."""
+        try:
+            if key != printable(key):
+                raise BadSample("the name is not valid UTF-8")
+            return build(*args)
+        except BadSample as reason:
+            return Reject(printable(key), printable(where), printable(str(reason)))
+
+    def inside(self, relative: str, *, folder: Path | None = None) -> Path:
+        """Path of a file named in an index; BadSample when it leaves the data set's folder."""
+        pure = PurePosixPath(relative)
+        if not relative or "\0" in relative or pure.is_absolute() or ".." in pure.parts:
+            raise BadSample(f"path {relative!r} does not stay inside the data set's folder")
+        if printable(relative) != relative:
+            raise BadSample("the name is not valid UTF-8")
+        self._real_root = self._real_root or os.path.realpath(self.root)
+        path = (folder or self.root) / relative
+        if not os.path.realpath(path).startswith(self._real_root + os.sep):
+            raise BadSample(f"path {relative!r} leads outside the data set's folder through a symbolic link")
+        return path
+
+    def image(self, relative: str, *, folder: Path | None = None) -> Path:
+        """An image named in an index: as written, else with another usual extension or case."""
+        path = self.inside(relative, folder=folder)
+        try:
+            if path.is_file():
+                return path
+            for suffix in IMAGE_SUFFIXES:
+                for variant in (suffix, suffix.upper()):
+                    if (other := path.with_suffix(variant)).is_file():
+                        return self.inside(str(other.relative_to(folder or self.root)), folder=folder)
+        except (OSError, ValueError) as error:
+            raise BadSample(f"image {relative!r} cannot be opened: {error}") from error
+        raise BadSample(f"image {relative!r} is missing")
+
+
+# --- small checks and rules shared by readers ---------------------------------------------------------------------
+
+
+def printable(text: str) -> str:
+    """Text that can be stored as UTF-8: bytes that were not UTF-8 appear as \\xNN."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def number(text: str | bytes) -> float:
+    """A finite float, else BadSample."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise BadSample(f"expected a number, found {text[:40]!r}") from None
+    if not math.isfinite(value):
+        raise BadSample(f"expected a finite number, found {text[:40]!r}")
+    return value
+
+
+def integer(text: str | bytes, *, low: int, high: int, what: str) -> int:
+    """A whole number in [low, high], else BadSample. Accepts "3" and "3.0"."""
+    value = number(text)
+    if value != int(value) or not low <= value <= high:
+        raise BadSample(f"{what}: expected a whole number in {low}..{high}, found {text[:40]!r}")
+    return int(value)
+
+
+def points(values: Iterable, count: int) -> np.ndarray:
+    """(count, 2) float32 from x, y pairs; BadSample when there are more, fewer or not all are finite."""
+    xy = np.asarray(values, np.float64).reshape(-1, 2)
+    if len(xy) != count:
+        raise BadSample(f"expected {count} points, found {len(xy)}")
+    if not np.isfinite(xy).all():
+        raise BadSample("a coordinate is not finite")
+    return xy.astype(np.float32)
+
+
+def landmark_box(xy: np.ndarray) -> np.ndarray:
+    """Square box of landmarks: whole-pixel bounds, their centre, the longer side. (4,) float32.
+
+    This is the rule behind the `scale` and `center` columns of the csv lists used for 300W, WFLW and COFW.
+    """
+    low, high = np.floor(xy.min(axis=0)), np.ceil(xy.max(axis=0))
+    centre, half = (low + high) / 2, (high - low).max() / 2
+    return np.concatenate([centre - half, centre + half]).astype(np.float32)
+
+
+def share(seed: int, text: str) -> float:
+    """A number in [0, 1) that depends on seed and text alone: the coin of every seeded split."""
+    digest = hashlib.sha256(f"{seed}:{text}".encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64

@@ -1,0 +1,103 @@
+"""CelebAMask-HQ: 19-class maps painted from one file per facial part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject, integer
+from faceptor.datasets.images import read_gray
+from faceptor.datasets.labels import CELEBAMASK_19, facts
+from faceptor.datasets.textfiles import fields, lines
+
+MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
+PARTITION = "list_eval_partition.txt"
+_ENTRY = facts()["parsing"]["CelebAMask-HQ"]
+# Value of each part file, and the order of painting: later parts cover earlier ones.
+VALUES = {part: value for value, part in enumerate(_ENTRY["mask_file_suffix_per_class"]) if part}
+ORDERS = {"faceptor": tuple(VALUES), "owner": tuple(_ENTRY["owner_script_order"][1:])}
+
+
+class CelebAMaskHQ(Reader):
+    """`painting="faceptor"` covers as the paper's released code does, "owner" as the owner's script.
+
+    Class numbers are the same in both: `labels.CELEBAMASK_19`.
+    """
+
+    name = "celebamaskhq"
+    title = "CelebAMask-HQ"
+    source = "https://github.com/switchablenorms/CelebAMask-HQ"
+    licence = "non-commercial research and education"
+    published: ClassVar = {"train": 27176, "test": 2824}
+    choices: ClassVar = {"painting": ("faceptor", "owner")}
+    columns = ("mask",)
+    classes: ClassVar = {"mask": CELEBAMASK_19}
+
+    @property
+    def protocol(self) -> str:
+        return f"CelebA evaluation partition (train + val / test), painted in {self.options['painting']} order"
+
+    @cached_property
+    def _home(self) -> Path:
+        return self.require(MAPPING, f"CelebAMask-HQ/{MAPPING}", what="the mapping to CelebA").parent
+
+    @cached_property
+    def _partition(self) -> dict[str, str]:
+        """CelebA file name -> "0" train, "1" val or "2" test."""
+        for folder in (self._home, self.root, self.root.parent, self.root.parent / "celeba", self.root / "../CelebA"):
+            for path in (folder / PARTITION, folder / "Eval" / PARTITION):
+                if path.exists():
+                    return dict(text.split()[:2] for _, text in lines(path) if len(text.split()) == 2)
+        raise self.wrong(
+            self._home / PARTITION,
+            expected="CelebA's evaluation partition (this set has no split of its own; copy the file from CelebA)",
+            found="none here, beside, or in ../celeba",
+        )
+
+    def read(self, split: str) -> Iterator[Record | Reject]:
+        path = self._home / MAPPING
+        header_seen = False
+        for line, text in lines(path):
+            if not header_seen:
+                header_seen = True
+                if text.split()[:1] != ["idx"]:
+                    raise self.wrong(path, expected="a header starting with idx", found=repr(text[:40]))
+                continue
+            columns = text.split()
+            part = self._partition.get(columns[2]) if len(columns) == 3 else None
+            if part is not None and (part == "2") != (split == "test"):
+                continue
+            if part is None and split == "test":
+                continue  # rows without a split are reported once, with the training rows
+            yield self.attempt(f"{columns[0]}.jpg", self.where(path, line), self._record, text, part, split)
+
+    def _record(self, text: str, part: str | None, split: str) -> Record:
+        index, _, original = fields(text, 3)
+        if part not in ("0", "1", "2"):
+            raise BadSample(f"{original} has no place in {PARTITION}")
+        number = integer(index, low=0, high=29999, what="idx")
+        image = self.image(f"CelebA-HQ-img/{number}.jpg", folder=self._home)
+        return Record(key=f"{number}.jpg", split=split, image=image, mask=self._paint(number))
+
+    def _paint(self, number: int) -> np.ndarray:
+        mask = None
+        for part in ORDERS[self.options["painting"]]:
+            name = f"CelebAMask-HQ-mask-anno/{number // 2000}/{number:05d}_{part}.png"
+            path = self.inside(name, folder=self._home)
+            if not path.is_file():
+                continue  # a part that is not in the picture has no file
+            area = read_gray(path) > 0
+            mask = np.zeros(area.shape, np.uint8) if mask is None else mask
+            if area.shape != mask.shape:
+                raise BadSample(f"{name}: expected the size of the other parts, {mask.shape}, found {area.shape}")
+            mask[area] = VALUES[part]
+        if mask is None:
+            raise BadSample("no part file exists for this image")
+        return mask
+
+    def checks(self) -> Iterator[Check]:
+        yield Check("painted label max <= 18", "pass", "values come from the table of 18 parts")

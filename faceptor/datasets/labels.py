@@ -1,0 +1,118 @@
+"""Names, order and symmetry of every label, read once from `labels.yaml`.
+
+Side convention everywhere: left and right are sides *as seen in the image* (image-left is the subject's right).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+import yaml
+
+from faceptor.errors import ConfigError
+
+
+@cache
+def facts() -> dict:
+    """The whole of `labels.yaml`."""
+    return yaml.safe_load((files("faceptor.datasets") / "labels.yaml").read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LandmarkScheme:
+    """One convention of landmarks; all indices are 0-based.
+
+    `flip[i]` is the index whose mirrored point becomes point i:
+    `mirrored = points[flip]` with x -> (width - 1 - x).
+    """
+
+    name: str
+    count: int
+    flip: tuple[int, ...]
+    groups: dict[str, tuple[int, int]] = field(default_factory=dict)  # name -> (first, last), both included
+    names: tuple[str, ...] = ()
+    inter_ocular: tuple[int, int] | None = None
+    inter_pupil: tuple[tuple[int, ...], tuple[int, ...]] | None = None  # points whose mean is each pupil
+    five: tuple[tuple[int, ...], ...] = ()  # points whose means are the five alignment points
+
+    def group(self, name: str) -> range:
+        """Indices of a named group."""
+        if name not in self.groups:
+            raise ConfigError(f"{self.name} landmarks: no group {name!r}; expected one of {', '.join(self.groups)}")
+        first, last = self.groups[name]
+        return range(first, last + 1)
+
+    def five_points(self, points: np.ndarray) -> np.ndarray:
+        """(K, 2) landmarks -> (5, 2): eyes, nose tip, mouth corners; image-left before image-right."""
+        return np.stack([points[list(members)].mean(axis=0) for members in self.five]).astype(points.dtype)
+
+    def mirrored(self, points: np.ndarray, width: float) -> np.ndarray:
+        """(K, 2) pixel points of the horizontally mirrored image of that width."""
+        points = points[list(self.flip)].copy()
+        points[:, 0] = width - 1 - points[:, 0]
+        return points
+
+
+def _members(entry: int | list[int]) -> tuple[int, ...]:
+    return (entry,) if isinstance(entry, int) else tuple(range(entry[0], entry[1] + 1))
+
+
+def _pupils(entry: dict | list | None) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
+    if entry is None:
+        return None
+    pair = [entry["left_mean_of"], entry["right_mean_of"]] if isinstance(entry, dict) else entry
+    return _members(pair[0]), _members(pair[1])
+
+
+@cache
+def landmark_scheme(name: str) -> LandmarkScheme:
+    """Scheme by name: "300W", "WFLW", "COFW", "AFLW-19" or "LaPa-106"."""
+    schemes = facts()["landmarks"]
+    if name not in schemes:
+        raise ConfigError(f"landmark scheme {name!r} is unknown; expected one of {', '.join(schemes)}")
+    entry = schemes[name]
+    return LandmarkScheme(
+        name=name,
+        count=entry["count"],
+        flip=tuple(entry["flip_permutation"]),
+        groups={key: (first, last) for key, (first, last) in entry.get("groups", {}).items()},
+        names=tuple(entry.get("names", ())),
+        inter_ocular=tuple(entry["inter_ocular"]) if "inter_ocular" in entry else None,
+        inter_pupil=_pupils(entry.get("inter_pupil")),
+        five=tuple(_members(member) for member in entry.get("five_alignment_points", ())),
+    )
+
+
+def landmark_schemes() -> tuple[str, ...]:
+    """Names of all landmark schemes."""
+    return tuple(facts()["landmarks"])
+
+
+def flip_classes(parsing: str) -> tuple[int, ...]:
+    """Class permutation of a mirrored mask: class c of the original becomes class `flip_classes(...)[c]`."""
+    return tuple(facts()["parsing"][parsing]["flip_permutation"])
+
+
+def arcface_template() -> np.ndarray:
+    """(5, 2) alignment points in the 112 x 112 image of the recognition sets."""
+    return np.asarray(facts()["alignment_templates"]["arcface_112x112"]["xy"], np.float64)
+
+
+def farl_template(side: int = 512) -> np.ndarray:
+    """(5, 2) alignment points for a dense crop of that side; the unscaled template is given for 512."""
+    xy = facts()["alignment_templates"]["farl_512x512_before_scaling"]["xy"]
+    return np.asarray(xy, np.float64) * (side - 1) / 512
+
+
+CELEBA_40: tuple[str, ...] = tuple(facts()["binary_attributes"]["CelebA_40"])
+LFW_73: tuple[str, ...] = tuple(facts()["binary_attributes"]["LFW_73"])
+EXPRESSIONS: tuple[str, ...] = tuple(facts()["expression"]["unified_7"])
+EXPRESSIONS_8: tuple[str, ...] = tuple(facts()["expression"]["unified_8"])
+RAFDB_TO_UNIFIED: dict[int, int] = dict(facts()["expression"]["RAF-DB_raw_to_unified"])
+CELEBAMASK_19: tuple[str, ...] = tuple(facts()["parsing"]["CelebAMask-HQ"]["faceptor_order"])
+LAPA_11: tuple[str, ...] = tuple(facts()["parsing"]["LaPa"]["faceptor_order"])
+AGES: tuple[int, ...] = tuple(range(facts()["age_bins_dldl"]["first"], facts()["age_bins_dldl"]["last"] + 1))
+VERIFICATION: dict[str, int] = {name: entry["pairs"] for name, entry in facts()["verification_sets"].items()}

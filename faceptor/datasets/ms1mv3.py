@@ -1,0 +1,92 @@
+"""MS1MV3: identities on aligned 112 x 112 faces in a RecordIO file, with verification sets beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject
+from faceptor.datasets.labels import VERIFICATION
+from faceptor.datasets.recordio import RecordFile, unpack
+
+LARGEST_LABEL = 1 << 24  # labels are float32: exact up to here
+
+
+class MS1MV3(Reader):
+    """Record 0 tells how many images there are; without such a record every key is an image."""
+
+    name = "ms1mv3"
+    title = "MS1MV3 (MS1M-RetinaFace)"
+    source = "https://github.com/deepinsight/insightface/tree/master/recognition/_datasets_"
+    licence = "research only; derived from MS-Celeb-1M, which its owner withdrew: check whether use is allowed"
+    published: ClassVar = {"train": 5179510, **{f"verification/{name}": pairs for name, pairs in VERIFICATION.items()}}
+    columns = ("identity",)
+
+    @property
+    def protocol(self) -> str:
+        return "all images train; verification by the pairs in the .bin files"
+
+    @cached_property
+    def _file(self) -> RecordFile:
+        rec = self.require("train.rec", "faces_emore/train.rec", "ms1m-retinaface-t1/train.rec", what="train.rec")
+        return RecordFile(rec, self.require(str(rec.with_suffix(".idx").relative_to(self.root)), what="train.idx"))
+
+    @cached_property
+    def _classes(self) -> int | None:
+        """Number of identities that `property` states."""
+        path = self._file.path.with_name("property")
+        if not path.exists():
+            return None
+        values = path.read_text(errors="replace").split(",")
+        if len(values) != 3 or not all(value.strip().isdigit() for value in values):
+            raise self.wrong(path, expected="classes,height,width", found=repr(",".join(values)[:40]))
+        return int(values[0])
+
+    @cached_property
+    def _images(self) -> np.ndarray:
+        """Positions in the index that hold images."""
+        keys = self._file.keys
+        if keys[0] != 0:
+            return np.arange(len(keys))
+        try:
+            labels, flag, _ = unpack(self._file.content(0))
+        except BadSample as error:
+            raise self.wrong(self._file.path, expected="a readable record 0", found=str(error)) from error
+        if flag == 0:
+            return np.arange(len(keys))
+        images = np.flatnonzero((keys >= 1) & (keys < labels[0]))
+        if len(images) != labels[0] - 1:
+            found = f"{len(images)} of them in train.idx"
+            raise self.wrong(self._file.path, expected=f"keys 1..{labels[0] - 1:.0f} as record 0 says", found=found)
+        return images
+
+    def read(self, split: str) -> Iterator[Record | Reject]:
+        if split != "train":
+            return
+        self._largest = -1
+        for position in self._images:
+            key = str(self._file.keys[position])
+            yield self.attempt(key, f"{self._file.path.name}:{key}", self._record, key, position)
+
+    def _record(self, key: str, position: int) -> Record:
+        labels, _, image = unpack(self._file.content(position))
+        identity, limit = labels[0], self._classes or LARGEST_LABEL
+        if not (np.isfinite(identity) and identity == int(identity) and 0 <= identity < limit):
+            raise BadSample(f"expected an identity in 0..{limit - 1}, found {identity}")
+        self._largest = max(self._largest, int(identity))
+        return Record(key=key, split="train", image=image, group=str(int(identity)), identity=int(identity))
+
+    def verification(self) -> dict[str, Path]:
+        folder = self._file.path.parent
+        return {name: folder / f"{name}.bin" for name in VERIFICATION if (folder / f"{name}.bin").exists()}
+
+    def checks(self) -> Iterator[Check]:
+        found = f"property {self._classes}, largest label + 1 = {self._largest + 1}"
+        status = "na" if self._classes is None else "pass" if self._classes == self._largest + 1 else "fail"
+        yield Check("classes in property == largest label + 1", status, found)
+        meta = self._file.keys[0] == 0 and len(self._images) < len(self._file)
+        yield Check("record 0 counts the images", "pass" if meta else "na", f"{len(self._images)} images")

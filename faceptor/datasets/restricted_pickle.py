@@ -1,0 +1,107 @@
+"""The `.bin` verification sets: pickles, read without giving them the power to call anything.
+
+Before a single object is made, the stream of opcodes is scanned: only containers, numbers, text, bytes and numpy
+arrays may be built, and no declared size may exceed the file.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import pickle
+import pickletools
+from pathlib import Path
+
+import numpy as np
+
+from faceptor.errors import DataError
+
+
+def _empty_array(_kind: object, _shape: object, _type: object) -> np.ndarray:
+    """Stands in for numpy's `_reconstruct`, which would take memory for any shape it is told; BUILD then fills it."""
+    return np.ndarray.__new__(np.ndarray, (0,), "b")
+
+
+def _latin1(text: str, encoding: str = "latin1") -> bytes:
+    return codecs.encode(text, "latin1")
+
+
+class _ArrayType:
+    """Stands in for the name `numpy.ndarray`, which is only handed to `_reconstruct`."""
+
+
+def _scalar(kind: np.dtype, data: bytes) -> object:
+    return np.frombuffer(data, kind, count=1)[0]
+
+
+def _from_buffer(data: bytes, kind: np.dtype, shape: tuple, order: str = "C") -> np.ndarray:
+    return np.frombuffer(data, kind).reshape(shape, order=order)
+
+
+_NUMPY_CORES = ("numpy.core", "numpy._core")
+ALLOWED = {
+    ("_codecs", "encode"): _latin1,
+    ("numpy", "ndarray"): _ArrayType,
+    ("numpy", "dtype"): np.dtype,
+    **{(f"{core}.multiarray", "_reconstruct"): _empty_array for core in _NUMPY_CORES},
+    **{(f"{core}.multiarray", "scalar"): _scalar for core in _NUMPY_CORES},
+    **{(f"{core}.numeric", "_frombuffer"): _from_buffer for core in _NUMPY_CORES},
+}
+_FORBIDDEN = {"EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "NEXT_BUFFER"}
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> object:
+        if (module, name) not in ALLOWED:
+            raise DataError(f"pickle wants to import {module}.{name}, refused")
+        return ALLOWED[module, name]
+
+
+def _scan(data: bytes) -> None:
+    """Refuse what no verification set needs, before anything is built."""
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):  # itself refuses sizes beyond the end
+        if opcode.name == "GLOBAL":
+            module, name = argument.split(" ", 1)
+            _Unpickler(io.BytesIO()).find_class(module, name)
+        elif opcode.name in _FORBIDDEN:
+            raise DataError(f"pickle uses {opcode.name}, refused")
+        elif opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > count:
+            raise DataError(f"pickle numbers an object {argument}, more than it has")
+
+
+def load_pickle(path: Path) -> object:
+    """Object of lists, tuples, bytes, text, numbers and numpy arrays; DataError for anything else."""
+    try:
+        data = path.read_bytes()
+        _scan(data)
+        return _Unpickler(io.BytesIO(data), encoding="bytes").load()
+    except DataError as error:
+        raise DataError(f"{path}: {error}; do not use this file, fetch it again from its owner") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except Exception as error:  # a damaged stream can fail in any way
+        raise DataError(f"{path}: expected a pickled verification set, found damaged data ({error})") from error
+
+
+def load_verification(path: Path) -> tuple[list[bytes], list[bool]]:
+    """(encoded images, same-person flags): pair i is images 2i and 2i + 1. DataError unless the lengths agree.
+
+    An image that is not bytes or a uint8 array becomes empty bytes, for the caller to reject with its pair.
+    """
+    content = load_pickle(path)
+    if not (isinstance(content, tuple | list) and len(content) == 2):
+        raise DataError(f"{path}: expected (images, same-person flags), found {type(content).__name__}")
+    images, same = content
+    if not (isinstance(images, tuple | list) and isinstance(same, tuple | list | np.ndarray)):
+        raise DataError(f"{path}: expected two lists, found {type(images).__name__} and {type(same).__name__}")
+    if len(images) != 2 * len(same):
+        raise DataError(f"{path}: expected two images per flag, found {len(images)} images and {len(same)} flags")
+    if any(np.shape(flag) != () or flag not in (0, 1) for flag in same):
+        raise DataError(f"{path}: expected flags true or false, found another value")
+    return [_encoded(image) for image in images], [bool(flag) for flag in same]
+
+
+def _encoded(image: object) -> bytes:
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.size == max(image.shape, default=0):
+        return image.tobytes()
+    return bytes(image) if isinstance(image, bytes | bytearray) else b""

@@ -1,0 +1,9 @@
+"""Models: parts that take numbers, a builder that knows the configuration, and folders of saved weights.
+
+Shape legend of this package: B images, C channels, h w patch grid, L encoder layers, N queries, H heads, M memory
+tokens (L * h * w), D decoder layers.
+"""
+
+from faceptor._compat import ensure_torchvision
+
+ensure_torchvision()  # timm imports torchvision, whose compiled part may not match this torch

@@ -1,0 +1,119 @@
+"""What every model here shares: its tasks, its input statistics, and what it accepts."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from faceptor.errors import ConfigError, FaceptorError
+from faceptor.tasks import TaskSpec, kind_of
+
+# Resampling overshoots a little, so [0, 1] is not taken to the letter; 0..255 and normalised images fall outside.
+PLAUSIBLE = (-1.0, 2.0)
+
+
+class InputGroup(nn.Module):
+    """Statistics of one input group: [0, 1] images in, normalised images out. `size` is the side it is trained at."""
+
+    def __init__(self, *, size: int, mean: Sequence[float], std: Sequence[float]):
+        super().__init__()
+        self.size = size
+        self.statistics = (tuple(mean), tuple(std))
+        # Not in the state dict: model.json holds them, once.
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+
+    @property
+    def is_identity(self) -> bool:
+        return self.statistics == ((0.0,) * 3, (1.0,) * 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.std
+
+
+class FaceModel(nn.Module):
+    """A model with named tasks and input groups.
+
+    tasks: name -> TaskSpec; `stride`: image sides must be multiples of it; `config`: the model section it was built
+    from, `crops`: task -> how its test images are cropped (both plain data for the model folder).
+    """
+
+    def __init__(self, *, inputs: Mapping[str, InputGroup], stride: int):
+        super().__init__()
+        self.inputs = nn.ModuleDict(inputs)
+        self.stride = stride
+        self.tasks: dict[str, TaskSpec] = {}
+        self.head: dict[str, str] = {}  # task -> "map", "value" or "vector"
+        self.group: dict[str, str] = {}  # task -> input group
+        self.config: dict[str, Any] = {}
+        self.crops: dict[str, dict] = {}
+
+    def register_task(self, spec: TaskSpec) -> None:
+        if spec.name in self.tasks:
+            raise ConfigError(f"task {spec.name!r}: the model has it already; remove_task first")
+        if not set(spec.name).isdisjoint(".+"):
+            raise ConfigError(f"task {spec.name!r}: a name may not contain '.' or '+'")
+        kind = kind_of(spec)
+        self.tasks[spec.name], self.head[spec.name], self.group[spec.name] = spec, kind.head, kind.inputs
+
+    def unregister_task(self, task: str) -> None:
+        self.require_task(task)
+        for table in (self.tasks, self.head, self.group, self.crops):
+            table.pop(task, None)
+
+    def require_task(self, task: str) -> TaskSpec:
+        if task not in self.tasks:
+            raise ConfigError(f"task {task!r}: not in this model; expected one of {', '.join(self.tasks)}")
+        return self.tasks[task]
+
+    def normalise(self, images: Tensor, task: str) -> Tensor:
+        return self.inputs[self.group[task]](images)
+
+    def same_statistics(self, tasks: Sequence[str]) -> list[list[str]]:
+        """Tasks bundled by input statistics: one encoder pass answers a bundle."""
+        bundles: dict[tuple, list[str]] = {}
+        for task in tasks:
+            bundles.setdefault(self.inputs[self.group[task]].statistics, []).append(task)
+        return list(bundles.values())
+
+    def choose_tasks(self, tasks: Sequence[str] | None) -> list[str]:
+        """The tasks asked for, each once, in order; None means all of the model's."""
+        if isinstance(tasks, str):
+            raise ConfigError(f"tasks: expected a list of names, found the string {tasks!r}; write [{tasks!r}]")
+        names = list(dict.fromkeys(self.tasks if tasks is None else tasks))
+        for task in names:
+            self.require_task(task)
+        if not names:
+            raise ConfigError(f"tasks: expected at least one name, found none; this model has {', '.join(self.tasks)}")
+        return names
+
+    def check_images(self, images: Tensor, *, where: str = "images", values: bool = True) -> None:
+        """Raise FaceptorError unless images are float RGB (B, 3, H, W) in [0, 1] with sides the patch divides."""
+        if not isinstance(images, Tensor) or images.ndim != 4 or images.shape[1] != 3:
+            found = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
+            raise FaceptorError(f"{where}: expected a tensor (B, 3, H, W), found {found}")
+        if not images.is_floating_point():
+            raise FaceptorError(f"{where}: expected float RGB in [0, 1], found {images.dtype}; divide by 255")
+        if images.shape[-2] % self.stride or images.shape[-1] % self.stride or not images.numel():
+            raise FaceptorError(
+                f"{where}: expected a batch with H and W divisible by {self.stride}, found {tuple(images.shape)}; "
+                "resize or pad"
+            )
+        identity = all(group.is_identity for group in self.inputs.values())  # the caller normalises
+        if not values or identity or torch.compiler.is_compiling():
+            return
+        low, high = (float(value) for value in torch.aminmax(images.detach()))
+        if not (PLAUSIBLE[0] <= low and high <= PLAUSIBLE[1]):  # NaN fails every comparison
+            raise FaceptorError(
+                f"{where}: expected float RGB in [0, 1], found values from {low:.3g} to {high:.3g}; give the pixels "
+                "divided by 255 and not normalised (the model does that)"
+            )
+
+    def structure(self) -> dict[str, Any]:
+        """Plain data about optional parts, so that `restore_structure` on a fresh model makes the weights fit."""
+        return {}
+
+    def restore_structure(self, structure: Mapping[str, Any]) -> None:
+        if structure:
+            raise ConfigError(f"model structure: expected none for {type(self).__name__}, found {sorted(structure)}")

@@ -1,0 +1,138 @@
+"""The shared encoder: a ViT whose every layer is kept (paper section 3.2, eq. 1).
+
+Shapes: B images, C channels, h w patch grid (H / patch, W / patch).
+"""
+
+from functools import partial
+
+import torch
+from timm.layers import DropPath, HybridEmbed, LayerNorm, PatchEmbed, resample_abs_pos_embed
+from timm.models.vision_transformer import VisionTransformer
+from timm.models.vision_transformer_hybrid import ConvStem
+from torch import Tensor, nn
+
+FARL_EMBEDDING = 512  # width of FaRL's image-text space; only the unused projection has it
+
+
+class Encoder(VisionTransformer):
+    """Pre-norm ViT with a norm before the blocks, x * sigmoid(1.702 x), and no norm after them.
+
+    The position table (grid x grid cells, and the class token's row) is shared by all image sizes: it is resized
+    bicubically (half-pixel centres, no antialias) to the actual grid in every forward pass.
+
+    stem "patch" is one patch x patch convolution without bias; "conv" is a chain of strided 3x3 convolutions, which
+    small encoders trained from scratch need. drop_path rises linearly over the blocks; its axis is "paper" (whole
+    residual branches per sample) or "released" (whole token positions, for all images of the batch together).
+    extras keeps FaRL's final norm and projection, which nothing uses, as frozen parameters.
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        depth: int,
+        heads: int,
+        mlp_ratio: float,
+        patch: int,
+        grid: int,
+        stem: str = "patch",
+        class_token: bool = True,
+        norm_eps: float = 1e-5,
+        drop_path: float = 0.0,
+        drop_path_axis: str = "paper",
+        extras: bool = False,
+    ):
+        super().__init__(
+            img_size=grid * patch,
+            patch_size=patch,
+            num_classes=0,
+            global_pool="",
+            embed_dim=width,
+            depth=depth,
+            num_heads=heads,
+            mlp_ratio=mlp_ratio,
+            class_token=class_token,
+            pre_norm=True,
+            final_norm=False,
+            dynamic_img_size=True,
+            drop_path_rate=drop_path,
+            embed_layer=STEMS[stem],
+            norm_layer=partial(LayerNorm, eps=norm_eps),
+            act_layer="quick_gelu",
+        )
+        if DROP_PATHS[drop_path_axis] is not DropPath:
+            for block in self.blocks:
+                for name in ("drop_path1", "drop_path2"):
+                    if isinstance(getattr(block, name), DropPath):
+                        setattr(block, name, DROP_PATHS[drop_path_axis](getattr(block, name).drop_prob))
+        self.extras = FrozenExtras(width=width) if extras else None
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Normalised images (B, 3, H, W) -> the features of every layer, bottom first, each (B, C, h, w)."""
+        return self.forward_intermediates(images, intermediates_only=True, output_fmt="NCHW")
+
+    def _pos_embed(self, x: Tensor) -> Tensor:
+        # As timm's, except that timm resizes with antialias, which the published weights were not trained with.
+        h, w = x.shape[1:3]
+        x = x.flatten(1, 2)
+        if self.cls_token is not None:
+            x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
+        return x + self.position_table(h, w)
+
+    def position_table(self, h: int, w: int) -> Tensor:
+        """The position table at a grid of h x w cells: (1, class token + h * w, C), row-major."""
+        return resample_abs_pos_embed(
+            self.pos_embed,
+            new_size=[h, w],
+            old_size=list(self.patch_embed.grid_size),
+            num_prefix_tokens=self.num_prefix_tokens,
+            antialias=False,
+        )
+
+
+class FrozenExtras(nn.Module):
+    """FaRL's final norm and its projection to the image-text space: kept, counted, never used."""
+
+    def __init__(self, *, width: int):
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.projection = nn.Parameter(torch.randn(width, FARL_EMBEDDING) * width**-0.5)
+        self.requires_grad_(False)
+
+
+class TokenDropPath(nn.Module):
+    """Stochastic depth that drops a residual branch at whole token positions, for all images of the batch alike.
+
+    The released code runs its blocks in (tokens, batch, channels) order and drops along the first axis.
+    """
+
+    def __init__(self, drop_prob: float):
+        super().__init__()
+        self.drop_prob = drop_prob
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        keep = 1 - self.drop_prob
+        return x * x.new_empty(1, x.shape[1], 1).bernoulli_(keep).div_(keep)
+
+
+def conv_stem(*, patch_size: int, in_chans: int, embed_dim: int, bias: bool, **sizes) -> HybridEmbed:
+    """log2(patch) strided 3x3 convolutions that double the channels on their way to embed_dim.
+
+    Their norms see one image at a time: batch statistics would mix image sizes and tasks.
+    """
+    steps = patch_size.bit_length() - 1
+    stem = ConvStem(
+        in_chans=in_chans,
+        depth=steps,
+        channels=tuple(max(embed_dim >> (steps - 1 - i), 8) for i in range(steps)),
+        stride=(2,) * steps,
+        norm_layer="groupnorm1",
+        act_layer="relu",
+    )
+    return HybridEmbed(stem, in_chans=in_chans, embed_dim=embed_dim, bias=bias, proj=False, **sizes)
+
+
+STEMS = {"patch": PatchEmbed, "conv": conv_stem}
+DROP_PATHS = {"paper": DropPath, "released": TokenDropPath}

@@ -1,0 +1,215 @@
+"""Faceptor: one encoder, a query decoder, a pixel decoder, three output modules; a task owns queries (section 3.2).
+
+Shapes: B images, C channels, h w patch grid, L encoder layers, N queries of a task.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from faceptor.errors import ConfigError
+from faceptor.models.base import FaceModel, InputGroup
+from faceptor.models.encoder import Encoder
+from faceptor.models.layer_attention import MODES
+from faceptor.models.outputs import Outputs
+from faceptor.models.pixel_decoder import PixelDecoder
+from faceptor.models.query_decoder import QueryDecoder
+from faceptor.models.streams import Stream, cover
+from faceptor.models.textbook import AttentionReport, textbook_decode
+from faceptor.tasks import TaskSpec
+
+HEAD_ORDER = ("map", "value", "vector")  # batches are laid out so that what shares a module is adjacent
+
+
+class Faceptor(FaceModel):
+    """layers: the encoder layers (1-based, ascending, the top one last) that Layer-Attention can see."""
+
+    def __init__(
+        self,
+        *,
+        encoder: Encoder,
+        decoder: QueryDecoder,
+        pixel_decoder: PixelDecoder,
+        outputs: Outputs,
+        layers: Sequence[int],
+        inputs: Mapping[str, InputGroup],
+        stride: int,
+        tasks: Sequence[TaskSpec],
+    ):
+        super().__init__(inputs=inputs, stride=stride)
+        self.layers = tuple(layers)
+        self.encoder = encoder
+        self.decoder = decoder
+        self.pixel_decoder = pixel_decoder
+        self.outputs = outputs
+        self.queries = nn.ModuleDict()
+        self.layer_attention = nn.ModuleDict()  # "task" or "task+task": tasks that share a state
+        for spec in tasks:
+            self.add_task(spec)
+
+    def forward(self, images: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """images: float RGB in [0, 1], (B, 3, H, W), H and W divisible by the patch; tasks: None means all.
+
+        Returns raw numbers by task: "map" tasks logits (B, N, H/4, W/4), "value" tasks logits (B, N), recognition
+        the identity embedding (B, embedding), not normalised. Raises FaceptorError on other images or unknown tasks.
+        """
+        self.check_images(images)
+        names = self.choose_tasks(tasks)
+        raw: dict[str, Tensor] = {}
+        for bundle in self.same_statistics(names):
+            raw |= self.answer(self.normalise(images, bundle[0]), {task: slice(0, len(images)) for task in bundle})
+        return {task: raw[task] for task in names}
+
+    def forward_tasks(self, batches: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Training: every task has its own images (as in `forward`). One encoder and one decoder pass per image size."""
+        names = self.choose_tasks(list(batches))
+        for task in names:
+            self.check_images(batches[task], where=f"images of {task}", values=False)
+        raw: dict[str, Tensor] = {}
+        for size in {batches[task].shape[-2:]: None for task in names}:
+            bundle = sorted((t for t in names if batches[t].shape[-2:] == size), key=self._place_in_batch)
+            rows, start = {}, 0
+            for task in bundle:
+                rows[task] = slice(start, start := start + len(batches[task]))
+            raw |= self.answer(torch.cat([self.normalise(batches[task], task) for task in bundle]), rows)
+        return {task: raw[task] for task in names}
+
+    def answer(self, images: Tensor, rows: Mapping[str, slice]) -> dict[str, Tensor]:
+        """Normalised images (B, 3, H, W) and the rows each task is asked about -> raw numbers by task."""
+        features = self.encoder(images)  # every layer, (B, C_en, h, w)
+        top = features[-1]
+        raw = {task: self.outputs.identity(top[rows[task]]) for task in rows if self.head[task] == "vector"}
+
+        asked = [task for task in rows if task in self.queries]
+        if not asked:
+            return raw
+        decoded = cover(rows[task] for task in asked)  # recognition needs no decoder
+        at = {task: shifted(rows[task], decoded) for task in asked}
+        seen = [features[layer - 1][decoded] for layer in self.layers]
+        answers, memory = self.decoder(seen, [self.stream(task, at[task]) for task in asked])
+        tokens = dict(zip(asked, answers, strict=True))  # (B_t, N_t, C)
+        raw |= {task: self.outputs.value(tokens[task]) for task in asked if self.head[task] == "value"}
+
+        maps = [task for task in asked if self.head[task] == "map"]
+        if maps:
+            drawn = cover(at[task] for task in maps)
+            pixels = self.pixel_decoder(memory[drawn])  # (B, C, H/4, W/4)
+            raw |= {task: self.outputs.map(tokens[task], pixels[shifted(at[task], drawn)]) for task in maps}
+        return raw
+
+    def stream(self, task: str, rows: slice) -> Stream:
+        """What the decoder needs to know about a task."""
+        queries, key = self.queries[task], self.layer_attention_key(task)
+        if key is None:
+            return Stream(content=queries.content, position=queries.position, rows=rows)
+        state = self.layer_attention[key]
+        return Stream(
+            content=queries.content,
+            position=queries.position,
+            rows=rows,
+            lower=tuple(state.projections(self.decoder.projection)),
+            levels=state.level_vectors(self.decoder.level),
+        )
+
+    @torch.no_grad()
+    def attention(self, images: Tensor, task: str) -> AttentionReport:
+        """Where a task's queries look in these images, by the formula as written; see AttentionReport."""
+        self.check_images(images)
+        if task not in self.queries:
+            self.require_task(task)
+            raise ConfigError(f"task {task!r}: has no queries, so no attention")
+        features = self.encoder(self.normalise(images, task))
+        seen = [features[layer - 1] for layer in self.layers]
+        stream = self.stream(task, slice(0, len(images)))
+        _, weights, preference = textbook_decode(self.decoder, seen, stream)
+        return AttentionReport(
+            layers=self.layers if stream.lower else self.layers[-1:],
+            grid=tuple(seen[-1].shape[-2:]),
+            weights=torch.stack(weights),
+            preference=torch.stack(preference),
+        )
+
+    # --- tasks and what they own ------------------------------------------------------------------------------------
+
+    def add_task(self, spec: TaskSpec, *, content: Tensor | None = None, position: Tensor | None = None) -> None:
+        """Give the model a task; queries (N_t, C) start fresh (content N(0, 1), position U(0, 1)) unless given."""
+        self.register_task(spec)
+        if self.head[spec.name] != "vector":
+            queries = TaskQueries(count=spec.queries, dim=self.decoder.level.shape[-1])
+            queries.start(spec.name, content=content, position=position)
+            self.queries[spec.name] = queries.to(self.decoder.level)
+
+    def remove_task(self, task: str) -> None:
+        self.require_task(task)
+        self.disable_layer_attention(task)
+        if task in self.queries:
+            del self.queries[task]
+        self.unregister_task(task)
+
+    def layer_attention_key(self, task: str) -> str | None:
+        """The entry of `layer_attention` that serves a task; None: it sees the top layer only."""
+        return next((key for key in self.layer_attention if task in key.split("+")), None)
+
+    def enable_layer_attention(self, tasks: str | Sequence[str], mode: str, *, init: str | None = None) -> None:
+        """Let tasks see all of `layers`. In mode "paper" each task gets its own L_t; in mode "released" the tasks
+        given together share new projections and vectors. init: see `layer_attention.INITIALS`."""
+        tasks = [tasks] if isinstance(tasks, str) else list(tasks)
+        if mode not in MODES:
+            raise ConfigError(f"layer attention: mode {mode!r} is unknown; expected one of {', '.join(MODES)}")
+        for task in tasks:
+            self.require_task(task)
+            if task not in self.queries:
+                raise ConfigError(f"layer attention: task {task!r} has no queries")
+            if self.layer_attention_key(task) is not None:
+                raise ConfigError(f"layer attention: task {task!r} has it already; disable_layer_attention first")
+        for key in tasks if mode == "paper" else ["+".join(tasks)]:
+            features, dim = self.decoder.projection.in_channels, self.decoder.projection.out_channels
+            state = MODES[mode](layers=len(self.layers), features=features, dim=dim, init=init)
+            self.layer_attention[key] = state.to(self.decoder.level)
+
+    def disable_layer_attention(self, task: str) -> None:
+        """Back to the top layer only (section 3.3: where it does not help, leave it out)."""
+        self.require_task(task)
+        key = self.layer_attention_key(task)
+        if key is None:
+            return
+        state = self.layer_attention.pop(key)
+        others = [other for other in key.split("+") if other != task]
+        if others:
+            self.layer_attention["+".join(others)] = state
+
+    def structure(self) -> dict[str, Any]:
+        entries = [{"tasks": key.split("+"), "mode": state.mode} for key, state in self.layer_attention.items()]
+        return {"layer_attention": entries}
+
+    def restore_structure(self, structure: Mapping[str, Any]) -> None:
+        for entry in structure.get("layer_attention", ()):
+            self.enable_layer_attention(entry["tasks"], entry["mode"])
+
+    def _place_in_batch(self, task: str) -> tuple[int, str]:
+        return HEAD_ORDER.index(self.head[task]), self.layer_attention_key(task) or ""
+
+
+class TaskQueries(nn.Module):
+    """What a task asks: content (Q_t) and position (E_de-pos,t), both (N_t, C)."""
+
+    def __init__(self, *, count: int, dim: int):
+        super().__init__()
+        self.content = nn.Parameter(torch.randn(count, dim))
+        self.position = nn.Parameter(torch.rand(count, dim))
+
+    @torch.no_grad()
+    def start(self, task: str, **given: Tensor | None) -> None:
+        for name, values in given.items():
+            own = getattr(self, name)
+            if values is not None and values.shape != own.shape:
+                raise ConfigError(f"task {task!r}: {name} expected {tuple(own.shape)}, found {tuple(values.shape)}")
+            if values is not None:
+                own.copy_(values)
+
+
+def shifted(rows: slice, within: slice) -> slice:
+    """Rows of the batch as rows of a part of it."""
+    return slice(rows.start - within.start, rows.stop - within.start)

@@ -1,0 +1,112 @@
+"""What every stage shares: where things lie, the device, the splits and crops of a task, atomic JSON."""
+
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from faceptor.config import Params
+from faceptor.data.batches import Steps, build_streams, crop_spec
+from faceptor.errors import ConfigError
+from faceptor.evaluate import Validator
+from faceptor.stages.files import RESULTS
+from faceptor.tasks import KINDS, TaskSpec, task
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device {name!r}: not usable here ({str(error).splitlines()[0]})") from None
+
+
+def commit() -> str:
+    """The Git commit this runs from, with "+" if the working tree differs; "unknown" outside a checkout."""
+    try:
+        head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+        code = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "faceptor", "params.yaml"])
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head.stdout.strip() + ("+" if code.returncode else "")
+
+
+def prepared(params: Params, spec: TaskSpec) -> Path:
+    return params.prepared(spec.dataset)
+
+
+def splits(params: Params, names: Iterable[str], split: str) -> dict:
+    """Prepared samples of each task's data set; `test` of recognition is the verification pairs."""
+    return {n: KINDS[task(n).kind].samples(task(n), prepared(params, task(n)), split) for n in names}
+
+
+def training_steps(params: Params, mixes, *, steps: int) -> Steps:
+    from faceptor.data.prepared import open_split
+
+    specs = {name: task(name) for name in mixes}
+    train = {name: open_split(prepared(params, spec), "train") for name, spec in specs.items()}
+    return Steps(build_streams(params, mixes, specs, train), steps=steps)
+
+
+def build_criteria(params: Params, steps: Steps) -> nn.ModuleDict:
+    """One criterion per task; a recognition criterion owns a classifier with a row per training identity."""
+    criteria = nn.ModuleDict()
+    for name, stream in steps.streams.items():
+        kind = KINDS[stream.spec.kind]
+        numbers = dict(params.feed(name).criterion)
+        if "identity" in kind.columns:
+            numbers["classes"] = int(max(stream.split.column("identity"))) + 1
+        criteria[name] = kind.criterion(stream.spec, **numbers)
+    return criteria
+
+
+def trivial_guesses(params: Params, specs: dict[str, TaskSpec]) -> dict:
+    """The best constant guess of each task, from its training labels."""
+    from faceptor.data.prepared import open_split
+
+    guesses = {}
+    for name, spec in specs.items():
+        crop = crop_spec(params, spec, "test")
+
+        def place(sample, crop=crop):
+            return crop.place(sample_size=sample["size"], box=sample.get("box"), points5=sample.get("points5"))
+
+        guesses[name] = KINDS[spec.kind].trivial(spec, open_split(prepared(params, spec), "train"), place)
+    return guesses
+
+
+class First:
+    """The first n samples of a split: which n is fixed, so that scores of different steps compare."""
+
+    def __init__(self, samples, limit: int | None):
+        self.samples, self.size = samples, len(samples) if limit is None else min(limit, len(samples))
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: int):
+        if not 0 <= index < self.size:
+            raise IndexError(index)
+        return self.samples[index]
+
+
+def build_validator(params: Params, names: Iterable[str], *, limit: int | None, device) -> Validator:
+    specs = {name: task(name) for name in names}
+    return Validator(
+        {name: First(items, limit) for name, items in splits(params, specs, "val").items()},
+        specs,
+        {name: crop_spec(params, spec, "test") for name, spec in specs.items()},
+        trivial_guesses(params, specs),
+        batch=params.evaluate.batch,
+        device=device,
+    )
+
+
+def live_log(name: str):
+    """DVCLive in results/train/<name>; no network, no experiment of its own, nothing unpickled."""
+    from dvclive import Live
+
+    return Live(str(RESULTS / "train" / name), dvcyaml=None, report=None, save_dvc_exp=False, monitor_system=False)

@@ -1,0 +1,66 @@
+"""The evaluate stage: one model folder against the test splits, numbers to JSON, figures to PNG."""
+
+import math
+from pathlib import Path
+
+from faceptor.config import Params
+from faceptor.data.batches import crop_spec
+from faceptor.data.prepared import read_passport
+from faceptor.evaluate import headline_of, measure
+from faceptor.models.folder import load_model, model_hash
+from faceptor.stages.common import First, commit, pick_device, prepared, splits, trivial_guesses
+from faceptor.stages.files import MODELS, RESULTS, write_json
+from faceptor.tasks import KINDS, task
+
+
+def evaluate_model(params: Params, name: str, *, device: str = "auto") -> dict:
+    """Write results/evaluate/<name>.json and a figure per task; return what was written."""
+    folder = MODELS / name
+    model = load_model(folder).to(pick_device(device))
+    numbers, figures = evaluate_tasks(params, model, params.stage1.tasks, device=device)
+    report = {
+        "about": {
+            "model": name,
+            "model_hash": model_hash(folder),
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "seed": params.seed,
+            "commit": commit(),
+            "data": {t: passport_facts(params, t) for t in numbers},
+        },
+        **numbers,
+    }
+    for task_name, figure in figures.items():
+        save_figure(figure, RESULTS / "evaluate" / "figures" / name / f"{task_name}.png")
+    write_json(RESULTS / "evaluate" / f"{name}.json", report)
+    return report
+
+
+def evaluate_tasks(params: Params, model, names, *, device: str, figures: bool = True) -> tuple[dict, dict]:
+    """{task: {metric: value}} on the test splits, and a figure per task."""
+    specs = {name: task(name) for name in names}
+    guesses = trivial_guesses(params, specs)
+    numbers, drawn = {}, {}
+    for name, samples in splits(params, specs, "test").items():
+        spec = specs[name]
+        result = measure(
+            model, spec, First(samples, params.evaluate.samples), crop_spec(params, spec, "test"),
+            batch=params.evaluate.batch, device=pick_device(device), trivial=guesses[name],
+        )  # fmt: skip
+        numbers[name] = {k: round(v, 4) for k, v in result.metrics.items() if math.isfinite(v)}
+        numbers[name] |= {"samples": result.samples, "skill": round(result.skill, 4)}
+        headline = headline_of(spec)
+        print(f"{name}: {headline} {result.metrics[headline]:.3f} (trivial {result.metrics['trivial_' + headline]:.3f})")
+        if figures:
+            drawn[name] = KINDS[spec.kind].figure(spec, result.metric)
+    return numbers, drawn
+
+
+def passport_facts(params: Params, name: str) -> dict:
+    passport = read_passport(prepared(params, task(name)))
+    return {key: passport[key] for key in ("dataset", "split_hashes") if key in passport}
+
+
+def save_figure(figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # no date, no version: the same numbers give the same file
+    figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": None})

@@ -1,0 +1,50 @@
+"""Execute a notebook as a stage: parameters in from params.yaml, .ipynb and offline .html out."""
+
+from pathlib import Path
+
+from faceptor.config import Params
+from faceptor.errors import ConfigError, FaceptorError
+
+NOTEBOOKS = Path("notebooks")
+REPORTS = Path("reports")
+
+
+def execute(params: Params, name: str) -> Path:
+    """Run notebooks/<name>.ipynb with its section of params.yaml; return the HTML report.
+
+    A failing cell fails the stage, with the half-run notebook and report left for reading. A parameter that
+    the notebook does not declare is an error (papermill alone would only warn).
+    """
+    import nbformat
+    import papermill
+
+    source = NOTEBOOKS / f"{name}.ipynb"
+    known = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
+    if name not in known:
+        raise ConfigError(f"notebook {name!r}: expected one of {', '.join(known)}")
+    values = getattr(params.notebooks, name, {})
+    declared = papermill.inspect_notebook(str(source))
+    strangers = sorted(set(values) - set(declared))
+    if strangers:
+        raise ConfigError(f"notebooks.{name}: {', '.join(strangers)} not declared in {source}; it has {', '.join(declared)}")
+    REPORTS.mkdir(exist_ok=True)
+    executed, report = REPORTS / f"{name}.ipynb", REPORTS / f"{name}.html"
+    try:
+        papermill.execute_notebook(
+            str(source), str(executed), parameters=values, kernel_name="python3", progress_bar=False, cwd="."
+        )
+    except papermill.PapermillExecutionError as error:
+        raise FaceptorError(f"{source}: cell {error.exec_count} failed with {error.ename}: {error.evalue}") from error
+    finally:
+        if executed.exists():
+            report.write_text(_html(nbformat.read(executed, 4)))
+    return report
+
+
+def _html(notebook) -> str:
+    """A page that needs no network: figures embedded, no script from elsewhere, code folded away."""
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(template_name="lab", embed_images=True, exclude_input=False, exclude_input_prompt=True)
+    exporter.mathjax_url = exporter.require_js_url = exporter.mermaid_js_url = ""
+    return exporter.from_notebook_node(notebook)[0]

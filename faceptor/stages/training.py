@@ -1,0 +1,110 @@
+"""The training stages: stage 1, stage 2 of each task, and the one model folder that holds them all."""
+
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from faceptor import train
+from faceptor.config import Params
+from faceptor.errors import ConfigError
+from faceptor.models.build import build_model
+from faceptor.models.folder import load_model, model_hash, save_model
+from faceptor.stages.common import (
+    build_criteria, build_validator, commit, live_log, pick_device, training_steps,
+)  # fmt: skip
+from faceptor.stages.files import MODELS, RESULTS, RUNS, read_json, write_json
+from faceptor.tasks import task
+
+
+def named(patterns, name: str) -> tuple[str, ...]:
+    """Trainable patterns with {task} filled in."""
+    return tuple(pattern.replace("{task}", name) for pattern in patterns)
+
+
+def train_stage1(params: Params, *, device: str = "auto") -> train.Outcome:
+    """All tasks from scratch (or from FaRL), only the top encoder layer visible to the decoder."""
+    torch.manual_seed(params.seed)
+    model = build_model(params.model, [task(name) for name in params.stage1.tasks])
+    outcome = _train(params, model, params.stage1, params.stage1.tasks, "stage1", named(params.stage1.trainable, "*"), device)
+    save_model(model, MODELS / "stage1", provenance=provenance(params, "stage1", outcome))
+    train.clear(RUNS / "stage1")
+    return outcome
+
+
+def train_stage2(params: Params, name: str, *, device: str = "auto") -> dict:
+    """Layer-Attention of one task on top of frozen stage 1; kept only if it gains on validation."""
+    if name not in params.stage2.tasks:
+        raise ConfigError(f"stage 2 of {name}: expected one of {', '.join(params.stage2.tasks)}")
+    run_name = f"stage2-{name}"
+    stage = params.stage2
+    model = load_model(MODELS / "stage1")
+    where = pick_device(device)
+    before, _ = build_validator(params, [name], limit=stage.validate_samples, device=where)(model.to(where))
+    torch.manual_seed(params.seed)
+    model.enable_layer_attention(name, params.model.layer_attention.mode)
+    mixes = {name: stage.tasks[name]}
+    outcome = _train(params, model, stage, mixes, run_name, named(stage.trainable, name), device)
+    kept = outcome.best_score > before
+    folder = MODELS / "stage2-tasks" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    tensors = {k: v.cpu().contiguous() for k, v in model.state_dict().items() if k.startswith("layer_attention.")}
+    save_file(tensors, folder / "layer_attention.safetensors")
+    verdict = {
+        "task": name,
+        "mode": params.model.layer_attention.mode,
+        "skill_stage1": before,
+        "skill_stage2": outcome.best_score,
+        "kept": kept,
+        "best_step": outcome.best_step,
+        "trainable_parameters": outcome.trainable,
+    }
+    write_json(folder / "verdict.json", verdict)
+    write_json(RESULTS / "train" / run_name / "verdict.json", verdict)
+    train.clear(RUNS / run_name)
+    return verdict
+
+
+def merge_stage2(params: Params) -> dict:
+    """Stage 1 plus the Layer-Attention of every task that gained: one model folder."""
+    model = load_model(MODELS / "stage1")
+    verdicts = {}
+    for name in params.stage2.tasks:
+        folder = MODELS / "stage2-tasks" / name
+        verdicts[name] = read_json(folder / "verdict.json")
+        if not verdicts[name]["kept"]:
+            continue
+        model.enable_layer_attention(name, verdicts[name]["mode"])
+        model.load_state_dict(model.state_dict() | load_file(folder / "layer_attention.safetensors"))
+    facts = {"stage": "stage2", "seed": params.seed, "start": model_hash(MODELS / "stage1"), "layer_attention": verdicts}
+    save_model(model, MODELS / "stage2", provenance=facts)
+    return verdicts
+
+
+def _train(params: Params, model, stage, mixes, run_name: str, trainable, device: str, **extra) -> train.Outcome:
+    where = pick_device(device)
+    steps = training_steps(params, mixes, steps=stage.steps)
+    torch.manual_seed(params.seed)
+    criteria = build_criteria(params, steps)
+    shutil.rmtree(RESULTS / "train" / run_name, ignore_errors=True)
+    with live_log(run_name) as live:
+        outcome = train.run(
+            model, criteria, steps,
+            stage=stage, mixes=mixes, trainable=trainable, folder=Path(RUNS / run_name), seed=params.seed,
+            device=where, workers=params.data.workers, live=live,
+            validate=build_validator(params, mixes, limit=stage.validate_samples, device=where), **extra,
+        )  # fmt: skip
+    model.cpu()
+    return outcome
+
+
+def provenance(params: Params, stage: str, outcome: train.Outcome) -> dict:
+    return {
+        "stage": stage,
+        "seed": params.seed,
+        "commit": commit(),
+        "best_step": outcome.best_step,
+        "validation_score": outcome.best_score,
+    }

@@ -1,0 +1,81 @@
+"""The transfer stages: an unseen data set, three ways to learn it (paper section 4.6, Table 9)."""
+
+import torch
+
+from faceptor import train
+from faceptor.config import Params
+from faceptor.errors import ConfigError
+from faceptor.models.folder import load_model, model_hash, save_model
+from faceptor.stages.common import commit, pick_device
+from faceptor.stages.files import MODELS, RESULTS, RUNS, read_json, write_json
+from faceptor.stages.evaluation import evaluate_tasks, passport_facts
+from faceptor.stages.training import _train, named
+from faceptor.evaluate import headline_of
+from faceptor.tasks import task
+
+
+def transfer(params: Params, dataset: str, mode: str, *, device: str = "auto") -> dict:
+    """Teach the start model a new data set; write results/transfer/<dataset>-<mode>.json.
+
+    Modes are lists of trainable patterns: prompt (the new queries), decoder (and decoders and output modules),
+    full (everything). What the old tasks lost is measured where anything but the new queries changed.
+    """
+    name = task_of(params, dataset)
+    if mode not in params.transfer.modes:
+        raise ConfigError(f"transfer mode {mode!r}: expected one of {', '.join(params.transfer.modes)}")
+    settings = params.transfer.modes[mode]
+    stage = params.transfer.model_copy(
+        update={"optimiser": params.transfer.optimiser.model_copy(update={"lr": settings.lr})}
+    )
+    start = MODELS / params.transfer.start
+    model = load_model(start)
+    old_tasks = [n for n in params.stage1.tasks]
+    torch.manual_seed(params.seed)
+    model.add_task(task(name))
+    run_name = f"transfer-{dataset}-{mode}"
+    mixes = {name: stage.tasks[name]}
+    outcome = _train(params, model, stage, mixes, run_name, named(settings.trainable, name), device)
+    model.to(pick_device(device))
+    numbers, _ = evaluate_tasks(params, model, [name], device=device, figures=False)
+    report = {
+        "about": {
+            "dataset": dataset,
+            "mode": mode,
+            "start": params.transfer.start,
+            "start_hash": model_hash(start),
+            "seed": params.seed,
+            "commit": commit(),
+            "best_step": outcome.best_step,
+            "data": {name: passport_facts(params, name)},
+        },
+        "trainable_parameters": outcome.trainable,
+        "total_parameters": sum(p.numel() for p in model.parameters()),
+        **numbers,
+        "forgotten": forgotten(params, model, old_tasks, start_name=params.transfer.start, device=device),
+    }
+    write_json(RESULTS / "transfer" / f"{dataset}-{mode}.json", report)
+    save_model(model.cpu(), MODELS / "transfer" / f"{dataset}-{mode}", provenance=report["about"])
+    train.clear(RUNS / run_name)
+    return report
+
+
+def forgotten(params: Params, model, names, *, start_name: str, device: str) -> dict:
+    """Headline of every old task before and after the transfer."""
+    before = read_json(RESULTS / "evaluate" / f"{start_name}.json")
+    after, _ = evaluate_tasks(params, model, names, device=device, figures=False)
+    return {
+        name: {
+            "metric": headline_of(task(name)),
+            "before": before[name][headline_of(task(name))],
+            "after": after[name][headline_of(task(name))],
+        }
+        for name in names
+    }
+
+
+def task_of(params: Params, dataset: str) -> str:
+    """The transfer task of a data set."""
+    names = {task(name).dataset: name for name in params.transfer.tasks}
+    if dataset not in names:
+        raise ConfigError(f"transfer to {dataset!r}: expected one of {', '.join(names)}; add it to transfer.tasks")
+    return names[dataset]

@@ -1,0 +1,162 @@
+"""Generated faces on disk, in the layouts of the published data sets.
+
+>>> from faceptor.synthesis import synthesize
+>>> synthesize("300w", Path("data/generated/300w"), seed=1, train=900, test=160)
+{'train': 900, 'test': 160}
+"""
+
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import cv2
+import joblib
+from tqdm import tqdm
+
+from faceptor.errors import ConfigError
+from faceptor.synthesis.layouts import LAYOUTS
+from faceptor.synthesis.layouts.base import Drawn, Layout, Order, Shot, Tile
+
+__all__ = ["LAYOUTS", "synthesize"]
+
+_CHUNK = 8  # shots per job: small enough for a smooth progress bar, large enough to hide the hand-over
+
+
+def synthesize(
+    name: str,
+    out: Path,
+    *,
+    seed: int,
+    train: int,
+    test: int = 0,
+    workers: int = 0,
+    image_size: int | None = None,
+    sheet: Path | None = None,
+    identities: int | None = None,
+    pairs: int | None = None,
+) -> dict[str, int]:
+    """Draw a data set and write it to the folder `out` in its owner's layout; returns the pictures per split.
+
+    The same seed gives the same bytes whatever the number of workers (0 = one per core). People of the test part never
+    occur in the training part, nor in another data set. `out` appears, or is replaced, only when everything is written.
+    `sheet` names a PNG to draw a contact sheet into. `identities` and `pairs` (per verification set) belong to ms1mv3.
+    """
+    layout = _layout(name)
+    order = Order(
+        name=name, seed=seed, train=train, test=test, image_size=image_size, identities=identities, pairs=pairs
+    )
+    _check(layout, order, workers)
+    shots = layout.plan(order)
+    shown = set(layout.shown(shots, 24)) if sheet else set()
+
+    out = Path(out)
+    partial = _partial(out)
+    tiles: list[Tile] = []
+    try:
+        # Closed before the folder is removed on an error, or a worker could write into it once more.
+        with closing(_draw_all(layout, order, shots, shown, partial, workers or joblib.cpu_count())) as drawn:
+            progress = tqdm(drawn, total=len(shots), desc=f"synthesize {name}", unit="face", dynamic_ncols=True)
+            counts = layout.write(order, shots, _rows(progress, tiles), partial)
+        _mark(partial, layout, order, counts)
+        _replace(partial, out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    if sheet:
+        from faceptor.synthesis.contact_sheet import contact_sheet  # matplotlib only where a figure is wanted
+
+        contact_sheet(tiles, title=layout.title, path=Path(sheet))
+    return counts
+
+
+def _layout(name: str) -> Layout:
+    if name not in LAYOUTS:
+        raise ConfigError(f"synthesis.{name}: no generator writes this data set, expected one of {', '.join(LAYOUTS)}")
+    return LAYOUTS[name]
+
+
+def _check(layout: Layout, order: Order, workers: int) -> None:
+    counts = {"train": order.train, "test": order.test, "workers": workers}
+    for key, value in counts.items():
+        if value < 0:
+            raise ConfigError(f"synthesis.{order.name}.{key}: expected a count of at least 0, found {value}")
+    if order.train + order.test == 0:
+        raise ConfigError(f"synthesis.{order.name}: train and test are both 0, ask for at least one face")
+    if order.image_size is not None and order.image_size < 32:
+        raise ConfigError(f"synthesis.{order.name}.image_size: expected at least 32 pixels, found {order.image_size}")
+    for key in ("identities", "pairs"):
+        value = getattr(order, key)
+        if value is None and key in layout.needs:
+            raise ConfigError(f"synthesis.{order.name}.{key}: missing, say how many")
+        if value is not None and key not in layout.needs:
+            raise ConfigError(f"synthesis.{order.name}.{key}: only {_users(key)} takes it, remove it")
+        if value is not None and value < 1:
+            raise ConfigError(f"synthesis.{order.name}.{key}: expected at least 1, found {value}")
+
+
+def _users(key: str) -> str:
+    return ", ".join(name for name, layout in LAYOUTS.items() if key in layout.needs)
+
+
+def _draw_all(
+    layout: Layout, order: Order, shots: Sequence[Shot], shown: set[int], root: Path, workers: int
+) -> Iterator[Drawn]:
+    """Drawn shots in order. Workers are fresh processes that import neither the caller's main module nor torch."""
+    jobs = [range(first, min(first + _CHUNK, len(shots))) for first in range(0, len(shots), _CHUNK)]
+    calls = (
+        joblib.delayed(_draw_chunk)(layout, order.seed, [shots[i] for i in job], [i in shown for i in job], root)
+        for job in jobs
+    )
+    if workers == 1 or len(jobs) == 1:
+        chunks = (function(*args, **kwargs) for function, args, kwargs in calls)
+    else:
+        parallel = joblib.Parallel(n_jobs=workers, backend="loky", return_as="generator", batch_size=1)
+        chunks = parallel(calls)
+    with closing(chunks):
+        for chunk in chunks:
+            yield from chunk
+
+
+def _draw_chunk(layout: Layout, seed: int, shots: Sequence[Shot], show: Sequence[bool], root: Path) -> list[Drawn]:
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # the processes already fill the cores
+    try:
+        return [layout.take(shot, seed, root, show=visible) for shot, visible in zip(shots, show, strict=True)]
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def _rows(drawn: Iterator[Drawn], tiles: list[Tile]) -> Iterator[object]:
+    for item in drawn:
+        if item.tile is not None:
+            tiles.append(item.tile)
+        yield item.row
+
+
+def _mark(folder: Path, layout: Layout, order: Order, counts: dict[str, int]) -> None:
+    """Leave a note that these are no photographs; readers look for the file."""
+    from faceptor.datasets.base import MARKER
+
+    text = f"Faces drawn by a program (faceptor synthesize), in the layout of {layout.title.split(':')[0]}.\n"
+    (folder / MARKER).write_text(f"{text}seed: {order.seed}\ncounts: {counts}\n")
+
+
+def _partial(out: Path) -> Path:
+    """A new hidden folder beside `out`, after those of killed runs are gone."""
+    for left in out.parent.glob(f".{out.name}.*.partial"):
+        shutil.rmtree(left, ignore_errors=True)
+    partial = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.partial")
+    partial.mkdir(parents=True)
+    return partial
+
+
+def _replace(partial: Path, out: Path) -> None:
+    """Put the finished folder in its place; a folder that was there before goes only after that."""
+    old = out.with_name(f".{out.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        out.rename(old)
+    partial.rename(out)
+    shutil.rmtree(old, ignore_errors=True)

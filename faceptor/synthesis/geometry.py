@@ -1,0 +1,210 @@
+"""The head as a surface, and its projection.
+
+Head units: 1 is about half the width of an average face (70 mm). x runs to image-right, y down, z to the viewer; the
+origin lies between the ears at eye height. The surface is swept by rows: `v` names a row by the height at which it
+crosses the face's midline, `u` is the angle around the head (0 = nose, +pi/2 = image-right ear, radians). Rows tilt
+upwards at the sides below the eyes, so that the last row is the jaw line; rows beyond it are the underside of the chin.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from faceptor.synthesis.expression import Action, action_of
+from faceptor.synthesis.face import Face
+
+U_MAX = 2.75
+COLUMNS, DOME_ROWS, FACE_ROWS, CHIN_ROWS = 43, 7, 32, 4
+ROWS = DOME_ROWS + FACE_ROWS + CHIN_ROWS
+CAMERA = 10.0
+"""Camera distance in head units: mild perspective, as in a portrait photograph."""
+
+
+def smoothstep(x: np.ndarray) -> np.ndarray:
+    x = np.clip(x, 0.0, 1.0)
+    return x * x * (3.0 - 2.0 * x)
+
+
+def columns() -> np.ndarray:
+    """Angles of the mesh columns, denser at the nose than behind the ears."""
+    s = np.linspace(-1.0, 1.0, COLUMNS)
+    return U_MAX * np.sinh(1.9 * s) / np.sinh(1.9)
+
+
+_COLUMNS = columns()
+
+
+def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
+    """(3, 3) matrix from head to camera axes; degrees, signs as documented at `Face`."""
+    y, p, r = -np.deg2rad(yaw), np.deg2rad(pitch), np.deg2rad(roll)
+    about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
+    about_x = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
+    about_z = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
+    return about_x @ about_y @ about_z
+
+
+@dataclass
+class Head:
+    """Surface of one face. `surface(u, v)` gives points, `locate(x, y)` the (u, v) of a point drawn on the front."""
+
+    face: Face
+
+    def __post_init__(self) -> None:
+        face, person = self.face, self.face.person
+        age = face.apparent_age
+        self.child = child = float(np.clip((17.0 - age) / 16.0, 0.0, 1.0)) ** 0.8
+        self.aged = aged = float(np.clip((age - 22.0) / 50.0, 0.0, 1.3))
+        self.action: Action = action_of(face)
+        fat = person.fat + 0.5 * child + 0.3 * aged
+        self.fat = fat
+        self.width = width = 1.0 + 0.065 * person.face_width + 0.02 * fat
+        self.jaw = jaw = (0.80 + 0.05 * person.jaw_width + 0.035 * fat) * width * (1 - 0.06 * child)
+        chin = (1.52 + 0.09 * person.chin_length) * (1 - 0.2 * child)
+        self.rest_chin = chin
+        self.chin = chin = chin + self.action.jaw
+        self.crown = crown = -(1.52 + 0.07 * person.forehead + 0.05 * child)
+        self.dome = -0.62
+        # Exponent of the rise of the jaw line: low = pointed chin, high = square jaw.
+        self.jaw_power = 0.98 + 0.17 * person.jaw_shape
+        self.jaw_rise = 0.62 - 0.08 * person.jaw_shape + self.action.jaw * 0.75 - 0.05 * child
+        cheek = 0.03 * person.cheekbone
+        low = chin - 0.12
+        self.knots_v = np.array([self.dome, -0.25, 0.1, 0.4, 0.75, 1.05, low, chin, chin + 0.1, chin + 0.3])
+        self.knots_w = np.array([0.97 * width - 0.02 * child, 1.0 * width, 1.0 * width + cheek, 0.985 * width + cheek,
+                                 0.93 * width + 0.02 * fat, 0.5 * (0.89 * width + jaw) + 0.02 * fat,
+                                 jaw + 0.02, jaw, 0.92 * jaw, 0.6 * jaw])
+        self.knots_f = np.array([1.10 - 0.04 * child, 1.17, 1.13, 1.16, 1.19, 1.2, 1.17, 1.1, 0.98, 0.5])
+        self.knots_b = np.array([1.3, 1.34, 1.28, 1.18, 1.05, 0.95, 0.85, 0.8, 0.76, 0.6])
+        self.knots_l = np.array([0.0, 0.0, -0.05, -0.12, -0.26, -0.42, -self.jaw_rise, -self.jaw_rise,
+                                 -self.jaw_rise + 0.02, -self.jaw_rise])
+        self.knots_y = np.array([self.dome, -0.25, 0.1, 0.4, 0.75, 1.05, low, chin, chin + 0.03, chin + 0.02])
+        face_v = np.linspace(self.dome, chin, FACE_ROWS + 1)
+        angle = np.linspace(0.0, np.pi / 2, DOME_ROWS + 1)[:-1]
+        dome_v = self.dome + (crown - self.dome) * np.cos(angle)
+        chin_v = chin + np.array([0.06, 0.13, 0.21, 0.3])[: CHIN_ROWS]
+        self.rows = np.concatenate([dome_v, face_v, chin_v[: CHIN_ROWS - 1]])
+
+    def profile(self, v: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Half width, front depth, back depth, lift and midline height of rows `v`."""
+        up = np.clip((v - self.dome) / (self.crown - self.dome), 0.0, 1.0)
+        cap = np.sqrt(np.maximum(1e-4, 1.0 - up**2.3))
+        values = [np.interp(v, self.knots_v, k) for k in (self.knots_w, self.knots_f, self.knots_b, self.knots_l)]
+        y = np.where(v < self.dome, v, np.interp(v, self.knots_v, self.knots_y))
+        return values[0] * cap, values[1] * cap, values[2] * cap, values[3], y
+
+    def surface(self, u: np.ndarray, v: np.ndarray, *, bumps: bool = True) -> np.ndarray:
+        """(..., 3) points of the bare head (no hair) at angles `u` and rows `v`."""
+        u, v = np.broadcast_arrays(np.asarray(u, float), np.asarray(v, float))
+        w, front, back, lift, y0 = self.profile(v)
+        sine, cosine = np.sin(u), np.cos(u)
+        side = np.sign(sine) * np.abs(sine) ** 0.93
+        depth = np.sign(cosine) * np.abs(cosine) ** 0.86
+        x = w * side
+        y = y0 + lift * np.maximum(1e-9, 1.0 - np.maximum(depth, -0.25)) ** self.jaw_power
+        z = np.where(depth > 0, front, back) * depth
+        if bumps:
+            z = z + self.relief(x, y) * np.clip(2.2 * depth, 0.0, 1.0)
+        return np.stack([x, y, z], axis=-1)
+
+    def locate(self, points: np.ndarray) -> np.ndarray:
+        """(..., 2) frontal (x, y) on the face -> (u, v); exact up to a few fixed-point steps."""
+        x, y = points[..., 0], points[..., 1]
+        v = y.copy()
+        u = np.zeros_like(x)
+        for _ in range(5):
+            w, _, _, lift, y0 = self.profile(v)
+            side = np.clip(np.abs(x) / np.maximum(w, 1e-3), 0.0, 0.999)
+            u = np.sign(x) * np.arcsin(side ** (1 / 0.93))
+            depth = np.abs(np.cos(u)) ** 0.86
+            v = v + (y - (y0 + lift * np.maximum(1e-9, 1.0 - depth) ** self.jaw_power))
+        return np.stack([u, v], axis=-1)
+
+    def relief(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Forward displacement of the face: nose, sockets, cheekbones, lips, chin, and what age and mimics add."""
+        p, a, f = self.face.person, self.action, self
+        ax = np.abs(x)
+
+        def bump(cx: float, cy: float, sx: float, sy: float) -> np.ndarray:
+            return np.exp(-(((ax - cx) / sx) ** 2) - ((y - cy) / sy) ** 2)
+
+        n = f.nose
+        height = np.interp(y, n.knots_y, n.knots_h)
+        breadth = np.interp(y, n.knots_y, n.knots_s)
+        z = height * np.exp(-((x / breadth) ** 2))
+        z += n.wing_h * bump(n.wing_x, n.wing_y, 0.075, 0.075)
+        eye_x, fat, aged = f.eye_x, np.clip(f.fat, -2, 2.5), f.aged
+        z -= (0.10 + 0.02 * aged) * bump(eye_x, 0.0, 0.26, 0.16)
+        z += 0.055 * bump(eye_x, 0.01, 0.17, 0.10)
+        z += (0.03 + 0.02 * p.male - 0.03 * f.child) * bump(0.36, -0.2, 0.34, 0.09)
+        z += (0.045 + 0.025 * p.cheekbone + 0.03 * a.cheek) * bump(0.62, 0.42 - 0.06 * a.cheek, 0.22, 0.18)
+        z -= (0.03 - 0.03 * fat + 0.02 * aged) * bump(0.66, 0.9, 0.2, 0.22)
+        z += (0.06 * aged + 0.015 * fat) * bump(0.55, f.mouth_y + 0.28, 0.16, 0.2)
+        z += 0.07 * bump(0.0, f.mouth_y, 0.36, 0.16)
+        z -= 0.05 * bump(0.0, f.mouth_y + 0.28 + 0.7 * a.jaw, 0.25, 0.07)
+        z += (0.07 + 0.02 * p.chin_length) * bump(0.0, f.chin - 0.16, 0.22, 0.15)
+        return z
+
+    @cached_property
+    def nose(self) -> "Nose":
+        return Nose.of(self)
+
+    @cached_property
+    def eye_x(self) -> float:
+        return 0.45 + 0.036 * self.face.person.eye_spacing
+
+    @cached_property
+    def mouth_y(self) -> float:
+        """Height of the mouth's corners at rest."""
+        p = self.face.person
+        base = self.nose.base_y + (self.rest_chin - self.nose.base_y) * (0.37 + 0.025 * p.mouth_height)
+        return float(base)
+
+    @cached_property
+    def grid(self) -> np.ndarray:
+        """(ROWS, COLUMNS, 3) mesh of the bare head."""
+        return self.surface(_COLUMNS[None, :], self.rows[:, None])
+
+    def texel(self, uv: np.ndarray) -> np.ndarray:
+        """(..., 2) (u, v) -> (column, row) in mesh cells, fractional."""
+        column = (np.arcsinh(uv[..., 0] / U_MAX * np.sinh(1.9)) / 1.9 + 1.0) * (COLUMNS - 1) / 2
+        row = np.interp(uv[..., 1], self.rows, np.arange(len(self.rows)))
+        return np.stack([column, row], axis=-1)
+
+    @cached_property
+    def matrix(self) -> np.ndarray:
+        return rotation(self.face.yaw, self.face.pitch, self.face.roll)
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """(..., 3) head points -> (..., 3): image-plane x, y in head units and depth (larger = nearer)."""
+        seen = points @ self.matrix.T
+        factor = CAMERA / (CAMERA - seen[..., 2:])
+        return np.concatenate([seen[..., :2] * factor, seen[..., 2:]], axis=-1)
+
+
+@dataclass(frozen=True)
+class Nose:
+    """Measures of the nose in head units; `knots_*` give ridge height and breadth along y."""
+
+    tip_y: float
+    base_y: float
+    wing_x: float
+    wing_y: float
+    wing_h: float
+    knots_y: np.ndarray
+    knots_h: np.ndarray
+    knots_s: np.ndarray
+
+    @classmethod
+    def of(cls, head: Head) -> "Nose":
+        p, a = head.face.person, head.action
+        length = (0.60 + 0.045 * p.nose_length + 0.03 * head.aged) * (1 - 0.22 * head.child) - 0.045 * a.nose
+        high = (0.34 + 0.05 * p.nose_height) * (1 - 0.35 * head.child)
+        breadth = (0.165 + 0.022 * p.nose_width) * (1 - 0.05 * head.child) * (1 + 0.1 * a.nose)
+        tip = length - 0.02 * p.nose_tip
+        ys = np.array([-0.3, -0.12, 0.05, 0.25, tip - 0.12, tip, tip + 0.06, length + 0.13, length + 0.24])
+        hs = high * np.array([0.0, 0.13, 0.2, 0.45, 0.86, 1.0, 0.93, 0.22, 0.0])
+        sharp = 1.0 - 0.1 * p.nose_tip
+        ss = breadth * np.array([0.9, 0.6, 0.52, 0.6, 0.72 * sharp, 0.8 * sharp, 0.85, 1.0, 1.0])
+        return cls(tip_y=float(tip), base_y=float(length + 0.11), wing_x=float(breadth * 1.05), wing_y=float(length + 0.015),
+                   wing_h=float(0.11 * (1 - 0.3 * head.child)), knots_y=ys, knots_h=hs, knots_s=ss)

@@ -1,0 +1,115 @@
+"""What stays the same between two pictures of one person: bone, skin, eyes, brows, hair and how they age."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+EYE_COLOURS = ("dark brown", "brown", "blue", "green", "grey")
+HAIR_COLOURS = ("black", "brown", "blond", "red")
+HAIR_TEXTURES = ("straight", "wavy", "curly")
+CLIP = 2.0
+"""Shape coefficients are standard normal, clipped at this many deviations so that no head becomes a monster."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Seeded, person-level parameters.
+
+    Every field without a unit is a standard score (0 = average, clipped at +-2); `skin` is 0 (very light) to 1
+    (very dark); the `*_onset` fields are ages in years; `marks` are moles as (u, v, radius) on the head surface.
+    """
+
+    number: int
+    male: bool
+    skin: float
+    skin_hue: float
+    face_width: float
+    jaw_width: float
+    jaw_shape: float
+    chin_length: float
+    cheekbone: float
+    forehead: float
+    fat: float
+    eye_spacing: float
+    eye_size: float
+    eye_tilt: float
+    eye_open: float
+    eye_height: float
+    lid_fold: float
+    brow_thickness: float
+    brow_arch: float
+    brow_tilt: float
+    brow_height: float
+    brow_length: float
+    nose_width: float
+    nose_length: float
+    nose_height: float
+    nose_tip: float
+    mouth_width: float
+    mouth_height: float
+    lip_upper: float
+    lip_lower: float
+    ear_size: float
+    freckles: float
+    eye_colour: str
+    hair_base: str
+    hair_texture: str
+    hairline: float
+    grey_onset: float
+    bald_onset: float
+    base_age: float
+    looks_older: float
+    marks: tuple[tuple[float, float, float], ...]
+
+
+# The order is part of the seed's meaning: append new coefficients at the end.
+_SCORES = (
+    "face_width jaw_width jaw_shape chin_length cheekbone forehead fat eye_spacing eye_size eye_tilt eye_open "
+    "eye_height lid_fold brow_thickness brow_arch brow_tilt brow_height brow_length nose_width nose_length "
+    "nose_height nose_tip mouth_width mouth_height lip_upper lip_lower ear_size skin_hue hairline"
+).split()
+IDENTITY_FIELDS = frozenset(Identity.__dataclass_fields__) - {"number"}
+
+
+def pick(uniform: float, names: tuple, weights: tuple[float, ...]):
+    """The name whose share of [0, 1) holds `uniform`."""
+    edges = np.cumsum(weights) / np.sum(weights)
+    return names[min(int(np.searchsorted(edges, uniform, side="right")), len(names) - 1)]
+
+
+def sample_identity(seed: int, identity: int, **fixed) -> Identity:
+    """Draw person `identity` of the population `seed`; `fixed` overrides single fields.
+
+    All random numbers are drawn before any is used, so fixing one field never moves another.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence((seed, identity, 0)))
+    scores = np.clip(rng.standard_normal(len(_SCORES)), -CLIP, CLIP)
+    u = rng.random(24)
+    marks = rng.random((4, 3))
+    values = dict(zip(_SCORES, scores.tolist(), strict=True))
+    male = bool(fixed.get("male", u[0] < 0.5))
+    # Men and women differ in the mean of a few coefficients only; the rest of the spread is common.
+    shift = 1.0 if male else -1.0
+    for name, size in (("jaw_width", 0.45), ("brow_thickness", 0.6), ("nose_width", 0.25), ("chin_length", 0.3),
+                       ("lip_upper", -0.4), ("lip_lower", -0.4), ("brow_arch", -0.55), ("eye_size", -0.3),
+                       ("brow_height", -0.35), ("jaw_shape", 0.35)):
+        values[name] = float(np.clip(values[name] * 0.9 + shift * size, -CLIP, CLIP))
+    skin = float(u[1] ** 1.1)
+    dark = skin > 0.55
+    eye_weights = (0.55, 0.45, 0.02, 0.02, 0.02) if dark else (0.14, 0.3, 0.28, 0.16, 0.12)
+    hair_weights = (0.75, 0.25, 0.02, 0.02) if dark else (0.26, 0.32, 0.28, 0.14)
+    count = int(u[5] * 4.6)
+    values |= {
+        "number": identity, "male": male, "skin": skin,
+        "freckles": max(0.0, float((u[2] - 0.72) / 0.28)) * (skin < 0.4),
+        "eye_colour": pick(u[3], EYE_COLOURS, eye_weights),
+        "hair_base": pick(u[4], HAIR_COLOURS, hair_weights),
+        "hair_texture": pick(u[6], HAIR_TEXTURES, (0.42, 0.33, 0.25)),
+        "grey_onset": 34.0 + 14.0 * float(u[7]),
+        "bald_onset": (32.0 + 60.0 * float(u[8])) if male else 200.0,
+        "base_age": 16.0 + 61.0 * float(u[9]),
+        "looks_older": float(2.4 * (u[10] + u[11] - 1.0)),
+        "marks": tuple((float(2.2 * (a - 0.5)), float(-0.55 + 1.9 * b), float(0.022 + 0.03 * c))
+                       for a, b, c in marks[:count]),
+    }
+    return Identity(**(values | fixed))

@@ -1,0 +1,211 @@
+"""What all layouts share: who is drawn in which picture, stable randomness, and the encodings of files.
+
+A layout turns an `Order` into a list of `Shot`s (cheap, in the parent process), draws each of them (in a worker, no
+torch), and writes the label files from the rows that come back in the order of the shots.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import simplejpeg
+
+from faceptor.errors import ConfigError
+from faceptor.synthesis.face import sample_face
+from faceptor.synthesis.render import render
+
+JPEG_QUALITY = 92
+
+# A person's number is (data set, part, n): the ranges of two data sets, or of two parts of one, cannot meet.
+# Append only: the position is part of every generated identity.
+_DATASETS = (
+    *("300w", "aflw19", "celebamaskhq", "lapa", "morph2", "affectnet", "rafdb", "celeba", "ms1mv3", "lfw73"),
+    *("wflw", "cofw", "utkface", "ferplus", "300wlp", "biwi", "aflw2000", "fairface", "lfwa", "300vw", "ffhqaging"),
+)
+_PARTS = ("train", "val", "test", "lfw", "cfp_fp", "agedb_30", "calfw", "cplfw")
+
+
+def person(dataset: str, part: str, n: int) -> int:
+    """Identity of the n-th person (0-based, below 2**24) of one part of one data set; unique over everything."""
+    if not 0 <= n < 1 << 24:
+        raise ConfigError(f"synthesis.{dataset}: person {n} of {part} is out of range, ask for fewer than {1 << 24}")
+    return (_DATASETS.index(dataset) << 32) | (_PARTS.index(part) << 24) | n
+
+
+def stream(seed: int, *words: object) -> np.random.Generator:
+    """Random numbers that depend on the seed and the words alone, not on what was drawn before."""
+    digest = hashlib.sha256("/".join(map(str, (seed, *words))).encode()).digest()
+    return np.random.default_rng(np.frombuffer(digest, np.uint32))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """How many faces of which data set; `train` includes the owner's validation part, where there is one."""
+
+    name: str
+    seed: int
+    train: int
+    test: int = 0
+    image_size: int | None = None  # longer side in pixels
+    identities: int | None = None
+    pairs: int | None = None
+
+    def rng(self, *words: object) -> np.random.Generator:
+        return stream(self.seed, self.name, *words)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shot:
+    """One picture to take. `fixed` goes to `sample_face`; `note` is the layout's own (file name, label, ...)."""
+
+    split: str
+    key: str  # file name or path below the data set's folder
+    person: int
+    sample: int = 0
+    size: tuple[int, int]  # height, width
+    frame: str
+    maps: bool = False
+    fixed: dict[str, Any] = field(default_factory=dict)
+    note: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """A picture with its labels for the contact sheet, all in the picture's pixels."""
+
+    image: np.ndarray  # (H, W, 3) uint8
+    caption: str = ""
+    group: str = ""  # tiles of one group stand side by side in a row of their own
+    landmarks: np.ndarray | None = None  # (K, 2)
+    hidden: np.ndarray | None = None  # (K,) bool: landmarks drawn hollow
+    box: np.ndarray | None = None  # (4,)
+    mask: np.ndarray | None = None  # (H, W) classes
+    good: bool | None = None  # colours the frame: same / different person
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """What comes back from a worker: a small row for the label files, and a tile if the sheet shows this shot."""
+
+    row: Any
+    tile: Tile | None = None
+
+
+class Layout(ABC):
+    """Writer of one data set in its owner's layout (one subclass per data set)."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    default_size: ClassVar[int]  # longer side of the embedded pictures
+    needs: ClassVar[tuple[str, ...]] = ()  # fields of the order that must be given beside train and test
+
+    @abstractmethod
+    def plan(self, order: Order) -> list[Shot]:
+        """All pictures, in the order of the label files."""
+
+    @abstractmethod
+    def draw(self, shot: Shot, portrait, root: Path) -> Any:
+        """Write the files of one shot below root; return what `write` needs (small, picklable)."""
+
+    @abstractmethod
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable[Any], root: Path) -> dict[str, int]:
+        """Write the label files; rows come in the order of the shots. Returns counts per split."""
+
+    @abstractmethod
+    def tile(self, shot: Shot, portrait) -> Tile:
+        """The picture with the labels as written."""
+
+    def shown(self, shots: Sequence[Shot], count: int) -> list[int]:
+        """Indices of the shots on the contact sheet, spread evenly."""
+        return np.unique(np.linspace(0, len(shots) - 1, min(count, len(shots))).round().astype(int)).tolist()
+
+    def person(self, part: str, n: int) -> int:
+        return person(self.name, part, int(n))
+
+    def count(self, shots: Sequence[Shot], rows: Iterable[Any] = ()) -> dict[str, int]:
+        """Pictures per split, once every row has come back."""
+        for _ in rows:
+            pass
+        return dict(Counter(shot.split for shot in shots))
+
+    def size(self, order: Order, aspect: float = 1.0) -> tuple[int, int]:
+        """(height, width) of a picture whose longer side is what the order asks; aspect = width / height."""
+        longer = order.image_size or self.default_size
+        return (longer, round(longer * aspect)) if aspect <= 1 else (round(longer / aspect), longer)
+
+    def take(self, shot: Shot, seed: int, root: Path, *, show: bool) -> Drawn:
+        face = sample_face(seed, identity=shot.person, sample=shot.sample, **shot.fixed)
+        portrait = render(face, size=shot.size, frame=shot.frame, maps=shot.maps)
+        row = self.draw(shot, portrait, root)
+        return Drawn(row=row, tile=self.tile(shot, portrait) if show else None)
+
+
+# --- people and labels ----------------------------------------------------------------------------------------------
+
+
+def albums(count: int, mean: float, rng: np.random.Generator, most: int | None = None) -> list[tuple[int, int]]:
+    """(person, picture of that person), both from 0, for `count` pictures with `mean` pictures per person."""
+    pairs: list[tuple[int, int]] = []
+    n = 0
+    while len(pairs) < count:
+        size = min(int(rng.geometric(1 / mean)), most or count)
+        pairs += [(n, sample) for sample in range(size)]
+        n += 1
+    return pairs[:count]
+
+
+def shares(count: int, weights: Sequence[float]) -> list[int]:
+    """Split a count by weights (largest remainder), none empty while there is enough; the parts sum to count exactly."""
+    exact = count * np.asarray(weights, float) / np.sum(weights)
+    if count >= len(exact) and (exact < 1).any():
+        rest = shares(count - int((exact < 1).sum()), np.where(exact < 1, 0, weights))
+        return [max(part, 1) if few else part for part, few in zip(rest, exact < 1, strict=True)]
+    parts = np.floor(exact).astype(int)
+    parts[np.argsort(parts - exact, kind="stable")[: count - parts.sum()]] += 1
+    return parts.tolist()
+
+
+def mixed(count: int, weights: Sequence[float], rng: np.random.Generator) -> np.ndarray:
+    """`count` class numbers whose frequencies follow the weights as closely as whole numbers can, shuffled."""
+    return rng.permutation(np.repeat(np.arange(len(weights)), shares(count, weights)))
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+def jpeg(rgb: np.ndarray, quality: int = JPEG_QUALITY) -> bytes:
+    return simplejpeg.encode_jpeg(np.ascontiguousarray(rgb), quality=quality, colorspace="RGB")
+
+
+def png(image: np.ndarray) -> bytes:
+    """PNG bytes of an RGB (H, W, 3) or a single-channel (H, W) image."""
+    image = image[..., ::-1] if image.ndim == 3 else image
+    done, data = cv2.imencode(".png", np.ascontiguousarray(image), [cv2.IMWRITE_PNG_COMPRESSION, 4])
+    if not done:
+        raise ValueError(f"cannot encode an image of shape {image.shape} and type {image.dtype} as PNG")
+    return data.tobytes()
+
+
+def put(path: Path, content: bytes | str) -> None:
+    """Write a file, making its folder; text is UTF-8 with the line ends it has."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def encode_image(path: str | Path, rgb: np.ndarray) -> bytes:
+    return png(rgb) if Path(path).suffix.lower() == ".png" else jpeg(rgb)
+
+
+def lines(rows: Iterable[str]) -> str:
+    return "".join(f"{row}\n" for row in rows)
+
+
+def described(attributes: dict[str, bool | None]) -> str:
+    """The attributes that are present, one after the other, for a caption."""
+    return ", ".join(name.replace("_", " ") for name, yes in attributes.items() if yes)

@@ -1,0 +1,114 @@
+"""MORPH II: album folders and `morph_2008_nonCommercial.csv`; several pictures per subject over the years.
+
+The owner publishes no split, so nothing here says which picture is for testing: the reader splits.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, albums, jpeg, lines, put
+from faceptor.synthesis.layouts.celeba import known
+
+_COLUMNS = (
+    "id_num",
+    "picture_num",
+    "dob",
+    "doa",
+    "race",
+    "gender",
+    "facial_hair",
+    "age",
+    "age_diff",
+    "glasses",
+    "photo",
+)
+_AGES = (16, 77)
+_ALBUMS = 2
+_RACES = {"Black": "B", "White": "W", "Asian": "A", "Indian": "I"}
+
+
+class Morph2(Layout):
+    name = "morph2"
+    title = "MORPH II: age in years"
+    default_size = 192
+
+    def plan(self, order: Order) -> list[Shot]:
+        count = order.train + order.test
+        rng = order.rng("people")
+        album = albums(count, 4, rng, most=20)
+        people = album[-1][0] + 1
+        births = rng.integers(date(1926, 1, 1).toordinal(), date(1990, 1, 1).toordinal(), size=people)
+        identifiers = np.sort(rng.choice(np.arange(1000, max(400_000, 9 * people)), size=people, replace=False))
+        ages = _ages(album, rng)
+        return [
+            Shot(
+                split="all",
+                key=f"Album{1 + n * _ALBUMS // people}",
+                person=self.person("train", n),
+                sample=sample,
+                size=self.size(order, 160 / 192),
+                frame="crop",
+                fixed={"age": age},
+                note={"subject": int(identifiers[n]), "picture": sample + 1, "born": int(births[n])},
+            )
+            for (n, sample), age in zip(album, ages, strict=True)
+        ]
+
+    def draw(self, shot: Shot, portrait, root: Path) -> dict[str, bool | None]:
+        attributes = known(portrait, "celeba")
+        put(root / photo(shot, attributes), jpeg(portrait.image))
+        return attributes | {race: portrait.attributes.get(f"lfw:{race}") for race in _RACES}
+
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+        table, first = [",".join(_COLUMNS)], {}
+        for shot, seen in zip(shots, rows, strict=True):
+            taken = date.fromordinal(shot.note["born"]) + timedelta(days=shot.fixed["age"] * 365.25)
+            values = {
+                "id_num": f"{shot.note['subject']:06d}",
+                "picture_num": shot.note["picture"],
+                "dob": f"{date.fromordinal(shot.note['born']):%m/%d/%Y}",
+                "doa": f"{taken:%m/%d/%Y}",
+                "race": next((code for race, code in _RACES.items() if seen[race]), "O"),
+                "gender": _sex(seen),
+                "facial_hair": _flag(seen.get("Mustache"), seen.get("Goatee")),
+                "age": int(shot.fixed["age"]),
+                "age_diff": (taken - first.setdefault(shot.person, taken)).days,  # days since the first picture
+                "glasses": _flag(seen.get("Eyeglasses")),
+                "photo": photo(shot, seen),
+            }
+            table.append(",".join(str(values[column]) for column in _COLUMNS))
+        put(root / "morph_2008_nonCommercial.csv", lines(table))
+        return self.count(shots)
+
+    def tile(self, shot: Shot, portrait) -> Tile:
+        attributes = known(portrait, "celeba")
+        return Tile(image=portrait.image, caption=f"{int(shot.fixed['age'])} years\n{photo(shot, attributes)}")
+
+
+def photo(shot: Shot, attributes: dict[str, bool | None]) -> str:
+    """Path below the data set's folder: <album>/<id>_<picture><M|F><age>.JPG."""
+    note = shot.note
+    return f"{shot.key}/{note['subject']:06d}_{note['picture']}{_sex(attributes)}{int(shot.fixed['age'])}.JPG"
+
+
+def _ages(album: Sequence[tuple[int, int]], rng: np.random.Generator) -> list[float]:
+    """Ages in years, uniform over subjects; a subject's pictures follow each other within a year and a half."""
+    low, high = _AGES
+    ages: list[float] = []
+    for _, pictures in groupby(album, key=lambda entry: entry[0]):
+        waits = rng.uniform(0.05, 1.5, size=len(list(pictures))).cumsum()
+        first = rng.uniform(low, high + 1 - (waits[-1] - waits[0]))
+        ages += (first + waits - waits[0]).tolist()
+    return ages
+
+
+def _sex(attributes: dict[str, bool | None]) -> str:
+    return "M" if attributes["Male"] else "F"
+
+
+def _flag(*seen: bool | None) -> int:
+    return int(any(seen))

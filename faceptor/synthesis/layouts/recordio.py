@@ -1,0 +1,73 @@
+"""Byte formats of the recognition sets: RecordIO files and pickled verification pairs."""
+
+import pickle
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+MAGIC = 0xCED7230A
+_MAGIC_BYTES = struct.pack("<I", MAGIC)
+
+
+def pack(payload: bytes, *, key: int, label: float | Sequence[float]) -> bytes:
+    """Record content: header (flag, label, id, id2), extra labels if there are several, then the payload.
+
+    `flag` is 0 for a single label, which then stands in the header, else the number of float32 labels that follow it.
+    """
+    if isinstance(label, Sequence):
+        return struct.pack(f"<IfQQ{len(label)}f", len(label), 0.0, key, 0, *label) + payload
+    return struct.pack("<IfQQ", 0, label, key, 0) + payload
+
+
+def frame(content: bytes) -> bytes:
+    """Content as it stands in a `.rec` file: magic, flag and length, content, zeros up to a multiple of four.
+
+    A reader looks for the magic number at every fourth byte, so content that holds it there is cut in parts at those
+    places (flags 1, 2, 3 = first, middle, last) and the four bytes themselves are left out.
+    """
+    parts, start = [], 0
+    for at in range(0, len(content) - 3, 4):
+        if content[at : at + 4] == _MAGIC_BYTES:
+            parts.append(content[start:at])
+            start = at + 4
+    parts.append(content[start:])
+    flags = [0] if len(parts) == 1 else [1, *[2] * (len(parts) - 2), 3]
+    return b"".join(
+        struct.pack("<II", MAGIC, flag << 29 | len(part)) + part + bytes(-len(part) % 4)
+        for flag, part in zip(flags, parts, strict=True)
+    )
+
+
+class RecordWriter:
+    """Appends records to `<stem>.rec`, and their keys and byte offsets to `<stem>.idx`."""
+
+    def __init__(self, stem: Path):
+        self._rec = stem.with_suffix(".rec").open("wb")
+        self._idx = stem.with_suffix(".idx").open("w", newline="\n")
+
+    def add(self, key: int, payload: bytes, label: float | Sequence[float]) -> None:
+        self._idx.write(f"{key}\t{self._rec.tell()}\n")
+        self._rec.write(frame(pack(payload, key=key, label=label)))
+
+    def __enter__(self) -> "RecordWriter":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._rec.close()
+        self._idx.close()
+
+
+class _Python2Pickler(pickle._Pickler):
+    """Writes bytes the way Python 2 wrote its `str`: plain opcodes, no call of `_codecs.encode`."""
+
+    def _save_str(self, data: bytes) -> None:
+        self.write(pickle.BINSTRING + struct.pack("<i", len(data)) + data)
+        self.memoize(data)
+
+    dispatch = {**pickle._Pickler.dispatch, bytes: _save_str}
+
+
+def dump_bin(path: Path, images: Sequence[bytes], same: Sequence[bool]) -> None:
+    """A verification set: the pickled tuple (encoded images, same-person flags); pair i is images 2i and 2i + 1."""
+    with path.open("wb") as file:
+        _Python2Pickler(file, protocol=2).dump((list(images), [bool(flag) for flag in same]))

@@ -1,0 +1,173 @@
+"""Binary attributes: one query per attribute, sigmoid cross entropy (paper section 3). Reported metrics in percent.
+
+Labels: 1 yes, 0 no, -1 unknown. Unknown labels are masked in the loss and not counted in any metric. An attribute
+without any known label is left out of the means and named in `notes()`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from faceptor.errors import DataError
+from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, check_target, check_within
+from faceptor.tasks.measures import Reliability, mean_of_defined, reliability
+
+
+@dataclass(frozen=True)
+class AttributesPrediction(Prediction):
+    """probabilities: (N,) of each attribute being present, each in [0, 1]."""
+
+    probabilities: np.ndarray
+
+    def to_json(self, spec: TaskSpec) -> dict[str, Any]:
+        named = zip(spec.labels, self.probabilities, strict=True)
+        return {"probabilities": {name: float(value) for name, value in named}}
+
+
+class AttributesLoss(nn.Module):
+    """Binary cross entropy, SUMMED over known attributes and averaged over samples (as released, notes item 23)."""
+
+    def __init__(self, *, column: str):
+        super().__init__()
+        self.column = column
+
+    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
+        label = target[self.column].float()
+        check_target(self.column, label, -1, 1)
+        terms = F.binary_cross_entropy_with_logits(raw.float(), label.clamp(min=0), reduction="none")
+        return {"loss": (terms * (label >= 0)).sum() / len(raw)}
+
+
+def accuracy_per_attribute(yes: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(n, N) bool answers, (n, N) labels 1/0/-1 -> (N,) fraction right among the known; nan where none is known."""
+    known = truth >= 0
+    right = ((truth == 1) == yes) & known
+    return np.divide(right.sum(0), known.sum(0), out=np.full(truth.shape[1], np.nan), where=known.any(0))
+
+
+def balanced_accuracy_per_attribute(yes: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(N,) mean of the recalls of "yes" and "no"; nan where one of the two never occurs."""
+    recalls = [accuracy_per_attribute(yes, np.where(truth == value, truth, -1)) for value in (0, 1)]
+    return np.mean(recalls, axis=0)
+
+
+class AttributesMetric(Metric):
+    """mean_accuracy, mean_balanced_accuracy, accuracy_<attribute>, calibration_error: percent."""
+
+    def __init__(self, spec: TaskSpec, column: str = "attributes"):
+        super().__init__(spec)
+        self.column = column
+        self.probabilities: list[np.ndarray] = []
+        self.truth: list[np.ndarray] = []
+
+    def _update(self, prediction: AttributesPrediction, sample: Any) -> None:
+        truth = np.asarray(sample[self.column], np.int8)
+        if truth.shape != prediction.probabilities.shape:
+            raise DataError(f"{sample.get('key', '?')}: {self.column} has {truth.size} labels, {self.spec.name} answers "
+                            f"{prediction.probabilities.size}; prepare the data set again")
+        self.probabilities.append(prediction.probabilities)
+        self.truth.append(truth)
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """(n, N) probabilities and (n, N) labels 1/0/-1."""
+        return np.stack(self.probabilities), np.stack(self.truth)
+
+    def accuracies(self) -> np.ndarray:
+        """(N,) fractions, nan where nothing is known."""
+        p, truth = self.arrays()
+        return accuracy_per_attribute(p > 0.5, truth)
+
+    def balanced(self) -> np.ndarray:
+        """(N,) fractions, nan where only one answer occurs."""
+        p, truth = self.arrays()
+        return balanced_accuracy_per_attribute(p > 0.5, truth)
+
+    def majority(self) -> np.ndarray:
+        """(N,) share of the commoner answer in the evaluated labels: accuracy of the best constant, a fraction."""
+        _, truth = self.arrays()
+        known = (truth >= 0).sum(0)
+        share = np.divide((truth == 1).sum(0), known, out=np.full(truth.shape[1], np.nan), where=known > 0)
+        return np.maximum(share, 1 - share)
+
+    def reliability(self) -> Reliability:
+        """Over all known attributes together."""
+        p, truth = self.arrays()
+        known = truth >= 0
+        return reliability(p[known], truth[known])
+
+    def _compute(self) -> dict[str, float]:
+        accuracies = self.accuracies()
+        if np.isnan(accuracies).all():
+            raise DataError(f"{self.spec.name}: no attribute of {self.spec.dataset} has a known label in this split")
+        named = {f"accuracy_{label}": 100 * value
+                 for label, value in zip(self.spec.labels, accuracies, strict=True) if not np.isnan(value)}
+        balanced = mean_of_defined(self.balanced())
+        return {"mean_accuracy": 100 * mean_of_defined(accuracies),
+                **({} if np.isnan(balanced) else {"mean_balanced_accuracy": 100 * balanced}),
+                **named, "calibration_error": 100 * self.reliability().error}
+
+    def notes(self) -> list[str]:
+        if not self.count:
+            return []
+        unknown = np.isnan(self.accuracies())
+        one_sided = np.isnan(self.balanced()) & ~unknown
+        listed = {"no known label: left out of the means": unknown,
+                  "only one answer occurs: left out of mean_balanced_accuracy": one_sided}
+        return [f"{reason}: {', '.join(np.asarray(self.spec.labels)[mask])}" for reason, mask in listed.items() if mask.any()]
+
+
+class Attributes(Kind):
+    name, head, inputs, columns = "attributes", "value", "face", ("attributes",)
+    headline, higher_is_better = "mean_accuracy", True
+    column: ClassVar[str] = "attributes"
+
+    def target(self, spec, sample, crop):
+        labels = np.asarray(self.label(sample, self.column), np.int8)
+        key = sample.get("key", "?")
+        if labels.shape != (spec.queries,):
+            raise DataError(f"{key}: {self.column} has shape {labels.shape}, {spec.name} expects ({spec.queries},); "
+                            "prepare the data set again")
+        check_within(f"{key}: {self.column}", labels.min(), labels.max(), (-1, 1), "1 is yes, 0 no, -1 unknown")
+        return {self.column: labels}
+
+    def _criterion(self, spec, *, classes):
+        return AttributesLoss(column=self.column)
+
+    def restore(self, spec, raw, crop):
+        return AttributesPrediction(raw.detach().float().sigmoid().cpu().numpy())
+
+    def metric(self, spec):
+        return AttributesMetric(spec, self.column)
+
+    def trivial(self, spec, train, place=None):
+        """The commoner answer of each attribute, stated as its training frequency (0.5 where nothing is known)."""
+        truth = np.asarray(train.column(self.column), np.int8).reshape(-1, spec.queries)
+        known = (truth >= 0).sum(0)
+        share = np.divide((truth == 1).sum(0), known, out=np.full(spec.queries, 0.5), where=known > 0)
+        guess = AttributesPrediction(share.astype(np.float32))
+        return lambda sample, crop: guess
+
+    def figure(self, spec, metric):
+        """Accuracy of each attribute beside that of the commoner answer, and reliability."""
+        from faceptor.tasks.plots import draw_bars, draw_reliability, new_figure
+
+        accuracies, majority = metric.accuracies(), metric.majority()
+        known = np.flatnonzero(~np.isnan(accuracies))
+        order = known[np.argsort(-accuracies[known])]
+        height = max(4.4, 0.16 * len(order))
+        figure, (left, right) = new_figure(
+            f"{spec.name}: mean accuracy {metric.compute()['mean_accuracy']:.1f} %", 2, height=height)
+        draw_bars(left, [spec.labels[i] for i in order], 100 * accuracies[order], "accuracy (%)",
+                  100 * majority[order], "always the commoner answer")
+        draw_reliability(right, metric.reliability(), "stated probability, all attributes")
+        right.set_box_aspect(1)
+        return figure
+
+    def describe(self, spec, prediction):
+        return [f"{name} {100 * p:.0f} %"
+                for name, p in zip(spec.labels, prediction.probabilities, strict=True) if p > 0.5]

@@ -1,0 +1,187 @@
+"""What a task is, and what every kind of task must be able to do.
+
+A task is data (`TaskSpec`: a kind, a data set, its label names and a few options). A kind is code (`Kind`): the
+target in the crop's frame, the loss, the way back to the image's own pixels and units, the metric, the best constant
+guess, and the figure. Models, training and evaluation only ever talk to these two classes.
+
+Frames: points are xy in float pixels, pixel centres at integers, 0-based.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from faceptor.errors import ConfigError, DataError, FaceptorError
+
+if TYPE_CHECKING:  # the table of tasks is read where torch and matplotlib are not wanted
+    from matplotlib.figure import Figure
+    from torch import Tensor, nn
+
+    Sample = Mapping[str, Any]
+    Place = Callable[[Sample], Any]  # sample -> Crop
+
+
+def _frozen(value: Any) -> Any:
+    """Lists become tuples, at any depth, so that options survive JSON and still compare equal."""
+    if isinstance(value, Mapping):
+        return {key: _frozen(item) for key, item in value.items()}
+    return tuple(_frozen(item) for item in value) if isinstance(value, (list, tuple)) else value
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """One task: `<kind>_<dataset>`, with one label per learned query (none for recognition)."""
+
+    name: str
+    kind: str
+    dataset: str
+    labels: tuple[str, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def queries(self) -> int:
+        """Learned queries of the task, N_t."""
+        return len(self.labels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, fit for JSON."""
+        return {name: getattr(self, name) for name in ("name", "kind", "dataset", "labels", "options")}
+
+    @classmethod
+    def from_dict(cls, entry: Mapping[str, Any]) -> TaskSpec:
+        """The inverse of `to_dict`, also after a trip through JSON."""
+        return cls(**{key: _frozen(value) for key, value in entry.items()})
+
+
+class Prediction(ABC):
+    """What a task says about one image, in the image's own pixels and units."""
+
+    @abstractmethod
+    def to_json(self, spec: TaskSpec) -> dict[str, Any]:
+        """Plain numbers and strings only."""
+
+
+class Metric(ABC):
+    """Takes one prediction at a time; `compute` gives the numbers, the state kept serves the figure."""
+
+    def __init__(self, spec: TaskSpec):
+        self.spec = spec
+        self.count = 0
+
+    def update(self, prediction: Prediction, sample: Sample) -> None:
+        """Judge one prediction against its sample's labels."""
+        self._update(prediction, sample)
+        self.count += 1
+
+    def compute(self) -> dict[str, float]:
+        """Named numbers; percent unless the name or the kind's docstring says otherwise."""
+        if not self.count:
+            raise DataError(f"{self.spec.name}: no sample was evaluated; is the test split of {self.spec.dataset} empty?")
+        return {name: float(value) for name, value in self._compute().items()}
+
+    def notes(self) -> list[str]:
+        """What was left out of the numbers, and why; one sentence each."""
+        return []
+
+    @abstractmethod
+    def _update(self, prediction: Prediction, sample: Sample) -> None: ...
+
+    @abstractmethod
+    def _compute(self) -> dict[str, float]: ...
+
+
+class Kind(ABC):
+    """One kind of task. Stateless: everything that differs between data sets is in the `TaskSpec`."""
+
+    name: ClassVar[str]
+    head: ClassVar[str]  # output module: "map" | "value" | "vector"
+    inputs: ClassVar[str]  # input group: "dense" | "face"
+    columns: ClassVar[tuple[str, ...]]  # prepared columns the target is made from
+    headline: ClassVar[str]  # the metric that stands for the kind; `headline_of` for one task
+    higher_is_better: ClassVar[bool]
+    mirror: ClassVar[bool] = False  # evaluation also runs the mirrored image; `restore` then gets both, stacked
+    numbers: ClassVar[dict[str, float]] = {}  # numbers of the loss and their published values
+
+    def headline_of(self, spec: TaskSpec) -> str:
+        """Name of the metric that stands for this task."""
+        return spec.options.get("headline", self.headline)
+
+    def label(self, sample: Sample, column: str) -> Any:
+        """A label of the sample; a sample without it is an error, never a default."""
+        if column not in sample or sample[column] is None:
+            raise DataError(f"{sample.get('key', '?')}: no {column!r} label, which {self.name} tasks need; "
+                            f"prepare the data set again or leave the task out")
+        return sample[column]
+
+    @abstractmethod
+    def target(self, spec: TaskSpec, sample: Sample, crop: Any) -> dict[str, np.ndarray]:
+        """Labels in the crop's frame, ready to be stacked into a batch."""
+
+    def criterion(self, spec: TaskSpec, *, classes: int | None = None, **numbers: float) -> nn.Module:
+        """The loss: forward(raw, target) -> {"loss": mean over samples (eq. 8), and its named parts}.
+
+        `classes` is the number of identities (recognition only); `numbers` override `self.numbers`.
+        """
+        unknown = sorted(set(numbers) - set(self.numbers))
+        if unknown:
+            known = ", ".join(self.numbers) or "none"
+            raise ConfigError(f"feeds.{spec.name}.criterion: unknown {', '.join(unknown)}; expected {known}")
+        return self._criterion(spec, classes=classes, **{**self.numbers, **numbers})
+
+    @abstractmethod
+    def _criterion(self, spec: TaskSpec, *, classes: int | None, **numbers: float) -> nn.Module: ...
+
+    @abstractmethod
+    def restore(self, spec: TaskSpec, raw: Tensor, crop: Any) -> Prediction:
+        """Raw output for ONE image (no batch axis) -> prediction in the image's own pixels and units."""
+
+    @abstractmethod
+    def metric(self, spec: TaskSpec) -> Metric: ...
+
+    @abstractmethod
+    def trivial(self, spec: TaskSpec, train: Any, place: Place | None = None) -> Callable[[Sample, Any], Prediction]:
+        """The best constant guess from training labels alone: what a model must beat.
+
+        `train` is a prepared split; `place` puts a training sample into its (unjittered) crop, and is needed by the
+        kinds whose guess lives in the crop's frame (landmarks, parsing).
+        """
+
+    @abstractmethod
+    def figure(self, spec: TaskSpec, metric: Metric) -> Figure: ...
+
+    def draw(self, spec: TaskSpec, canvas: np.ndarray, prediction: Prediction) -> np.ndarray:
+        """Overlay on a (H, W, 3) uint8 RGB image; a new array. Kinds without a place in the image draw nothing."""
+        return canvas.copy()
+
+    def describe(self, spec: TaskSpec, prediction: Prediction) -> list[str]:
+        """The prediction in words, one line each, for captions."""
+        return []
+
+
+def check_within(name: str, low: float, high: float, bounds: tuple[float, float], remedy: str,
+                 error: type[FaceptorError] = DataError) -> None:
+    """Raise unless bounds[0] <= low and high <= bounds[1]; NaN fails too."""
+    if not (low >= bounds[0] and high <= bounds[1]):
+        raise error(f"{name}: expected values in [{bounds[0]:g}, {bounds[1]:g}], found {low:g} .. {high:g}; {remedy}")
+
+
+def check_target(name: str, target: Tensor, low: float, high: float) -> None:
+    """The same for a target tensor: a label that cannot be true must not train a network silently."""
+    if target.numel():
+        least, most = target.detach().aminmax()
+        check_within(name, least.item(), most.item(), (low, high), "check the labels of the data set")
+
+
+def label_samples(train: Any, columns: Sequence[str]) -> Iterable[dict[str, Any]]:
+    """Samples of a split with labels and crop geometry but no image: cheap, because nothing is decoded."""
+    held = {name: train.column(name) for name in ("key", "height", "width", *columns)}
+    for values in zip(*held.values(), strict=True):
+        row = dict(zip(held, values, strict=True))
+        shaped = {name: np.asarray(row[name], np.float32).reshape(shape)
+                  for name, shape in {"landmarks": (-1, 2), "points5": (5, 2), "box": (4,)}.items() if name in row}
+        yield {**row, **shaped, "size": (int(row["height"]), int(row["width"]))}

@@ -1,0 +1,54 @@
+"""Overlays on photographs: landmarks by group, class maps as colours. cv2 is imported only when something is drawn."""
+
+from __future__ import annotations
+
+import colorsys
+from itertools import pairwise
+
+import numpy as np
+
+from faceptor.datasets.labels import LandmarkScheme
+from faceptor.tasks.plots import PALETTE
+
+_SHIFT = 4  # fractional bits of cv2's coordinates: points are drawn between pixels
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
+
+
+def class_colours(count: int) -> np.ndarray:
+    """(count, 3) uint8 RGB, class 0 black. The first eight are Okabe-Ito; later ones walk the hue circle by the
+    golden angle in alternating lightness, because colour-blind readers tell lightness apart where hue fails."""
+    fixed = [_rgb(colour) for colour in PALETTE]
+    more = [tuple(round(255 * c) for c in colorsys.hls_to_rgb((i * 0.618034) % 1, (0.35, 0.72, 0.52)[i % 3], 0.75))
+            for i in range(max(count - 1 - len(fixed), 0))]
+    return np.asarray([(0, 0, 0), *fixed, *more][:count], np.uint8)
+
+
+def blend_classes(canvas: np.ndarray, classes: np.ndarray, count: int, *, opacity: float = 0.5,
+                  background: int = 0) -> np.ndarray:
+    """(H, W, 3) uint8 RGB with the (H, W) class map laid over it; the background stays as it is."""
+    colours = class_colours(count)[classes].astype(np.float32)
+    weight = np.where(classes == background, 0.0, opacity)[..., None].astype(np.float32)
+    return np.rint(canvas * (1 - weight) + colours * weight).astype(np.uint8)
+
+
+def draw_points(canvas: np.ndarray, points: np.ndarray, scheme: LandmarkScheme) -> np.ndarray:
+    """Dots, and lines along each named group (closed for eyes and lips), on a copy of the canvas."""
+    import cv2
+
+    canvas = np.ascontiguousarray(canvas).copy()
+    extent = float(np.ptp(points, axis=0).max())
+    thickness, radius = max(1, round(extent / 250)), max(1.0, extent / 120)
+    fixed = np.rint(points * 2**_SHIFT).astype(np.int32)
+    colours = dict.fromkeys(range(len(points)), _rgb(PALETTE[2]))
+    for index, (name, (first, last)) in enumerate(scheme.groups.items()):
+        members, colour = list(range(first, last + 1)), _rgb(PALETTE[index % len(PALETTE)])
+        colours.update(dict.fromkeys(members, colour))
+        closing = [(last, first)] if name.endswith(("eye", "lip")) else []
+        for start, end in [*pairwise(members), *closing]:
+            cv2.line(canvas, fixed[start].tolist(), fixed[end].tolist(), colour, thickness, cv2.LINE_AA, _SHIFT)
+    for index, point in enumerate(fixed.tolist()):
+        cv2.circle(canvas, point, round(radius * 2**_SHIFT), colours[index], -1, cv2.LINE_AA, _SHIFT)
+    return canvas

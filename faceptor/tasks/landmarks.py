@@ -1,0 +1,266 @@
+"""Landmarks: one query and one heat map per point (paper section 3; losses as released).
+
+Points are xy pixels, pixel centres at integers. Normalised points are (pixel + 0.5) / S of the crop. NME, AUC and
+failure rate are fractions in the pure functions and percent in `LandmarksMetric.compute`, as tables print them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from faceptor.datasets.labels import landmark_scheme
+from faceptor.errors import DataError
+from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, check_target, check_within, label_samples
+
+# Jitter may push points out of the crop; further out than one crop side, the crop does not show this face.
+REACH = (-1.0, 2.0)
+
+
+@dataclass(frozen=True)
+class LandmarksPrediction(Prediction):
+    """points: (K, 2) xy pixels of the image; scores: (K,) peak of each heat map in [0, 1]."""
+
+    points: np.ndarray
+    scores: np.ndarray
+
+    def to_json(self, spec: TaskSpec) -> dict[str, Any]:
+        return {"scheme": spec.options.get("scheme"), "labels": list(spec.labels),
+                "points": [[float(x), float(y)] for x, y in self.points],
+                "scores": [float(score) for score in self.scores]}
+
+
+# --- heat maps and loss ----------------------------------------------------------------------------------------------
+
+
+def render_heatmaps(points: Tensor, size: tuple[int, int], *, radius: float = 5.0) -> Tensor:
+    """Normalised points (..., 2) -> (..., h, w): a Gaussian of sigma radius/4 cells, cut off beyond the radius.
+
+    Centres are real-valued, so the peak is below 1 unless a point falls on a cell centre; a point outside the map
+    still paints the part of its disc that lies inside.
+    """
+    h, w = size
+    squares = []
+    for axis, cells in ((0, w), (1, h)):
+        centre = points[..., axis, None] * cells - 0.5
+        squares.append((torch.arange(cells, device=points.device, dtype=points.dtype) - centre) ** 2)
+    x2, y2 = squares
+    falloff = -8.0 / radius**2  # 1 / (2 sigma^2)
+    # The Gaussian separates, so exp runs over h + w values instead of h * w; the disc does not.
+    heat = (falloff * y2).exp()[..., :, None] * (falloff * x2).exp()[..., None, :]
+    return heat.masked_fill_(y2[..., :, None] + x2[..., None, :] > radius**2, 0.0)
+
+
+def soft_argmax(logits: Tensor) -> Tensor:
+    """(..., h, w) logits -> (..., 2) normalised xy: the centroid of the whole sigmoid map."""
+    heat = logits.sigmoid()
+    columns, rows = heat.sum(-2), heat.sum(-1)
+    total = columns.sum(-1).clamp_min(1e-6)
+    centres = [(torch.arange(mass.shape[-1], device=mass.device, dtype=mass.dtype) * mass).sum(-1) / total
+               for mass in (columns, rows)]
+    sizes = (logits.shape[-1], logits.shape[-2])
+    return torch.stack([(c + 0.5) / n for c, n in zip(centres, sizes, strict=True)], dim=-1)
+
+
+def coordinate_loss(points: Tensor, target: Tensor) -> Tensor:
+    """Mean Euclidean distance over all points, normalised units."""
+    return torch.linalg.vector_norm(points - target, dim=-1).mean()
+
+
+def heatmap_loss(logits: Tensor, target: Tensor, *, radius: float = 5.0, size: tuple[int, int] | None = None) -> Tensor:
+    """Mean binary cross entropy against the rendered target; logits of another size are resized (half-pixel)."""
+    size = size or tuple(logits.shape[-2:])
+    if tuple(logits.shape[-2:]) != size:
+        logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+    return F.binary_cross_entropy_with_logits(logits, render_heatmaps(target, size, radius=radius))
+
+
+class LandmarksLoss(nn.Module):
+    """coordinate * coordinate term + heatmap * heat-map term.
+
+    `map_size` 0 renders the target at the size of the logits; the reference renders at 128 for any input.
+    """
+
+    def __init__(self, *, radius: float, map_size: float, coordinate: float, heatmap: float):
+        super().__init__()
+        self.radius, self.map_size, self.coordinate, self.heatmap = radius, int(map_size), coordinate, heatmap
+
+    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
+        raw, points = raw.float(), target["points"].float()
+        check_target("landmarks (normalised)", points, *REACH)
+        size = (self.map_size, self.map_size) if self.map_size else None
+        coordinate = coordinate_loss(soft_argmax(raw), points)
+        heatmap = heatmap_loss(raw, points, radius=self.radius, size=size)
+        return {"loss": self.coordinate * coordinate + self.heatmap * heatmap,
+                "coordinate": coordinate, "heatmap": heatmap}
+
+
+# --- metrics ---------------------------------------------------------------------------------------------------------
+
+_BOX_MEASURES: dict[str, Callable[[float, float], float]] = {
+    "diag": lambda width, height: float(np.hypot(width, height)),
+    "box": lambda width, height: float(np.sqrt(width * height)),
+}
+
+
+def normaliser(rule: Any, truth: np.ndarray, box: np.ndarray | None, key: str = "?") -> float:
+    """The length in pixels that errors are divided by: "diag" or "box" of the face box (x1, y1, x2, y2), or the
+    distance between the means of two groups of true points."""
+    if isinstance(rule, str):
+        if box is None:
+            raise DataError(f"{key}: no 'box', which NME by {rule!r} needs; prepare the data set again")
+        return _BOX_MEASURES[rule](float(box[2] - box[0]), float(box[3] - box[1]))
+    left, right = (truth[list(group)].mean(axis=0) for group in rule)
+    return float(np.linalg.norm(left - right))
+
+
+def nme(predicted: np.ndarray, truth: np.ndarray, length: float) -> float:
+    """Normalised mean error of one face, a fraction: mean over points of |prediction - truth| / length."""
+    return float(np.linalg.norm(predicted - truth, axis=-1).mean() / length)
+
+
+def error_curve(errors: np.ndarray, threshold: float, *, step: float = 1e-4) -> tuple[np.ndarray, np.ndarray]:
+    """Cumulative error distribution: grid from 0 in steps up to the threshold, share of faces at or below each.
+
+    The grid is the reference's, float rounding included: 0.07 gives 702 points that end at 0.0701, so AFLW results
+    count errors up to there (reference behaviour, kept because published numbers have it).
+    """
+    grid = np.arange(0, threshold + step, step)
+    return grid, np.searchsorted(np.sort(errors), grid, side="right") / len(errors)
+
+
+def area_under_curve(errors: np.ndarray, threshold: float, *, rule: str = "simpson") -> float:
+    """Area under the error curve divided by the threshold, a fraction. `rule`: "simpson" (reference), "trapezoid"."""
+    from scipy import integrate
+
+    grid, share = error_curve(errors, threshold)
+    rules = {"simpson": integrate.simpson, "trapezoid": integrate.trapezoid}
+    return float(rules[rule](share, x=grid) / threshold)
+
+
+def failure_rate(errors: np.ndarray, threshold: float) -> float:
+    """Share of faces beyond the last grid point of the curve, a fraction."""
+    return float(1 - error_curve(errors, threshold)[1][-1])
+
+
+class LandmarksMetric(Metric):
+    """For each normaliser its NME, AUC_<t> and failure rate FR_<t> where a threshold is set; the same per named test
+    subset with `_<subset>` behind the name. All in percent."""
+
+    def __init__(self, spec: TaskSpec):
+        super().__init__(spec)
+        self.errors: dict[str, list[float]] = {name: [] for name in spec.options["normalisers"]}
+        self.keys: list[str] = []
+        self.subsets: list[tuple[str, ...]] = []
+
+    def _update(self, prediction: LandmarksPrediction, sample: Any) -> None:
+        key, truth = sample.get("key", "?"), np.asarray(sample["landmarks"], np.float64)
+        if prediction.points.shape != truth.shape or not np.isfinite(prediction.points).all():
+            raise DataError(f"{key}: expected {len(truth)} finite predicted points, found shape "
+                            f"{prediction.points.shape}; the model has diverged or belongs to another task")
+        for name, rule in self.spec.options["normalisers"].items():
+            length = normaliser(rule, truth, sample.get("box"), key)
+            self.errors[name].append(nme(prediction.points, truth, length) if length > 0 else float("nan"))
+        self.keys.append(key)
+        self.subsets.append(tuple(sample.get("subsets", ())))
+
+    def curves(self, name: str) -> dict[str, np.ndarray]:
+        """Errors (fractions) of all faces ("") and of each named subset."""
+        errors = np.asarray(self.errors[name])
+        defined = ~np.isnan(errors)
+        named = sorted({subset for subsets in self.subsets for subset in subsets})
+        masks = {"": defined, **{s: defined & [s in subsets for subsets in self.subsets] for s in named}}
+        return {subset: errors[mask] for subset, mask in masks.items() if mask.any()}
+
+    def _compute(self) -> dict[str, float]:
+        result = {}
+        for name in self.errors:
+            threshold = self.spec.options["auc"].get(name)
+            for subset, errors in self.curves(name).items():
+                tail = f"_{subset}" if subset else ""
+                result[f"{name}{tail}"] = 100 * errors.mean()
+                if threshold is not None:
+                    stem = f"{name.removeprefix('nme_')}_{100 * threshold:g}{tail}"
+                    result[f"auc_{stem}"] = 100 * area_under_curve(errors, threshold)
+                    result[f"fr_{stem}"] = 100 * failure_rate(errors, threshold)
+        return result
+
+    def notes(self) -> list[str]:
+        lost = {name: [key for key, error in zip(self.keys, errors, strict=True) if np.isnan(error)]
+                for name, errors in self.errors.items()}
+        return [f"{name}: {len(keys)} faces of zero {name.removeprefix('nme_')} length left out, first {keys[0]}"
+                for name, keys in lost.items() if keys]
+
+
+# --- kind ------------------------------------------------------------------------------------------------------------
+
+
+class Landmarks(Kind):
+    name, head, inputs, columns = "landmarks", "map", "dense", ("landmarks",)
+    headline, higher_is_better = "nme_inter_ocular", False
+    numbers = {"radius": 5.0, "map_size": 0, "coordinate": 1.0, "heatmap": 1.0}
+
+    def target(self, spec, sample, crop):
+        truth, key = np.asarray(self.label(sample, "landmarks"), np.float32), sample.get("key", "?")
+        if truth.shape != (spec.queries, 2):
+            raise DataError(f"{key}: landmarks have shape {truth.shape}, {spec.name} expects ({spec.queries}, 2); "
+                            "prepare the data set again")
+        points = ((crop.points(truth) + 0.5) / crop.size).astype(np.float32)
+        check_within(f"{key}: landmarks in the crop (1 = its side)", points.min(), points.max(), REACH,
+                     "box, points5 and landmarks of this face do not belong together")
+        return {"points": points}
+
+    def _criterion(self, spec, *, classes, **numbers):
+        return LandmarksLoss(**numbers)
+
+    def restore(self, spec, raw, crop):
+        raw = raw.detach().float()
+        points = soft_argmax(raw).cpu().numpy().astype(np.float64) * crop.size - 0.5
+        return LandmarksPrediction(crop.points_back(points), raw.amax((-2, -1)).sigmoid().cpu().numpy())
+
+    def metric(self, spec):
+        return LandmarksMetric(spec)
+
+    def trivial(self, spec, train, place=None):
+        """The mean training shape in the crop's frame; it knows where the crop is, and nothing else."""
+        if place is None:
+            raise TypeError("landmarks need `place`: the mean shape lives in the crop's frame")
+        total, count = np.zeros((spec.queries, 2)), 0
+        for sample in label_samples(train, ("landmarks",)):
+            crop = place(sample)
+            total += (crop.points(sample["landmarks"]) + 0.5) / crop.size
+            count += 1
+        if not count:
+            raise DataError(f"{spec.name}: the training split of {spec.dataset} is empty; prepare the data set")
+        mean = total / count
+        return lambda sample, crop: LandmarksPrediction(crop.points_back(mean * crop.size - 0.5), np.zeros(len(mean)))
+
+    def figure(self, spec, metric):
+        """Cumulative error distribution of the headline NME, all faces and each subset, with AUC in the legend."""
+        from faceptor.tasks.plots import PALETTE, new_figure
+
+        name = self.headline_of(spec)
+        threshold = spec.options["auc"].get(name, 0.10)
+        figure, (panel,) = new_figure(f"{spec.name}: {name} {100 * np.nanmean(metric.errors[name]):.2f} %")
+        for index, (subset, errors) in enumerate(metric.curves(name).items()):
+            grid, share = error_curve(errors, threshold)
+            label = (f"{subset or 'all'}: NME {100 * errors.mean():.2f}, "
+                     f"AUC {100 * area_under_curve(errors, threshold):.1f} (n = {len(errors)})")
+            panel.plot(100 * grid, 100 * share, color=PALETTE[index % len(PALETTE)], label=label)
+        panel.set(xlabel=f"{name} (%)", ylabel="faces at or below (%)", xlim=(0, 100 * threshold), ylim=(0, 100))
+        panel.legend(fontsize=8)
+        return figure
+
+    def draw(self, spec, canvas, prediction):
+        from faceptor.tasks.drawing import draw_points
+
+        return draw_points(canvas, prediction.points, landmark_scheme(spec.options["scheme"]))
+
+    def describe(self, spec, prediction):
+        return [f"{len(prediction.points)} landmarks, mean peak {np.mean(prediction.scores):.2f}"]

@@ -1,0 +1,68 @@
+"""Counting measures shared by kinds: confusion, F1, calibration. Pure numpy, all values fractions in [0, 1]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from faceptor.errors import DataError
+
+
+def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """(C, C) int64 counts, rows = truth, columns = prediction; any shape, as long as it is the same."""
+    if truth.shape != predicted.shape:
+        raise DataError(f"truth has shape {truth.shape}, the prediction {predicted.shape}; they must be the same")
+    truth, predicted = truth.ravel(), predicted.ravel()
+    for name, values in (("truth", truth), ("prediction", predicted)):
+        if values.size and (values.min() < 0 or values.max() >= classes):
+            raise DataError(f"{name}: expected classes 0 .. {classes - 1}, found {values.min()} .. {values.max()}")
+    index = truth.astype(np.int32) * classes + predicted
+    return np.bincount(index, minlength=classes * classes).reshape(classes, classes)
+
+
+def f1_per_class(confusion: np.ndarray) -> np.ndarray:
+    """(C,) F1 = 2 TP / (predicted + true); nan where a class is in neither, as 0/0 is."""
+    sums = (confusion.sum(0) + confusion.sum(1)).astype(float)
+    return np.divide(2.0 * np.diag(confusion), sums, out=np.full(len(sums), np.nan), where=sums > 0)
+
+
+def recall_per_class(confusion: np.ndarray) -> np.ndarray:
+    """(C,) share of each true class that was found; nan where a class has no sample."""
+    sums = confusion.sum(1).astype(float)
+    return np.divide(np.diag(confusion), sums, out=np.full(len(sums), np.nan), where=sums > 0)
+
+
+def mean_of_defined(values: np.ndarray) -> float:
+    """Mean over the entries that are not nan; nan if none is defined."""
+    kept = values[~np.isnan(values)]
+    return float(kept.mean()) if kept.size else float("nan")
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Confidence against what came true, in equal-width bins; empty bins are nan."""
+
+    confidence: np.ndarray  # (bins,) mean stated probability
+    frequency: np.ndarray  # (bins,) share that came true
+    count: np.ndarray  # (bins,)
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error: |confidence - frequency| weighted by the bins' counts."""
+        filled = self.count > 0
+        gaps = np.abs(self.confidence[filled] - self.frequency[filled])
+        return float(np.average(gaps, weights=self.count[filled])) if filled.any() else float("nan")
+
+
+def reliability(probability: np.ndarray, outcome: np.ndarray, *, bins: int = 10) -> Reliability:
+    """Bin stated probabilities and compare with the 0/1 outcomes; both of the same shape."""
+    probability, outcome = np.ravel(probability).astype(float), np.ravel(outcome).astype(float)
+    index = np.minimum((probability * bins).astype(int), bins - 1)
+    count = np.bincount(index, minlength=bins)
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        sums = np.bincount(index, weights=values, minlength=bins)
+        return np.divide(sums, count, out=np.full(bins, np.nan), where=count > 0)
+
+    return Reliability(mean(probability), mean(outcome), count)

@@ -1,0 +1,153 @@
+"""Parsing: one query and one logit map per class (paper section 3).
+
+F1 comes from one confusion matrix over all pixels of the test set, at the size of the label maps; the headline is the
+mean over all classes but the background, in percent. A class that is neither labelled nor predicted anywhere has no
+F1 (0/0): it is left out of the mean and named in `notes()`; the reference's mean would be nan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from faceptor.errors import DataError
+from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, check_target, check_within
+from faceptor.tasks.measures import confusion_matrix, f1_per_class, mean_of_defined
+
+
+@dataclass(frozen=True)
+class ParsingPrediction(Prediction):
+    """Class of every pixel. `size` (H, W) is the image's; `at` gives the (h, w) uint8 map of any size.
+
+    Label maps may have another resolution than their image (CelebAMask-HQ: 512 for 1024); the argmax is then taken
+    at theirs, not resampled from the image's.
+    """
+
+    size: tuple[int, int]
+    at: Callable[[tuple[int, int]], np.ndarray]
+
+    @cached_property
+    def classes(self) -> np.ndarray:
+        """(H, W) uint8 at the image's own pixels."""
+        return self.at(self.size)
+
+    def to_json(self, spec: TaskSpec) -> dict[str, Any]:
+        """Share of each class, and the map as row-major runs [class, length]."""
+        flat = self.classes.ravel()
+        starts = np.concatenate([[0], np.flatnonzero(np.diff(flat)) + 1])
+        lengths = np.diff(np.append(starts, flat.size))
+        share = np.bincount(flat, minlength=spec.queries) / flat.size
+        return {"labels": list(spec.labels), "size": [int(n) for n in self.size],
+                "share": {name: float(value) for name, value in zip(spec.labels, share, strict=True)},
+                "runs": np.stack([flat[starts], lengths], axis=1).tolist()}
+
+
+class ParsingLoss(nn.Module):
+    """Mean pixel cross entropy, the logits raised bilinearly (half-pixel) to the size of the label map."""
+
+    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
+        mask = target["mask"].long()
+        check_target("mask", mask, 0, raw.shape[1] - 1)
+        logits = raw.float()
+        if logits.shape[-2:] != mask.shape[-2:]:
+            logits = F.interpolate(logits, size=mask.shape[-2:], mode="bilinear", align_corners=False)
+        return {"loss": F.cross_entropy(logits, mask)}
+
+
+class ParsingMetric(Metric):
+    """f1_mean (foreground), f1_<class>, pixel_accuracy: percent."""
+
+    def __init__(self, spec: TaskSpec):
+        super().__init__(spec)
+        self.confusion = np.zeros((spec.queries, spec.queries), np.int64)  # rows = truth
+
+    def _update(self, prediction: ParsingPrediction, sample: Any) -> None:
+        truth = np.asarray(sample["mask"])
+        self.confusion += confusion_matrix(truth, prediction.at(truth.shape), self.spec.queries)
+
+    def f1(self) -> np.ndarray:
+        """(C,) fractions, nan for classes that are neither labelled nor predicted."""
+        return f1_per_class(self.confusion)
+
+    def foreground(self) -> np.ndarray:
+        """(C,) bool: the classes of the mean."""
+        return np.arange(self.spec.queries) != self.spec.options["background"]
+
+    def _compute(self) -> dict[str, float]:
+        f1 = self.f1()
+        mean = mean_of_defined(f1[self.foreground()])
+        if np.isnan(mean):
+            raise DataError(f"{self.spec.name}: no foreground class is labelled or predicted; check the label maps of "
+                            f"{self.spec.dataset}")
+        named = {f"f1_{name}": 100 * value for name, value in zip(self.spec.labels, f1, strict=True)
+                 if not np.isnan(value)}
+        accuracy = np.trace(self.confusion) / self.confusion.sum()
+        return {"f1_mean": 100 * mean, "pixel_accuracy": 100 * accuracy, **named}
+
+    def notes(self) -> list[str]:
+        absent = [name for name, value in zip(self.spec.labels, self.f1(), strict=True) if np.isnan(value)]
+        return [f"neither labelled nor predicted, left out of f1_mean: {', '.join(absent)}"] if absent else []
+
+
+class Parsing(Kind):
+    name, head, inputs, columns = "parsing", "map", "dense", ("mask",)
+    headline, higher_is_better = "f1_mean", True
+
+    def target(self, spec, sample, crop):
+        mask = crop.mask(self.label(sample, "mask"))
+        check_within(f"{sample.get('key', '?')}: mask", mask.min(), mask.max(), (0, spec.queries - 1),
+                     f"{spec.name} has {spec.queries} classes")
+        return {"mask": mask}
+
+    def _criterion(self, spec, *, classes):
+        return ParsingLoss()
+
+    def restore(self, spec, raw, crop):
+        logits = raw.detach().float().cpu().numpy()
+        return ParsingPrediction(tuple(crop.image_size), lambda size: crop.labels_back(logits, tuple(size)))
+
+    def metric(self, spec):
+        return ParsingMetric(spec)
+
+    def trivial(self, spec, train, place=None, *, grid: int = 64, most: int = 1000):
+        """The commonest class of each cell of a `grid` x `grid` crop, over at most `most` evenly spaced samples."""
+        if place is None:
+            raise TypeError("parsing needs `place`: the majority map lives in the crop's frame")
+        if not len(train):
+            raise DataError(f"{spec.name}: the training split of {spec.dataset} is empty; prepare the data set")
+        counts = np.zeros((spec.queries, grid, grid), np.float32)
+        rows, columns = np.mgrid[:grid, :grid]
+        for index in np.unique(np.linspace(0, len(train) - 1, min(most, len(train))).astype(int)):
+            sample = train[int(index)]
+            mask = place(sample).mask(sample["mask"])
+            cells = ((np.arange(grid) + 0.5) * len(mask) / grid).astype(int)
+            counts[mask[np.ix_(cells, cells)], rows, columns] += 1
+        frequency = counts / counts.sum(0)
+        # Frequencies take the same way back as a network's logits.
+        return lambda sample, crop: ParsingPrediction(
+            tuple(crop.image_size), lambda size: crop.labels_back(frequency, tuple(size)))
+
+    def figure(self, spec, metric):
+        """Confusion (rows sum to 100 %) and F1 of each class."""
+        from faceptor.tasks.plots import draw_bars, draw_confusion, new_figure
+
+        figure, (left, right) = new_figure(f"{spec.name}: mean F1 {metric.compute()['f1_mean']:.1f} %", 2, height=5.0)
+        draw_confusion(left, metric.confusion, spec.labels)
+        draw_bars(right, list(spec.labels), 100 * metric.f1(), "F1 (%)")
+        return figure
+
+    def draw(self, spec, canvas, prediction):
+        from faceptor.tasks.drawing import blend_classes
+
+        classes = prediction.at(canvas.shape[:2])
+        return blend_classes(canvas, classes, spec.queries, background=spec.options["background"])
+
+    def describe(self, spec, prediction):
+        share = np.bincount(prediction.classes.ravel(), minlength=spec.queries) / prediction.classes.size
+        return [f"{name} {100 * value:.1f} %" for name, value in zip(spec.labels, share, strict=True) if value > 0]

@@ -1,0 +1,71 @@
+"""Pieces of figures shared by kinds. matplotlib is imported in the functions: tasks must be cheap to import.
+
+Figures are built without pyplot, so no global state, no backend choice and nothing to close.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from faceptor.tasks.measures import Reliability
+
+# Okabe-Ito, which stays apart under the common colour-vision deficiencies; black is kept for text and axes.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#999999")
+
+
+def new_figure(title: str, columns: int = 1, *, width: float = 5.2, height: float = 4.4) -> tuple[Figure, list[Axes]]:
+    """A figure of `columns` panels side by side; sizes in inches per panel."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width * columns, height), layout="constrained")
+    FigureCanvasAgg(figure)  # seaborn measures labels, which needs a canvas that can draw
+    figure.suptitle(title)
+    axes = list(figure.subplots(1, columns, squeeze=False)[0])
+    for panel in axes:
+        panel.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def draw_confusion(panel: Axes, confusion: np.ndarray, labels: tuple[str, ...]) -> None:
+    """Row-normalised confusion in percent; rows are the truth. Rows without samples stay blank."""
+    import seaborn
+
+    sums = confusion.sum(1, keepdims=True)
+    share = np.divide(100.0 * confusion, sums, out=np.full(confusion.shape, np.nan), where=sums > 0)
+    few = len(labels) <= 12  # numbers in the cells only where they can be read
+    seaborn.heatmap(share, ax=panel, cmap="Blues", vmin=0, vmax=100, square=True, annot=few, fmt=".0f",
+                    annot_kws={"size": 7}, xticklabels=labels, yticklabels=labels,
+                    cbar_kws={"label": "% of the true class", "shrink": 0.7})
+    panel.tick_params(labelsize=7)
+    panel.set(xlabel="predicted", ylabel="true")
+
+
+def draw_reliability(panel: Axes, result: Reliability, xlabel: str = "stated probability") -> None:
+    """Reliability diagram; the size of a dot follows the share of its bin."""
+    filled = result.count > 0
+    panel.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
+    panel.plot(result.confidence[filled], result.frequency[filled], color=PALETTE[0], linewidth=1)
+    panel.scatter(result.confidence[filled], result.frequency[filled], color=PALETTE[0],
+                  s=10 + 150 * result.count[filled] / max(result.count.sum(), 1))
+    panel.set(xlim=(0, 1), ylim=(0, 1), xlabel=xlabel, ylabel="share that came true",
+              title=f"calibration error {100 * result.error:.1f} %")
+
+
+def draw_bars(panel: Axes, labels: list[str], values: np.ndarray, xlabel: str, marks: np.ndarray | None = None,
+              mark_label: str = "") -> None:
+    """Horizontal bars, first label on top; `marks` sets one reference tick per bar."""
+    rows = np.arange(len(labels))
+    panel.barh(rows, np.nan_to_num(values), color=PALETTE[0])
+    if marks is not None:
+        panel.scatter(marks, rows, marker="|", s=60, color="black", label=mark_label, zorder=3)
+        panel.legend(loc="lower left", fontsize=7)
+    panel.set_yticks(rows, labels, fontsize=6 if len(labels) > 20 else 8)
+    panel.invert_yaxis()
+    panel.set(xlabel=xlabel, xlim=(0, 100))

@@ -1,0 +1,208 @@
+"""Recognition: one identity embedding per face, trained with CosFace, judged by 1:1 verification (paper section 3).
+
+Verification follows the usual protocol: the embeddings of an image and of its mirror image are added and
+L2-normalised, pairs are compared by squared Euclidean distance, and the threshold of each of ten contiguous folds is
+the one that is best on the other nine. `verify` works in fractions, `RecognitionMetric.compute` reports percent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from faceptor.errors import ConfigError, DataError
+from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, check_target, check_within
+
+EMBEDDING = 512
+THRESHOLDS = np.arange(0, 4, 0.01)  # squared distances of unit vectors lie in [0, 4]
+
+
+@dataclass(frozen=True)
+class IdentityPrediction(Prediction):
+    """embedding: (512,), not normalised, image and mirror added where both were given; norm: mean length of what was
+    added, a hint of image quality."""
+
+    embedding: np.ndarray
+    norm: float = float("nan")
+
+    def to_json(self, spec: TaskSpec) -> dict[str, Any]:
+        return {"embedding": [float(value) for value in self.embedding]}
+
+
+class CosFace(nn.Module):
+    """Cross entropy of scale * (cosine - margin at the true class); `classifier` (classes, 512) holds class centres."""
+
+    def __init__(self, *, classes: int, scale: float, margin: float):
+        super().__init__()
+        self.scale, self.margin = scale, margin
+        # Directions are all that matters; unit length on average keeps the first gradients at the rates' scale.
+        self.classifier = nn.Parameter(torch.randn(classes, EMBEDDING) / EMBEDDING**0.5)
+
+    def cosines(self, embedding: Tensor) -> Tensor:
+        """(B, 512) -> (B, classes) cosines with the class centres."""
+        return F.normalize(embedding.float(), eps=1e-8) @ F.normalize(self.classifier.float(), eps=1e-8).T
+
+    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
+        label = target["identity"].long()
+        check_target("identity", label, 0, len(self.classifier) - 1)
+        cosines = self.cosines(raw)
+        margin = torch.zeros_like(cosines).scatter_(1, label[:, None], self.margin)
+        return {"loss": F.cross_entropy(self.scale * (cosines - margin), label)}
+
+
+# --- verification ----------------------------------------------------------------------------------------------------
+
+
+def verify(embeddings_a: np.ndarray, embeddings_b: np.ndarray, same: np.ndarray, *, folds: int = 10) -> dict[str, Any]:
+    """1:1 verification of P pairs; embeddings (P, D) with the mirror images' already added, of any length.
+
+    Returns fractions: accuracy and its population std over folds, `fold_accuracies`, `fold_thresholds`; and for the
+    ROC over all pairs: `thresholds` (squared distances), `fpr`, `tpr`. Pairs are "same" if strictly closer than the
+    threshold; of equally good thresholds the smallest is taken. Fewer pairs than folds give one fold per pair.
+    """
+    same = np.asarray(same, bool)
+    if not len(same) == len(embeddings_a) == len(embeddings_b) or len(same) < 2:
+        raise DataError(f"verification: expected the same number of embeddings and labels, at least 2 pairs, found "
+                        f"{len(embeddings_a)}, {len(embeddings_b)} and {len(same)}; prepare the verification set again")
+    distance = np.square(_unit(embeddings_a) - _unit(embeddings_b)).sum(1)
+    accepted = distance[:, None] < THRESHOLDS  # (P, 400)
+    right = accepted == same[:, None]
+
+    parts = np.array_split(np.arange(len(same)), min(folds, len(same)))  # contiguous, the first ones larger
+    counts = np.array([len(part) for part in parts])
+    hits = np.stack([right[part].sum(0) for part in parts])  # (folds, 400)
+    others = (hits.sum(0) - hits) / (len(same) - counts)[:, None]
+    best = others.argmax(1)
+    accuracies = hits[np.arange(len(parts)), best] / counts
+    return {
+        "accuracy": float(accuracies.mean()), "std": float(accuracies.std()),
+        "fold_accuracies": accuracies, "fold_thresholds": THRESHOLDS[best],
+        "thresholds": THRESHOLDS, "fpr": _share(accepted[~same]), "tpr": _share(accepted[same]),
+    }
+
+
+def _unit(embeddings: np.ndarray) -> np.ndarray:
+    embeddings = np.asarray(embeddings)
+    if not np.isfinite(embeddings).all():
+        raise DataError("verification: embeddings are not finite; the model has diverged")
+    length = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    return embeddings / np.where(length > 0, length, 1)
+
+
+def _share(accepted: np.ndarray) -> np.ndarray:
+    return accepted.mean(0) if len(accepted) else np.full(accepted.shape[1], np.nan)
+
+
+def pairs_of_identities(identities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Verification pairs out of labelled images: each image with the next of its identity, and, alternating with
+    these, with the first image of the identity after it. Returns indices a, b and same; deterministic."""
+    order = np.argsort(identities, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(np.asarray(identities)[order])) + 1)
+    pairs = []
+    for group, following in zip(groups, groups[1:] + groups[:1], strict=True):
+        for left, right in zip(group[:-1], group[1:], strict=True):
+            pairs += [(left, right, True), (left, following[0], False)]
+    if len(groups) < 2 or not pairs:
+        raise DataError(f"verification: {len(groups)} identities make no pairs; at least 2 are needed, one with 2 images")
+    a, b, same = zip(*pairs, strict=True)
+    return np.asarray(a), np.asarray(b), np.asarray(same)
+
+
+class RecognitionMetric(Metric):
+    """accuracy (mean over sets), accuracy_<set>, std_<set> in percent; embedding_norm is a plain length.
+
+    A sample of a verification set carries `pair` and `same`, and the set's name as its only subset. A sample with an
+    `identity` instead (validation) is paired by `pairs_of_identities`, under the name "identities".
+    """
+
+    def __init__(self, spec: TaskSpec):
+        super().__init__(spec)
+        self.pairs: dict[str, dict[int, list[np.ndarray]]] = {}
+        self.same: dict[str, dict[int, bool]] = {}
+        self.loose: list[tuple[np.ndarray, int]] = []
+        self.norms: list[float] = []
+
+    def _update(self, prediction: IdentityPrediction, sample: Any) -> None:
+        self.norms.append(prediction.norm)
+        if "pair" not in sample:
+            self.loose.append((prediction.embedding, int(sample["identity"])))
+            return
+        name, pair = next(iter(sample.get("subsets", ())), "pairs"), int(sample["pair"])
+        self.pairs.setdefault(name, {}).setdefault(pair, []).append(prediction.embedding)
+        self.same.setdefault(name, {})[pair] = bool(sample["same"])
+
+    def _set(self, name: str) -> dict[str, Any]:
+        pairs = self.pairs[name]
+        odd = [pair for pair, members in pairs.items() if len(members) != 2]
+        if odd:
+            raise DataError(f"{self.spec.name}: pair {odd[0]} of {name} has {len(pairs[odd[0]])} images, expected 2; "
+                            "evaluate whole verification sets")
+        order = sorted(pairs)  # folds are contiguous in the published order
+        a, b = (np.stack([pairs[pair][side] for pair in order]) for side in (0, 1))
+        return verify(a, b, np.asarray([self.same[name][pair] for pair in order]))
+
+    def results(self) -> dict[str, dict[str, Any]]:
+        """`verify` of each set."""
+        results = {name: self._set(name) for name in self.pairs}
+        if self.loose:
+            embeddings = np.stack([embedding for embedding, _ in self.loose])
+            a, b, same = pairs_of_identities(np.asarray([identity for _, identity in self.loose]))
+            results["identities"] = verify(embeddings[a], embeddings[b], same)
+        return results
+
+    def _compute(self) -> dict[str, float]:
+        results = self.results()
+        named = {f"{key}_{name}": 100 * r[key] for name, r in results.items() for key in ("accuracy", "std")}
+        norms = {} if np.isnan(self.norms).any() else {"embedding_norm": float(np.mean(self.norms))}
+        return {"accuracy": 100 * np.mean([r["accuracy"] for r in results.values()]), **named, **norms}
+
+
+class Recognition(Kind):
+    name, head, inputs, columns = "recognition", "vector", "face", ("identity",)
+    headline, higher_is_better, mirror = "accuracy", True, True
+    numbers = {"scale": 64.0, "margin": 0.4}
+
+    def target(self, spec, sample, crop):
+        identity = int(self.label(sample, "identity"))
+        check_within(f"{sample.get('key', '?')}: identity", identity, identity, (0, np.inf), "identities count from 0")
+        return {"identity": np.asarray(identity, np.int64)}
+
+    def _criterion(self, spec, *, classes, scale, margin):
+        if not classes or classes < 2:
+            raise ConfigError(f"{spec.name}: expected at least 2 training identities, found {classes}; "
+                              f"check the prepared {spec.dataset}")
+        return CosFace(classes=classes, scale=scale, margin=margin)
+
+    def restore(self, spec, raw, crop):
+        """raw: (512,), or (2, 512) with the mirrored image's embedding second."""
+        rows = raw.detach().float().cpu().numpy().reshape(-1, raw.shape[-1])
+        return IdentityPrediction(rows.sum(0), float(np.linalg.norm(rows, axis=1).mean()))
+
+    def metric(self, spec):
+        return RecognitionMetric(spec)
+
+    def trivial(self, spec, train, place=None):
+        """One embedding for every face: all pairs look alike, which is chance on balanced sets."""
+        guess = IdentityPrediction(np.ones(EMBEDDING, np.float32))
+        return lambda sample, crop: guess
+
+    def figure(self, spec, metric):
+        """ROC of each verification set."""
+        from faceptor.tasks.plots import PALETTE, new_figure
+
+        figure, (panel,) = new_figure(f"{spec.name}: mean accuracy {metric.compute()['accuracy']:.1f} %")
+        for index, (name, result) in enumerate(metric.results().items()):
+            panel.plot(100 * result["fpr"], 100 * result["tpr"], color=PALETTE[index % len(PALETTE)],
+                       label=f"{name}: {100 * result['accuracy']:.2f} ± {100 * result['std']:.2f} %")
+        panel.plot([0, 100], [0, 100], color="0.6", linestyle="--", linewidth=1)
+        panel.set(xlabel="different faces accepted (%)", ylabel="same faces accepted (%)", xlim=(0, 100), ylim=(0, 100))
+        panel.legend(fontsize=8, loc="lower right")
+        return figure
+
+    def describe(self, spec, prediction):
+        return [f"embedding of length {np.linalg.norm(prediction.embedding):.1f}"]

@@ -1,0 +1,269 @@
+"""Photometric steps against recorded arrays; policies: what they draw, what they keep, that they repeat."""
+
+import pickle
+import random
+import zlib
+
+import numpy as np
+import pytest
+from geometry_golden import ARRAYS, assert_golden
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from faceptor.data import augment, geometry
+from faceptor.data.augment import POLICIES, make_policy
+from faceptor.data.crop import CropSpec
+from faceptor.errors import ConfigError
+
+IMAGE = ARRAYS["photo.image"]
+FACE = np.random.default_rng(0).random((64, 64, 3), np.float32)
+
+
+# ---------------------------------------------------------------- recorded steps
+
+
+def test_gray():
+    assert_golden("photo.gray", augment.gray(IMAGE))
+
+
+@pytest.mark.parametrize(("name", "power"), [("sqrt", 0.5), ("identity", 1.0), ("square", 2.0)])
+def test_gamma(name, power):
+    assert power in augment.GAMMAS
+    assert_golden(f"photo.gamma_{name}", augment.gamma(IMAGE, power))
+
+
+@pytest.mark.parametrize("kernel", [2, 3, 4, 5])
+def test_blur(kernel):
+    assert_golden(f"photo.blur_k{kernel}", augment.blur(IMAGE, kernel))
+
+
+@pytest.mark.parametrize("kernel", [0, 1])
+def test_small_blur_does_nothing(kernel):
+    assert augment.blur(IMAGE, kernel) is IMAGE
+
+
+def test_occlusion_boxes():
+    boxes = [augment.occlusion_box(draws, 512, 512) for draws in ARRAYS["occlusion.uniforms"]]
+    np.testing.assert_array_equal(boxes, ARRAYS["occlusion.zero_box_y0x0y1x1_inclusive"])
+
+
+def test_noise_fusion():
+    noise = np.random.default_rng(zlib.crc32(b"public:input:geom:noise")).random((64, 64, 3))
+    assert_golden("noise_fusion.u0.37", augment.fuse_noise(IMAGE, noise, 0.5 * 0.37))
+
+
+@pytest.mark.parametrize(("name", "mean"), [("align", 0.8), ("parsing", 1.0)])
+def test_jitter_is_the_recorded_random_transform(name, mean):
+    """The matrix of a placed, jittered crop is the recorded one if the recorded draws come out of the generator."""
+
+    class Recorded:  # hands out the recorded draws in the order shift, rotation, scale
+        def __init__(self, draws):
+            self.draws = [draws[:2], draws[2], draws[3] - mean]
+
+        def uniform(self, low, high, size=None):
+            return self.draws.pop(0)
+
+        normal = uniform
+
+    policy = make_policy({"align": "landmarks"}.get(name, name))
+    matrices = []
+    for box, draws in zip(ARRAYS["box_y1x1y2x2"], ARRAYS[f"random_matrix_{name}.draws"], strict=True):
+        spec = CropSpec("box", 512, scale=mean)
+        matrices.append(spec.place((300, 260), box=box[[1, 0, 3, 2]], jitter=policy.jitter(Recorded(draws))).matrix)
+    assert_golden(f"random_matrix_{name}.matrix", np.stack(matrices))
+
+
+# ---------------------------------------------------------------- steps
+
+
+def test_flip_mirrors_and_undoes_itself():
+    np.testing.assert_array_equal(augment.flip(IMAGE)[:, 0], IMAGE[:, -1])
+    np.testing.assert_array_equal(augment.flip(augment.flip(IMAGE)), IMAGE)
+
+
+@given(st.tuples(*[st.floats(0, 1, exclude_max=True)] * 4), st.integers(8, 300), st.integers(8, 300))
+@settings(max_examples=100, deadline=None)
+def test_occlusion_box_lies_inside(draws, height, width):
+    y0, x0, y1, x1 = augment.occlusion_box(draws, height, width)
+    assert 0 <= y0 <= y1 < height and 0 <= x0 <= x1 < width
+    assert y1 - y0 <= 0.4 * height + 1 and x1 - x0 <= 0.5 * width + 1
+
+
+def test_occlude_blackens_both_ends_and_leaves_the_input():
+    ones = np.ones((10, 10, 3), np.float32)
+    image = augment.occlude(ones, (2, 3, 4, 6))
+    assert image[..., 0].sum() == 100 - 3 * 4 and ones.min() == 1
+    assert not image[2:5, 3:7].any()
+
+
+def test_erasing_is_standard_normal_after_normalisation():
+    noise = np.random.default_rng(1).standard_normal((20, 30, 3), np.float32)
+    image = augment.erase(FACE, 5, 7, noise)
+    np.testing.assert_allclose((image[5:25, 7:37] - 0.5) / 0.5, noise, atol=1e-5)
+    image[5:25, 7:37] = FACE[5:25, 7:37]
+    np.testing.assert_array_equal(image, FACE)
+
+
+def test_erasing_windows_follow_the_published_ranges():
+    rng = np.random.default_rng(2)
+    windows = [w for w in (augment.erasing_window(rng, 112, 112) for _ in range(500)) if w]
+    assert len(windows) > 490
+    for top, left, height, width in windows:
+        assert 0 <= top <= 112 - height and 0 <= left <= 112 - width
+        assert 0.015 < height * width / 112**2 < 0.35
+        assert 0.25 < height / width < 4
+    assert augment.erasing_window(rng, 1, 1) is None
+
+
+def test_rand_augment_changes_images_and_leaves_the_global_generators():
+    before = random.getstate(), np.random.get_state()[1].copy()
+    images = [augment.rand_augment(FACE, augment.RAND_AUGMENT, seed) for seed in range(12)]
+    assert random.getstate() == before[0] and (np.random.get_state()[1] == before[1]).all()
+    changed = [np.abs(image - FACE).max() > 0.02 for image in images]
+    assert 4 <= sum(changed) <= 12
+    again = augment.rand_augment(FACE, augment.RAND_AUGMENT, 3)
+    np.testing.assert_array_equal(again, images[3])
+
+
+def test_global_generators_come_back_after_an_error():
+    before = random.getstate()
+    with pytest.raises(RuntimeError), augment.seeded_globals(1):
+        random.random()
+        raise RuntimeError
+    assert random.getstate() == before
+
+
+# ---------------------------------------------------------------- policies
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_policy_repeats_and_leaves_its_input(name):
+    policy = make_policy(name)
+    keep = FACE.copy()
+    outcomes = []
+    for seed in (*range(6), 0):
+        rng = np.random.default_rng(seed)
+        moved, image = policy.jitter(rng), policy.photometric(FACE, rng)
+        assert image.shape == FACE.shape and image.dtype == np.float32
+        outcomes.append((moved, image))
+    np.testing.assert_array_equal(FACE, keep)
+    assert outcomes[0][0] == outcomes[-1][0]
+    np.testing.assert_array_equal(outcomes[0][1], outcomes[-1][1])
+    different = any(not np.array_equal(outcomes[0][1], image) for _, image in outcomes[1:])
+    assert different == (name != "none")
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_policy_survives_its_dict_and_a_process_boundary(name):
+    policy = make_policy(name)
+    assert make_policy(**policy.to_dict()) == policy
+    assert pickle.loads(pickle.dumps(policy)) == policy
+
+
+@pytest.mark.parametrize("name", ["none", "flip", "attributes"])
+def test_crops_of_identity_policies_stay(name):
+    assert make_policy(name).jitter(np.random.default_rng(0)) is None
+
+
+def draws_of(policy, count=4000):
+    rng = np.random.default_rng(5)
+    jitters = [policy.jitter(rng) for _ in range(count)]
+    return np.array([[*j.shift, j.rotation, j.zoom] for j in jitters])
+
+
+def test_landmark_jitter_is_uniform_in_the_published_ranges():
+    draws = draws_of(make_policy("landmarks"))
+    limit = np.array([0.05, 0.05, 0.174, 0.1])
+    assert (np.abs(draws) <= limit).all()
+    np.testing.assert_allclose(draws.std(axis=0), limit / np.sqrt(3), rtol=0.05)
+
+
+def test_parsing_jitter_is_normal_but_for_the_shift():
+    draws = draws_of(make_policy("parsing"))
+    assert (np.abs(draws[:, :2]) <= 0.01).all()
+    np.testing.assert_allclose(draws.std(axis=0), [0.01 / 3**0.5, 0.01 / 3**0.5, 0.314, 0.1], rtol=0.05)
+    assert np.abs(draws[:, 2]).max() > 2 * 0.314
+
+
+@pytest.mark.parametrize("name", ["landmarks", "parsing"])
+def test_zeros_switch_everything_off(name):
+    numbers = make_policy(name).to_dict()
+    policy = make_policy(name, **dict.fromkeys(set(numbers) - {"name"}, 0.0))
+    rng = np.random.default_rng(3)
+    assert np.abs(draws_of(policy, 20)).max() == 0
+    np.testing.assert_array_equal(policy.photometric(FACE, rng), FACE)
+    bare = make_policy("attributes", flip=0, randaugment="", erasing=0)
+    assert bare.photometric(FACE, rng) is FACE
+
+
+def test_certain_steps_are_those_of_the_functions():
+    rng = np.random.default_rng(0)
+    off = {"occlusion": 0, "noise": 0, "gray": 0, "gamma": 0, "blur": 0}
+    gray = make_policy("landmarks", **{**off, "gray": 1}).photometric(FACE, rng)
+    np.testing.assert_array_equal(gray, augment.gray(FACE))
+    mirrored = make_policy("flip", flip=1.0).photometric(FACE, rng)
+    np.testing.assert_array_equal(mirrored, augment.flip(FACE))
+    dark = make_policy("landmarks", **{**off, "occlusion": 1}).photometric(FACE, rng)
+    assert ((dark == 0) | (dark == FACE)).all() and (dark == 0).any()
+
+
+def test_blur_widths_at_512_are_as_often_as_recorded(monkeypatch):
+    widths = []
+    monkeypatch.setattr(augment, "blur", lambda image, kernel: widths.append(kernel) or image)
+    policy, rng = make_policy("parsing", gray=0, gamma=0), np.random.default_rng(4)
+    blank = np.zeros((512, 512, 3), np.float32)
+    for _ in range(4000):
+        policy.photometric(blank, rng)
+    share = np.bincount(widths, minlength=6) / 4000
+    np.testing.assert_allclose(share, [0.196, 0.196, 0.194, 0.194, 0.196, 0.024], atol=0.02)
+
+
+@pytest.mark.parametrize("name", ["flip", "landmarks", "parsing"])
+def test_images_stay_between_black_and_white(name):
+    policy = make_policy(name)
+    for seed in range(20):
+        image = policy.photometric(FACE, np.random.default_rng(seed))
+        assert image.min() >= 0 and image.max() <= 1 + 1e-6
+
+
+def test_short_names_of_the_two_draws():
+    one, two = np.random.default_rng(1), np.random.default_rng(1)
+    policy = make_policy("landmarks")
+    assert augment.jitter("landmarks", one, CropSpec()) == policy.jitter(two)
+    np.testing.assert_array_equal(augment.photometric(policy, FACE, one), policy.photometric(FACE, two))
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "named"),
+    [
+        ("mixup", {}, "policy"),
+        ("flip", {"shift": 0.1}, "shift"),
+        ("none", {"flip": 0.5}, "flip"),
+        ("flip", {"flip": 1.5}, "flip"),
+        ("landmarks", {"shift": -0.1}, "shift"),
+        ("landmarks", {"shift": True}, "shift"),
+        ("parsing", {"zoom": "wide"}, "zoom"),
+        ("attributes", {"randaugment": 9}, "randaugment"),
+        ("attributes", {"randaugment": "augmix-m3"}, "randaugment"),
+        ("attributes", {"randaugment": "rand-x9"}, "randaugment"),
+    ],
+)
+def test_wrong_policy_is_named(name, numbers, named):
+    with pytest.raises(ConfigError, match=named):
+        make_policy(name, **numbers)
+
+
+def test_a_string_that_only_timm_refuses_is_a_config_error():
+    policy = make_policy("attributes", randaugment="rand-tnosuchset", flip=0)
+    with pytest.raises(ConfigError, match="nosuchset"):
+        policy.photometric(FACE, np.random.default_rng(0))
+
+
+def test_centre_of_the_crop_is_where_the_policy_moves_it():
+    rng = np.random.default_rng(8)
+    spec, box = CropSpec("box", 64), np.array([20, 30, 120, 110])
+    still = spec.place((200, 200), box=box)
+    moved = make_policy("landmarks").jitter(rng)
+    crop = spec.place((200, 200), box=box, jitter=moved)
+    centre = geometry.transform(np.array([31.5, 31.5]), np.linalg.inv(still.matrix))
+    np.testing.assert_allclose(crop.points(centre) - 31.5, np.array(moved.shift) * 64, atol=1e-9)

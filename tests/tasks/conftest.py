@@ -1,0 +1,124 @@
+"""Goldens of losses and metrics, the seeded inputs they were made from, and small stand-ins for crops and splits."""
+
+import json
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+class Golden:
+    """One recorded case: arrays by name, each with its own tolerance; remembers which outputs were compared."""
+
+    def __init__(self, case: str):
+        self.about = json.loads((GOLDEN / f"{case}.json").read_text())
+        self.arrays = np.load(GOLDEN / f"{case}.npz")
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.arrays[name]
+
+    def normal(self, name: str, scale: float = 1.0) -> np.ndarray:
+        """The seeded standard normal input of that name."""
+        rng = np.random.default_rng(zlib.crc32(f"{self.about['salt']}:input:{name}".encode()))
+        draw = rng.standard_normal(self.about["inputs"][name]["shape"], dtype=np.float32)
+        return draw * np.float32(scale)
+
+    def weight(self, key: str, shape: tuple[int, ...]) -> np.ndarray:
+        """A weight matrix of the seeded recipe."""
+        rng = np.random.default_rng(zlib.crc32(f"{self.about['salt']}:{key}".encode()))
+        draw = rng.standard_normal(shape, dtype=np.float32)
+        return draw / np.float32(np.sqrt(np.float64(np.prod(shape[1:]))))
+
+    def check(self, name: str, found) -> None:
+        """Compare with the recorded output, slice and tolerance included."""
+        about, expected = self.about["outputs"][name], self.arrays[name]
+        found = np.asarray(found)
+        assert list(found.shape) == about["full_shape"], (name, found.shape, about["full_shape"])
+        if "slice" in about:
+            assert about["slice"] == "[::50]"
+            assert np.isclose(np.abs(found).max(), about["full_absmax"], rtol=1e-5)
+            found = found[::50]
+        if about.get("compare") == "exact":
+            np.testing.assert_array_equal(found, expected, err_msg=name)
+        else:
+            np.testing.assert_allclose(found, expected, atol=about["atol"], rtol=about["rtol"], err_msg=name)
+
+
+@pytest.fixture(scope="session")
+def losses() -> Golden:
+    return Golden("losses")
+
+
+@pytest.fixture(scope="session")
+def metrics() -> Golden:
+    return Golden("metrics")
+
+
+@dataclass
+class FakeCrop:
+    """A crop that magnifies by `zoom` after moving `origin` to the corner; pixel centres at integers."""
+
+    size: int
+    image_size: tuple[int, int]
+    origin: tuple[float, float] = (0.0, 0.0)
+    zoom: float = 1.0
+
+    def points(self, points):
+        return ((np.asarray(points) - self.origin) * self.zoom).astype(np.float32)
+
+    def points_back(self, points):
+        return np.asarray(points) / self.zoom + self.origin
+
+    def _source(self, count):
+        return [np.rint(np.arange(count) / self.zoom + start).astype(int) for start in self.origin]
+
+    def mask(self, label):
+        columns, rows = self._source(self.size)
+        out = np.zeros((self.size, self.size), np.uint8)
+        inside = np.ix_((rows >= 0) & (rows < label.shape[0]), (columns >= 0) & (columns < label.shape[1]))
+        kept = [axis[(axis >= 0) & (axis < n)] for axis, n in zip((rows, columns), label.shape, strict=True)]
+        out[inside] = label[np.ix_(*kept)]
+        return out
+
+    def labels_back(self, logits, size=None):
+        height, width = size or self.image_size
+        step = self.size / logits.shape[-1]
+        index = [
+            np.clip((((np.arange(n) - start) * self.zoom + 0.5) / step).astype(int), 0, logits.shape[-1] - 1)
+            for n, start in zip((height, width), self.origin[::-1], strict=True)
+        ]
+        return logits[:, index[0][:, None], index[1]].argmax(0).astype(np.uint8)
+
+
+class FakeSplit:
+    """A prepared split held in memory: samples with labels, and their columns."""
+
+    def __init__(self, samples):
+        self.samples = [dict(sample) for sample in samples]
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        return self.samples[index]
+
+    def column(self, name):
+        of_size = {"height": 0, "width": 1}
+        if name in of_size:
+            return [sample["size"][of_size[name]] for sample in self.samples]
+        values = [sample[name] for sample in self.samples]
+        return [np.asarray(value).ravel() for value in values] if name == "landmarks" else values
+
+
+@pytest.fixture
+def fake_crop():
+    return FakeCrop
+
+
+@pytest.fixture
+def fake_split():
+    return FakeSplit

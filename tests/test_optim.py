@@ -1,0 +1,89 @@
+"""Schedule against recorded rates; groups and trainable patterns."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from faceptor.config import Optimiser
+from faceptor.errors import ConfigError
+from faceptor.optim import build_optimiser, rate_at, schedule, set_rate, set_trainable
+
+GOLDEN = Path(__file__).parent / "golden" / "lr_schedule"
+RUNS = {
+    "base": (50000, 1e-6, 5e-5, (1, 10)),
+    "full": (50000, 1e-6, 5e-5, (1, 10)),
+    "la_age": (20000, 1e-6, 5e-5, (1, 10)),
+    "la_affect": (20000, 1e-6, 5e-5, (1, 10)),
+    "la_biattr": (20000, 1e-6, 5e-5, (1, 10)),
+    "naive": (50000, 1e-5, 5e-4, (0.1, 1)),
+}
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_schedule_equals_recorded_rates(run):
+    arrays = np.load(GOLDEN.with_suffix(".npz"))
+    tolerance = json.loads(GOLDEN.with_suffix(".json").read_text())["outputs"][f"{run}.lr"]
+    steps, start, peak, multipliers = RUNS[run]
+    ours = [
+        [m * schedule(int(i), lr=peak, start_lr=start, final_lr=0.0, warmup=2000, steps=steps) for m in multipliers]
+        for i in arrays["steps"]
+    ]
+    np.testing.assert_allclose(ours, arrays[f"{run}.lr"], rtol=tolerance["rtol"], atol=tolerance["atol"])
+
+
+def test_rate_lags_one_step_behind_the_schedule():
+    optimiser = Optimiser(lr=1.0, start_lr=0.1, warmup=10)
+    rates = [rate_at(step, optimiser, 20) for step in range(20)]
+    assert rates[0] == rates[1] == 0.1
+    assert rates[11] == pytest.approx(1.0)
+    assert rates[2] == pytest.approx(0.1 + 0.09)
+    assert all(a > b for a, b in zip(rates[11:], rates[12:], strict=False))
+
+
+def parameters():
+    model = nn.ModuleDict({"encoder": nn.Linear(3, 3), "decoder": nn.Linear(3, 2)})
+    return dict(model.named_parameters())
+
+
+def test_trainable_patterns_choose_exactly_what_they_match():
+    named = parameters()
+    assert set_trainable(named, ["decoder.*"], what="trainable") == ["decoder.weight", "decoder.bias"]
+    assert [p.requires_grad for p in named.values()] == [False, False, True, True]
+
+
+def test_a_pattern_that_matches_nothing_is_an_error():
+    with pytest.raises(ConfigError, match=r"'qeries\.\*' matches no parameter; parts are decoder, encoder"):
+        set_trainable(parameters(), ["decoder.*", "qeries.*"], what="trainable")
+
+
+def test_frozen_extras_never_learn():
+    named = parameters()
+    named["encoder.bias"].frozen = True
+    assert "encoder.bias" not in set_trainable(named, ["*"], what="trainable")
+
+
+def test_first_matching_multiplier_sets_a_parts_rate():
+    named = parameters()
+    set_trainable(named, ["*"], what="trainable")
+    optimiser = build_optimiser(named, Optimiser(multipliers={"encoder.*": 1.0, "*": 10.0}))
+    set_rate(optimiser, 0.01)
+    rates = {group["name"]: group["lr"] for group in optimiser.param_groups}
+    assert rates == {"encoder.*": 0.01, "*": pytest.approx(0.1)}
+    assert sum(len(group["params"]) for group in optimiser.param_groups) == 4
+
+
+def test_a_parameter_without_multiplier_is_an_error():
+    named = parameters()
+    with pytest.raises(ConfigError, match="no pattern matches decoder.weight"):
+        build_optimiser(named, Optimiser(multipliers={"encoder.*": 1.0}))
+
+
+def test_adamw_decays_every_parameter():
+    named = parameters()
+    optimiser = build_optimiser(named, Optimiser(multipliers={"*": 1.0}, weight_decay=0.05))
+    assert {group["weight_decay"] for group in optimiser.param_groups} == {0.05}
+    assert isinstance(optimiser, torch.optim.AdamW)
