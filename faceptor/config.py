@@ -74,7 +74,7 @@ class Dataset(Section):
 class Crop(Section):
     """From a photograph to the network's square input (see faceptor.data.crop)."""
 
-    kind: Literal["box", "align5", "whole", "square"]
+    kind: Literal["box", "align5", "whole", "square", "arcface"]
     scale: Positive = 1.0
     warp: Share = 0.0
     antialias: bool = False

@@ -118,6 +118,7 @@ def stream_batches(steps: Steps, *, start: int, workers: int):
         num_workers=workers,
         prefetch_factor=2 if workers else None,
         pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),  # starting the loader must not draw from the model's random stream
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
 
 from faceptor.data.shards import FACTS, Shards, read_json
 from faceptor.datasets.images import decode_image, decode_mask
@@ -15,28 +16,23 @@ from faceptor.errors import DataError
 SPLITS = ("train", "val", "test")
 
 
-def _vector(kind: type) -> dict:
-    return {"one": lambda value: np.array(value.values, kind), "shape": (-1,), "type": kind}
-
-
-def _points() -> dict:
-    return {"one": lambda value: np.array(value.values, np.float32).reshape(-1, 2), "shape": (-1, 2), "type": np.float32}
-
-
-# How a stored label becomes numpy: one value, and the shape of one row when a whole column is asked for.
-ARRAYS = {
-    "landmarks": _points(),
-    "points5": _points(),
-    "box": _vector(np.float32),
-    "attributes": _vector(np.int8),
+# Labels stored as flat lists: their type, and whether they are x y pairs.
+ARRAYS: dict[str, tuple[type, bool]] = {
+    "landmarks": (np.float32, True),
+    "points5": (np.float32, True),
+    "box": (np.float32, False),
+    "attributes": (np.int8, False),
 }
-LABELS = {
-    **{name: entry["one"] for name, entry in ARRAYS.items()},
-    "mask": lambda value: decode_mask(value.as_py()),
-    "age": lambda value: float(value.as_py()),
-    "expression": lambda value: int(value.as_py()),
-    "identity": lambda value: int(value.as_py()),
-}
+SCALARS = {"age": float, "expression": int, "identity": int}
+
+
+def _label(name: str, value: pa.Scalar) -> object:
+    """A stored label as numpy array or number."""
+    if name in ARRAYS:
+        kind, pairs = ARRAYS[name]
+        flat = np.array(value.values, kind)
+        return flat.reshape(-1, 2) if pairs else flat
+    return SCALARS[name](value.as_py()) if name in SCALARS else decode_mask(value.as_py())
 
 
 class Split(Sequence):
@@ -69,13 +65,13 @@ class Split(Sequence):
         if not -len(self) <= index < len(self):
             raise IndexError(f"{self.folder / self.split}: sample {index} of {len(self)}")
         row = index % len(self)
-        take = [name for name in self.columns if name in LABELS and (labels is None or name in labels)]
+        take = [name for name in self.columns if name not in FACTS and (labels is None or name in labels)]
         size = (self._value(row, "height").as_py(), self._value(row, "width").as_py())
         sample = {"key": self._value(row, "key").as_py(), "group": self._value(row, "group").as_py(), "size": size}
         sample["subsets"] = tuple(self._value(row, "subsets").as_py())
         if image:
             sample["image"] = self._image(row, size)
-        return sample | {name: LABELS[name](self._value(row, name)) for name in take}
+        return sample | {name: _label(name, self._value(row, name)) for name in take}
 
     def _value(self, row: int, column: str):
         return self._shards.scalar(row, column)
@@ -93,13 +89,15 @@ class Split(Sequence):
         subsets (tuples) and the encoded image and mask as lists.
         """
         if name not in self.columns:
-            raise DataError(f"{self.folder / self.split}: no column {name!r}; expected one of {', '.join(self.columns)}")
+            expected = ", ".join(self.columns)
+            raise DataError(f"{self.folder / self.split}: no column {name!r}; expected one of {expected}")
         values = self._shards.column(name)
         if name in ARRAYS:
-            flat = np.concatenate([np.asarray(chunk.flatten()) for chunk in values.chunks] or [np.zeros(0)])
+            kind, pairs = ARRAYS[name]
+            flat = np.concatenate([np.asarray(chunk.flatten(), kind) for chunk in values.chunks])
             rows = len(values)
-            return flat.astype(ARRAYS[name]["type"]).reshape(rows, *ARRAYS[name]["shape"]) if rows else flat
-        if name in LABELS and name != "mask" or name in ("height", "width"):
+            return flat.reshape(rows, flat.size // rows // 2, 2) if pairs else flat.reshape(rows, flat.size // rows)
+        if name in SCALARS or name in ("height", "width"):
             return values.to_numpy()
         return [tuple(value) for value in values.to_pylist()] if name == "subsets" else values.to_pylist()
 

@@ -125,13 +125,14 @@ class Shards:
         for file in files:
             try:
                 with pa.memory_map(str(folder / file)) as source:
-                    self._batches += pa.ipc.open_stream(source)
+                    stream = pa.ipc.open_stream(source)
+                    self.columns = tuple(stream.schema.names)
+                    self._batches += stream
             except (OSError, pa.ArrowInvalid) as error:
                 raise DataError(f"{folder / file}: cannot be read ({error}); prepare the data set again") from error
         self._starts = [0]
         for batch in self._batches:
             self._starts.append(self._starts[-1] + batch.num_rows)
-        self.columns = tuple(self._batches[0].schema.names) if self._batches else ()
 
     def __len__(self) -> int:
         return self._starts[-1]

@@ -13,7 +13,7 @@ from faceptor.datasets.labels import landmark_scheme
 from faceptor.datasets.matlab import load_mat
 
 INFO = "AFLWinfo_release.mat"
-TRAIN_SHARE = 20000 / 24386  # exactly the first 20,000 of the permutation in the published file
+TRAIN = 20000  # rows of the permutation that train; the rest is for testing
 
 
 class AFLW19(Reader):
@@ -41,8 +41,7 @@ class AFLW19(Reader):
 
     def read(self, split: str) -> Iterator[Record | Reject]:
         order = self._info["order"]
-        cut = round(TRAIN_SHARE * len(order))
-        for row in order[:cut] if split == "train" else order[cut:]:
+        for row in order[: self._train] if split == "train" else order[self._train :]:
             key = f"{int(row):05d}:{self._info['nameList'][row]}"  # several faces share one photograph
             yield self.attempt(key, f"{INFO}:{int(row) + 1}", self._record, key, split, row)
 
@@ -63,11 +62,15 @@ class AFLW19(Reader):
             box=np.array([left, top, right, bottom], np.float32),
         )
 
+    @property
+    def _train(self) -> int:
+        return self.generated_counts.get("train", TRAIN)
+
     @cached_property
     def _images(self):
         return self.require("data/flickr", "flickr", what="the folder of images")
 
     def checks(self) -> Iterator[Check]:
         order = self._info["order"]
-        frontal = self._info["mask_new"][order[round(TRAIN_SHARE * len(order)) :]].astype(bool).all(axis=1)
+        frontal = self._info["mask_new"][order[self._train :]].astype(bool).all(axis=1)
         yield Check("frontal test faces (reported as 1,314 or 1,165)", "na", f"{int(frontal.sum())} found")

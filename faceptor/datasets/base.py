@@ -11,10 +11,12 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
@@ -124,6 +126,13 @@ class Reader(ABC):
     @property
     def generated(self) -> bool:
         return (self.root / MARKER).exists()
+
+    @cached_property
+    def generated_counts(self) -> dict[str, int]:
+        """Samples per split that the marker of generated faces states; empty for photographs."""
+        text = (self.root / MARKER).read_text(encoding="utf-8") if self.generated else ""
+        stated = re.search(r"^counts: *(\{[^{}]*\})", text, re.MULTILINE)
+        return {part: int(count) for part, count in re.findall(r"'(\w+)': *(\d+)", stated[1])} if stated else {}
 
     # --- errors about the whole set --------------------------------------------------------------------------------
 

@@ -82,8 +82,8 @@ class LFW73(Reader):
             yield name, f"{LABELS}:{row + 1}", self._mat["label"][row]
 
     def _binary(self, row: np.ndarray) -> np.ndarray:
-        if not np.isin(row, (0, 1)).all():
-            raise BadSample(f"expected labels 0 or 1, found {row[~np.isin(row, (0, 1))][0]}")
+        if not np.isin(row, (-1, 0, 1)).all():  # -1 (unknown) occurs in generated faces only
+            raise BadSample(f"expected labels 0 or 1, found {row[~np.isin(row, (-1, 0, 1))][0]}")
         return row.astype(np.int8)
 
     @cached_property
@@ -124,7 +124,8 @@ class LFW73(Reader):
 
     def _signs(self, row: list[str]) -> np.ndarray:
         integer(row[0] if row else "", low=1, high=9999, what="imagenum")
-        return np.array([number(score) > 0 for score in row[1:]], np.int8)
+        scores = np.array([number(score) for score in row[1:]])
+        return np.where(scores == 0, -1, scores > 0).astype(np.int8)  # no score is exactly 0 unless nothing is known
 
     # --- split -----------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -12,12 +12,16 @@ import numpy as np
 from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject
 from faceptor.datasets.labels import VERIFICATION
 from faceptor.datasets.recordio import RecordFile, unpack
+from faceptor.errors import ConfigError
 
 LARGEST_LABEL = 1 << 24  # labels are float32: exact up to here
 
 
 class MS1MV3(Reader):
-    """Record 0 tells how many images there are; without such a record every key is an image."""
+    """Record 0 tells how many images there are; without such a record every key is an image.
+
+    `verification` lists the `.bin` sets to prepare; without it, those that are there.
+    """
 
     name = "ms1mv3"
     title = "MS1MV3 (MS1M-RetinaFace)"
@@ -25,6 +29,15 @@ class MS1MV3(Reader):
     licence = "research only; derived from MS-Celeb-1M, which its owner withdrew: check whether use is allowed"
     published: ClassVar = {"train": 5179510, **{f"verification/{name}": pairs for name, pairs in VERIFICATION.items()}}
     columns = ("identity",)
+
+    def __init__(self, root: Path | str, *, verification: Sequence[str] | None = None, **options):
+        super().__init__(root, **options)
+        for name in verification or ():
+            if name not in VERIFICATION:
+                raise ConfigError(
+                    f"datasets.{self.name}.verification: expected {', '.join(VERIFICATION)}, found {name!r}"
+                )
+        self.options["verification"] = verification if verification is None else list(verification)
 
     @property
     def protocol(self) -> str:
@@ -81,8 +94,14 @@ class MS1MV3(Reader):
         return Record(key=key, split="train", image=image, group=str(int(identity)), identity=int(identity))
 
     def verification(self) -> dict[str, Path]:
-        folder = self._file.path.parent
-        return {name: folder / f"{name}.bin" for name in VERIFICATION if (folder / f"{name}.bin").exists()}
+        folder, wanted = self._file.path.parent, self.options["verification"]
+        found = {name: folder / f"{name}.bin" for name in (VERIFICATION if wanted is None else wanted)}
+        if wanted is None:
+            return {name: path for name, path in found.items() if path.exists()}
+        for name, path in found.items():
+            if not path.exists():
+                raise self.wrong(path, expected=f"verification set {name}", found="no such file")
+        return found
 
     def checks(self) -> Iterator[Check]:
         found = f"property {self._classes}, largest label + 1 = {self._largest + 1}"

@@ -97,7 +97,9 @@ class FrozenExtras(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.projection = nn.Parameter(torch.randn(width, FARL_EMBEDDING) * width**-0.5)
-        self.requires_grad_(False)
+        for parameter in self.parameters():
+            parameter.requires_grad_(False)
+            parameter.frozen = True  # no `trainable` pattern may wake it
 
 
 class TokenDropPath(nn.Module):

@@ -6,7 +6,7 @@ Labels and predictions in years. Metrics: `mae` in years, `cs5` in percent, `eps
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceptor.errors import DataError
-from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, check_target, check_within
+from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, check_target, check_within, key_of, label_of
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,9 @@ class AgeMetric(Metric):
 
     def _update(self, prediction: AgePrediction, sample: Any) -> None:
         if not np.isfinite(prediction.years):
-            raise DataError(f"{sample.get('key', '?')}: predicted age is {prediction.years}; the model has diverged")
+            raise DataError(f"{key_of(sample)}: predicted age is {prediction.years}; the model has diverged")
         self.predicted.append(float(prediction.years))
-        self.truth.append(float(sample["age"]))
+        self.truth.append(float(label_of(sample, "age")))
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """(n,) predicted and (n,) true ages in years."""
@@ -94,21 +94,24 @@ class AgeMetric(Metric):
 
     def _compute(self) -> dict[str, float]:
         pair = self.arrays()
-        return {"mae": mean_absolute_error(*pair), "cs5": 100 * cumulative_score(*pair),
-                "epsilon_error": epsilon_error(*pair)}
+        return {
+            "mae": mean_absolute_error(*pair),
+            "cs5": 100 * cumulative_score(*pair),
+            "epsilon_error": epsilon_error(*pair),
+        }
 
 
 class Age(Kind):
     name, head, inputs, columns = "age", "value", "face", ("age",)
     headline, higher_is_better = "mae", False
-    numbers = {"sigma": 2.0, "kl": 1.0, "l1": 1.0}
+    numbers: ClassVar = {"sigma": 2.0, "kl": 1.0, "l1": 1.0}
 
     def _ages(self, spec: TaskSpec) -> np.ndarray:
         return spec.options.get("first", 0) + np.arange(spec.queries, dtype=np.float32)
 
     def target(self, spec, sample, crop):
-        age, ages = np.float32(self.label(sample, "age")), self._ages(spec)
-        check_within(f"{sample.get('key', '?')}: age", age, age, (ages[0], ages[-1]), f"{spec.name} has no such year")
+        age, ages = np.float32(label_of(sample, "age")), self._ages(spec)
+        check_within(f"{key_of(sample)}: age", age, age, (ages[0], ages[-1]), f"{spec.name} has no such year")
         return {"age": np.asarray(age)}
 
     def _criterion(self, spec, *, classes, sigma, kl, l1):
@@ -136,15 +139,19 @@ class Age(Kind):
         from faceptor.tasks.plots import PALETTE, new_figure
 
         predicted, truth = metric.arrays()
-        figure, (scatter, decades, residuals) = new_figure(f"{spec.name}: MAE {np.abs(predicted - truth).mean():.2f} years", 3)
+        title = f"{spec.name}: MAE {mean_absolute_error(predicted, truth):.2f} years"
+        figure, (scatter, decades, residuals) = new_figure(title, 3)
         low, high = min(predicted.min(), truth.min()), max(predicted.max(), truth.max())
         scatter.plot([low, high], [low, high], color="0.6", linestyle="--", linewidth=1)
         scatter.scatter(truth, predicted, s=6, alpha=0.4, color=PALETTE[0], linewidths=0)
         scatter.set(xlabel="true age (years)", ylabel="predicted age (years)")
         decade = (truth // 10 * 10).astype(int)
         starts = np.unique(decade)
-        decades.bar([f"{start}s\n{(decade == start).sum()}" for start in starts],
-                    [np.abs(predicted - truth)[decade == start].mean() for start in starts], color=PALETTE[0])
+        decades.bar(
+            [f"{start}s\n{(decade == start).sum()}" for start in starts],
+            [np.abs(predicted - truth)[decade == start].mean() for start in starts],
+            color=PALETTE[0],
+        )
         decades.set(xlabel="true age, number of faces", ylabel="mean absolute error (years)")
         seaborn.histplot(x=predicted - truth, ax=residuals, color=PALETTE[0], binwidth=1)
         residuals.axvline(0, color="0.3", linewidth=1)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceptor.errors import DataError
-from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, check_target, check_within
+from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, check_target, check_within, key_of, label_of
 from faceptor.tasks.measures import Reliability, mean_of_defined, reliability
 
 
@@ -66,10 +66,10 @@ class AttributesMetric(Metric):
         self.truth: list[np.ndarray] = []
 
     def _update(self, prediction: AttributesPrediction, sample: Any) -> None:
-        truth = np.asarray(sample[self.column], np.int8)
+        truth = np.asarray(label_of(sample, self.column), np.int8)
         if truth.shape != prediction.probabilities.shape:
-            raise DataError(f"{sample.get('key', '?')}: {self.column} has {truth.size} labels, {self.spec.name} answers "
-                            f"{prediction.probabilities.size}; prepare the data set again")
+            found = f"{self.column} has {truth.size} labels, the model answers {prediction.probabilities.size}"
+            raise DataError(f"{key_of(sample)}: {found}; prepare the data set again")
         self.probabilities.append(prediction.probabilities)
         self.truth.append(truth)
 
@@ -104,21 +104,30 @@ class AttributesMetric(Metric):
         accuracies = self.accuracies()
         if np.isnan(accuracies).all():
             raise DataError(f"{self.spec.name}: no attribute of {self.spec.dataset} has a known label in this split")
-        named = {f"accuracy_{label}": 100 * value
-                 for label, value in zip(self.spec.labels, accuracies, strict=True) if not np.isnan(value)}
+        named = {
+            f"accuracy_{label}": 100 * value
+            for label, value in zip(self.spec.labels, accuracies, strict=True)
+            if not np.isnan(value)
+        }
         balanced = mean_of_defined(self.balanced())
-        return {"mean_accuracy": 100 * mean_of_defined(accuracies),
-                **({} if np.isnan(balanced) else {"mean_balanced_accuracy": 100 * balanced}),
-                **named, "calibration_error": 100 * self.reliability().error}
+        return {
+            "mean_accuracy": 100 * mean_of_defined(accuracies),
+            **({} if np.isnan(balanced) else {"mean_balanced_accuracy": 100 * balanced}),
+            **named,
+            "calibration_error": 100 * self.reliability().error,
+        }
 
     def notes(self) -> list[str]:
         if not self.count:
             return []
         unknown = np.isnan(self.accuracies())
         one_sided = np.isnan(self.balanced()) & ~unknown
-        listed = {"no known label: left out of the means": unknown,
-                  "only one answer occurs: left out of mean_balanced_accuracy": one_sided}
-        return [f"{reason}: {', '.join(np.asarray(self.spec.labels)[mask])}" for reason, mask in listed.items() if mask.any()]
+        listed = {
+            "no known label: left out of the means": unknown,
+            "only one answer occurs: left out of mean_balanced_accuracy": one_sided,
+        }
+        names = np.asarray(self.spec.labels)
+        return [f"{reason}: {', '.join(names[mask])}" for reason, mask in listed.items() if mask.any()]
 
 
 class Attributes(Kind):
@@ -127,11 +136,13 @@ class Attributes(Kind):
     column: ClassVar[str] = "attributes"
 
     def target(self, spec, sample, crop):
-        labels = np.asarray(self.label(sample, self.column), np.int8)
-        key = sample.get("key", "?")
+        labels = np.asarray(label_of(sample, self.column), np.int8)
+        key = key_of(sample)
         if labels.shape != (spec.queries,):
-            raise DataError(f"{key}: {self.column} has shape {labels.shape}, {spec.name} expects ({spec.queries},); "
-                            "prepare the data set again")
+            raise DataError(
+                f"{key}: {self.column} has shape {labels.shape}, {spec.name} expects ({spec.queries},); "
+                "prepare the data set again"
+            )
         check_within(f"{key}: {self.column}", labels.min(), labels.max(), (-1, 1), "1 is yes, 0 no, -1 unknown")
         return {self.column: labels}
 
@@ -161,13 +172,21 @@ class Attributes(Kind):
         order = known[np.argsort(-accuracies[known])]
         height = max(4.4, 0.16 * len(order))
         figure, (left, right) = new_figure(
-            f"{spec.name}: mean accuracy {metric.compute()['mean_accuracy']:.1f} %", 2, height=height)
-        draw_bars(left, [spec.labels[i] for i in order], 100 * accuracies[order], "accuracy (%)",
-                  100 * majority[order], "always the commoner answer")
+            f"{spec.name}: mean accuracy {metric.compute()['mean_accuracy']:.1f} %", 2, height=height
+        )
+        draw_bars(
+            left,
+            [spec.labels[i] for i in order],
+            100 * accuracies[order],
+            "accuracy (%)",
+            100 * majority[order],
+            "always the commoner answer",
+        )
         draw_reliability(right, metric.reliability(), "stated probability, all attributes")
         right.set_box_aspect(1)
         return figure
 
     def describe(self, spec, prediction):
-        return [f"{name} {100 * p:.0f} %"
-                for name, p in zip(spec.labels, prediction.probabilities, strict=True) if p > 0.5]
+        return [
+            f"{name} {100 * p:.0f} %" for name, p in zip(spec.labels, prediction.probabilities, strict=True) if p > 0.5
+        ]

@@ -10,15 +10,17 @@ Frames: points are xy in float pixels, pixel centres at integers, 0-based.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from faceptor.errors import ConfigError, DataError, FaceptorError
+from faceptor.errors import ConfigError, DataError
 
 if TYPE_CHECKING:  # the table of tasks is read where torch and matplotlib are not wanted
+    from pathlib import Path
+
     from matplotlib.figure import Figure
     from torch import Tensor, nn
 
@@ -81,7 +83,7 @@ class Metric(ABC):
     def compute(self) -> dict[str, float]:
         """Named numbers; percent unless the name or the kind's docstring says otherwise."""
         if not self.count:
-            raise DataError(f"{self.spec.name}: no sample was evaluated; is the test split of {self.spec.dataset} empty?")
+            raise DataError(f"{self.spec.name}: no sample was evaluated; check the prepared {self.spec.dataset}")
         return {name: float(value) for name, value in self._compute().items()}
 
     def notes(self) -> list[str]:
@@ -111,12 +113,11 @@ class Kind(ABC):
         """Name of the metric that stands for this task."""
         return spec.options.get("headline", self.headline)
 
-    def label(self, sample: Sample, column: str) -> Any:
-        """A label of the sample; a sample without it is an error, never a default."""
-        if column not in sample or sample[column] is None:
-            raise DataError(f"{sample.get('key', '?')}: no {column!r} label, which {self.name} tasks need; "
-                            f"prepare the data set again or leave the task out")
-        return sample[column]
+    def samples(self, spec: TaskSpec, folder: Path, split: str) -> Sequence[Sample]:
+        """What the task is trained ("train"), validated ("val") or tested ("test") on, from a prepared data set."""
+        from faceptor.data.prepared import open_split
+
+        return open_split(folder, split)
 
     @abstractmethod
     def target(self, spec: TaskSpec, sample: Sample, crop: Any) -> dict[str, np.ndarray]:
@@ -163,11 +164,26 @@ class Kind(ABC):
         return []
 
 
-def check_within(name: str, low: float, high: float, bounds: tuple[float, float], remedy: str,
-                 error: type[FaceptorError] = DataError) -> None:
+def label_of(sample: Sample, column: str) -> Any:
+    """A label of the sample; a sample without it is an error, never a default."""
+    if sample.get(column) is None:
+        raise DataError(
+            f"{key_of(sample)}: no {column!r} label, found {', '.join(sorted(sample))}; prepare the data set again"
+        )
+    return sample[column]
+
+
+def key_of(sample: Sample) -> str:
+    """The sample's key, for messages."""
+    return str(sample.get("key", "a sample without key"))
+
+
+def check_within(name: str, low: float, high: float, bounds: tuple[float, float], remedy: str) -> None:
     """Raise unless bounds[0] <= low and high <= bounds[1]; NaN fails too."""
     if not (low >= bounds[0] and high <= bounds[1]):
-        raise error(f"{name}: expected values in [{bounds[0]:g}, {bounds[1]:g}], found {low:g} .. {high:g}; {remedy}")
+        raise DataError(
+            f"{name}: expected values in [{bounds[0]:g}, {bounds[1]:g}], found {low:g} .. {high:g}; {remedy}"
+        )
 
 
 def check_target(name: str, target: Tensor, low: float, high: float) -> None:
@@ -175,13 +191,3 @@ def check_target(name: str, target: Tensor, low: float, high: float) -> None:
     if target.numel():
         least, most = target.detach().aminmax()
         check_within(name, least.item(), most.item(), (low, high), "check the labels of the data set")
-
-
-def label_samples(train: Any, columns: Sequence[str]) -> Iterable[dict[str, Any]]:
-    """Samples of a split with labels and crop geometry but no image: cheap, because nothing is decoded."""
-    held = {name: train.column(name) for name in ("key", "height", "width", *columns)}
-    for values in zip(*held.values(), strict=True):
-        row = dict(zip(held, values, strict=True))
-        shaped = {name: np.asarray(row[name], np.float32).reshape(shape)
-                  for name, shape in {"landmarks": (-1, 2), "points5": (5, 2), "box": (4,)}.items() if name in row}
-        yield {**row, **shaped, "size": (int(row["height"]), int(row["width"]))}

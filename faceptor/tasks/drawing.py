@@ -21,13 +21,16 @@ def class_colours(count: int) -> np.ndarray:
     """(count, 3) uint8 RGB, class 0 black. The first eight are Okabe-Ito; later ones walk the hue circle by the
     golden angle in alternating lightness, because colour-blind readers tell lightness apart where hue fails."""
     fixed = [_rgb(colour) for colour in PALETTE]
-    more = [tuple(round(255 * c) for c in colorsys.hls_to_rgb((i * 0.618034) % 1, (0.35, 0.72, 0.52)[i % 3], 0.75))
-            for i in range(max(count - 1 - len(fixed), 0))]
+    more = [
+        tuple(round(255 * c) for c in colorsys.hls_to_rgb((i * 0.618034) % 1, (0.35, 0.72, 0.52)[i % 3], 0.75))
+        for i in range(max(count - 1 - len(fixed), 0))
+    ]
     return np.asarray([(0, 0, 0), *fixed, *more][:count], np.uint8)
 
 
-def blend_classes(canvas: np.ndarray, classes: np.ndarray, count: int, *, opacity: float = 0.5,
-                  background: int = 0) -> np.ndarray:
+def blend_classes(
+    canvas: np.ndarray, classes: np.ndarray, count: int, *, opacity: float = 0.5, background: int = 0
+) -> np.ndarray:
     """(H, W, 3) uint8 RGB with the (H, W) class map laid over it; the background stays as it is."""
     colours = class_colours(count)[classes].astype(np.float32)
     weight = np.where(classes == background, 0.0, opacity)[..., None].astype(np.float32)

@@ -12,7 +12,7 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, check_target, check_within
+from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, check_target, check_within, key_of, label_of
 from faceptor.tasks.measures import confusion_matrix, mean_of_defined, recall_per_class, reliability
 
 
@@ -52,7 +52,7 @@ class ExpressionMetric(Metric):
         self.predicted: list[int] = []
 
     def _update(self, prediction: ExpressionPrediction, sample: Any) -> None:
-        self.truth.append(int(sample[self.column]))
+        self.truth.append(int(label_of(sample, self.column)))
         self.predicted.append(int(prediction.label))
         self.probabilities.append(prediction.probabilities)
 
@@ -73,10 +73,17 @@ class ExpressionMetric(Metric):
     def _compute(self) -> dict[str, float]:
         confusion = self.confusion()
         recall = recall_per_class(confusion)
-        named = {f"recall_{label}": 100 * value
-                 for label, value in zip(self.spec.labels, recall, strict=True) if not np.isnan(value)}
-        return {"accuracy": 100 * np.trace(confusion) / confusion.sum(), "mean_recall": 100 * mean_of_defined(recall),
-                **named, "calibration_error": 100 * self.reliability().error}
+        named = {
+            f"recall_{label}": 100 * value
+            for label, value in zip(self.spec.labels, recall, strict=True)
+            if not np.isnan(value)
+        }
+        return {
+            "accuracy": 100 * np.trace(confusion) / confusion.sum(),
+            "mean_recall": 100 * mean_of_defined(recall),
+            **named,
+            "calibration_error": 100 * self.reliability().error,
+        }
 
     def notes(self) -> list[str]:
         absent = self._absent() if self.count else []
@@ -89,9 +96,14 @@ class Expression(Kind):
     column: ClassVar[str] = "expression"
 
     def target(self, spec, sample, crop):
-        label = int(self.label(sample, self.column))
-        check_within(f"{sample.get('key', '?')}: {self.column}", label, label, (0, spec.queries - 1),
-                     f"{spec.name} has {spec.queries} classes")
+        label = int(label_of(sample, self.column))
+        check_within(
+            f"{key_of(sample)}: {self.column}",
+            label,
+            label,
+            (0, spec.queries - 1),
+            f"{spec.name} has {spec.queries} classes",
+        )
         return {self.column: np.asarray(label, np.int64)}
 
     def _criterion(self, spec, *, classes):

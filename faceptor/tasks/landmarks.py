@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from faceptor.datasets.labels import landmark_scheme
 from faceptor.errors import DataError
-from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, check_target, check_within, label_samples
+from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, check_target, check_within, key_of, label_of
 
 # Jitter may push points out of the crop; further out than one crop side, the crop does not show this face.
 REACH = (-1.0, 2.0)
@@ -31,9 +31,12 @@ class LandmarksPrediction(Prediction):
     scores: np.ndarray
 
     def to_json(self, spec: TaskSpec) -> dict[str, Any]:
-        return {"scheme": spec.options.get("scheme"), "labels": list(spec.labels),
-                "points": [[float(x), float(y)] for x, y in self.points],
-                "scores": [float(score) for score in self.scores]}
+        return {
+            "scheme": spec.options.get("scheme"),
+            "labels": list(spec.labels),
+            "points": [[float(x), float(y)] for x, y in self.points],
+            "scores": [float(score) for score in self.scores],
+        }
 
 
 # --- heat maps and loss ----------------------------------------------------------------------------------------------
@@ -62,8 +65,10 @@ def soft_argmax(logits: Tensor) -> Tensor:
     heat = logits.sigmoid()
     columns, rows = heat.sum(-2), heat.sum(-1)
     total = columns.sum(-1).clamp_min(1e-6)
-    centres = [(torch.arange(mass.shape[-1], device=mass.device, dtype=mass.dtype) * mass).sum(-1) / total
-               for mass in (columns, rows)]
+    centres = [
+        (torch.arange(mass.shape[-1], device=mass.device, dtype=mass.dtype) * mass).sum(-1) / total
+        for mass in (columns, rows)
+    ]
     sizes = (logits.shape[-1], logits.shape[-2])
     return torch.stack([(c + 0.5) / n for c, n in zip(centres, sizes, strict=True)], dim=-1)
 
@@ -97,8 +102,11 @@ class LandmarksLoss(nn.Module):
         size = (self.map_size, self.map_size) if self.map_size else None
         coordinate = coordinate_loss(soft_argmax(raw), points)
         heatmap = heatmap_loss(raw, points, radius=self.radius, size=size)
-        return {"loss": self.coordinate * coordinate + self.heatmap * heatmap,
-                "coordinate": coordinate, "heatmap": heatmap}
+        return {
+            "loss": self.coordinate * coordinate + self.heatmap * heatmap,
+            "coordinate": coordinate,
+            "heatmap": heatmap,
+        }
 
 
 # --- metrics ---------------------------------------------------------------------------------------------------------
@@ -160,10 +168,12 @@ class LandmarksMetric(Metric):
         self.subsets: list[tuple[str, ...]] = []
 
     def _update(self, prediction: LandmarksPrediction, sample: Any) -> None:
-        key, truth = sample.get("key", "?"), np.asarray(sample["landmarks"], np.float64)
+        key, truth = key_of(sample), np.asarray(label_of(sample, "landmarks"), np.float64)
         if prediction.points.shape != truth.shape or not np.isfinite(prediction.points).all():
-            raise DataError(f"{key}: expected {len(truth)} finite predicted points, found shape "
-                            f"{prediction.points.shape}; the model has diverged or belongs to another task")
+            raise DataError(
+                f"{key}: expected {len(truth)} finite predicted points, found shape "
+                f"{prediction.points.shape}; the model has diverged or belongs to another task"
+            )
         for name, rule in self.spec.options["normalisers"].items():
             length = normaliser(rule, truth, sample.get("box"), key)
             self.errors[name].append(nme(prediction.points, truth, length) if length > 0 else float("nan"))
@@ -192,10 +202,15 @@ class LandmarksMetric(Metric):
         return result
 
     def notes(self) -> list[str]:
-        lost = {name: [key for key, error in zip(self.keys, errors, strict=True) if np.isnan(error)]
-                for name, errors in self.errors.items()}
-        return [f"{name}: {len(keys)} faces of zero {name.removeprefix('nme_')} length left out, first {keys[0]}"
-                for name, keys in lost.items() if keys]
+        lost = {
+            name: [key for key, error in zip(self.keys, errors, strict=True) if np.isnan(error)]
+            for name, errors in self.errors.items()
+        }
+        return [
+            f"{name}: {len(keys)} faces of zero {name.removeprefix('nme_')} length left out, first {keys[0]}"
+            for name, keys in lost.items()
+            if keys
+        ]
 
 
 # --- kind ------------------------------------------------------------------------------------------------------------
@@ -204,16 +219,23 @@ class LandmarksMetric(Metric):
 class Landmarks(Kind):
     name, head, inputs, columns = "landmarks", "map", "dense", ("landmarks",)
     headline, higher_is_better = "nme_inter_ocular", False
-    numbers = {"radius": 5.0, "map_size": 0, "coordinate": 1.0, "heatmap": 1.0}
+    numbers: ClassVar = {"radius": 5.0, "map_size": 0, "coordinate": 1.0, "heatmap": 1.0}
 
     def target(self, spec, sample, crop):
-        truth, key = np.asarray(self.label(sample, "landmarks"), np.float32), sample.get("key", "?")
+        truth, key = np.asarray(label_of(sample, "landmarks"), np.float32), key_of(sample)
         if truth.shape != (spec.queries, 2):
-            raise DataError(f"{key}: landmarks have shape {truth.shape}, {spec.name} expects ({spec.queries}, 2); "
-                            "prepare the data set again")
+            raise DataError(
+                f"{key}: landmarks have shape {truth.shape}, {spec.name} expects ({spec.queries}, 2); "
+                "prepare the data set again"
+            )
         points = ((crop.points(truth) + 0.5) / crop.size).astype(np.float32)
-        check_within(f"{key}: landmarks in the crop (1 = its side)", points.min(), points.max(), REACH,
-                     "box, points5 and landmarks of this face do not belong together")
+        check_within(
+            f"{key}: landmarks in the crop (1 = its side)",
+            points.min(),
+            points.max(),
+            REACH,
+            "box, points5 and landmarks of this face do not belong together",
+        )
         return {"points": points}
 
     def _criterion(self, spec, *, classes, **numbers):
@@ -231,14 +253,14 @@ class Landmarks(Kind):
         """The mean training shape in the crop's frame; it knows where the crop is, and nothing else."""
         if place is None:
             raise TypeError("landmarks need `place`: the mean shape lives in the crop's frame")
-        total, count = np.zeros((spec.queries, 2)), 0
-        for sample in label_samples(train, ("landmarks",)):
-            crop = place(sample)
-            total += (crop.points(sample["landmarks"]) + 0.5) / crop.size
-            count += 1
-        if not count:
+        if not len(train):
             raise DataError(f"{spec.name}: the training split of {spec.dataset} is empty; prepare the data set")
-        mean = total / count
+        total = np.zeros((spec.queries, 2))
+        for index in range(len(train)):
+            sample = train.sample(index, labels=("landmarks", "box", "points5"), image=False)
+            crop = place(sample)
+            total += (crop.points(label_of(sample, "landmarks")) + 0.5) / crop.size
+        mean = total / len(train)
         return lambda sample, crop: LandmarksPrediction(crop.points_back(mean * crop.size - 0.5), np.zeros(len(mean)))
 
     def figure(self, spec, metric):
@@ -250,8 +272,10 @@ class Landmarks(Kind):
         figure, (panel,) = new_figure(f"{spec.name}: {name} {100 * np.nanmean(metric.errors[name]):.2f} %")
         for index, (subset, errors) in enumerate(metric.curves(name).items()):
             grid, share = error_curve(errors, threshold)
-            label = (f"{subset or 'all'}: NME {100 * errors.mean():.2f}, "
-                     f"AUC {100 * area_under_curve(errors, threshold):.1f} (n = {len(errors)})")
+            label = (
+                f"{subset or 'all'}: NME {100 * errors.mean():.2f}, "
+                f"AUC {100 * area_under_curve(errors, threshold):.1f} (n = {len(errors)})"
+            )
             panel.plot(100 * grid, 100 * share, color=PALETTE[index % len(PALETTE)], label=label)
         panel.set(xlabel=f"{name} (%)", ylabel="faces at or below (%)", xlim=(0, 100 * threshold), ylim=(0, 100))
         panel.legend(fontsize=8)

@@ -1,15 +1,13 @@
 """Parsing: one query and one logit map per class (paper section 3).
 
-F1 comes from one confusion matrix over all pixels of the test set, at the size of the label maps; the headline is the
-mean over all classes but the background, in percent. A class that is neither labelled nor predicted anywhere has no
-F1 (0/0): it is left out of the mean and named in `notes()`; the reference's mean would be nan.
+F1 comes from one confusion matrix over all pixels of the test set, in the images' own pixels; the headline is the
+mean over all classes but the background, in percent. A class that is neither labelled nor predicted anywhere has no F1
+(0/0): it is left out of the mean and named in `notes()`; the reference's mean would be nan.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,25 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceptor.errors import DataError
-from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, check_target, check_within
+from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, check_target, check_within, key_of, label_of
 from faceptor.tasks.measures import confusion_matrix, f1_per_class, mean_of_defined
 
 
 @dataclass(frozen=True)
 class ParsingPrediction(Prediction):
-    """Class of every pixel. `size` (H, W) is the image's; `at` gives the (h, w) uint8 map of any size.
+    """classes: (H, W) uint8, the class of every pixel of the image."""
 
-    Label maps may have another resolution than their image (CelebAMask-HQ: 512 for 1024); the argmax is then taken
-    at theirs, not resampled from the image's.
-    """
-
-    size: tuple[int, int]
-    at: Callable[[tuple[int, int]], np.ndarray]
-
-    @cached_property
-    def classes(self) -> np.ndarray:
-        """(H, W) uint8 at the image's own pixels."""
-        return self.at(self.size)
+    classes: np.ndarray
 
     def to_json(self, spec: TaskSpec) -> dict[str, Any]:
         """Share of each class, and the map as row-major runs [class, length]."""
@@ -43,9 +31,12 @@ class ParsingPrediction(Prediction):
         starts = np.concatenate([[0], np.flatnonzero(np.diff(flat)) + 1])
         lengths = np.diff(np.append(starts, flat.size))
         share = np.bincount(flat, minlength=spec.queries) / flat.size
-        return {"labels": list(spec.labels), "size": [int(n) for n in self.size],
-                "share": {name: float(value) for name, value in zip(spec.labels, share, strict=True)},
-                "runs": np.stack([flat[starts], lengths], axis=1).tolist()}
+        return {
+            "labels": list(spec.labels),
+            "size": list(self.classes.shape),
+            "share": {name: float(value) for name, value in zip(spec.labels, share, strict=True)},
+            "runs": np.stack([flat[starts], lengths], axis=1).tolist(),
+        }
 
 
 class ParsingLoss(nn.Module):
@@ -68,8 +59,7 @@ class ParsingMetric(Metric):
         self.confusion = np.zeros((spec.queries, spec.queries), np.int64)  # rows = truth
 
     def _update(self, prediction: ParsingPrediction, sample: Any) -> None:
-        truth = np.asarray(sample["mask"])
-        self.confusion += confusion_matrix(truth, prediction.at(truth.shape), self.spec.queries)
+        self.confusion += confusion_matrix(np.asarray(label_of(sample, "mask")), prediction.classes, self.spec.queries)
 
     def f1(self) -> np.ndarray:
         """(C,) fractions, nan for classes that are neither labelled nor predicted."""
@@ -83,10 +73,13 @@ class ParsingMetric(Metric):
         f1 = self.f1()
         mean = mean_of_defined(f1[self.foreground()])
         if np.isnan(mean):
-            raise DataError(f"{self.spec.name}: no foreground class is labelled or predicted; check the label maps of "
-                            f"{self.spec.dataset}")
-        named = {f"f1_{name}": 100 * value for name, value in zip(self.spec.labels, f1, strict=True)
-                 if not np.isnan(value)}
+            raise DataError(
+                f"{self.spec.name}: no foreground class is labelled or predicted; check the label maps of "
+                f"{self.spec.dataset}"
+            )
+        named = {
+            f"f1_{name}": 100 * value for name, value in zip(self.spec.labels, f1, strict=True) if not np.isnan(value)
+        }
         accuracy = np.trace(self.confusion) / self.confusion.sum()
         return {"f1_mean": 100 * mean, "pixel_accuracy": 100 * accuracy, **named}
 
@@ -100,17 +93,21 @@ class Parsing(Kind):
     headline, higher_is_better = "f1_mean", True
 
     def target(self, spec, sample, crop):
-        mask = crop.mask(self.label(sample, "mask"))
-        check_within(f"{sample.get('key', '?')}: mask", mask.min(), mask.max(), (0, spec.queries - 1),
-                     f"{spec.name} has {spec.queries} classes")
+        mask = crop.mask(label_of(sample, "mask"))
+        check_within(
+            f"{key_of(sample)}: mask",
+            mask.min(),
+            mask.max(),
+            (0, spec.queries - 1),
+            f"{spec.name} has {spec.queries} classes",
+        )
         return {"mask": mask}
 
     def _criterion(self, spec, *, classes):
         return ParsingLoss()
 
     def restore(self, spec, raw, crop):
-        logits = raw.detach().float().cpu().numpy()
-        return ParsingPrediction(tuple(crop.image_size), lambda size: crop.labels_back(logits, tuple(size)))
+        return ParsingPrediction(crop.labels_back(raw.detach().float().cpu().numpy()))
 
     def metric(self, spec):
         return ParsingMetric(spec)
@@ -124,14 +121,13 @@ class Parsing(Kind):
         counts = np.zeros((spec.queries, grid, grid), np.float32)
         rows, columns = np.mgrid[:grid, :grid]
         for index in np.unique(np.linspace(0, len(train) - 1, min(most, len(train))).astype(int)):
-            sample = train[int(index)]
-            mask = place(sample).mask(sample["mask"])
+            sample = train.sample(int(index), labels=("mask", "box", "points5"), image=False)
+            mask = place(sample).mask(label_of(sample, "mask"))
             cells = ((np.arange(grid) + 0.5) * len(mask) / grid).astype(int)
             counts[mask[np.ix_(cells, cells)], rows, columns] += 1
         frequency = counts / counts.sum(0)
         # Frequencies take the same way back as a network's logits.
-        return lambda sample, crop: ParsingPrediction(
-            tuple(crop.image_size), lambda size: crop.labels_back(frequency, tuple(size)))
+        return lambda sample, crop: ParsingPrediction(crop.labels_back(frequency))
 
     def figure(self, spec, metric):
         """Confusion (rows sum to 100 %) and F1 of each class."""
@@ -145,8 +141,7 @@ class Parsing(Kind):
     def draw(self, spec, canvas, prediction):
         from faceptor.tasks.drawing import blend_classes
 
-        classes = prediction.at(canvas.shape[:2])
-        return blend_classes(canvas, classes, spec.queries, background=spec.options["background"])
+        return blend_classes(canvas, prediction.classes, spec.queries, background=spec.options["background"])
 
     def describe(self, spec, prediction):
         share = np.bincount(prediction.classes.ravel(), minlength=spec.queries) / prediction.classes.size

@@ -40,9 +40,20 @@ def draw_confusion(panel: Axes, confusion: np.ndarray, labels: tuple[str, ...]) 
     sums = confusion.sum(1, keepdims=True)
     share = np.divide(100.0 * confusion, sums, out=np.full(confusion.shape, np.nan), where=sums > 0)
     few = len(labels) <= 12  # numbers in the cells only where they can be read
-    seaborn.heatmap(share, ax=panel, cmap="Blues", vmin=0, vmax=100, square=True, annot=few, fmt=".0f",
-                    annot_kws={"size": 7}, xticklabels=labels, yticklabels=labels,
-                    cbar_kws={"label": "% of the true class", "shrink": 0.7})
+    seaborn.heatmap(
+        share,
+        ax=panel,
+        cmap="Blues",
+        vmin=0,
+        vmax=100,
+        square=True,
+        annot=few,
+        fmt=".0f",
+        annot_kws={"size": 7},
+        xticklabels=labels,
+        yticklabels=labels,
+        cbar_kws={"label": "% of the true class", "shrink": 0.7},
+    )
     panel.tick_params(labelsize=7)
     panel.set(xlabel="predicted", ylabel="true")
 
@@ -52,14 +63,29 @@ def draw_reliability(panel: Axes, result: Reliability, xlabel: str = "stated pro
     filled = result.count > 0
     panel.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
     panel.plot(result.confidence[filled], result.frequency[filled], color=PALETTE[0], linewidth=1)
-    panel.scatter(result.confidence[filled], result.frequency[filled], color=PALETTE[0],
-                  s=10 + 150 * result.count[filled] / max(result.count.sum(), 1))
-    panel.set(xlim=(0, 1), ylim=(0, 1), xlabel=xlabel, ylabel="share that came true",
-              title=f"calibration error {100 * result.error:.1f} %")
+    panel.scatter(
+        result.confidence[filled],
+        result.frequency[filled],
+        color=PALETTE[0],
+        s=10 + 150 * result.count[filled] / max(result.count.sum(), 1),
+    )
+    panel.set(
+        xlim=(0, 1),
+        ylim=(0, 1),
+        xlabel=xlabel,
+        ylabel="share that came true",
+        title=f"calibration error {100 * result.error:.1f} %",
+    )
 
 
-def draw_bars(panel: Axes, labels: list[str], values: np.ndarray, xlabel: str, marks: np.ndarray | None = None,
-              mark_label: str = "") -> None:
+def draw_bars(
+    panel: Axes,
+    labels: list[str],
+    values: np.ndarray,
+    xlabel: str,
+    marks: np.ndarray | None = None,
+    mark_label: str = "",
+) -> None:
     """Horizontal bars, first label on top; `marks` sets one reference tick per bar."""
     rows = np.arange(len(labels))
     panel.barh(rows, np.nan_to_num(values), color=PALETTE[0])

@@ -7,8 +7,11 @@ the one that is best on the other nine. `verify` works in fractions, `Recognitio
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,9 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceptor.errors import ConfigError, DataError
-from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, check_target, check_within
+from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, check_target, check_within, key_of, label_of
 
-EMBEDDING = 512
 THRESHOLDS = np.arange(0, 4, 0.01)  # squared distances of unit vectors lie in [0, 4]
 
 
@@ -37,22 +39,29 @@ class IdentityPrediction(Prediction):
 class CosFace(nn.Module):
     """Cross entropy of scale * (cosine - margin at the true class); `classifier` (classes, 512) holds class centres."""
 
-    def __init__(self, *, classes: int, scale: float, margin: float):
+    def __init__(self, *, classes: int, embedding: int, scale: float, margin: float):
         super().__init__()
         self.scale, self.margin = scale, margin
-        # Directions are all that matters; unit length on average keeps the first gradients at the rates' scale.
-        self.classifier = nn.Parameter(torch.randn(classes, EMBEDDING) / EMBEDDING**0.5)
+        self.classifier = nn.Parameter(torch.empty(classes, embedding))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Uniform in +-1/sqrt(512), as released. The loss ignores lengths, but AdamW's steps do not: short rows turn
+        faster."""
+        bound = self.classifier.shape[1] ** -0.5
+        nn.init.uniform_(self.classifier, -bound, bound)
 
     def cosines(self, embedding: Tensor) -> Tensor:
         """(B, 512) -> (B, classes) cosines with the class centres."""
-        return F.normalize(embedding.float(), eps=1e-8) @ F.normalize(self.classifier.float(), eps=1e-8).T
+        with torch.autocast(embedding.device.type, enabled=False):  # times 64, bfloat16 would drown the margin
+            return F.normalize(embedding.float(), eps=1e-8) @ F.normalize(self.classifier.float(), eps=1e-8).T
 
     def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
         label = target["identity"].long()
         check_target("identity", label, 0, len(self.classifier) - 1)
         cosines = self.cosines(raw)
-        margin = torch.zeros_like(cosines).scatter_(1, label[:, None], self.margin)
-        return {"loss": F.cross_entropy(self.scale * (cosines - margin), label)}
+        lowered = cosines.scatter_add(1, label[:, None], cosines.new_full((len(label), 1), -self.margin))
+        return {"loss": F.cross_entropy(self.scale * lowered, label)}
 
 
 # --- verification ----------------------------------------------------------------------------------------------------
@@ -67,8 +76,10 @@ def verify(embeddings_a: np.ndarray, embeddings_b: np.ndarray, same: np.ndarray,
     """
     same = np.asarray(same, bool)
     if not len(same) == len(embeddings_a) == len(embeddings_b) or len(same) < 2:
-        raise DataError(f"verification: expected the same number of embeddings and labels, at least 2 pairs, found "
-                        f"{len(embeddings_a)}, {len(embeddings_b)} and {len(same)}; prepare the verification set again")
+        raise DataError(
+            f"verification: expected the same number of embeddings and labels, at least 2 pairs, found "
+            f"{len(embeddings_a)}, {len(embeddings_b)} and {len(same)}; prepare the verification set again"
+        )
     distance = np.square(_unit(embeddings_a) - _unit(embeddings_b)).sum(1)
     accepted = distance[:, None] < THRESHOLDS  # (P, 400)
     right = accepted == same[:, None]
@@ -80,16 +91,17 @@ def verify(embeddings_a: np.ndarray, embeddings_b: np.ndarray, same: np.ndarray,
     best = others.argmax(1)
     accuracies = hits[np.arange(len(parts)), best] / counts
     return {
-        "accuracy": float(accuracies.mean()), "std": float(accuracies.std()),
-        "fold_accuracies": accuracies, "fold_thresholds": THRESHOLDS[best],
-        "thresholds": THRESHOLDS, "fpr": _share(accepted[~same]), "tpr": _share(accepted[same]),
+        "accuracy": float(accuracies.mean()),
+        "std": float(accuracies.std()),
+        "fold_accuracies": accuracies,
+        "fold_thresholds": THRESHOLDS[best],
+        "thresholds": THRESHOLDS,
+        "fpr": _share(accepted[~same]),
+        "tpr": _share(accepted[same]),
     }
 
 
 def _unit(embeddings: np.ndarray) -> np.ndarray:
-    embeddings = np.asarray(embeddings)
-    if not np.isfinite(embeddings).all():
-        raise DataError("verification: embeddings are not finite; the model has diverged")
     length = np.linalg.norm(embeddings, axis=1, keepdims=True)
     return embeddings / np.where(length > 0, length, 1)
 
@@ -105,12 +117,45 @@ def pairs_of_identities(identities: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     groups = np.split(order, np.flatnonzero(np.diff(np.asarray(identities)[order])) + 1)
     pairs = []
     for group, following in zip(groups, groups[1:] + groups[:1], strict=True):
-        for left, right in zip(group[:-1], group[1:], strict=True):
+        for left, right in pairwise(group):
             pairs += [(left, right, True), (left, following[0], False)]
     if len(groups) < 2 or not pairs:
-        raise DataError(f"verification: {len(groups)} identities make no pairs; at least 2 are needed, one with 2 images")
+        raise DataError(
+            f"verification: {len(groups)} identities make no pairs, expected at least 2, one of them with 2 "
+            "images; take more validation samples"
+        )
     a, b, same = zip(*pairs, strict=True)
     return np.asarray(a), np.asarray(b), np.asarray(same)
+
+
+class VerificationSamples(Sequence):
+    """All verification sets of a prepared data set as samples: image, size, pair, same, and the set as subset."""
+
+    def __init__(self, folder: Path):
+        from faceptor.data.prepared import open_verification, verification_sets
+
+        self.sets = {name: open_verification(folder, name) for name in verification_sets(folder)}
+        if not self.sets:
+            raise DataError(
+                f"{folder}: no verification sets; put lfw.bin and the others beside train.rec and run "
+                f"`faceptor preprocess {folder.name}`"
+            )
+        self.index = [(name, row) for name, images in self.sets.items() for row in range(len(images))]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        name, row = self.index[index]
+        image = self.sets[name][row]
+        return {
+            "key": f"{name}/{row}",
+            "image": image,
+            "size": image.shape[:2],
+            "subsets": (name,),
+            "pair": row // 2,
+            "same": bool(self.sets[name].same[row // 2]),
+        }
 
 
 class RecognitionMetric(Metric):
@@ -129,22 +174,28 @@ class RecognitionMetric(Metric):
 
     def _update(self, prediction: IdentityPrediction, sample: Any) -> None:
         self.norms.append(prediction.norm)
+        if not np.isfinite(prediction.embedding).all():
+            raise DataError(f"{key_of(sample)}: the embedding is not finite; the model has diverged")
         if "pair" not in sample:
-            self.loose.append((prediction.embedding, int(sample["identity"])))
+            self.loose.append((prediction.embedding, int(label_of(sample, "identity"))))
             return
         name, pair = next(iter(sample.get("subsets", ())), "pairs"), int(sample["pair"])
         self.pairs.setdefault(name, {}).setdefault(pair, []).append(prediction.embedding)
         self.same.setdefault(name, {})[pair] = bool(sample["same"])
 
     def _set(self, name: str) -> dict[str, Any]:
-        pairs = self.pairs[name]
-        odd = [pair for pair, members in pairs.items() if len(members) != 2]
-        if odd:
-            raise DataError(f"{self.spec.name}: pair {odd[0]} of {name} has {len(pairs[odd[0]])} images, expected 2; "
-                            "evaluate whole verification sets")
-        order = sorted(pairs)  # folds are contiguous in the published order
+        pairs, lone = self.pairs[name], self._lone(name)
+        order = [pair for pair in sorted(pairs) if pair not in lone]  # folds are contiguous in the published order
         a, b = (np.stack([pairs[pair][side] for pair in order]) for side in (0, 1))
         return verify(a, b, np.asarray([self.same[name][pair] for pair in order]))
+
+    def _lone(self, name: str) -> set[int]:
+        """Pairs of which only one image was seen, as at the end of a limited evaluation."""
+        return {pair for pair, members in self.pairs[name].items() if len(members) < 2}
+
+    def notes(self) -> list[str]:
+        lone = {name: len(self._lone(name)) for name in self.pairs}
+        return [f"{name}: {count} pairs with one image left out" for name, count in lone.items() if count]
 
     def results(self) -> dict[str, dict[str, Any]]:
         """`verify` of each set."""
@@ -165,18 +216,24 @@ class RecognitionMetric(Metric):
 class Recognition(Kind):
     name, head, inputs, columns = "recognition", "vector", "face", ("identity",)
     headline, higher_is_better, mirror = "accuracy", True, True
-    numbers = {"scale": 64.0, "margin": 0.4}
+    numbers: ClassVar = {"scale": 64.0, "margin": 0.4, "embedding": 512}
+
+    def samples(self, spec, folder, split):
+        """Training and validation images carry identities; the test split is the verification sets, pair by pair."""
+        return VerificationSamples(folder) if split == "test" else super().samples(spec, folder, split)
 
     def target(self, spec, sample, crop):
-        identity = int(self.label(sample, "identity"))
-        check_within(f"{sample.get('key', '?')}: identity", identity, identity, (0, np.inf), "identities count from 0")
+        identity = int(label_of(sample, "identity"))
+        check_within(f"{key_of(sample)}: identity", identity, identity, (0, np.inf), "identities count from 0")
         return {"identity": np.asarray(identity, np.int64)}
 
-    def _criterion(self, spec, *, classes, scale, margin):
+    def _criterion(self, spec, *, classes, scale, margin, embedding):
         if not classes or classes < 2:
-            raise ConfigError(f"{spec.name}: expected at least 2 training identities, found {classes}; "
-                              f"check the prepared {spec.dataset}")
-        return CosFace(classes=classes, scale=scale, margin=margin)
+            raise ConfigError(
+                f"{spec.name}: expected at least 2 training identities, found {classes}; "
+                f"check the prepared {spec.dataset}"
+            )
+        return CosFace(classes=classes, embedding=int(embedding), scale=scale, margin=margin)
 
     def restore(self, spec, raw, crop):
         """raw: (512,), or (2, 512) with the mirrored image's embedding second."""
@@ -188,7 +245,7 @@ class Recognition(Kind):
 
     def trivial(self, spec, train, place=None):
         """One embedding for every face: all pairs look alike, which is chance on balanced sets."""
-        guess = IdentityPrediction(np.ones(EMBEDDING, np.float32))
+        guess = IdentityPrediction(np.ones(1, np.float32))
         return lambda sample, crop: guess
 
     def figure(self, spec, metric):
@@ -197,8 +254,12 @@ class Recognition(Kind):
 
         figure, (panel,) = new_figure(f"{spec.name}: mean accuracy {metric.compute()['accuracy']:.1f} %")
         for index, (name, result) in enumerate(metric.results().items()):
-            panel.plot(100 * result["fpr"], 100 * result["tpr"], color=PALETTE[index % len(PALETTE)],
-                       label=f"{name}: {100 * result['accuracy']:.2f} ± {100 * result['std']:.2f} %")
+            panel.plot(
+                100 * result["fpr"],
+                100 * result["tpr"],
+                color=PALETTE[index % len(PALETTE)],
+                label=f"{name}: {100 * result['accuracy']:.2f} ± {100 * result['std']:.2f} %",
+            )
         panel.plot([0, 100], [0, 100], color="0.6", linestyle="--", linewidth=1)
         panel.set(xlabel="different faces accepted (%)", ylabel="same faces accepted (%)", xlim=(0, 100), ylim=(0, 100))
         panel.legend(fontsize=8, loc="lower right")

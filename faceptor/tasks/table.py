@@ -58,8 +58,9 @@ TASKS: dict[str, TaskSpec] = {
         _landmarks("wflw", "WFLW", "nme_inter_ocular", "nme_inter_pupil", auc={"nme_inter_ocular": 0.10}),
         _landmarks("cofw", "COFW", "nme_inter_ocular", auc={"nme_inter_ocular": 0.10}),
         # The paper normalises AFLW by the diagonal of the face box (Table 3); AUC and FR use sqrt(w * h).
-        _landmarks("aflw19", "AFLW-19", "nme_diag", "nme_box", "nme_inter_ocular", "nme_inter_pupil",
-                   auc={"nme_box": 0.07}),
+        _landmarks(
+            "aflw19", "AFLW-19", "nme_diag", "nme_box", "nme_inter_ocular", "nme_inter_pupil", auc={"nme_box": 0.07}
+        ),
         _plain("parsing", "celebamaskhq", labels.CELEBAMASK_19, background=0, scheme="CelebAMask-HQ"),
         _plain("parsing", "lapa", labels.LAPA_11, background=0, scheme="LaPa"),
         _plain("age", "morph2", _AGES, **_AGE_OPTIONS),

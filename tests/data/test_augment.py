@@ -246,6 +246,7 @@ def test_short_names_of_the_two_draws():
         ("attributes", {"randaugment": 9}, "randaugment"),
         ("attributes", {"randaugment": "augmix-m3"}, "randaugment"),
         ("attributes", {"randaugment": "rand-x9"}, "randaugment"),
+        ("attributes", {"randaugment": "rand-tnosuchset"}, "randaugment"),
     ],
 )
 def test_wrong_policy_is_named(name, numbers, named):
@@ -253,10 +254,10 @@ def test_wrong_policy_is_named(name, numbers, named):
         make_policy(name, **numbers)
 
 
-def test_a_string_that_only_timm_refuses_is_a_config_error():
-    policy = make_policy("attributes", randaugment="rand-tnosuchset", flip=0)
-    with pytest.raises(ConfigError, match="nosuchset"):
-        policy.photometric(FACE, np.random.default_rng(0))
+@pytest.mark.parametrize("config", ["rand", "rand-m5-n1-p0.5-mmax8-inc0", "rand-mstd1-tweights"])
+def test_other_rand_augment_strings(config):
+    image = make_policy("attributes", randaugment=config, erasing=0).photometric(FACE, np.random.default_rng(0))
+    assert image.shape == FACE.shape and 0 <= image.min() <= image.max() <= 1
 
 
 def test_centre_of_the_crop_is_where_the_policy_moves_it():

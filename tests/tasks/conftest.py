@@ -106,12 +106,12 @@ class FakeSplit:
     def __getitem__(self, index):
         return self.samples[index]
 
+    def sample(self, index, *, labels=None, image=True):
+        always = ("key", "size", *(("image",) if image else ()))
+        return {name: value for name, value in self.samples[index].items() if name in (*always, *(labels or ()))}
+
     def column(self, name):
-        of_size = {"height": 0, "width": 1}
-        if name in of_size:
-            return [sample["size"][of_size[name]] for sample in self.samples]
-        values = [sample[name] for sample in self.samples]
-        return [np.asarray(value).ravel() for value in values] if name == "landmarks" else values
+        return np.array([sample[name] for sample in self.samples])
 
 
 @pytest.fixture

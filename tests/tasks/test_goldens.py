@@ -62,7 +62,9 @@ def test_age(losses):
 def test_attributes(losses, case):
     label = losses[f"{case}.label"]
     logits = leaf(losses.normal("loss:biattr:logits"))
-    loss = KINDS["attributes"].criterion(TASKS["attributes_celeba"])(logits, {"attributes": torch.tensor(label)})["loss"]
+    loss = KINDS["attributes"].criterion(TASKS["attributes_celeba"])(logits, {"attributes": torch.tensor(label)})[
+        "loss"
+    ]
     loss.backward()
     losses.check(f"{case}.loss", loss.detach())
     losses.check(f"{case}.grad_logits", logits.grad)
@@ -160,7 +162,7 @@ def test_aflw_grid_has_702_points():
 def parsing_metric(spec, truths, founds):
     metric = KINDS["parsing"].metric(spec)
     for truth, found in zip(truths, founds, strict=True):
-        metric.update(ParsingPrediction(found.shape, lambda size, found=found: found), {"mask": truth})
+        metric.update(ParsingPrediction(found), {"mask": truth})
     return metric
 
 

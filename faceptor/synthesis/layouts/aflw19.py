@@ -8,7 +8,7 @@ import numpy as np
 from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, jpeg, put
 
 _FOLDERS = (0, 2, 3)
-# No file says where training ends: it is the first 20,000 of the 24,386 in `ra`, so a smaller file keeps the proportion.
+# No file says where training ends: it is at the first 20,000 of the 24,386 in `ra`; a smaller file keeps that share.
 _TRAIN_SHARE = 20000 / 24386
 
 

@@ -161,7 +161,7 @@ def albums(count: int, mean: float, rng: np.random.Generator, most: int | None =
 
 
 def shares(count: int, weights: Sequence[float]) -> list[int]:
-    """Split a count by weights (largest remainder), none empty while there is enough; the parts sum to count exactly."""
+    """Split a count by weights (largest remainder), no part empty while there is enough; the sum is exact."""
     exact = count * np.asarray(weights, float) / np.sum(weights)
     if count >= len(exact) and (exact < 1).any():
         rest = shares(count - int((exact < 1).sum()), np.where(exact < 1, 0, weights))

@@ -8,9 +8,17 @@ import numpy as np
 from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, albums, described, jpeg, lines, put
 from faceptor.synthesis.layouts.celeba import known
 
-_FIRST = ["Ada", "Abel", "Bela", "Bruno", "Clara", "Cyrus", "Dora", "Darius", "Edith", "Elias", "Flora", "Fabio", "Greta", "Gideon", "Hanna", "Hugo", "Irene", "Ivan", "Judith", "Jonas", "Klara", "Kasper", "Lydia", "Leander", "Mira", "Marek", "Nadia", "Nestor", "Olga", "Oskar", "Petra", "Pavel", "Rosa", "Rufus", "Selma", "Stefan", "Tilda", "Tobias"]
-_MIDDLE = ["", *(f"{letter}" for letter in "ABCDEFGHIJKLMNOPRSTVW")]
-_LAST = ["Abbott", "Almeida", "Aronson", "Barnes", "Bellini", "Brandt", "Calloway", "Castellan", "Conrad", "Dahl", "Delgado", "Draper", "Eklund", "Engel", "Escobar", "Farkas", "Fontaine", "Fraser", "Galanis", "Grant", "Guerrero", "Halvorsen", "Hobbs", "Horvath", "Ibarra", "Ingram", "Jansen", "Jarvis", "Kaplan", "Keller", "Kovacs", "Lambert", "Lindqvist", "Lombardi", "Maddox", "Marchetti", "Moreau", "Nakamura", "Novak", "Okafor", "Orlov", "Palmer", "Petrov", "Quinn", "Ramirez", "Rinaldi", "Sandoval", "Schuster", "Soto", "Talbot", "Tanaka", "Ulrich", "Valdez", "Vogel", "Walsh", "Weber", "Yamada", "Young", "Zeller", "Zimmer"]
+_FIRST = """
+    Ada Abel Bela Bruno Clara Cyrus Dora Darius Edith Elias Flora Fabio Greta Gideon Hanna Hugo Irene Ivan Judith Jonas
+    Klara Kasper Lydia Leander Mira Marek Nadia Nestor Olga Oskar Petra Pavel Rosa Rufus Selma Stefan Tilda Tobias
+"""
+_MIDDLE = ("", *"ABCDEFGHIJKLMNOPRSTVW")
+_LAST = """
+    Abbott Almeida Aronson Barnes Bellini Brandt Calloway Castellan Conrad Dahl Delgado Draper Eklund Engel Escobar
+    Farkas Fontaine Fraser Galanis Grant Guerrero Halvorsen Hobbs Horvath Ibarra Ingram Jansen Jarvis Kaplan Keller
+    Kovacs Lambert Lindqvist Lombardi Maddox Marchetti Moreau Nakamura Novak Okafor Orlov Palmer Petrov Quinn Ramirez
+    Rinaldi Sandoval Schuster Soto Talbot Tanaka Ulrich Valdez Vogel Walsh Weber Yamada Young Zeller Zimmer
+"""
 
 
 class Lfw73(Layout):
@@ -93,13 +101,13 @@ def _scores(order: Order, shots: Sequence[Shot], seen: Sequence[dict], names: Se
 
 
 def _names(count: int, rng: np.random.Generator) -> list[str]:
-    """Different invented names; a middle letter only when there are not enough without."""
-    total = len(_FIRST) * len(_LAST)
-    middles = _MIDDLE[: -(-count // total)]
-    numbers = rng.choice(total * len(middles), size=count, replace=False)
+    """Different invented names; with a middle letter only when there are not enough without."""
+    firsts, lasts = _FIRST.split(), _LAST.split()
+    plain = len(firsts) * len(lasts)
+    letters = _MIDDLE[: -(-count // plain)]
     names = []
-    for number in numbers:
-        middle, rest = divmod(int(number), total)
-        first, last = divmod(rest, len(_LAST))
-        names.append(" ".join(filter(None, (_FIRST[first], middles[middle], _LAST[last]))))
+    for number in rng.choice(plain * len(letters), size=count, replace=False):
+        letter, rest = divmod(int(number), plain)
+        first, last = divmod(rest, len(lasts))
+        names.append(" ".join(filter(None, (firsts[first], letters[letter], lasts[last]))))
     return names

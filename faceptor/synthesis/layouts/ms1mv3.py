@@ -1,7 +1,7 @@
 """MS1MV3: `train.rec` (RecordIO) with its index and list, `property`, and five verification sets as `.bin`."""
 
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +53,7 @@ class Ms1mv3(Layout):
                 records.add(key, next(rows), float(label))
             first = len(labels) + 1  # identity records follow the pictures: the range of keys of each person
             bounds = 1 + np.searchsorted(labels, np.arange(order.identities + 1))
-            for label, (start, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+            for label, (start, end) in enumerate(pairwise(bounds)):
                 records.add(first + label, b"", (float(start), float(end)))
             records.add(0, b"", (float(first), float(first + order.identities)))  # the meta record stands last
         put(

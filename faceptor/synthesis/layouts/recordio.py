@@ -4,6 +4,7 @@ import pickle
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 MAGIC = 0xCED7230A
 _MAGIC_BYTES = struct.pack("<I", MAGIC)
@@ -64,7 +65,7 @@ class _Python2Pickler(pickle._Pickler):
         self.write(pickle.BINSTRING + struct.pack("<i", len(data)) + data)
         self.memoize(data)
 
-    dispatch = {**pickle._Pickler.dispatch, bytes: _save_str}
+    dispatch: ClassVar = {**pickle._Pickler.dispatch, bytes: _save_str}
 
 
 def dump_bin(path: Path, images: Sequence[bytes], same: Sequence[bool]) -> None:

@@ -1,0 +1,37 @@
+"""How many parameters each component has, by the components of the paper's section 4.2."""
+
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+# First match wins; a component "a.b" also counts towards "a".
+COMPONENTS = {
+    "encoder.*": "encoder",
+    "decoder.layers.*": "decoder.layers",
+    "decoder.projection.*": "decoder.projection",
+    "decoder.level": "decoder.level",
+    "decoder.position.*": "decoder.position",
+    "queries.*": "decoder.queries",
+    "layer_attention.*": "decoder.layer_attention",
+    "pixel_decoder.*": "pixel_decoder",
+    "outputs.identity.*": "rest.identity",
+    "outputs.map.*": "rest.map",
+    "outputs.value.*": "rest.value",
+}
+
+
+def part_of(name: str) -> str:
+    """The component of a parameter; a part that the table does not know goes by its module's name."""
+    return next((part for pattern, part in COMPONENTS.items() if fnmatchcase(name, pattern)), name.split(".")[0])
+
+
+def parameter_table(model: nn.Module) -> dict[str, int]:
+    """Component -> number of parameters (tied ones once, no buffers); totals "decoder", "rest", and "sum" of all."""
+    table: dict[str, int] = {}
+    total = 0
+    for name, parameter in model.named_parameters():
+        part = part_of(name)
+        for key in dict.fromkeys((part.split(".")[0], part)):
+            table[key] = table.get(key, 0) + parameter.numel()
+        total += parameter.numel()
+    return table | {"sum": total}

@@ -1,0 +1,34 @@
+"""A stand-in for the drawing: flat pictures with known labels, so that tests of files are fast and exact."""
+
+import numpy as np
+
+from faceptor.datasets.labels import CELEBA_40, LFW_73
+from faceptor.synthesis.face import Face
+from faceptor.synthesis.portrait import Portrait
+
+
+def fake_render(face: Face, *, size: tuple[int, int], frame: str, maps: bool = False) -> Portrait:
+    height, width = size
+    rng = np.random.default_rng((face.identity, face.sample))
+    points = {str(k): (rng.random((k, 2)) * (width, height)).astype(np.float32) for k in (19, 29, 68, 98, 106)}
+    classes19, classes11 = np.zeros((2, height, width), np.uint8)
+    classes19[: height // 2] = 2
+    classes11[: height // 2] = 10
+    return Portrait(
+        image=np.full((height, width, 3), rng.integers(0, 256, 3), np.uint8),
+        landmarks=points,
+        visible={k: rng.random(int(k)) < 0.9 for k in points},
+        points5=points["68"][:5],
+        box=np.float32([0.25 * width, 0.2 * height, 0.75 * width, 0.8 * height]),
+        age=face.age,
+        expression=face.expression,
+        attributes={f"celeba:{name}": (True, False, None)[i % 3] for i, name in enumerate(CELEBA_40)}
+        | {f"lfw:{name}": (None, True, False)[i % 3] for i, name in enumerate(LFW_73)}
+        | {"celeba:Male": face.male},
+        identity=face.identity,
+        pose=(face.yaw, face.pitch, face.roll),
+        face=face,
+        parts={"skin": classes19 == 2, "eye_g": np.zeros((height, width), bool)} if maps else {},
+        classes19=classes19 if maps else None,
+        classes11=classes11 if maps else None,
+    )

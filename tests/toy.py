@@ -1,0 +1,87 @@
+"""A toy experiment for tests: three tasks on noise images, a Faceptor of a few thousand parameters."""
+
+import numpy as np
+import torch
+
+from faceptor import train
+from faceptor.config import Crop, Feed, ModelConfig, Optimiser, Stage
+from faceptor.data.augment import make_policy
+from faceptor.data.batches import ImageCache, Steps, TaskStream
+from faceptor.data.crop import CropSpec
+from faceptor.models.build import build_model
+from faceptor.tasks import KINDS, task
+
+STATISTICS = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+MODEL = ModelConfig.model_validate(
+    {
+        "encoder": {
+            "width": 16, "depth": 6, "heads": 2, "patch": 16, "grid": 4, "layers": [1, 2, 3, 4, 5, 6],
+            "stem": "patch", "drop_path": 0.1, "extras": False,
+        },
+        "decoder": {"width": 16, "depth": 2, "heads": 2, "hidden": 32},
+        "inputs": {"dense": {"size": 32, **STATISTICS}, "face": {"size": 32, **STATISTICS}},
+    }
+)  # fmt: skip
+TASKS = ("landmarks_300w", "age_morph2", "expression_rafdb")
+
+
+class FakeSplit:
+    """Noise with consistent labels; `column` as prepared splits have it."""
+
+    def __init__(self, seed: int, size: int = 12):
+        rng = np.random.default_rng(seed)
+        self.samples = [
+            {
+                "key": str(i), "size": (40, 36), "image": rng.integers(0, 256, (40, 36, 3), dtype=np.uint8),
+                "landmarks": rng.uniform(5, 30, (68, 2)).astype(np.float32),
+                "box": np.array([2, 2, 34, 38], np.float32), "points5": None,
+                "age": float(rng.integers(16, 78)), "expression": int(rng.integers(7)), "subsets": (),
+            }
+            for i in range(size)
+        ]  # fmt: skip
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        return self.samples[index]
+
+
+def stage(steps: int, **changes) -> Stage:
+    settings = {"steps": steps, "optimiser": Optimiser(lr=1e-3, multipliers={"*": 1.0}, warmup=2), "log_every": 2}
+    return Stage(**(settings | {"validate_every": 4, "checkpoint_every": 1} | changes))
+
+
+def mixes(samples: int = 3) -> dict:
+    return {name: Feed(samples=samples, weight=weight, train=Crop(kind="box")) for name, weight in zip(TASKS, (10, 1, 2), strict=True)}
+
+
+def steps(count: int, *, samples: int = 3, rank: int = 0, world: int = 1) -> Steps:
+    streams = {
+        name: TaskStream(
+            spec=task(name), split=FakeSplit(i), crop=CropSpec(kind="box", size=32),
+            policy=make_policy("landmarks" if i == 0 else "flip"), samples=samples, seed=7, cache=ImageCache(2**20),
+        )
+        for i, name in enumerate(TASKS)
+    }  # fmt: skip
+    return Steps(streams, steps=count, rank=rank, world=world)
+
+
+def model_and_criteria():
+    torch.manual_seed(3)
+    model = build_model(MODEL, [task(name) for name in TASKS])
+    return model, torch.nn.ModuleDict({name: KINDS[task(name).kind].criterion(task(name)) for name in TASKS})
+
+
+def score(model) -> tuple[float, dict]:
+    """Any deterministic function of the weights will do as validation."""
+    return -float(sum(p.detach().double().square().sum() for p in model.parameters())), {}
+
+
+def run(folder, *, count: int = 10, validate=score, live=None, trainable=("*",), **changes):
+    model, criteria = model_and_criteria()
+    outcome = train.run(
+        model, criteria, steps(count), stage=stage(count, **changes), mixes=mixes(), trainable=trainable,
+        folder=folder, seed=7, device=torch.device("cpu"), validate=validate, live=live,
+    )  # fmt: skip
+    return model, criteria, outcome
