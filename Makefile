@@ -23,7 +23,8 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@touch $@
 
 repro: $(VENV)/.ready ## generate faces, train both stages, evaluate, transfer, execute the notebooks
-	@faceptor repro
+	@dvc repro
+	@faceptor readme
 
 test: $(VENV)/.ready ## the whole test suite
 	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m pytest -q -n auto --dist worksteal

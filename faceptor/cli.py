@@ -14,7 +14,7 @@ app = typer.Typer(
     name="faceptor",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="Face generalist models: generate data, prepare, train, evaluate, transfer, predict.\n\n"
     "Every number that shapes a run is in `params.yaml`; `make repro` (or `dvc repro`) runs the whole pipeline, "
@@ -151,6 +151,26 @@ def notebook(
     from faceptor.stages.notebooks import execute
 
     print(execute(_load(params), name))
+
+
+@app.command()
+def doctor(params: ParamsFile = DEFAULT, json: Json = False):
+    """Say what is in place and what is missing: packages, GPU, DVC remote, data sets."""
+    from faceptor.doctor import examine, show
+
+    facts = examine(_load(params))
+    if json:
+        print(jsonlib.dumps(facts, indent=2))
+    else:
+        show(facts)
+
+
+@app.command()
+def readme(params: ParamsFile = DEFAULT):
+    """Rewrite the results tables of README.md from results/."""
+    from faceptor.readme import rewrite
+
+    print("README.md: " + ("results rewritten" if rewrite(_load(params)) else "results already up to date"))
 
 
 @params_app.command("use")

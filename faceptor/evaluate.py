@@ -23,6 +23,7 @@ class Measured:
     metric: Metric  # holds what the figure of the kind needs
     samples: int
     skill: float  # 0 = the best constant guess, 1 = perfect
+    notes: list[str]  # what was left out of the numbers, and why
 
 
 @torch.inference_mode()
@@ -71,7 +72,7 @@ def measure(
         baseline = guess.compute()[headline]
         metrics[f"trivial_{headline}"] = baseline
         skill = skill_of(metrics[headline], baseline, perfect=100.0 if kind.higher_is_better else 0.0)
-    return Measured(metrics, metric, count, skill)
+    return Measured(metrics, metric, count, skill, metric.notes())
 
 
 def skill_of(value: float, trivial: float, *, perfect: float) -> float:
@@ -97,7 +98,9 @@ class Validator:
             for name, spec in self.specs.items()
         }  # fmt: skip
         score = sum(r.skill for r in results.values()) / len(results)
-        return score, {name: {"headline": r.metrics[headline_of(self.specs[name])], "skill": r.skill} for name, r in results.items()}
+        return score, {
+            name: {"headline": r.metrics[headline_of(self.specs[name])], "skill": r.skill} for name, r in results.items()
+        }
 
 
 def headline_of(spec: TaskSpec) -> str:

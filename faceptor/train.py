@@ -127,7 +127,8 @@ def run(
             done = step + 1
             row = {}
             if done % stage.log_every == 0 or done == stage.steps:
-                row = {"loss": total.item(), "gradient_norm": norm.item(), "lr": rate_at(step, stage.optimiser, stage.steps)}
+                rate = rate_at(step, stage.optimiser, stage.steps)
+                row = {"loss/all": total.item(), "gradient_norm": norm.item(), "lr": rate}
                 row |= {f"loss/{name}": terms["loss"].item() for name, terms in losses.items()}
                 pace = (time.monotonic() - clock) / (done - since)
                 _say(_progress(done, stage.steps, row, pace))
@@ -226,9 +227,9 @@ def _stop_requests():
 
 
 def _progress(done: int, steps: int, row: Mapping, pace: float) -> str:
-    terms = "  ".join(f"{k.split('/', 1)[1]} {v:.3f}" for k, v in row.items() if k.startswith("loss/"))
+    terms = "  ".join(f"{k.removeprefix('loss/')} {v:.3f}" for k, v in row.items() if k.startswith("loss/"))
     minutes, seconds = divmod(int(pace * (steps - done)), 60)
-    return f"step {done}/{steps}  loss {row['loss']:.3f}  {terms}  {pace:.2f} s/step  ETA {minutes}:{seconds:02d}"
+    return f"step {done}/{steps}  {terms}  {pace:.2f} s/step  ETA {minutes}:{seconds:02d}"
 
 
 def _say(line: str) -> None:

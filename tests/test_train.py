@@ -110,7 +110,7 @@ def test_objective_is_the_weighted_mean_of_task_losses(tmp_path):
     toy.run(tmp_path, count=4, live=Live())
     logged = {name: value for step, name, value in rows if step == 2}
     by_hand = sum(mix.weight * logged[f"loss/{name}"] for name, mix in toy.mixes().items()) / 13
-    assert logged["loss"] == pytest.approx(by_hand, rel=1e-6)
+    assert logged["loss/all"] == pytest.approx(by_hand, rel=1e-6)
 
 
 def test_frozen_parts_keep_weights_and_statistics(tmp_path):

@@ -26,11 +26,16 @@ class Ready:
     upright: bool
 
 
+def place(reader: Reader, record: Record) -> str:
+    """Where a record's image lies, for a reject."""
+    return reader.where(record.image) if isinstance(record.image, Path) else record.key
+
+
 def checked(reader: Reader, item: Record | Reject) -> Ready | Reject:
     """The sample with its image decoded once and its labels in range, or the reject that says what is wrong."""
     if isinstance(item, Reject):
         return item
-    where = reader.where(item.image) if isinstance(item.image, Path) else item.key
+    where = place(reader, item)
     try:
         data = read_bytes(item.image) if isinstance(item.image, Path) else item.image
         picture = verify(data)

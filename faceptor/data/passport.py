@@ -113,7 +113,7 @@ def _named(amounts: np.ndarray, names: Iterable[str]) -> dict[str, int]:
     return {name: int(amount) for name, amount in zip(names, amounts, strict=False)}
 
 
-# --- checks -----------------------------------------------------------------------------------------------------------
+# --- checks -------------------------------------------------------------------------------------------------------
 
 
 def common_checks(reader: Reader, split: SplitFacts) -> Iterator[Check]:
@@ -132,6 +132,14 @@ def common_checks(reader: Reader, split: SplitFacts) -> Iterator[Check]:
         share = split.upright / len(split.keys)
         status = "pass" if share >= UPRIGHT_SHARE else "fail"
         yield Check("mirrored image-left eye stays image-left", status, f"{share:.4f} of the training faces")
+
+
+def separation_check(train: Iterable[SplitFacts], test: SplitFacts) -> Check:
+    """No sample may be in training (or validation) and test; shared groups are reported, some protocols have them."""
+    keys = sum(len(facts.keys & test.keys) for facts in train)
+    groups = sum(len(facts.groups & test.groups) for facts in train)
+    detail = f"{keys} samples and {groups} groups are on both sides"
+    return Check("train and test share no sample", "fail" if keys else "pass", detail)
 
 
 def upright(scheme: str, points: np.ndarray, width: int) -> bool:
@@ -153,14 +161,15 @@ def generated_check(reader: Reader, found: dict[str, int]) -> Iterator[Check]:
 def compare_published(reader: Reader, found: dict[str, int]) -> dict[str, dict]:
     """Listed samples (rejects included) against the published counts."""
     enforced = reader.strict_counts and not reader.generated
-    return {
-        split: {"published": count, "found": found[split], "equal": found[split] == count, "enforced": enforced}
-        for split, count in reader.published.items()
-        if split in found
-    }
+    compared = {}
+    for split, count in reader.published.items():
+        if split in found or not split.startswith("verification/"):  # these are prepared on demand
+            have = found.get(split, 0)
+            compared[split] = {"published": count, "found": have, "equal": have == count, "enforced": enforced}
+    return compared
 
 
-# --- rejects ----------------------------------------------------------------------------------------------------------
+# --- rejects ------------------------------------------------------------------------------------------------------
 
 
 def reject_summary(rejects: list[Reject], total: int, limit: float) -> dict:

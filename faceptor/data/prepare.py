@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from faceptor.data.checks import Ready, checked
+from faceptor.data.checks import Ready, checked, place
 from faceptor.data.passport import (
     SplitFacts,
     common_checks,
@@ -27,6 +27,7 @@ from faceptor.data.passport import (
     keys_hash,
     quoted,
     reject_summary,
+    separation_check,
 )
 from faceptor.data.shards import FACTS, SAMPLE_TYPES, VERIFICATION_TYPES, ShardWriter, write_json
 from faceptor.datasets import reader_class
@@ -96,13 +97,15 @@ class _Preparation:
     validation: float
     seed: int
     max_rejects: float
+    threshold: float = 0.0  # of the hash of (seed, group), up to which a group is held out
     facts: dict[str, SplitFacts] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     listed: dict[str, int] = field(default_factory=dict)  # samples per published split, rejects included
 
     def run(self) -> dict:
-        self._split("train", ("train", "val") if self.validation > 0 else ("train",))
+        self.threshold = self.validation
+        self._training()
         self._split("test", ("test",))
         verification = {name: self._pairs(name, path) for name, path in self.reader.verification().items()}
         self._check_parts()
@@ -115,7 +118,20 @@ class _Preparation:
             handle.writelines(json.dumps(asdict(reject), ensure_ascii=False) + "\n" for reject in self.rejects)
         return passport
 
-    # --- samples ------------------------------------------------------------------------------------------------------
+    def _training(self) -> None:
+        """Train and validation. A set with so few groups that none is held out gives the one nearest to it."""
+        parts = ("train", "val") if self.validation > 0 else ("train",)
+        self._split("train", parts)
+        facts = self.facts.get("val")
+        if facts is not None and not facts.keys and len(self.facts["train"].groups) > 1:
+            self.threshold = min(share(self.seed, group) for group in self.facts["train"].groups)
+            for part in parts:
+                shutil.rmtree(self.out / part)
+            self.rejects.clear()
+            self.reader.dropped.clear()
+            self._split("train", parts)
+
+    # --- samples ---------------------------------------------------------------------------------------------------
 
     def _split(self, split: str, parts: tuple[str, ...]) -> None:
         types = {name: SAMPLE_TYPES[name] for name in (*FACTS, *self.reader.columns)}
@@ -135,7 +151,8 @@ class _Preparation:
             )
             for item in ready:
                 if isinstance(item, Ready) and item.record.key in seen:
-                    item = Reject(item.record.key, "", "the key was seen before: the list names a sample twice")
+                    where = place(self.reader, item.record)
+                    item = Reject(item.record.key, where, "the key was seen before: the list names a sample twice")
                 if isinstance(item, Reject):
                     rejects.append(item)
                     continue
@@ -157,10 +174,10 @@ class _Preparation:
                 self.listed[f"{split}/{subset}"] = self.listed.get(f"{split}/{subset}", 0) + count
 
     def _part(self, record: Record, parts: tuple[str, ...]) -> str:
-        held_out = "val" in parts and share(self.seed, record.group or record.key) < self.validation
+        held_out = "val" in parts and share(self.seed, record.group or record.key) <= self.threshold
         return "val" if held_out else parts[0]
 
-    # --- verification pairs -------------------------------------------------------------------------------------------
+    # --- verification pairs ----------------------------------------------------------------------------------------
 
     def _pairs(self, name: str, path: Path) -> dict:
         images, same = load_verification(path)
@@ -186,7 +203,7 @@ class _Preparation:
         self.checks.append(Check(f"{path.name}: two images per flag", "pass", detail))
         return {"pairs": len(kept), "same": sum(kept)}
 
-    # --- stops --------------------------------------------------------------------------------------------------------
+    # --- stops -----------------------------------------------------------------------------------------------------
 
     def _check_rejects(self, split: str, rejects: list[Reject], total: int) -> None:
         if len(rejects) > self.max_rejects * total:
@@ -217,7 +234,12 @@ class _Preparation:
                 )
             log.warning(text)
 
-    # --- passport -----------------------------------------------------------------------------------------------------
+    # --- passport --------------------------------------------------------------------------------------------------
+
+    def _separation(self) -> list[Check]:
+        if "test" not in self.facts:
+            return []
+        return [separation_check([facts for part, facts in self.facts.items() if part != "test"], self.facts["test"])]
 
     def _passport(self, verification: dict[str, dict]) -> dict:
         reader = self.reader
@@ -225,6 +247,7 @@ class _Preparation:
             *common_checks(reader, self.facts["train"]),
             *reader.checks(),
             *generated_check(reader, self.listed),
+            *self._separation(),
             *self.checks,
         ]
         total = sum(count for name, count in self.listed.items() if "/" not in name or name.startswith("verification"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from faceptor.datasets.base import BadSample
 from faceptor.errors import DataError
@@ -51,8 +51,10 @@ def picture(data: bytes) -> Picture:
             turn = image.getexif().get(ORIENTATION, 1)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadSample(f"image declares too many pixels: {error}") from error
+    except UnidentifiedImageError:
+        raise BadSample("not an image of a known format") from None
     except Exception as error:  # PIL raises many kinds of error on hostile headers
-        raise BadSample(f"not an image: {error}".replace("<_io.BytesIO object", "<data")) from error
+        raise BadSample(f"not an image: {error}") from error
     if width * height > LARGEST_IMAGE:
         raise BadSample(f"image declares {width} x {height} pixels, more than {LARGEST_IMAGE}")
     rotated = turn in range(2, 9)

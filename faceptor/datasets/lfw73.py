@@ -43,6 +43,7 @@ class LFW73(Reader):
 
     def read(self, split: str) -> Iterator[Record | Reject]:
         images = self.require("lfw", "LFW/lfw", what="the folder of images")
+        _ = self._order  # a wrong header is found before the first row
         rows = {"lfwa": self._from_mat, "kumar": self._from_text}[self.options["source"]]
         for name, where, row in rows():
             side = self._side(name)

@@ -54,7 +54,8 @@ class MS1MV3(Reader):
         path = self._file.path.with_name("property")
         if not path.exists():
             return None
-        values = path.read_text(errors="replace").split(",")
+        with open(path, encoding="utf-8", errors="replace") as handle:
+            values = handle.read(100).split(",")
         if len(values) != 3 or not all(value.strip().isdigit() for value in values):
             raise self.wrong(path, expected="classes,height,width", found=repr(",".join(values)[:40]))
         return int(values[0])

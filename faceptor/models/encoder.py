@@ -76,7 +76,7 @@ class Encoder(VisionTransformer):
         h, w = x.shape[1:3]
         x = x.flatten(1, 2)
         if self.cls_token is not None:
-            x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
+            x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], dim=1)
         return x + self.position_table(h, w)
 
     def position_table(self, h: int, w: int) -> Tensor:

@@ -59,11 +59,11 @@ class Faceptor(FaceModel):
         names = self.choose_tasks(tasks)
         raw: dict[str, Tensor] = {}
         for bundle in self.same_statistics(names):
-            raw |= self.answer(self.normalise(images, bundle[0]), {task: slice(0, len(images)) for task in bundle})
+            raw |= self.answer(self.normalise(images, bundle[0]), {task: slice(0, images.shape[0]) for task in bundle})
         return {task: raw[task] for task in names}
 
     def forward_tasks(self, batches: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Training: every task has its own images (as in `forward`). One encoder and one decoder pass per image size."""
+        """Training: every task has its own images (as in `forward`); one encoder and decoder pass per image size."""
         names = self.choose_tasks(list(batches))
         for task in names:
             self.check_images(batches[task], where=f"images of {task}", values=False)
@@ -122,7 +122,7 @@ class Faceptor(FaceModel):
             raise ConfigError(f"task {task!r}: has no queries, so no attention")
         features = self.encoder(self.normalise(images, task))
         seen = [features[layer - 1] for layer in self.layers]
-        stream = self.stream(task, slice(0, len(images)))
+        stream = self.stream(task, slice(0, images.shape[0]))
         _, weights, preference = textbook_decode(self.decoder, seen, stream)
         return AttentionReport(
             layers=self.layers if stream.lower else self.layers[-1:],

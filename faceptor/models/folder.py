@@ -108,7 +108,9 @@ def load_strictly(model: torch.nn.Module, tensors: Mapping[str, Tensor], *, orig
     }
     if any(complaints.values()):
         parts = [f"{len(names)} {what}: {_some(names)}" for what, names in complaints.items() if names]
-        raise WeightsError(f"{origin}: tensors do not fit the model; {'; '.join(parts)}; the weights need their own config")
+        raise WeightsError(
+            f"{origin}: tensors do not fit the model; {'; '.join(parts)}; the weights need their own config"
+        )
     model.load_state_dict(tensors)
 
 
@@ -118,7 +120,9 @@ def _config(folder: Path, description: dict) -> ModelConfig:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise WeightsError(f"{folder / DESCRIPTION}: model.{where}: {first['msg']}; saved by another version?") from None
+        raise WeightsError(
+            f"{folder / DESCRIPTION}: model.{where}: {first['msg']}; saved by another version?"
+        ) from None
 
 
 def _some(names: list[str], limit: int = 4) -> str:

@@ -117,7 +117,9 @@ def load_farl(encoder: Encoder, path: Path | str) -> None:
     state = read_checkpoint(path)
     visual = {name.removeprefix("visual."): value for name, value in state.items() if name.startswith("visual.")}
     if not visual:
-        raise WeightsError(f"{path}: expected FaRL's tensors visual.*, found {_first(state)}; is it another checkpoint?")
+        raise WeightsError(
+            f"{path}: expected FaRL's tensors visual.*, found {_first(state)}; is it another checkpoint?"
+        )
     load_strictly(encoder, encoder_state(visual, like=encoder, origin=str(path)), origin=str(path))
 
 
@@ -128,8 +130,8 @@ def faceptor_from(
     heads = _below(state, "heads_module.")
     if not heads or not _below(state, "backbone_module.visual."):
         raise WeightsError(
-            f"{origin}: expected Faceptor's tensors backbone_module.visual.* and heads_module.*, found {_first(state)}; "
-            "FaRL weights go to model.encoder.pretrained"
+            f"{origin}: expected Faceptor's tensors backbone_module.visual.* and heads_module.*, "
+            f"found {_first(state)}; FaRL weights go to model.encoder.pretrained"
         )
     own = _layer_attention_tasks(heads, layer_attention, origin)
     official = [match[1] for name in heads if (match := re.fullmatch(r"decoder\.query_feat\.(\w+)\.weight", name))]

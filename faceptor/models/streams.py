@@ -53,8 +53,11 @@ class Segment:
 
     @classmethod
     def of(cls, streams: Sequence[Stream], order: list[int], *, top_level: Tensor) -> Segment:
+        members_of: dict[tuple, list[int]] = {}
+        for index in order:
+            members_of.setdefault(streams[index].lower, []).append(index)
         groups, start = [], 0
-        for lower, members in _bundle(order, lambda index: streams[index].lower).items():
+        for lower, members in members_of.items():
             sizes = [len(streams[index].content) for index in members]
             # Every key already carries the top layer's own vector, so a task adds what its vectors differ from that.
             levels = torch.stack([streams[i].levels - top_level for i in members]) if lower else None
@@ -93,8 +96,11 @@ class Memory:
 
 
 def make_segments(streams: Sequence[Stream], *, top_level: Tensor) -> list[Segment]:
-    bundles = _bundle(range(len(streams)), lambda index: (streams[index].rows.start, streams[index].rows.stop))
-    return [Segment.of(streams, order, top_level=top_level) for order in bundles.values()]
+    bundles: list[list[int]] = []
+    for index, stream in enumerate(streams):  # rows are compared, not hashed: in an export they are symbols
+        same = next((bundle for bundle in bundles if streams[bundle[0]].rows == stream.rows), None)
+        bundles.append([index]) if same is None else same.append(index)
+    return [Segment.of(streams, order, top_level=top_level) for order in bundles]
 
 
 def unpack(x: Tensor, segments: Sequence[Segment]) -> list[Tensor]:
@@ -117,11 +123,3 @@ def cover(rows: Iterable[slice]) -> slice:
 
 def joined(parts: Sequence[Tensor], *, dim: int) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=dim)  # cat would copy a single part
-
-
-def _bundle(items: Iterable[int], key) -> dict:
-    """Items by key, both in order of first appearance."""
-    bundles: dict = {}
-    for item in items:
-        bundles.setdefault(key(item), []).append(item)
-    return bundles

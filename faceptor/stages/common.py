@@ -59,6 +59,7 @@ def build_criteria(params: Params, steps: Steps) -> nn.ModuleDict:
         numbers = dict(params.feed(name).criterion)
         if "identity" in kind.columns:
             numbers["classes"] = int(max(stream.split.column("identity"))) + 1
+            numbers["embedding"] = params.model.embedding
         criteria[name] = kind.criterion(stream.spec, **numbers)
     return criteria
 

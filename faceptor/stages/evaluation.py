@@ -17,7 +17,7 @@ def evaluate_model(params: Params, name: str, *, device: str = "auto") -> dict:
     """Write results/evaluate/<name>.json and a figure per task; return what was written."""
     folder = MODELS / name
     model = load_model(folder).to(pick_device(device))
-    numbers, figures = evaluate_tasks(params, model, params.stage1.tasks, device=device)
+    numbers, figures, notes = evaluate_tasks(params, model, params.stage1.tasks, device=device)
     report = {
         "about": {
             "model": name,
@@ -26,6 +26,7 @@ def evaluate_model(params: Params, name: str, *, device: str = "auto") -> dict:
             "seed": params.seed,
             "commit": commit(),
             "data": {t: passport_facts(params, t) for t in numbers},
+            "notes": notes,
         },
         **numbers,
     }
@@ -35,11 +36,11 @@ def evaluate_model(params: Params, name: str, *, device: str = "auto") -> dict:
     return report
 
 
-def evaluate_tasks(params: Params, model, names, *, device: str, figures: bool = True) -> tuple[dict, dict]:
-    """{task: {metric: value}} on the test splits, and a figure per task."""
+def evaluate_tasks(params: Params, model, names, *, device: str, figures: bool = True) -> tuple[dict, dict, dict]:
+    """{task: {metric: value}} on the test splits, a figure per task, and notes on what was left out."""
     specs = {name: task(name) for name in names}
     guesses = trivial_guesses(params, specs)
-    numbers, drawn = {}, {}
+    numbers, drawn, notes = {}, {}, {}
     for name, samples in splits(params, specs, "test").items():
         spec = specs[name]
         result = measure(
@@ -49,10 +50,13 @@ def evaluate_tasks(params: Params, model, names, *, device: str, figures: bool =
         numbers[name] = {k: round(v, 4) for k, v in result.metrics.items() if math.isfinite(v)}
         numbers[name] |= {"samples": result.samples, "skill": round(result.skill, 4)}
         headline = headline_of(spec)
-        print(f"{name}: {headline} {result.metrics[headline]:.3f} (trivial {result.metrics['trivial_' + headline]:.3f})")
+        trivial = result.metrics[f"trivial_{headline}"]
+        print(f"{name}: {headline} {result.metrics[headline]:.3f} (trivial {trivial:.3f})", flush=True)
+        if result.notes:
+            notes[name] = result.notes
         if figures:
             drawn[name] = KINDS[spec.kind].figure(spec, result.metric)
-    return numbers, drawn
+    return numbers, drawn, notes
 
 
 def passport_facts(params: Params, name: str) -> dict:

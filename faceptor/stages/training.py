@@ -12,7 +12,12 @@ from faceptor.errors import ConfigError
 from faceptor.models.build import build_model
 from faceptor.models.folder import load_model, model_hash, save_model
 from faceptor.stages.common import (
-    build_criteria, build_validator, commit, live_log, pick_device, training_steps,
+    build_criteria,
+    build_validator,
+    commit,
+    live_log,
+    pick_device,
+    training_steps,
 )  # fmt: skip
 from faceptor.stages.files import MODELS, RESULTS, RUNS, read_json, write_json
 from faceptor.tasks import task

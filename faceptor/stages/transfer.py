@@ -5,12 +5,12 @@ import torch
 from faceptor import train
 from faceptor.config import Params
 from faceptor.errors import ConfigError
+from faceptor.evaluate import headline_of
 from faceptor.models.folder import load_model, model_hash, save_model
 from faceptor.stages.common import commit, pick_device
-from faceptor.stages.files import MODELS, RESULTS, RUNS, read_json, write_json
 from faceptor.stages.evaluation import evaluate_tasks, passport_facts
+from faceptor.stages.files import MODELS, RESULTS, RUNS, read_json, write_json
 from faceptor.stages.training import _train, named
-from faceptor.evaluate import headline_of
 from faceptor.tasks import task
 
 
@@ -29,14 +29,14 @@ def transfer(params: Params, dataset: str, mode: str, *, device: str = "auto") -
     )
     start = MODELS / params.transfer.start
     model = load_model(start)
-    old_tasks = [n for n in params.stage1.tasks]
+    old_tasks = list(params.stage1.tasks)
     torch.manual_seed(params.seed)
     model.add_task(task(name))
     run_name = f"transfer-{dataset}-{mode}"
     mixes = {name: stage.tasks[name]}
     outcome = _train(params, model, stage, mixes, run_name, named(settings.trainable, name), device)
     model.to(pick_device(device))
-    numbers, _ = evaluate_tasks(params, model, [name], device=device, figures=False)
+    numbers, _, _ = evaluate_tasks(params, model, [name], device=device, figures=False)
     report = {
         "about": {
             "dataset": dataset,
@@ -62,7 +62,7 @@ def transfer(params: Params, dataset: str, mode: str, *, device: str = "auto") -
 def forgotten(params: Params, model, names, *, start_name: str, device: str) -> dict:
     """Headline of every old task before and after the transfer."""
     before = read_json(RESULTS / "evaluate" / f"{start_name}.json")
-    after, _ = evaluate_tasks(params, model, names, device=device, figures=False)
+    after, _, _ = evaluate_tasks(params, model, names, device=device, figures=False)
     return {
         name: {
             "metric": headline_of(task(name)),

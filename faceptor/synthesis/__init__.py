@@ -5,6 +5,7 @@
 {'train': 900, 'test': 160}
 """
 
+import glob
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
@@ -47,17 +48,19 @@ def synthesize(
     order = Order(
         name=name, seed=seed, train=train, test=test, image_size=image_size, identities=identities, pairs=pairs
     )
-    _check(layout, order, workers)
+    layout.check(order)
+    if workers < 0:
+        raise ConfigError(f"synthesis: workers: expected at least 0 (0 = one per core), found {workers}")
     shots = layout.plan(order)
     shown = set(layout.shown(shots, 24)) if sheet else set()
 
-    out = Path(out)
+    out = Path(out).absolute()  # workers keep the folder they were started in
     partial = _partial(out)
     tiles: list[Tile] = []
     try:
         # Closed before the folder is removed on an error, or a worker could write into it once more.
         with closing(_draw_all(layout, order, shots, shown, partial, workers or joblib.cpu_count())) as drawn:
-            progress = tqdm(drawn, total=len(shots), desc=f"synthesize {name}", unit="face", dynamic_ncols=True)
+            progress = tqdm(drawn, total=len(shots), desc=f"synthesize {name}", unit="face", mininterval=0.5)
             counts = layout.write(order, shots, _rows(progress, tiles), partial)
         _mark(partial, layout, order, counts)
         _replace(partial, out)
@@ -75,29 +78,6 @@ def _layout(name: str) -> Layout:
     if name not in LAYOUTS:
         raise ConfigError(f"synthesis.{name}: no generator writes this data set, expected one of {', '.join(LAYOUTS)}")
     return LAYOUTS[name]
-
-
-def _check(layout: Layout, order: Order, workers: int) -> None:
-    counts = {"train": order.train, "test": order.test, "workers": workers}
-    for key, value in counts.items():
-        if value < 0:
-            raise ConfigError(f"synthesis.{order.name}.{key}: expected a count of at least 0, found {value}")
-    if order.train + order.test == 0:
-        raise ConfigError(f"synthesis.{order.name}: train and test are both 0, ask for at least one face")
-    if order.image_size is not None and order.image_size < 32:
-        raise ConfigError(f"synthesis.{order.name}.image_size: expected at least 32 pixels, found {order.image_size}")
-    for key in ("identities", "pairs"):
-        value = getattr(order, key)
-        if value is None and key in layout.needs:
-            raise ConfigError(f"synthesis.{order.name}.{key}: missing, say how many")
-        if value is not None and key not in layout.needs:
-            raise ConfigError(f"synthesis.{order.name}.{key}: only {_users(key)} takes it, remove it")
-        if value is not None and value < 1:
-            raise ConfigError(f"synthesis.{order.name}.{key}: expected at least 1, found {value}")
-
-
-def _users(key: str) -> str:
-    return ", ".join(name for name, layout in LAYOUTS.items() if key in layout.needs)
 
 
 def _draw_all(
@@ -145,7 +125,7 @@ def _mark(folder: Path, layout: Layout, order: Order, counts: dict[str, int]) ->
 
 def _partial(out: Path) -> Path:
     """A new hidden folder beside `out`, after those of killed runs are gone."""
-    for left in out.parent.glob(f".{out.name}.*.partial"):
+    for left in out.parent.glob(f".{glob.escape(out.name)}.*.partial"):
         shutil.rmtree(left, ignore_errors=True)
     partial = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.partial")
     partial.mkdir(parents=True)

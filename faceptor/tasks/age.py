@@ -13,8 +13,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceptor.errors import DataError
-from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, check_target, check_within, key_of, label_of
+from faceptor.tasks.base import (
+    Kind,
+    Metric,
+    Prediction,
+    TaskSpec,
+    check_finite,
+    check_target,
+    check_within,
+    key_of,
+    label_of,
+)
 
 
 @dataclass(frozen=True)
@@ -83,8 +92,7 @@ class AgeMetric(Metric):
         self.truth: list[float] = []
 
     def _update(self, prediction: AgePrediction, sample: Any) -> None:
-        if not np.isfinite(prediction.years):
-            raise DataError(f"{key_of(sample)}: predicted age is {prediction.years}; the model has diverged")
+        check_finite(key_of(sample), prediction.years)
         self.predicted.append(float(prediction.years))
         self.truth.append(float(label_of(sample, "age")))
 

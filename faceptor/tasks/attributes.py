@@ -14,7 +14,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceptor.errors import DataError
-from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, check_target, check_within, key_of, label_of
+from faceptor.tasks.base import (
+    Kind,
+    Metric,
+    Prediction,
+    TaskSpec,
+    check_finite,
+    check_target,
+    check_within,
+    key_of,
+    label_of,
+)
 from faceptor.tasks.measures import Reliability, mean_of_defined, reliability
 
 
@@ -70,6 +80,7 @@ class AttributesMetric(Metric):
         if truth.shape != prediction.probabilities.shape:
             found = f"{self.column} has {truth.size} labels, the model answers {prediction.probabilities.size}"
             raise DataError(f"{key_of(sample)}: {found}; prepare the data set again")
+        check_finite(key_of(sample), prediction.probabilities)
         self.probabilities.append(prediction.probabilities)
         self.truth.append(truth)
 

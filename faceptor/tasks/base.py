@@ -186,6 +186,14 @@ def check_within(name: str, low: float, high: float, bounds: tuple[float, float]
         )
 
 
+def check_finite(what: str, values: Any) -> None:
+    """A diverged model must not get a score."""
+    if not np.isfinite(values).all():
+        raise DataError(
+            f"{what}: the prediction is not finite; the model has diverged, start from an earlier checkpoint"
+        )
+
+
 def check_target(name: str, target: Tensor, low: float, high: float) -> None:
     """The same for a target tensor: a label that cannot be true must not train a network silently."""
     if target.numel():

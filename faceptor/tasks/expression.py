@@ -12,7 +12,17 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, check_target, check_within, key_of, label_of
+from faceptor.tasks.base import (
+    Kind,
+    Metric,
+    Prediction,
+    TaskSpec,
+    check_finite,
+    check_target,
+    check_within,
+    key_of,
+    label_of,
+)
 from faceptor.tasks.measures import confusion_matrix, mean_of_defined, recall_per_class, reliability
 
 
@@ -52,6 +62,7 @@ class ExpressionMetric(Metric):
         self.predicted: list[int] = []
 
     def _update(self, prediction: ExpressionPrediction, sample: Any) -> None:
+        check_finite(key_of(sample), prediction.probabilities)
         self.truth.append(int(label_of(sample, self.column)))
         self.predicted.append(int(prediction.label))
         self.probabilities.append(prediction.probabilities)

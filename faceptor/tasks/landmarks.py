@@ -17,7 +17,17 @@ from torch import Tensor, nn
 
 from faceptor.datasets.labels import landmark_scheme
 from faceptor.errors import DataError
-from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, check_target, check_within, key_of, label_of
+from faceptor.tasks.base import (
+    Kind,
+    Metric,
+    Prediction,
+    TaskSpec,
+    check_finite,
+    check_target,
+    check_within,
+    key_of,
+    label_of,
+)
 
 # Jitter may push points out of the crop; further out than one crop side, the crop does not show this face.
 REACH = (-1.0, 2.0)
@@ -169,10 +179,11 @@ class LandmarksMetric(Metric):
 
     def _update(self, prediction: LandmarksPrediction, sample: Any) -> None:
         key, truth = key_of(sample), np.asarray(label_of(sample, "landmarks"), np.float64)
-        if prediction.points.shape != truth.shape or not np.isfinite(prediction.points).all():
+        check_finite(key, prediction.points)
+        if prediction.points.shape != truth.shape:
             raise DataError(
-                f"{key}: expected {len(truth)} finite predicted points, found shape "
-                f"{prediction.points.shape}; the model has diverged or belongs to another task"
+                f"{key}: expected {len(truth)} predicted points, found shape {prediction.points.shape}; "
+                "the model belongs to another data set"
             )
         for name, rule in self.spec.options["normalisers"].items():
             length = normaliser(rule, truth, sample.get("box"), key)

@@ -15,7 +15,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceptor.errors import DataError
-from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, check_target, check_within, key_of, label_of
+from faceptor.tasks.base import (
+    Kind,
+    Metric,
+    Prediction,
+    TaskSpec,
+    check_finite,
+    check_target,
+    check_within,
+    key_of,
+    label_of,
+)
 from faceptor.tasks.measures import confusion_matrix, f1_per_class, mean_of_defined
 
 
@@ -107,7 +117,9 @@ class Parsing(Kind):
         return ParsingLoss()
 
     def restore(self, spec, raw, crop):
-        return ParsingPrediction(crop.labels_back(raw.detach().float().cpu().numpy()))
+        logits = raw.detach().float().cpu().numpy()
+        check_finite(spec.name, logits)  # here, because an argmax hides it
+        return ParsingPrediction(crop.labels_back(logits))
 
     def metric(self, spec):
         return ParsingMetric(spec)

@@ -68,6 +68,8 @@ def draw_reliability(panel: Axes, result: Reliability, xlabel: str = "stated pro
         result.frequency[filled],
         color=PALETTE[0],
         s=10 + 150 * result.count[filled] / max(result.count.sum(), 1),
+        clip_on=False,
+        zorder=3,
     )
     panel.set(
         xlim=(0, 1),
@@ -88,7 +90,7 @@ def draw_bars(
 ) -> None:
     """Horizontal bars, first label on top; `marks` sets one reference tick per bar."""
     rows = np.arange(len(labels))
-    panel.barh(rows, np.nan_to_num(values), color=PALETTE[0])
+    panel.barh(rows, np.nan_to_num(values), color=PALETTE[5])  # light, so that marks show
     if marks is not None:
         panel.scatter(marks, rows, marker="|", s=60, color="black", label=mark_label, zorder=3)
         panel.legend(loc="lower left", fontsize=7)

@@ -19,7 +19,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceptor.errors import ConfigError, DataError
-from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, check_target, check_within, key_of, label_of
+from faceptor.tasks.base import (
+    Kind,
+    Metric,
+    Prediction,
+    TaskSpec,
+    check_finite,
+    check_target,
+    check_within,
+    key_of,
+    label_of,
+)
 
 THRESHOLDS = np.arange(0, 4, 0.01)  # squared distances of unit vectors lie in [0, 4]
 
@@ -174,8 +184,7 @@ class RecognitionMetric(Metric):
 
     def _update(self, prediction: IdentityPrediction, sample: Any) -> None:
         self.norms.append(prediction.norm)
-        if not np.isfinite(prediction.embedding).all():
-            raise DataError(f"{key_of(sample)}: the embedding is not finite; the model has diverged")
+        check_finite(key_of(sample), prediction.embedding)
         if "pair" not in sample:
             self.loose.append((prediction.embedding, int(label_of(sample, "identity"))))
             return

@@ -1,10 +1,17 @@
 """A stand-in for the drawing: flat pictures with known labels, so that tests of files are fast and exact."""
 
+import cv2
 import numpy as np
 
 from faceptor.datasets.labels import CELEBA_40, LFW_73
-from faceptor.synthesis.face import Face
+from faceptor.synthesis import LAYOUTS
+from faceptor.synthesis.face import Face, sample_face
+from faceptor.synthesis.layouts.base import Order, Shot
 from faceptor.synthesis.portrait import Portrait
+
+SEED = 3
+COUNTS = {"train": 33, "test": 14}
+RECOGNITION = {"identities": 5, "pairs": 20}
 
 
 def fake_render(face: Face, *, size: tuple[int, int], frame: str, maps: bool = False) -> Portrait:
@@ -32,3 +39,19 @@ def fake_render(face: Face, *, size: tuple[int, int], frame: str, maps: bool = F
         classes19=classes19 if maps else None,
         classes11=classes11 if maps else None,
     )
+
+
+def planned(name: str, **counts: int) -> list[Shot]:
+    """The shots of the data set that the `made` fixture writes, or of one with other counts."""
+    own = {"test": 0, **RECOGNITION} if name == "ms1mv3" else {}
+    return LAYOUTS[name].plan(Order(name=name, seed=SEED, **{**COUNTS, **own, **counts}))
+
+
+def portrait(shot: Shot) -> Portrait:
+    face = sample_face(SEED, identity=shot.person, sample=shot.sample, **shot.fixed)
+    return fake_render(face, size=shot.size, frame=shot.frame, maps=shot.maps)
+
+
+def size(path) -> tuple[int, int]:
+    """Height and width of an image file."""
+    return cv2.imread(str(path)).shape[:2]

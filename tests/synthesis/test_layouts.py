@@ -1,60 +1,19 @@
 """Every generated file is taken apart here by the owner's published format, without the project's readers."""
 
 import csv
-import pickle
 import re
-import struct
 from collections import Counter
 from datetime import datetime
+from itertools import pairwise
 
 import cv2
-import h5py
 import numpy as np
-import pytest
 import scipy.io
 
-from faceptor.datasets.labels import CELEBA_40, LFW_73, RAFDB_TO_UNIFIED
-from faceptor.synthesis import LAYOUTS, synthesize
+from faceptor.datasets.labels import CELEBA_40, RAFDB_TO_UNIFIED
+from faceptor.synthesis import LAYOUTS
 from faceptor.synthesis.face import EXPRESSIONS
-from faceptor.synthesis.layouts import base, ms1mv3
-from faceptor.synthesis.layouts.base import Order
-from faceptor.synthesis.layouts.recordio import frame
-from tests.synthesis.fake import fake_render
-
-MAGIC = struct.pack("<I", 0xCED7230A)
-RECOGNITION = {"identities": 5, "pairs": 20}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Folder of a data set by name, written once with the stand-in for the drawing."""
-    patch = pytest.MonkeyPatch()
-    patch.setattr(base, "render", fake_render)
-    root, done = tmp_path_factory.mktemp("made"), {}
-
-    def make(name):
-        if name not in done:
-            extra, test = (RECOGNITION, 0) if name == "ms1mv3" else ({}, 14)
-            done[name] = synthesize(name, root / name, seed=3, train=33, test=test, workers=1, **extra)
-        return root / name
-
-    yield make
-    patch.undo()
-
-
-def shots(name, **counts):
-    extra = RECOGNITION if name == "ms1mv3" else {}
-    return LAYOUTS[name].plan(Order(name=name, seed=3, **{"train": 33, "test": 14, **extra, **counts}))
-
-
-def portrait(shot, seed=3):
-    face = base.sample_face(seed, identity=shot.person, sample=shot.sample, **shot.fixed)
-    return fake_render(face, size=shot.size, frame=shot.frame, maps=shot.maps)
-
-
-def size(path):
-    return cv2.imread(str(path)).shape[:2]
-
+from tests.synthesis.fake import planned, portrait, size
 
 # --- landmarks --------------------------------------------------------------------------------------------------------
 
@@ -68,7 +27,7 @@ def test_300w_folders_names_and_one_based_points(made):
     assert {path.name for path in (root / "ibug").glob("*.pts")} == {
         *("image_003_1.pts", "image_004_1.pts", "image_092 _01.pts")
     }
-    for shot in shots("300w"):
+    for shot in planned("300w"):
         text = (root / shot.key).with_suffix(".pts").read_text().splitlines()
         assert text[:3] == ["version: 1", "n_points:  68", "{"] and text[-1] == "}" and len(text) == 72
         points = np.array([line.split() for line in text[3:-1]], float)
@@ -84,7 +43,7 @@ def test_aflw_matrix(made):
     assert {key: info[key].shape for key in shapes} == shapes
     assert info["nameList"].shape == (count, 1)
     assert sorted(info["ra"].ravel()) == list(range(1, count + 1))
-    for row, shot in enumerate(shots("aflw19")):
+    for row, shot in enumerate(planned("aflw19")):
         name = info["nameList"][row][0][0]
         assert name == shot.key and re.fullmatch(r"[023]/image\d{5}\.jpg", name)
         assert (root / "data/flickr" / name).exists()
@@ -95,7 +54,7 @@ def test_aflw_matrix(made):
         assert (left, right, top, bottom) == (48, 192, 48, 192)
     # ra lists the training rows first, in the published proportion
     order = info["ra"].ravel().astype(int) - 1
-    splits = [shots("aflw19")[row].split for row in order]
+    splits = [planned("aflw19")[row].split for row in order]
     assert splits == ["train"] * 39 + ["test"] * 8
 
 
@@ -123,14 +82,14 @@ def test_celebamaskhq_parts_mapping_and_partition(made):
 
 def test_celebamaskhq_folders_hold_two_thousand(tmp_path):
     layout = LAYOUTS["celebamaskhq"]
-    shot = next(s for s in shots("celebamaskhq", train=2100) if s.note["index"] == 2003)
+    shot = next(s for s in planned("celebamaskhq", train=2100) if s.note["index"] == 2003)
     layout.draw(shot, portrait(shot), tmp_path)
     assert (tmp_path / "CelebAMask-HQ/CelebAMask-HQ-mask-anno/1/02003_skin.png").exists()
 
 
 def test_lapa_labels_and_landmarks(made):
     root = made("lapa") / "LaPa"
-    for shot in shots("lapa"):
+    for shot in planned("lapa"):
         part = root / shot.note["part"]
         label = cv2.imread(str(part / f"labels/{shot.key}.png"), cv2.IMREAD_UNCHANGED)
         assert label.ndim == 2
@@ -144,7 +103,7 @@ def test_lapa_labels_and_landmarks(made):
     assert counts == {"train": 30, "val": 3, "test": 14}
 
 
-# --- age, expression, attributes ----------------------------------------------------------------------------------------
+# --- age, expression, attributes --------------------------------------------------------------------------------------
 
 
 def test_morph_csv_and_file_names(made):
@@ -165,12 +124,12 @@ def test_morph_csv_and_file_names(made):
 
 
 def test_morph_ages_are_uniform_and_a_subject_gets_older():
-    plan = shots("morph2", train=4000)
+    plan = planned("morph2", train=4000)
     ages = np.array([shot.fixed["age"] for shot in plan])
     assert ages.min() >= 16 and ages.max() < 78
     histogram, _ = np.histogram(ages, bins=np.linspace(16, 78, 5))
     assert histogram.min() > 0.17 * len(ages)
-    for earlier, later in zip(plan, plan[1:], strict=False):
+    for earlier, later in pairwise(plan):
         if earlier.person == later.person:
             assert 0 < later.fixed["age"] - earlier.fixed["age"] < 1.5
 
@@ -181,20 +140,22 @@ def test_affectnet_csv(made):
     for name, split in (("training.csv", "train"), ("validation.csv", "test")):
         text = (root / name).read_text().splitlines()
         assert text[0] == header
-        planned = [shot for shot in shots("affectnet") if shot.split == split]
-        for row, shot in zip(csv.DictReader(text), planned, strict=True):
+        expected = [shot for shot in planned("affectnet") if shot.split == split]
+        for row, shot in zip(csv.DictReader(text), expected, strict=True):
             assert re.fullmatch(r"\d+/[0-9a-f]{56}\.jpg", row["subDirectory_filePath"])
             assert size(root / "Manually_Annotated_Images" / row["subDirectory_filePath"]) == shot.size
             assert len(row["facial_landmarks"].split(";")) == 136
             x, y, width, height = (int(row[f"face_{key}"]) for key in ("x", "y", "width", "height"))
-            assert 0 <= x and 0 <= y and width == height > 0
+            assert x >= 0 and y >= 0 and width == height > 0
             assert int(row["expression"]) == shot.note["expression"]
             if shot.note["expression"] < 7:
                 assert shot.fixed["expression"] == shot.note["expression"]
             assert (float(row["valence"]) == -2) == (shot.note["expression"] >= 8)
-    labels = Counter(shot.note["expression"] for shot in shots("affectnet", train=700, test=140) if shot.split == "test")
+    labels = Counter(
+        shot.note["expression"] for shot in planned("affectnet", train=700, test=140) if shot.split == "test"
+    )
     assert {label: labels[label] for label in range(7)} == dict.fromkeys(range(7), 20) and labels[7] == 20
-    train = Counter(shot.note["expression"] for shot in shots("affectnet", train=700) if shot.split == "train")
+    train = Counter(shot.note["expression"] for shot in planned("affectnet", train=700) if shot.split == "train")
     assert sum(train[label] for label in range(7)) == 700 and set(train) == set(range(11))
 
 
@@ -204,7 +165,7 @@ def test_rafdb_lists_and_annotations(made):
     assert [name for name, _ in rows] == [f"train_{i:05d}.jpg" for i in range(1, 34)] + [
         f"test_{i:04d}.jpg" for i in range(1, 15)
     ]
-    for (name, label), shot in zip(rows, shots("rafdb"), strict=True):
+    for (name, label), shot in zip(rows, planned("rafdb"), strict=True):
         assert shot.fixed["expression"] == RAFDB_TO_UNIFIED[int(label)]
         assert size(root / "Image/aligned" / name.replace(".jpg", "_aligned.jpg")) == (100, 100)
         text = (root / "Annotation/manual" / name.replace(".jpg", "_manu_attri.txt")).read_text().split("\n")
@@ -215,7 +176,7 @@ def test_rafdb_lists_and_annotations(made):
 
 
 def test_rafdb_training_is_imbalanced_and_complete():
-    count = Counter(shot.note["label"] for shot in shots("rafdb", train=1200) if shot.split == "train")
+    count = Counter(shot.note["label"] for shot in planned("rafdb", train=1200) if shot.split == "train")
     happy, fear = EXPRESSIONS.index("happy"), EXPRESSIONS.index("fear")
     by_name = {RAFDB_TO_UNIFIED[label]: number for label, number in count.items()}
     assert len(count) == 7 and by_name[happy] == max(count.values()) and by_name[fear] == min(count.values())
@@ -226,9 +187,9 @@ def test_celeba_lists(made):
     root = made("celeba")
     attributes = (root / "list_attr_celeba.txt").read_text().splitlines()
     assert attributes[0] == "47" and tuple(attributes[1].split()) == CELEBA_40
-    planned = shots("celeba")
+    expected_shots = planned("celeba")
     males = CELEBA_40.index("Male")
-    for line, shot in zip(attributes[2:], planned, strict=True):
+    for line, shot in zip(attributes[2:], expected_shots, strict=True):
         name, *values = line.split()
         assert name == shot.key and size(root / "img_align_celeba" / name) == (218, 178)
         expected = [(1, -1, 0)[i % 3] for i in range(40)]
@@ -243,133 +204,5 @@ def test_celeba_lists(made):
     places = (root / "list_landmarks_align_celeba.txt").read_text().splitlines()
     assert places[0] == "47" and places[1].split()[:2] == ["lefteye_x", "lefteye_y"]
     np.testing.assert_allclose(
-        np.array(places[2].split()[1:], float).reshape(5, 2), portrait(planned[0]).points5, atol=0.5
+        np.array(places[2].split()[1:], float).reshape(5, 2), portrait(expected_shots[0]).points5, atol=0.5
     )
-
-
-# --- recognition ------------------------------------------------------------------------------------------------------
-
-
-def records(path):
-    """Every record at the offsets of the index, joined from its parts as the RecordIO format says."""
-    data = path.with_suffix(".rec").read_bytes()
-    for line in path.with_suffix(".idx").read_text().splitlines():
-        key, offset = map(int, line.split("\t"))
-        parts = []
-        while True:
-            magic, word = struct.unpack_from("<4sI", data, offset)
-            assert magic == MAGIC
-            flag, length = word >> 29, word & 0x1FFFFFFF
-            parts.append(data[offset + 8 : offset + 8 + length])
-            offset += 8 + -(-length // 4) * 4
-            if flag in (0, 3):
-                break
-        yield key, MAGIC.join(parts)
-
-
-def test_train_rec_holds_meta_images_and_identities(made):
-    root = made("ms1mv3")
-    content = dict(records(root / "train"))
-    assert list(content)[-1] == 0  # the meta record stands last in the file
-    flag, _, key, _, first, last = struct.unpack("<IfQQ2f", content[0])
-    assert (flag, key, first, last) == (2, 0, 34, 39) and set(content) == set(range(39))
-    labels = {}
-    for key in range(1, 34):
-        flag, label, identifier, _ = struct.unpack_from("<IfQQ", content[key])
-        assert flag == 0 and identifier == key
-        labels[key] = int(label)
-        image = cv2.imdecode(np.frombuffer(content[key][24:], np.uint8), cv2.IMREAD_COLOR)
-        assert image.shape == (112, 112, 3)
-    for person in range(5):
-        flag, _, _, _, start, end = struct.unpack("<IfQQ2f", content[34 + person])
-        assert flag == 2 and [key for key, label in labels.items() if label == person] == list(range(int(start), int(end)))
-    assert (root / "property").read_bytes() == b"5,112,112\n"
-    assert len((root / "train.lst").read_text().splitlines()) == 33
-    assert sorted(Counter(labels.values()).values()) == [6, 6, 7, 7, 7]
-
-
-@pytest.mark.parametrize("content", [b"", b"abc", MAGIC, b"1234" + MAGIC + b"56", MAGIC * 3, b"12" + MAGIC + b"3456"])
-def test_record_with_the_magic_number_inside(tmp_path, content):
-    path = tmp_path / "train"
-    framed = frame(content)
-    path.with_suffix(".rec").write_bytes(framed)
-    path.with_suffix(".idx").write_text("0\t0\n")
-    assert dict(records(path)) == {0: content} and len(framed) % 4 == 0
-    parts = framed.count(MAGIC) if content != b"12" + MAGIC + b"3456" else 1
-    aligned = sum(content[at : at + 4] == MAGIC for at in range(0, len(content), 4))
-    assert parts == aligned + 1  # nothing at a multiple of four looks like the start of a record
-
-
-class OnlyData(pickle.Unpickler):
-    def find_class(self, module, name):
-        raise AssertionError(f"the file asks for {module}.{name}")
-
-
-@pytest.mark.parametrize("name", ms1mv3.VERIFICATION)
-def test_verification_set(made, name):
-    with (made("ms1mv3") / f"{name}.bin").open("rb") as file:
-        images, same = OnlyData(file, encoding="bytes").load()
-    assert (made("ms1mv3") / f"{name}.bin").read_bytes()[:2] == b"\x80\x02"  # protocol 2
-    assert len(images) == 2 * len(same) == 40 and all(type(flag) is bool for flag in same)
-    assert all(type(image) is bytes for image in images)
-    assert cv2.imdecode(np.frombuffer(images[0], np.uint8), cv2.IMREAD_COLOR).shape == (112, 112, 3)
-    assert np.reshape(same, (10, 2)).sum(axis=1).tolist() == [1] * 10  # every fold has both kinds
-    pairs = [shot for shot in shots("ms1mv3") if shot.split == name]
-    for a, b, flag in zip(pairs[::2], pairs[1::2], same, strict=True):
-        assert (a.person == b.person) == flag and (a.person, a.sample) != (b.person, b.sample)
-        faces = [portrait(shot).face for shot in (a, b)]
-        gap = abs(faces[0].age - faces[1].age)
-        assert name not in ("agedb_30", "calfw") or 27 <= gap <= 33
-        assert name != "cfp_fp" or (abs(faces[0].yaw) <= 8 and abs(faces[1].yaw) >= 40)
-        assert name != "cplfw" or faces[0].yaw * faces[1].yaw < 0
-        assert name not in ("calfw", "cplfw") or faces[0].male == faces[1].male
-
-
-# --- LFW --------------------------------------------------------------------------------------------------------------
-
-
-def texts(file, name):
-    assert file[name].shape[0] == 1 and file[name].dtype == h5py.ref_dtype
-    return ["".join(map(chr, file[reference][:, 0])) for reference in file[name][0]]
-
-
-@pytest.mark.parametrize(("count", "names"), [(40, CELEBA_40), (73, LFW_73)])
-def test_lfwa_labels(made, count, names):
-    root = made("lfw73")
-    path = root / f"lfw_att_{count}.mat"
-    assert path.read_bytes()[:10] == b"MATLAB 7.3" and path.read_bytes()[124:128] == b"\x00\x02IM"
-    with h5py.File(path) as file:
-        label, pictures, attributes = file["label"][()], texts(file, "name"), texts(file, "AttrName")
-    assert attributes == [name.replace("_", " ") for name in names]
-    assert label.shape == (count, 47) and set(np.unique(label)) == {-1, 0, 1}
-    for picture in pictures:
-        person, image = picture.split("\\")
-        assert re.fullmatch(rf"{person}_\d{{4}}\.jpg", image) and size(root / "lfw" / person / image) == (160, 160)
-
-
-def test_lfwa_split_is_one_based_and_keeps_people_apart(made):
-    root = made("lfw73")
-    with h5py.File(root / "indices_train_test.mat") as file:
-        index = {key: file[key][()].ravel().astype(int) for key in file}
-    with h5py.File(root / "lfw_att_73.mat") as file:
-        people = [picture.split("\\")[0] for picture in texts(file, "name")]
-    assert len(index["indices_img_train"]) == 33 and len(index["indices_img_test"]) == 14
-    assert sorted([*index["indices_img_train"], *index["indices_img_test"]]) == list(range(1, 48))
-    sides = [{people[i - 1] for i in index[f"indices_img_{split}"]} for split in ("train", "test")]
-    assert not sides[0] & sides[1]
-    listed = sorted(set(people))
-    assert [{listed[i - 1] for i in index[f"indices_identity_{split}"]} for split in ("train", "test")] == sides
-
-
-def test_kumar_scores_agree_with_the_labels(made):
-    root = made("lfw73")
-    text = (root / "lfw_attributes.txt").read_text().splitlines()
-    assert text[0].startswith("#") and text[1].split("\t") == ["#", "person", "imagenum", *LFW_73]
-    with h5py.File(root / "lfw_att_73.mat") as file:
-        label, pictures = file["label"][()].T, texts(file, "name")
-    for line, values, picture in zip(text[2:], label, pictures, strict=True):
-        person, number, *scores = line.split("\t")
-        name = person.replace(" ", "_")
-        assert picture == f"{name}\\{name}_{int(number):04d}.jpg"
-        scores = np.array(scores, float)
-        np.testing.assert_array_equal(np.select([scores > 0, scores < 0], [1, 0], -1), values)

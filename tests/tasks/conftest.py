@@ -17,6 +17,7 @@ class Golden:
     def __init__(self, case: str):
         self.about = json.loads((GOLDEN / f"{case}.json").read_text())
         self.arrays = np.load(GOLDEN / f"{case}.npz")
+        self.compared: set[str] = set()
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.arrays[name]
@@ -36,6 +37,7 @@ class Golden:
     def check(self, name: str, found) -> None:
         """Compare with the recorded output, slice and tolerance included."""
         about, expected = self.about["outputs"][name], self.arrays[name]
+        self.compared.add(name)
         found = np.asarray(found)
         assert list(found.shape) == about["full_shape"], (name, found.shape, about["full_shape"])
         if "slice" in about:
@@ -46,6 +48,11 @@ class Golden:
             np.testing.assert_array_equal(found, expected, err_msg=name)
         else:
             np.testing.assert_allclose(found, expected, atol=about["atol"], rtol=about["rtol"], err_msg=name)
+
+
+@pytest.fixture
+def golden():
+    return Golden
 
 
 @pytest.fixture(scope="session")

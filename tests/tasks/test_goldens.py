@@ -226,3 +226,23 @@ def test_verification(metrics):
     metrics.check("verification.xnorm", result["embedding_norm"])
     summed = views.sum(1)
     assert verify(summed[::2], summed[1::2], metrics["verification.is_same"])["accuracy"] == detail["accuracy"]
+
+
+def test_every_recorded_output_is_compared(golden):
+    """None may be forgotten: run the comparisons again and look at what they touched."""
+    losses, metrics = golden("losses"), golden("metrics")
+    for compare in (test_cosface, test_age, test_expression, test_parsing, test_heatmap_target):
+        compare(losses)
+    for case in ("biattr", "biattr_missing"):
+        test_attributes(losses, case)
+    for case in ("align", "align64"):
+        test_landmarks(losses, case, 128)
+    for compare in (test_age_metrics, test_attribute_metrics, test_expression_metrics, test_verification):
+        compare(metrics)
+    for case in CASES:
+        test_landmark_metrics(metrics, case)
+    for case, name in (("celebam", "parsing_celebamaskhq"), ("lapa", "parsing_lapa")):
+        test_f1(metrics, case, name)
+    for recorded in (losses, metrics):
+        outputs = {name for name, about in recorded.about["outputs"].items() if about.get("role") != "input"}
+        assert recorded.compared == outputs

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from faceptor.synthesis.face import EXPRESSIONS
@@ -15,6 +16,8 @@ _TRAIN = (3.0, 3.6, 2.0, 1.7, 1.3, 1.2, 1.9)
 # Rows that a seven-class reader drops: contempt, none, uncertain, no face. The owner has far more of them.
 _DROPPED = {"contempt": 7, "none": 8, "uncertain": 9, "no-face": 10}
 _SPARE = 1 / 16
+# The drawing has no face for these; a faint smile and faint feelings come nearest.
+_FIXED = {7: {"expression": 1, "intensity": 0.3}, 8: {"intensity": 0.2}, 9: {"intensity": 0.3}, 10: {}}
 # Where the seven expressions lie in the plane of valence and arousal (Russell's circumplex).
 _AFFECT = ((0.0, 0.0), (0.7, 0.2), (-0.6, -0.25), (0.2, 0.7), (-0.3, 0.75), (-0.65, 0.45), (-0.5, 0.7))
 
@@ -43,14 +46,14 @@ class AffectNet(Layout):
                         person=self.person(split, n),
                         size=self.size(order),
                         frame="wild",
-                        fixed={"expression": int(label)} if label < 7 else {},
+                        fixed=_FIXED.get(int(label), {"expression": int(label)}),
                         note={"expression": int(label), "affect": _affect(int(label), rng)},
                     )
                 )
         return shots
 
     def draw(self, shot: Shot, portrait, root: Path) -> str:
-        put(root / "Manually_Annotated_Images" / shot.key, jpeg(portrait.image))
+        put(root / "Manually_Annotated_Images" / shot.key, jpeg(_picture(shot, portrait)))
         x1, y1, x2, y2 = square(portrait).astype(int)
         points = ";".join(f"{value:.2f}" for value in np.asarray(portrait.landmarks["68"]).ravel())
         valence, arousal = shot.note["affect"]
@@ -68,7 +71,14 @@ class AffectNet(Layout):
     def tile(self, shot: Shot, portrait) -> Tile:
         label = shot.note["expression"]
         names = {**dict(enumerate(EXPRESSIONS)), **{code: f"({name})" for name, code in _DROPPED.items()}}
-        return Tile(image=portrait.image, box=square(portrait), caption=names[label])
+        return Tile(image=_picture(shot, portrait), box=square(portrait), caption=names[label])
+
+
+def _picture(shot: Shot, portrait) -> np.ndarray:
+    """The picture, or where the label says "no face" one in which none can be seen."""
+    if shot.note["expression"] == _DROPPED["no-face"]:
+        return cv2.GaussianBlur(portrait.image, (0, 0), sigmaX=max(shot.size) / 8)
+    return portrait.image
 
 
 def _affect(label: int, rng: np.random.Generator) -> tuple[float, float]:

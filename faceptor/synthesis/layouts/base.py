@@ -105,6 +105,20 @@ class Layout(ABC):
     default_size: ClassVar[int]  # longer side of the embedded pictures
     needs: ClassVar[tuple[str, ...]] = ()  # fields of the order that must be given beside train and test
 
+    def check(self, order: Order) -> None:
+        """Raise ConfigError for what cannot be made."""
+        least = {"train": 0, "test": 0, "image_size": 32, "identities": 1, "pairs": 1}
+        for key, low in least.items():
+            value = getattr(order, key)
+            if value is None and key in self.needs:
+                raise ConfigError(f"synthesis.{self.name}.{key}: missing, expected a count of at least {low}")
+            if value is not None and value < low:
+                raise ConfigError(f"synthesis.{self.name}.{key}: expected at least {low}, found {value}")
+            if value is not None and key in {"identities", "pairs"} - set(self.needs):
+                raise ConfigError(f"synthesis.{self.name}.{key}: this data set has none, found {value}; remove the key")
+        if order.train + order.test == 0:
+            raise ConfigError(f"synthesis.{self.name}: train and test are both 0, ask for at least one face")
+
     @abstractmethod
     def plan(self, order: Order) -> list[Shot]:
         """All pictures, in the order of the label files."""

@@ -41,9 +41,11 @@ class Morph2(Layout):
         rng = order.rng("people")
         album = albums(count, 4, rng, most=20)
         people = album[-1][0] + 1
-        births = rng.integers(date(1926, 1, 1).toordinal(), date(1990, 1, 1).toordinal(), size=people)
         identifiers = np.sort(rng.choice(np.arange(1000, max(400_000, 9 * people)), size=people, replace=False))
         ages = _ages(album, rng)
+        first = {n: age for (n, sample), age in zip(album, ages, strict=True) if sample == 0}
+        starts = rng.integers(date(2003, 1, 1).toordinal(), date(2005, 1, 1).toordinal(), size=people)
+        births = [int(starts[n] - first[n] * 365.25) for n in range(people)]
         return [
             Shot(
                 split="all",
@@ -53,7 +55,7 @@ class Morph2(Layout):
                 size=self.size(order, 160 / 192),
                 frame="crop",
                 fixed={"age": age},
-                note={"subject": int(identifiers[n]), "picture": sample + 1, "born": int(births[n])},
+                note={"subject": int(identifiers[n]), "picture": sample + 1, "born": births[n]},
             )
             for (n, sample), age in zip(album, ages, strict=True)
         ]

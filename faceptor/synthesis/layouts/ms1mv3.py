@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from faceptor.errors import ConfigError
 from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, jpeg, lines, put, shares
 from faceptor.synthesis.layouts.recordio import RecordWriter, dump_bin
 
@@ -19,6 +20,15 @@ class Ms1mv3(Layout):
     title = "MS1MV3: identities, and pairs of the verification sets (green: same person)"
     default_size = _SIDE
     needs = ("identities", "pairs")
+
+    def check(self, order: Order) -> None:
+        super().check(order)
+        if order.identities > order.train:
+            raise ConfigError(
+                f"synthesis.ms1mv3.identities: expected at most train = {order.train}, found {order.identities}"
+            )
+        if order.test:
+            raise ConfigError("synthesis.ms1mv3.test: remove it, the tests are the `pairs` of the verification sets")
 
     def plan(self, order: Order) -> list[Shot]:
         size = self.size(order)

@@ -1,0 +1,254 @@
+"""Parameters of a model: where they are, what a task costs, how they grow with tasks (paper Table 1, section 4.2).
+
+Models are built on the meta device: shapes without memory, so that every preset is counted in a fraction of a second.
+Units: M is 10^6 parameters, kB and MB are 10^3 and 10^6 bytes of float32 weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import nn
+
+from faceptor.analysis import paper
+from faceptor.config import Params, load_params, load_preset, preset_names
+from faceptor.errors import ConfigError
+from faceptor.models.base import FaceModel
+from faceptor.models.build import build_model
+from faceptor.models.layer_attention import MODES
+from faceptor.models.parameters import part_of
+from faceptor.tasks import KINDS, TaskSpec, task
+
+BYTES = 4
+COMPONENTS = ("encoder", "decoder", "pixel_decoder", "rest")
+CATEGORIES = {"map": "dense", "value": "attribute", "vector": "identity"}  # output module -> the paper's word for it
+
+# Finer than the components of `faceptor.models.parameters`; the first match wins.
+PARTS = {
+    "encoder.patch_embed.*": "stem",
+    "encoder.pos_embed": "position table",
+    "encoder.blocks.*.attn.*": "self-attention",
+    "encoder.blocks.*.norm1.*": "self-attention",
+    "encoder.blocks.*": "feed-forward",
+    "encoder.extras.*": "unused norm and projection of FaRL",
+    "encoder.*": "class token, first norm",
+    "decoder.layers.*.cross_*": "cross-attention",
+    "decoder.layers.*.self_*": "self-attention",
+    "decoder.layers.*": "feed-forward",
+    "decoder.projection.*": "projection of encoder features",
+    "decoder.level": "key vector of the top layer",
+    "decoder.position.*": "position P of the keys",
+    "queries.*": "queries of all tasks",
+    "layer_attention.*": "Layer-Attention of all tasks",
+    "pixel_decoder.*": "transposed convolutions",
+    "outputs.identity.*": "identity output",
+    "outputs.map.*": "map output",
+    "outputs.value.*": "value output",
+}
+
+
+# --- models without weights -----------------------------------------------------------------------------------------
+
+
+def meta_model(params: Params) -> FaceModel:
+    """The stage-1 model of a configuration on the meta device."""
+    with torch.device("meta"):
+        return build_model(params.model, [task(name) for name in params.stage1.tasks])
+
+
+def configurations(presets: Sequence[str] = (), *, file: Path | str | None = None) -> dict[str, Params]:
+    """Presets by name (none named: all), and the parameter file under its own name unless it equals a preset."""
+    unknown = sorted(set(presets) - set(preset_names()))
+    if unknown:
+        raise ConfigError(f"preset {unknown[0]!r}: unknown, expected one of {', '.join(preset_names())}")
+    known = {name: load_preset(name) for name in presets or preset_names()}
+    if presets or file is None or not Path(file).is_file():
+        return known
+    own = load_params(file)
+    facts = [(other.model, set(other.stage1.tasks)) for other in known.values()]
+    return known if (own.model, set(own.stage1.tasks)) in facts else known | {Path(file).name: own}
+
+
+def size(parameters: Iterable[nn.Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters)
+
+
+# --- one model ------------------------------------------------------------------------------------------------------
+
+
+def parts(model: nn.Module) -> pd.DataFrame:
+    """Rows (component, part, parameters, megabytes), in the order of the components; tied parameters count once."""
+    rows = [(part_of(name).split(".")[0], _part(name), value.numel()) for name, value in model.named_parameters()]
+    table = pd.DataFrame(rows, columns=["component", "part", "parameters"])
+    table = table.groupby(["component", "part"], sort=False, as_index=False)["parameters"].sum()
+    order = {component: place for place, component in enumerate(COMPONENTS)}
+    table = table.sort_values("component", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+    return table.assign(megabytes=table["parameters"] * BYTES / 1e6)
+
+
+def _part(name: str) -> str:
+    return next((part for pattern, part in PARTS.items() if fnmatchcase(name, pattern)), name)
+
+
+def components(model: nn.Module) -> dict[str, int]:
+    """Parameters by component."""
+    table = parts(model).groupby("component", sort=False)["parameters"].sum()
+    return {name: int(count) for name, count in table.items()}
+
+
+def identities(params: Params, spec: TaskSpec) -> int | None:
+    """People in a recognition training set: as generated, or as published; None where neither is known."""
+    drawn = params.synthesis.get(spec.dataset)
+    return drawn.identities if drawn and drawn.identities else paper.IDENTITIES.get(spec.dataset)
+
+
+def training_only(params: Params) -> dict[str, int]:
+    """Parameters of the losses (the classifier of recognition), which a trained model does not keep."""
+    counts = {}
+    for name in params.stage1.tasks:
+        kind, spec = KINDS[task(name).kind], task(name)
+        numbers = {"classes": identities(params, spec)} if "identity" in kind.columns else {}
+        if None in numbers.values():
+            continue  # it depends on data that is not here
+        with torch.device("meta"):
+            counts[name] = size(kind.criterion(spec, **numbers).parameters())
+    return {name: count for name, count in counts.items() if count}
+
+
+def per_task(model: FaceModel) -> pd.DataFrame:
+    """What each task owns: queries N_t, parameters of content and position, and kilobytes; and what Layer-Attention
+    would add in each mode (0 for a task without queries). In mode "released" the tasks of a run share theirs."""
+    rows = []
+    for name, spec in model.tasks.items():
+        own = model.queries[name] if name in model.queries else None  # noqa: SIM401, a ModuleDict has no get
+        content, position = (own.content.numel(), own.position.numel()) if own else (0, 0)
+        row = {"task": name, "category": CATEGORIES[model.head[name]], "queries": spec.queries if own else 0}
+        row |= {"content": content, "position": position, "parameters": content + position}
+        row |= {f"level_{mode}": layer_attention_size(model, mode) if own else 0 for mode in MODES}
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    in_bytes = {"kilobytes": "parameters"} | {f"kilobytes_level_{mode}": f"level_{mode}" for mode in MODES}
+    return table.assign(**{new: table[column] * BYTES / 1e3 for new, column in in_bytes.items()})
+
+
+def layer_attention_size(model: FaceModel, mode: str) -> int:
+    """Parameters that stage 2 trains for one task: L_t, and in mode "released" also new projections."""
+    projection = model.decoder.projection
+    sizes = {"layers": len(model.layers), "features": projection.in_channels, "dim": projection.out_channels}
+    with torch.device("meta"):
+        return size(MODES[mode](**sizes).parameters())
+
+
+def overview(configured: Mapping[str, Params]) -> pd.DataFrame:
+    """Millions of parameters: rows are components and their total, with what only training needs below; a column
+    each."""
+    columns = {}
+    for name, params in configured.items():
+        counts = components(meta_model(params))
+        counts |= {"total": sum(counts.values()), "training only": sum(training_only(params).values())}
+        columns[name] = {component.replace("_", " "): count / 1e6 for component, count in counts.items()}
+    return pd.DataFrame(columns)
+
+
+def summary(params: Params) -> dict:
+    """One configuration as plain data: components and their sum, finer parts, tasks, loss parameters."""
+    model = meta_model(params)
+    counts, tasks = components(model), per_task(model)
+    fine: dict[str, dict[str, int]] = {}
+    for row in parts(model).itertuples():
+        fine.setdefault(row.component, {})[row.part] = int(row.parameters)
+    modes = {mode: int(tasks[f"level_{mode}"].max()) for mode in MODES}
+    return {
+        "components": counts,
+        "total": sum(counts.values()),
+        "megabytes": sum(counts.values()) * BYTES / 1e6,
+        "parts": fine,
+        "tasks": {
+            row.task: {"queries": row.queries, "parameters": row.parameters, "kilobytes": row.kilobytes}
+            for row in tasks.itertuples()
+        },
+        "layer_attention_per_task": modes,
+        "training_only": training_only(params),
+    }
+
+
+# --- growth with tasks ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Parameters in the letters of Table 1: B backbone; O_t a head that a task has to itself (mean over tasks);
+    O the decoders and output modules that all tasks share; Q_t the queries of a task (mean over tasks)."""
+
+    backbone: float
+    head: float
+    shared: float
+    queries: float
+
+
+STORAGE: dict[str, Callable[[Costs, int], float]] = dict(
+    zip(
+        paper.STORAGE,
+        (
+            lambda cost, n: n * cost.backbone + n * cost.head,
+            lambda cost, n: cost.backbone + n * cost.head,
+            lambda cost, n: cost.backbone + cost.shared + n * cost.queries,
+        ),
+        strict=True,
+    )
+)
+TUNED, NAIVE, FACEPTOR = STORAGE
+MIXES = {
+    "all six kinds, in equal parts": tuple(paper.NAIVE_HEADS),
+    "landmarks and parsing only": ("landmarks", "parsing"),
+    "age, expression, attributes only": ("age", "expression", "attributes"),
+    "recognition only": ("recognition",),
+}
+
+
+def costs(model: FaceModel, kinds: Sequence[str] = MIXES["all six kinds, in equal parts"]) -> Costs:
+    """Costs of a mix of kinds: this model's own parts beside the heads of Naive Faceptor as released.
+
+    A "task" is the paper's: all data sets of one kind that the model was built for, as one released head serves them.
+    """
+    own, count = per_task(model), components(model)
+    queries = own.groupby(own["task"].map(lambda name: model.tasks[name].kind))["parameters"].sum()
+    return Costs(
+        backbone=count["encoder"],
+        head=sum(paper.NAIVE_HEADS[kind] for kind in kinds) / len(kinds),
+        shared=sum(count.values()) - count["encoder"] - int(own["parameters"].sum()),
+        queries=sum(int(queries.get(kind, 0)) for kind in kinds) / len(kinds),
+    )
+
+
+def growth(cost: Costs, *, max_tasks: int) -> pd.DataFrame:
+    """Rows (tasks, paradigm, parameters) for 1 .. max_tasks tasks: Table 1's storage column in numbers."""
+    rows = [(n, name, float(total(cost, n))) for name, total in STORAGE.items() for n in range(1, max_tasks + 1)]
+    return pd.DataFrame(rows, columns=["tasks", "paradigm", "parameters"])
+
+
+def growth_by_mix(model: FaceModel, *, max_tasks: int) -> pd.DataFrame:
+    """`growth` for several mixes of kinds, with a column `mix`."""
+    tables = [growth(costs(model, kinds), max_tasks=max_tasks).assign(mix=mix) for mix, kinds in MIXES.items()]
+    return pd.concat(tables, ignore_index=True)
+
+
+def break_even(cost: Costs) -> int | None:
+    """The smallest number of tasks at which Faceptor is smaller than all-in-one; None if it never is."""
+    saved = cost.head - cost.queries
+    return int(cost.shared // saved) + 1 if saved > 0 else None
+
+
+def one_more_task(model: FaceModel) -> pd.DataFrame:
+    """By kind: a head of its own (O_t), its queries here (Q_t), their ratio, and the break-even number of tasks."""
+    rows = []
+    for kind in paper.NAIVE_HEADS:
+        cost = costs(model, [kind])
+        ratio = cost.head / cost.queries if cost.queries else float("inf")
+        rows.append((kind, cost.head / 1e6, cost.queries / 1e6, ratio, break_even(cost)))
+    return pd.DataFrame(rows, columns=["kind", "own head, M", "queries, M", "ratio", "Faceptor is smaller from N ="])

@@ -1,0 +1,213 @@
+"""Figures of the analysis notebooks: each takes a table of this package and returns a matplotlib figure.
+
+Figures are built without pyplot, as those of the task kinds: nothing global, nothing to close.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+
+import numpy as np
+import pandas as pd
+import seaborn
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from faceptor.analysis import paper
+from faceptor.analysis.budget import COMPONENTS, FACEPTOR, MIXES, NAIVE
+from faceptor.analysis.layer_attention import STAGE2, STATES, UNTRAINED
+from faceptor.tasks.plots import PALETTE
+
+DPI = 110
+MANY = 45  # rows of a heatmap from which on only every tenth is named
+
+
+class Shown(Figure):
+    """A figure that a notebook shows as the value of a cell, whichever backend is active."""
+
+    def _repr_png_(self) -> bytes:
+        picture = BytesIO()
+        self.savefig(picture, format="png", dpi=DPI)
+        return picture.getvalue()
+
+
+def grid(title: str, rows: int, columns: int, *, width: float, heights: Sequence[float]) -> tuple[Figure, np.ndarray]:
+    """A figure and its axes (rows, columns); width of a panel and heights of the rows in inches."""
+    figure = Shown(figsize=(width * columns, sum(heights) + 0.5), layout="constrained")
+    FigureCanvasAgg(figure)  # seaborn measures labels, which needs a canvas that can draw
+    figure.suptitle(title)
+    return figure, figure.subplots(rows, columns, squeeze=False, gridspec_kw={"height_ratios": heights})
+
+
+def _plain(panel: Axes) -> None:
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+# --- parameter budget -----------------------------------------------------------------------------------------------
+
+
+def component_bars(tables: Mapping[str, pd.DataFrame]) -> Figure:
+    """Where the parameters are: `budget.parts` of several models, a panel each."""
+    rows = max(len(table) for table in tables.values())
+    figure, axes = grid("Where the parameters are", 1, len(tables), width=5.4, heights=[0.24 * rows + 0.9])
+    colours = dict(zip(COMPONENTS, PALETTE, strict=False))
+    for panel, (name, table) in zip(axes[0], tables.items(), strict=True):
+        millions, places = table["parameters"] / 1e6, np.arange(len(table))
+        panel.barh(places, millions, color=[colours[component] for component in table["component"]])
+        panel.set_yticks(places, table["component"].str.replace("_", " ") + ": " + table["part"], fontsize=7)
+        panel.invert_yaxis()
+        for place, value in zip(places, millions, strict=True):
+            panel.annotate(f" {value:,.3f}", (value, place), va="center", fontsize=7)
+        panel.set(xlabel="parameters, M", title=f"{name}: {millions.sum():,.1f} M", xlim=(0, 1.22 * millions.max()))
+        _plain(panel)
+    return figure
+
+
+def task_bars(table: pd.DataFrame, *, title: str) -> Figure:
+    """What a task owns, from `budget.per_task`, beside a head of its own in Naive Faceptor."""
+    shown = table[table["parameters"] > 0].reset_index(drop=True)
+    heads = shown["task"].map(lambda name: paper.NAIVE_HEADS[name.split("_")[0]] * 4 / 1e3)
+    series = {
+        "queries, content and position": shown["kilobytes"],
+        "Layer-Attention, paper: L_t": shown["kilobytes_level_paper"],
+        "Layer-Attention, released: L_t and projections": shown["kilobytes_level_released"],
+        "a head of its own (Naive Faceptor)": heads,
+    }
+    figure, axes = grid(title, 1, 1, width=8.5, heights=[0.6 * len(shown) + 1.2])
+    panel, thickness = axes[0, 0], 0.8 / len(series)
+    for step, (name, values) in enumerate(series.items()):
+        places = np.arange(len(shown)) + (step - 1.5) * thickness
+        panel.barh(places, values, height=thickness, color=PALETTE[step], label=name)
+        for place, value in zip(places, values, strict=True):
+            panel.annotate(f" {value:,.0f}", (value, place), va="center", fontsize=6)
+    panel.set_yticks(np.arange(len(shown)), shown["task"])
+    panel.invert_yaxis()
+    panel.set(xscale="log", xlabel="weights of one task, kB (float32, logarithmic)")
+    panel.set_xlim(right=panel.get_xlim()[1] * 2)
+    panel.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
+    _plain(panel)
+    return figure
+
+
+def growth_lines(table: pd.DataFrame) -> Figure:
+    """Total parameters against the number of tasks, from `budget.growth_by_mix`; dots are the paper's Table 3."""
+    mixes = list(dict.fromkeys(table["mix"]))
+    figure, axes = grid("Parameters to store, by the number of tasks", 1, len(mixes), width=4.0, heights=[3.6])
+    printed = {NAIVE: paper.NAIVE_MILLIONS, FACEPTOR: paper.FACEPTOR_MILLIONS["total"]}
+    for panel, mix in zip(axes[0], mixes, strict=True):
+        part = table[table["mix"] == mix]
+        for colour, name in zip(PALETTE, paper.STORAGE, strict=False):
+            line = part[part["paradigm"] == name]
+            panel.plot(line["tasks"], line["parameters"] / 1e6, color=colour, label=f"{name}: {paper.STORAGE[name]}")
+            if name in printed and mix == next(iter(MIXES)):
+                panel.plot(len(paper.NAIVE_HEADS), printed[name], "o", color=colour, markerfacecolor="white")
+        panel.set(yscale="log", xlabel="tasks N", title=mix, ylim=(80, table["parameters"].max() / 1e6 * 1.2))
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.yaxis.set_major_formatter("{x:,.0f}")
+        _plain(panel)
+    axes[0, 0].set_ylabel("parameters, M (logarithmic)")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+    return figure
+
+
+# --- layer attention ------------------------------------------------------------------------------------------------
+
+
+def mass_bars(table: pd.DataFrame) -> Figure:
+    """Attention mass per encoder layer, from `layer_attention.mass_by_layer`: a row of panels per task."""
+    tasks = list(dict.fromkeys(table["task"]))
+    figure, axes = grid(
+        "Attention mass by encoder layer (mean over heads, queries and validation faces)",
+        len(tasks), len(STATES), width=3.4, heights=[2.3] * len(tasks),
+    )  # fmt: skip
+    layers = sorted(table["encoder_layer"].unique())
+    colours = seaborn.color_palette("viridis", len(layers))
+    for row, task in zip(axes, tasks, strict=True):
+        for panel, state in zip(row, STATES, strict=True):
+            part = table[(table["task"] == task) & (table["state"] == state)]
+            wide = part.pivot(index="decoder_layer", columns="encoder_layer", values="mass")
+            bottom = np.zeros(len(wide))
+            for layer, colour in zip(layers, colours, strict=True):
+                panel.bar(wide.index, wide[layer], bottom=bottom, color=colour, label=f"layer {layer}", width=0.85)
+                bottom += wide[layer].to_numpy()
+            panel.set(ylim=(0, 1), xlabel="decoder layer", title=f"{task}, {state}", xticks=list(wide.index))
+            panel.title.set_fontsize(9)
+            _plain(panel)
+        row[0].set_ylabel("share of the attention")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles[::-1], labels[::-1], loc="outside right center", title="encoder", fontsize=8)
+    return figure
+
+
+def preference_maps(table: pd.DataFrame) -> Figure:
+    """Preference Q.L_t by query and encoder layer, from `layer_attention.by_query`: a column per decoder layer."""
+    return _query_maps(
+        table[table["state"] == STAGE2], "preference", columns="decoder_layer", name="decoder layer {}",
+        title="Preference Q·L_t / √d after stage 2, mean over heads and faces (0: no preference)",
+    )  # fmt: skip
+
+
+def query_mass_maps(table: pd.DataFrame) -> Figure:
+    """Attention mass by query in the last decoder layer, untrained and after stage 2, from `by_query`."""
+    last = table[(table["decoder_layer"] == table["decoder_layer"].max()) & table["state"].isin([UNTRAINED, STAGE2])]
+    return _query_maps(
+        last, "mass", columns="state", name="{}",
+        title="Attention mass by query in the last decoder layer, mean over heads and faces",
+    )  # fmt: skip
+
+
+def _query_maps(table: pd.DataFrame, value: str, *, columns: str, name: str, title: str) -> Figure:
+    tasks, places = list(dict.fromkeys(table["task"])), list(dict.fromkeys(table[columns]))
+    counts = [table.loc[table["task"] == task, "query"].max() + 1 for task in tasks]
+    heights = [float(np.clip(0.13 * count, 1.3, 5.5)) + 0.5 for count in counts]
+    figure, axes = grid(title, len(tasks), len(places), width=max(2.6, 7.8 / len(places)), heights=heights)
+    for row, task in zip(axes, tasks, strict=True):
+        of_task = table[table["task"] == task]
+        labels = of_task.drop_duplicates("query").sort_values("query")["label"]
+        for panel, place in zip(row, places, strict=True):
+            wide = of_task[of_task[columns] == place].pivot(index="query", columns="encoder_layer", values=value)
+            names = labels if panel is row[0] else None
+            _heatmap(panel, wide, value, of_task[value], labels=names, bar=panel is row[-1])
+            panel.set_title(f"{task}, {name.format(place)}", fontsize=8)
+    return figure
+
+
+def head_maps(table: pd.DataFrame) -> Figure:
+    """Attention mass by decoder layer and head, from `layer_attention.mass_by_head`: untrained and after stage 2."""
+    tasks, states = list(dict.fromkeys(table["task"])), (UNTRAINED, STAGE2)
+    rows = len(table[["decoder_layer", "head"]].drop_duplicates())
+    figure, axes = grid(
+        "Attention mass by decoder layer and head, mean over queries and faces",
+        len(tasks), len(states), width=4.0, heights=[float(np.clip(0.16 * rows, 1.8, 5.0)) + 0.5] * len(tasks),
+    )  # fmt: skip
+    for row, task in zip(axes, tasks, strict=True):
+        of_task = table[(table["task"] == task) & table["state"].isin(states)]
+        for panel, state in zip(row, states, strict=True):
+            part = of_task[of_task["state"] == state]
+            wide = part.pivot(index=["decoder_layer", "head"], columns="encoder_layer", values="mass")
+            names = pd.Series([f"{layer} · {head}" for layer, head in wide.index]) if panel is row[0] else None
+            _heatmap(panel, wide, "mass", of_task["mass"], labels=names, bar=panel is row[-1])
+            panel.set_title(f"{task}, {state}", fontsize=8)
+        row[0].set_ylabel("decoder layer · head")
+    return figure
+
+
+def _heatmap(
+    panel: Axes, wide: pd.DataFrame, value: str, scale: pd.Series, *, labels: pd.Series | None, bar: bool
+) -> None:
+    """A map of rows by encoder layers; `scale`: all values that share its colours."""
+    most = float(scale.abs().max()) or 1.0
+    ranges = {"preference": ("RdBu_r", -most, most), "mass": ("viridis", 0.0, most)}
+    units = {"preference": "Q·L_t / √d", "mass": "share of the attention"}
+    colours, low, high = ranges[value]
+    seaborn.heatmap(
+        wide, ax=panel, cmap=colours, vmin=low, vmax=high, cbar=bar, yticklabels=False,
+        cbar_kws={"label": units[value]} if bar else None,
+    )  # fmt: skip
+    if labels is not None:
+        step = 10 if len(labels) > MANY else 1
+        panel.set_yticks(np.arange(0, len(labels), step) + 0.5, labels.iloc[::step], fontsize=6, rotation=0)
+    panel.set(xlabel="encoder layer", ylabel="")
+    panel.tick_params(axis="x", labelsize=7, rotation=0)

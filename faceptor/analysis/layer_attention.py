@@ -1,0 +1,253 @@
+"""Which encoder layers a task's queries prefer, and where they look on real faces (paper section 3.3, eq. 6 and 7).
+
+Two quantities, for every decoder layer l, head and query, by encoder layer:
+
+* preference Q.L_t / sqrt(d): what the level vectors alone add to the scores. Q = W_q (H^(l-1) + E_de-pos) + b_q is the
+  query as the decoder layer sees it (H^0 = Q_t), L_t goes through W_k, both split into heads of width d. In decoder
+  layer 1 it is the same for every image, later it depends on what the queries have read. Only its differences
+  between encoder layers matter, so it is given centred on its mean over them.
+* mass: the attention a query spends on an encoder layer, summed over positions; sums to 1 over encoder layers.
+
+A frame has the columns task, state, decoder_layer (from 1), head (from 1), query (from 0), label, encoder_layer
+(1-based number in the encoder), mass, mass_std (over faces), preference, prior (the softmax of the preferences: the
+mass that would follow if all tokens matched alike). Means over faces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from einops import rearrange
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn.functional import pad
+
+from faceptor.config import Params
+from faceptor.data.batches import crop_spec, to_tensor
+from faceptor.data.prepared import open_split
+from faceptor.errors import ConfigError, DataError, WeightsError
+from faceptor.models.faceptor import Faceptor
+from faceptor.models.folder import load_strictly
+from faceptor.models.textbook import AttentionReport
+from faceptor.stages.files import read_json
+from faceptor.tasks import task as find_task
+
+UNSEEN = {"preference": float("nan")}  # for a layer that the task cannot see; it carries no mass
+STAGE1, UNTRAINED, STAGE2 = STATES = ("stage 1", "untrained L_t", "stage 2")
+
+
+# --- what was trained -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Stage 2 of one task, kept or not: its tensors by their names in a model, and the verdict on it."""
+
+    task: str
+    mode: str
+    tensors: Mapping[str, Tensor]
+    verdict: Mapping
+    origin: str
+
+
+def load_trained(folder: Path | str, tasks: Iterable[str]) -> dict[str, Trained]:
+    """What stage 2 left below `folder` (models/stage2-tasks) for these tasks."""
+    tasks = list(tasks)
+    if not tasks:
+        raise ConfigError("stage2.tasks: expected at least one task whose Layer-Attention was trained, found none")
+    return {name: _load_one(Path(folder) / name, name) for name in tasks}
+
+
+def _load_one(folder: Path, name: str) -> Trained:
+    verdict, weights = folder / "verdict.json", folder / "layer_attention.safetensors"
+    for file in (verdict, weights):
+        if not file.is_file():
+            raise WeightsError(f"{file}: not found; `faceptor train stage2 --task {name}` or `dvc pull` makes it")
+    facts = read_json(verdict)
+    return Trained(name, facts["mode"], load_file(weights), facts, str(weights))
+
+
+def verdicts(trained: Mapping[str, Trained]) -> pd.DataFrame:
+    """Rows (task, skill before and after on validation, gain, kept, trained parameters)."""
+    rows = [
+        {
+            "task": name,
+            "mode": state.mode,
+            "skill, stage 1": state.verdict["skill_stage1"],
+            "skill, stage 2": state.verdict["skill_stage2"],
+            "gain": state.verdict["skill_stage2"] - state.verdict["skill_stage1"],
+            "kept": state.verdict["kept"],
+            "trained parameters": state.verdict["trainable_parameters"],
+        }
+        for name, state in trained.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+# --- faces ----------------------------------------------------------------------------------------------------------
+
+
+def validation_faces(params: Params, name: str, *, root: Path, count: int) -> Tensor:
+    """Up to `count` faces spread evenly over the task's validation split, cropped as for testing: (B, 3, S, S) in
+    [0, 1]."""
+    spec = find_task(name)
+    split = open_split(root / params.prepared(spec.dataset), "val")
+    if not len(split):
+        raise DataError(f"{split.folder}: the val split is empty; raise data.validation and preprocess again")
+    crop = crop_spec(params, spec, "test")
+    chosen = np.unique(np.linspace(0, len(split) - 1, min(count, len(split))).round().astype(int))
+    return torch.stack([_face(split[int(index)], crop) for index in chosen])
+
+
+def _face(sample: Mapping, crop) -> Tensor:
+    place = crop.place(sample_size=sample["size"], box=sample.get("box"), points5=sample.get("points5"))
+    return to_tensor(place.image(sample["image"]))
+
+
+# --- measuring ------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def in_state(model: Faceptor, state: str, trained: Trained, *, seed: int) -> Iterator[Faceptor]:
+    """The model with its task in one of STATES; afterwards it sees the top layer only.
+
+    "untrained L_t" is what training started from: drawn anew from the seed.
+    """
+    model.disable_layer_attention(trained.task)
+    try:
+        if state != STAGE1:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                model.enable_layer_attention(trained.task, trained.mode)
+        if state == STAGE2:
+            load_strictly(model.layer_attention[trained.task], _own(trained), origin=trained.origin)
+        yield model
+    finally:
+        model.disable_layer_attention(trained.task)
+
+
+def _own(trained: Trained) -> dict[str, Tensor]:
+    """Tensors of this task, named as in its entry of `model.layer_attention`."""
+    prefix = f"layer_attention.{trained.task}."
+    return {name.removeprefix(prefix): tensor for name, tensor in trained.tensors.items() if name.startswith(prefix)}
+
+
+@torch.no_grad()
+def measure(model: Faceptor, name: str, faces: Tensor, *, batch: int) -> pd.DataFrame:
+    """One task in the model's present state: a frame without task and state. faces (B, 3, H, W) in [0, 1]."""
+    totals: dict[str, Tensor] = {}
+    for images in faces.split(batch):
+        report = model.attention(images, name)
+        for key, values in _statistics(report).items():
+            totals[key] = totals.get(key, 0) + values.double().sum(dim=1)
+    means = {key: total / len(faces) for key, total in totals.items()}
+    return _frame(model, report, means)
+
+
+def _statistics(report: AttentionReport) -> dict[str, Tensor]:
+    """What is averaged over faces, each (D, B, H, N, L)."""
+    mass = report.per_layer()
+    preference = report.preference - report.preference.mean(dim=-1, keepdim=True)
+    return {"mass": mass, "square": mass.double() ** 2, "preference": preference, "prior": preference.softmax(dim=-1)}
+
+
+def _frame(model: Faceptor, report: AttentionReport, means: Mapping[str, Tensor]) -> pd.DataFrame:
+    depth, heads, queries, _ = means["mass"].shape
+    decoder_layers, head, query, layer = np.meshgrid(
+        np.arange(1, depth + 1), np.arange(1, heads + 1), np.arange(queries), model.layers, indexing="ij"
+    )
+    columns = {"decoder_layer": decoder_layers, "head": head, "query": query, "encoder_layer": layer}
+    unseen = (len(model.layers) - len(report.layers), 0)  # lower layers that the task cannot see
+    values = {key: pad(mean, unseen, value=UNSEEN.get(key, 0.0)) for key, mean in means.items()}
+    spread = (values.pop("square") - values["mass"] ** 2).clamp(min=0).sqrt()
+    table = pd.DataFrame({key: array.ravel() for key, array in columns.items()})
+    for key, tensor in {**values, "mass_std": spread}.items():
+        table[key] = rearrange(tensor, "d h n l -> (d h n l)").numpy()
+    return table
+
+
+def measure_states(
+    model: Faceptor, trained: Trained, faces: Tensor, *, batch: int, seed: int, labels: tuple[str, ...]
+) -> pd.DataFrame:
+    """One task in all STATES: the full frame."""
+    frames = []
+    for state in STATES:
+        with in_state(model, state, trained, seed=seed):
+            frames.append(measure(model, trained.task, faces, batch=batch).assign(task=trained.task, state=state))
+    table = pd.concat(frames, ignore_index=True)
+    table["label"] = table["query"].map(dict(enumerate(labels)))
+    return table
+
+
+def measure_tasks(
+    model: Faceptor, trained: Mapping[str, Trained], params: Params, *, root: Path, faces: int, batch: int
+) -> pd.DataFrame:
+    """All trained tasks in all STATES, on validation faces of each task's own data set."""
+    tables = []
+    for name, state in trained.items():
+        images = validation_faces(params, name, root=root, count=faces)
+        labels = model.require_task(name).labels
+        tables.append(measure_states(model, state, images, batch=batch, seed=params.seed, labels=labels))
+    return pd.concat(tables, ignore_index=True)
+
+
+# --- summaries ------------------------------------------------------------------------------------------------------
+
+_LAYER = ["task", "state", "decoder_layer"]
+
+
+def mass_by_layer(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean mass over heads and queries: rows (task, state, decoder_layer, encoder_layer, mass)."""
+    return _mean(table, [*_LAYER, "encoder_layer"], ["mass", "prior"])
+
+
+def mass_by_head(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean mass over queries: rows (task, state, decoder_layer, head, encoder_layer, mass)."""
+    return _mean(table, [*_LAYER, "head", "encoder_layer"], ["mass"])
+
+
+def by_query(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean over heads: rows (task, state, decoder_layer, query, label, encoder_layer, mass, preference)."""
+    return _mean(table, [*_LAYER, "query", "label", "encoder_layer"], ["mass", "preference"])
+
+
+def use_of_layers(table: pd.DataFrame) -> pd.DataFrame:
+    """Rows (task, state) with the mean mass of every encoder layer, and how many layers are in use: the exponential
+    of the entropy of that mean (1: one layer alone; L: all alike)."""
+    mass = _mean(table, ["task", "state", "encoder_layer"], ["mass"])
+    wide = mass.pivot(index=["task", "state"], columns="encoder_layer", values="mass")
+    entropy = -(wide * np.log(wide.where(wide > 0, 1.0))).sum(axis=1)
+    order = pd.MultiIndex.from_product([list(dict.fromkeys(table["task"])), STATES], names=["task", "state"])
+    return wide.assign(**{"layers in use": np.exp(entropy)}).reindex(order).dropna(how="all")
+
+
+def _mean(table: pd.DataFrame, keys: list[str], values: list[str]) -> pd.DataFrame:
+    return table.groupby(keys, sort=False, as_index=False)[values].mean()
+
+
+def conclusions(table: pd.DataFrame, trained: Mapping[str, Trained]) -> list[str]:
+    """One sentence per task: what stage 2 changed, from the numbers; and one about the tasks together."""
+    use = use_of_layers(table)
+    layers = [column for column in use.columns if column != "layers in use"]
+    top, sentences = layers[-1], []
+    for name, state in trained.items():
+        before, after = use.loc[(name, UNTRAINED)], use.loc[(name, STAGE2)]
+        change = (after[layers] - before[layers]).astype(float)
+        verdict = "kept" if state.verdict["kept"] else "not kept"
+        sentences.append(
+            f"{name}: {100 * (1 - after[top]):.0f} % of the attention goes below the top layer after stage 2 "
+            f"(untrained {100 * (1 - before[top]):.0f} %, stage 1 none); most to encoder layer "
+            f"{after[layers].astype(float).idxmax()} ({100 * after[layers].max():.0f} %), the largest shift at layer "
+            f"{change.abs().idxmax()} ({100 * change[change.abs().idxmax()]:+.0f} points); "
+            f"{after['layers in use']:.1f} layers in use; validation skill "
+            f"{state.verdict['skill_stage2'] - state.verdict['skill_stage1']:+.4f}, so it was {verdict}."
+        )
+    kept = [name for name, state in trained.items() if state.verdict["kept"]]
+    together = f"Layer-Attention was kept for {len(kept)} of {len(trained)} tasks: {', '.join(kept) or 'none'}."
+    return [*sentences, together]

@@ -1,0 +1,82 @@
+"""What this machine and this checkout have, and what is missing: environment, device, DVC remote, data sets."""
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from faceptor.config import Params
+from faceptor.data.prepared import read_passport
+from faceptor.datasets import READERS
+from faceptor.errors import FaceptorError
+
+PACKAGES = ("torch", "torchvision", "timm", "dvc", "papermill", "jupyterlab", "datasets", "opencv-python-headless")
+
+
+def examine(params: Params) -> dict:
+    """{"environment", "device", "dvc", "datasets"}: plain facts, fit for JSON."""
+    return {
+        "environment": environment(),
+        "device": device(),
+        "dvc": dvc_state(),
+        "datasets": {name: dataset(params, name) for name in params.datasets},
+    }
+
+
+def environment() -> dict:
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "missing: make test installs it"
+    return found
+
+
+def device() -> dict:
+    import torch
+
+    from faceptor._compat import ensure_torchvision
+
+    facts = {"cuda": torch.cuda.is_available(), "threads": torch.get_num_threads(), "torchvision": ensure_torchvision()}
+    if facts["cuda"]:
+        facts["gpus"] = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return facts
+
+
+def dvc_state() -> dict:
+    result = subprocess.run(["dvc", "remote", "list"], capture_output=True, text=True)
+    remotes = result.stdout.split("\n")[0].split() if result.returncode == 0 and result.stdout.strip() else []
+    return {"remote": remotes[1] if len(remotes) > 1 else None}
+
+
+def dataset(params: Params, name: str) -> dict:
+    """Where a data set is expected, whether it is there and prepared, and where to ask for it."""
+    folder = params.data.root / params.datasets[name].path
+    reader = READERS.get(name)
+    if reader is None:
+        return {"folder": str(folder), "state": "no reader yet", "licence": "", "ask": ""}
+    facts = {"folder": str(folder), "licence": reader.licence, "ask": reader.source}
+    try:
+        passport = read_passport(params.prepared(name))
+        return facts | {"state": "prepared", "counts": passport["counts"], "rejects": passport["rejects"]["count"]}
+    except FaceptorError:
+        return facts | {"state": "found, not prepared" if Path(folder).is_dir() else "absent"}
+
+
+def show(facts: dict) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    console.print("environment  " + "  ".join(f"{k} {v}" for k, v in facts["environment"].items()))
+    device_facts = facts["device"]
+    gpus = ", ".join(device_facts.get("gpus", [])) or "no GPU, running on CPU"
+    console.print(f"device       {gpus}; {device_facts['threads']} threads; torchvision {device_facts['torchvision']}")
+    console.print(f"dvc remote   {facts['dvc']['remote'] or 'none (dvc remote add --local ...)'}")
+    table = Table("data set", "state", "samples", "rejected", "folder", "where to ask", box=None, pad_edge=False)
+    for name, entry in facts["datasets"].items():
+        counts = " / ".join(f"{split} {n}" for split, n in entry.get("counts", {}).items())
+        ask = entry["ask"] if entry["state"] == "absent" else ""
+        table.add_row(name, entry["state"], counts, str(entry.get("rejects", "")), entry["folder"], ask)
+    console.print(table)

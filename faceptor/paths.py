@@ -1,0 +1,27 @@
+"""Where the repository is.
+
+A notebook runs in the repository root under papermill and in notebooks/ under JupyterLab; paths that start at `ROOT`
+hold in both.
+"""
+
+from pathlib import Path
+
+from faceptor.errors import ConfigError
+
+MARK = "params.yaml"
+
+
+def find_root(start: Path | None = None) -> Path:
+    """The nearest folder, from `start` (default: the working folder) upwards, that holds params.yaml."""
+    start = (start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / MARK).is_file():
+            return folder
+    raise ConfigError(f"{start}: expected {MARK} here or in a folder above, found none; start inside the repository")
+
+
+def __getattr__(name: str) -> Path:
+    # Found when asked for, so that importing this module outside a repository is no error.
+    if name != "ROOT":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return find_root()

@@ -1,0 +1,181 @@
+"""What holds for every task of the table, whatever its kind."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from faceptor.errors import ConfigError, DataError
+from faceptor.tasks import KINDS, TASKS, Kind, TaskSpec, kind_of, task
+
+COUNTS = {
+    "landmarks_300w": 68,
+    "landmarks_wflw": 98,
+    "landmarks_cofw": 29,
+    "landmarks_aflw19": 19,
+    "parsing_celebamaskhq": 19,
+    "parsing_lapa": 11,
+    "age_morph2": 101,
+    "age_utkface": 101,
+    "expression_affectnet": 7,
+    "expression_rafdb": 7,
+    "expression_ferplus": 7,
+    "attributes_celeba": 40,
+    "attributes_lfw73": 73,
+    "recognition_ms1mv3": 0,
+}
+SIDE = 32  # of the crops here; maps have a quarter of it
+
+
+def sample_of(spec: TaskSpec, rng: np.random.Generator, index: int = 0) -> dict:
+    """Random labels of every kind; the crop is the image."""
+    return {
+        "key": f"face{index}",
+        "size": (SIDE, SIDE),
+        "box": np.array([4, 4, 28, 28], np.float32),
+        "landmarks": rng.uniform(4, 28, (max(spec.queries, 2), 2)).astype(np.float32),
+        "mask": rng.integers(0, max(spec.queries, 1), (SIDE, SIDE)).astype(np.uint8),
+        "age": float(rng.integers(1, 90)),
+        "expression": int(rng.integers(0, 7)),
+        "attributes": rng.integers(-1, 2, max(spec.queries, 1)).astype(np.int8),
+        "identity": index // 2 % 5,
+        "subsets": (),
+    }
+
+
+def raw_of(spec: TaskSpec, batch: int, seed: int = 0) -> torch.Tensor:
+    """Random network output of the shape the kind's head gives."""
+    shapes = {"map": (spec.queries, SIDE // 4, SIDE // 4), "value": (spec.queries,), "vector": (512,)}
+    draw = torch.randn(batch, *shapes[KINDS[spec.kind].head], generator=torch.Generator().manual_seed(seed))
+    return draw.requires_grad_()
+
+
+def batch_of(spec, crop, count):
+    rng = np.random.default_rng(5)
+    targets = [KINDS[spec.kind].target(spec, sample_of(spec, rng, i), crop) for i in range(count)]
+    return {name: torch.as_tensor(np.stack([target[name] for target in targets])) for name in targets[0]}
+
+
+@pytest.fixture(params=list(TASKS))
+def spec(request):
+    return TASKS[request.param]
+
+
+@pytest.fixture
+def crop(fake_crop):
+    return fake_crop(SIDE, (SIDE, SIDE))
+
+
+def test_names_and_counts():
+    assert {name: spec.queries for name, spec in TASKS.items()} == COUNTS
+    for name, spec in TASKS.items():
+        assert spec.name == name == f"{spec.kind}_{spec.dataset}"
+        assert len(set(spec.labels)) == spec.queries
+        assert isinstance(kind_of(spec), Kind) and kind_of(spec).name == spec.kind
+
+
+def test_unknown_names_list_the_valid_ones():
+    with pytest.raises(ConfigError, match="landmarks_300w"):
+        task("landmarks_300W")
+    with pytest.raises(ConfigError, match="parsing"):
+        kind_of(TaskSpec("pose_300wlp", "pose", "300wlp"))
+
+
+def test_spec_survives_json(spec):
+    again = TaskSpec.from_dict(json.loads(json.dumps(spec.to_dict())))
+    assert again == spec and hash(again) == hash(spec)
+
+
+def test_table_needs_neither_torch_nor_matplotlib():
+    code = "import sys, faceptor.tasks; sys.exit(bool({'torch', 'matplotlib'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_loss_is_finite_and_every_output_gets_a_gradient(spec, crop):
+    criterion = KINDS[spec.kind].criterion(spec, classes=5 if spec.kind == "recognition" else None)
+    raw = raw_of(spec, 12)
+    parts = criterion(raw, batch_of(spec, crop, 12))
+    parts["loss"].backward()
+    assert all(part.shape == () and torch.isfinite(part) for part in parts.values())
+    assert (raw.grad.abs().sum(0) > 0).all()  # over the batch, because unknown attributes are masked
+
+
+def test_loss_of_a_batch_is_the_mean_of_its_samples(spec, crop):
+    criterion = KINDS[spec.kind].criterion(spec, classes=5 if spec.kind == "recognition" else None)
+    raw, target = raw_of(spec, 3), batch_of(spec, crop, 3)
+    single = [criterion(raw[i : i + 1], {k: v[i : i + 1] for k, v in target.items()})["loss"] for i in range(3)]
+    torch.testing.assert_close(criterion(raw, target)["loss"], torch.stack(single).mean(), rtol=1e-5, atol=1e-5)
+
+
+def test_half_precision_outputs_give_a_float32_loss(spec, crop):
+    criterion = KINDS[spec.kind].criterion(spec, classes=5 if spec.kind == "recognition" else None)
+    target = batch_of(spec, crop, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = criterion(raw_of(spec, 2).bfloat16(), target)["loss"]
+    full = criterion(raw_of(spec, 2).bfloat16().float(), target)["loss"]
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, full, rtol=1e-5, atol=1e-5)
+
+
+def test_unknown_number_of_the_loss_is_an_error(spec):
+    with pytest.raises(ConfigError, match=rf"feeds.{spec.name}.criterion: unknown wieght"):
+        KINDS[spec.kind].criterion(spec, classes=5, wieght=1.0)
+
+
+def test_missing_label_is_an_error(spec, crop):
+    with pytest.raises(DataError, match=r"face7.*label"):
+        KINDS[spec.kind].target(spec, {"key": "face7", "size": (SIDE, SIDE)}, crop)
+
+
+def test_empty_evaluation_is_an_error(spec):
+    with pytest.raises(DataError, match=spec.dataset):
+        KINDS[spec.kind].metric(spec).compute()
+
+
+def test_diverged_model_gets_no_score(spec, crop):
+    kind, rng = KINDS[spec.kind], np.random.default_rng(0)
+    with pytest.raises(DataError, match="diverged"):
+        prediction = kind.restore(spec, raw_of(spec, 1)[0].detach() * float("nan"), crop)
+        kind.metric(spec).update(prediction, sample_of(spec, rng))
+
+
+def evaluated(spec, crop, fake_split, count=12):
+    """(metric of random outputs, metric of the trivial guess, a prediction) over the same samples."""
+    kind, rng = KINDS[spec.kind], np.random.default_rng(1)
+    samples = [sample_of(spec, rng, i) for i in range(count)]
+    guess = kind.trivial(spec, fake_split(samples), lambda sample: crop)
+    metric, baseline = kind.metric(spec), kind.metric(spec)
+    for sample, raw in zip(samples, raw_of(spec, count), strict=True):
+        prediction = kind.restore(spec, torch.stack([raw, raw]) if kind.mirror else raw, crop)
+        metric.update(prediction, sample)
+        baseline.update(guess(sample, crop), sample)
+    return metric, baseline, prediction
+
+
+def test_from_output_to_report(spec, crop, fake_split):
+    kind = KINDS[spec.kind]
+    metric, baseline, prediction = evaluated(spec, crop, fake_split)
+    for result in (metric.compute(), baseline.compute()):
+        assert kind.headline_of(spec) in result
+        assert all(isinstance(value, float) and np.isfinite(value) for value in result.values())
+    json.dumps({"prediction": prediction.to_json(spec), "notes": metric.notes()}, allow_nan=False)
+    lines = kind.describe(spec, prediction)
+    assert all(isinstance(line, str) and "\n" not in line for line in lines)
+    canvas = np.full((SIDE, SIDE, 3), 128, np.uint8)
+    drawn = kind.draw(spec, canvas, prediction)
+    assert drawn.shape == canvas.shape and drawn.dtype == np.uint8 and (canvas == 128).all()
+    assert (drawn != canvas).any() == (kind.head == "map")
+
+
+def test_figure_is_made_without_pyplot_state(spec, crop, fake_split, tmp_path):
+    import matplotlib.pyplot as plt
+
+    metric, _, _ = evaluated(spec, crop, fake_split)
+    before, backend = plt.get_fignums(), plt.get_backend()
+    figure = KINDS[spec.kind].figure(spec, metric)
+    figure.savefig(tmp_path / "figure.png", dpi=40)
+    assert plt.get_fignums() == before and plt.get_backend() == backend
+    assert (tmp_path / "figure.png").stat().st_size > 1000

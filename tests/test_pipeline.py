@@ -1,0 +1,69 @@
+"""dvc.yaml, params.yaml, the notebooks and README hold together."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from faceptor.config import load_params, preset_names, preset_path
+
+ROOT = Path(__file__).parents[1]
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+
+def test_every_stage_is_a_verb_of_the_package():
+    for name, stage in PIPELINE.items():
+        command = stage.get("do", stage)["cmd"]
+        assert re.match(r"python -m faceptor \w+", command), name
+
+
+def test_code_dependencies_exist():
+    for name, stage in PIPELINE.items():
+        for dependency in stage.get("do", stage).get("deps", []):
+            if dependency.startswith(("faceptor/", "notebooks/")):
+                assert (ROOT / dependency).exists(), f"{name}: {dependency}"
+
+
+def test_parameter_dependencies_exist():
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for name, stage in PIPELINE.items():
+        for key in stage.get("do", stage).get("params", []):
+            node = params
+            for part in key.split("${")[0].rstrip(".").split("."):
+                assert part in node, f"{name}: {key}"
+                node = node[part]
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_dvc_resolves_every_preset(preset, tmp_path):
+    (tmp_path / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
+    (tmp_path / "params.yaml").write_text(preset_path(preset).read_text())
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    dvc = [sys.executable, "-m", "dvc"]
+    subprocess.run([*dvc, "init", "-q"], cwd=tmp_path, check=True)
+    listed = subprocess.run([*dvc, "stage", "list", "--name-only"], cwd=tmp_path, capture_output=True, text=True)
+    assert listed.returncode == 0, listed.stderr
+    names = set(listed.stdout.split())
+    params = load_params(preset_path(preset))
+    assert names >= {f"preprocess@{name}" for name in params.datasets}
+    assert names >= {f"train_stage2@{name}" for name in params.stage2.tasks}
+    assert names >= {f"transfer@{d}-{m}" for d in params.transfer.matrix.dataset for m in params.transfer.matrix.mode}
+    assert {n for n in names if n.startswith("synthesize@")} == {f"synthesize@{name}" for name in params.synthesis}
+
+
+def test_readme_names_commands_that_exist():
+    verbs = set(re.findall(r"faceptor (\w+)", (ROOT / "README.md").read_text().split("```", 1)[1])) - {"params"}
+    help_text = subprocess.run([sys.executable, "-m", "faceptor", "--help"], capture_output=True, text=True, cwd=ROOT).stdout
+    for verb in verbs:
+        assert verb in help_text, verb
+
+
+def test_readme_results_are_those_of_the_last_run():
+    from faceptor.readme import BEGIN, END, block
+
+    text = (ROOT / "README.md").read_text()
+    written = text.split(BEGIN)[1].split(END)[0].strip()
+    assert written == block(load_params(ROOT / "params.yaml")).strip()
