@@ -8,9 +8,13 @@
 from importlib import import_module
 
 __version__ = "0.1.0"
-__all__ = ["load", "predict", "__version__"]
+__all__ = ["__version__", "load", "load_released", "predict"]
 
-_LAZY = {"load": ("faceptor.models.folder", "load_model"), "predict": ("faceptor.predict", "predict")}
+_LAZY = {
+    "load": ("faceptor.models.folder", "load_model"),
+    "load_released": ("faceptor.models.released", "load_released"),
+    "predict": ("faceptor.predict", "predict"),
+}
 
 
 def __getattr__(name: str):

@@ -208,5 +208,5 @@ def _load(path: Path):
 def _chosen(names: list[str] | None, known, section: str) -> list[str]:
     strangers = [name for name in names or [] if name not in known]
     if strangers:
-        raise FaceptorError(f"{strangers[0]!r} is not under {section} in params.yaml; expected one of {', '.join(known)}")
+        raise FaceptorError(f"{section} in params.yaml has no {strangers[0]!r}; expected one of {', '.join(known)}")
     return list(names or known)

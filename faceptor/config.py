@@ -271,8 +271,9 @@ class Params(Section):
     def _names_exist(self):
         for stage in ("stage1", "stage2", "transfer"):
             for name in getattr(self, stage).tasks:
-                if task(name).dataset not in self.datasets:
-                    raise ValueError(f"{stage}.tasks.{name}: its data set is missing, add datasets.{task(name).dataset}")
+                dataset = task(name).dataset
+                if dataset not in self.datasets:
+                    raise ValueError(f"{stage}.tasks.{name}: its data set is missing, add datasets.{dataset}")
         roles = {"stage1": "joint", "transfer": "transfer"}
         for stage, role in roles.items():
             for name in getattr(self, stage).tasks:
@@ -284,8 +285,9 @@ class Params(Section):
         known = {task(name).dataset for name in self.transfer.tasks}
         _subset("transfer.matrix.dataset", self.transfer.matrix.dataset, "the data sets of transfer.tasks", known)
         for name in self.synthesis:
-            if self.datasets[name].path != Path(name):
-                raise ValueError(f"datasets.{name}.path: a generated set is written to {name!r}, found {self.datasets[name].path}")
+            path = self.datasets[name].path
+            if path != Path(name):
+                raise ValueError(f"datasets.{name}.path: a generated set is written to {name!r}, found {path}")
         return self
 
     def feed(self, name: str) -> Feed:
@@ -318,7 +320,8 @@ def load_params(path: Path | str = "params.yaml") -> Params:
     try:
         values = yaml.safe_load(path.read_text())
     except FileNotFoundError:
-        raise ConfigError(f"{path}: not found; run from the repository root, or `faceptor params use embedded`") from None
+        remedy = "run from the repository root, or `faceptor params use embedded`"
+        raise ConfigError(f"{path}: not found; {remedy}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     return parse(values, origin=str(path))

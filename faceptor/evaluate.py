@@ -99,7 +99,8 @@ class Validator:
         }  # fmt: skip
         score = sum(r.skill for r in results.values()) / len(results)
         return score, {
-            name: {"headline": r.metrics[headline_of(self.specs[name])], "skill": r.skill} for name, r in results.items()
+            name: {"headline": result.metrics[headline_of(self.specs[name])], "skill": result.skill}
+            for name, result in results.items()
         }
 
 

@@ -20,9 +20,10 @@ def block(params: Params) -> str:
     reports = {name: read_json(RESULTS / "evaluate" / f"{name}.json") for name in models}
     parts = [evaluation_table(params, reports), transfer_table(params)]
     about = reports[models[-1]]["about"]
+    facts = [(name, report["about"]) for name, report in reports.items()]
     source = (
         f"Seed {about['seed']}; "
-        + ", ".join(f"{n} `{r['about']['model_hash'][:12]}` ({r['about']['parameters']:,} parameters)" for n, r in reports.items())
+        + ", ".join(f"{name} `{f['model_hash'][:12]}` ({f['parameters']:,} parameters)" for name, f in facts)
         + ". One run on generated faces of unseen identities; the trivial guess is the best constant answer from the "
         "training labels. Table rows: `results/evaluate/*.json`, `results/transfer/*.json`."
     )

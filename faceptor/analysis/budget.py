@@ -127,7 +127,7 @@ def per_task(model: FaceModel) -> pd.DataFrame:
     for name, spec in model.tasks.items():
         own = model.queries[name] if name in model.queries else None  # noqa: SIM401, a ModuleDict has no get
         content, position = (own.content.numel(), own.position.numel()) if own else (0, 0)
-        row = {"task": name, "category": CATEGORIES[model.head[name]], "queries": spec.queries if own else 0}
+        row = {"task": name, "kind": spec.kind, "queries": spec.queries if own else 0}
         row |= {"content": content, "position": position, "parameters": content + position}
         row |= {f"level_{mode}": layer_attention_size(model, mode) if own else 0 for mode in MODES}
         rows.append(row)
@@ -217,7 +217,7 @@ def costs(model: FaceModel, kinds: Sequence[str] = MIXES["all six kinds, in equa
     A "task" is the paper's: all data sets of one kind that the model was built for, as one released head serves them.
     """
     own, count = per_task(model), components(model)
-    queries = own.groupby(own["task"].map(lambda name: model.tasks[name].kind))["parameters"].sum()
+    queries = own.groupby("kind")["parameters"].sum()
     return Costs(
         backbone=count["encoder"],
         head=sum(paper.NAIVE_HEADS[kind] for kind in kinds) / len(kinds),

@@ -14,9 +14,10 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from faceptor.analysis import paper
-from faceptor.analysis.budget import COMPONENTS, FACEPTOR, MIXES, NAIVE
+from faceptor.analysis.budget import BYTES, COMPONENTS, FACEPTOR, MIXES, NAIVE
 from faceptor.analysis.layer_attention import STAGE2, STATES, UNTRAINED
 from faceptor.tasks.plots import PALETTE
 
@@ -59,7 +60,7 @@ def component_bars(tables: Mapping[str, pd.DataFrame]) -> Figure:
         panel.set_yticks(places, table["component"].str.replace("_", " ") + ": " + table["part"], fontsize=7)
         panel.invert_yaxis()
         for place, value in zip(places, millions, strict=True):
-            panel.annotate(f" {value:,.3f}", (value, place), va="center", fontsize=7)
+            panel.annotate(f" {value:.3g}", (value, place), va="center", fontsize=7)
         panel.set(xlabel="parameters, M", title=f"{name}: {millions.sum():,.1f} M", xlim=(0, 1.22 * millions.max()))
         _plain(panel)
     return figure
@@ -68,7 +69,7 @@ def component_bars(tables: Mapping[str, pd.DataFrame]) -> Figure:
 def task_bars(table: pd.DataFrame, *, title: str) -> Figure:
     """What a task owns, from `budget.per_task`, beside a head of its own in Naive Faceptor."""
     shown = table[table["parameters"] > 0].reset_index(drop=True)
-    heads = shown["task"].map(lambda name: paper.NAIVE_HEADS[name.split("_")[0]] * 4 / 1e3)
+    heads = shown["kind"].map(paper.NAIVE_HEADS) * BYTES / 1e3
     series = {
         "queries, content and position": shown["kilobytes"],
         "Layer-Attention, paper: L_t": shown["kilobytes_level_paper"],
@@ -105,7 +106,9 @@ def growth_lines(table: pd.DataFrame) -> Figure:
                 panel.plot(len(paper.NAIVE_HEADS), printed[name], "o", color=colour, markerfacecolor="white")
         panel.set(yscale="log", xlabel="tasks N", title=mix, ylim=(80, table["parameters"].max() / 1e6 * 1.2))
         panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         panel.yaxis.set_major_formatter("{x:,.0f}")
+        panel.yaxis.set_minor_formatter(NullFormatter())
         _plain(panel)
     axes[0, 0].set_ylabel("parameters, M (logarithmic)")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)

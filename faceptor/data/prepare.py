@@ -100,6 +100,7 @@ class _Preparation:
     threshold: float = 0.0  # of the hash of (seed, group), up to which a group is held out
     facts: dict[str, SplitFacts] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
+    rejected: dict[str, int] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
     listed: dict[str, int] = field(default_factory=dict)  # samples per published split, rejects included
 
@@ -162,6 +163,7 @@ class _Preparation:
                 facts[part].add(item.record, item.picture, item.resized)
                 facts[part].upright += item.upright
         self.rejects += rejects
+        self.rejected[split] = len(rejects)
         self.listed[split] = len(seen) + len(rejects)
         if self.listed[split] == 0 and split == "test":  # a set for training only has no test split
             shutil.rmtree(self.out / split)
@@ -265,7 +267,7 @@ class _Preparation:
             "counts": {part: len(facts.keys) for part, facts in self.facts.items()},
             "groups": {part: len(facts.groups) for part, facts in self.facts.items()},
             "subsets": {name: count for name, count in self.listed.items() if name.startswith("test/")},
-            "published": compare_published(reader, self.listed),
+            "published": compare_published(reader, self.listed, self.rejected),
             "split_hashes": {part: keys_hash(facts.keys) for part, facts in self.facts.items()},
             "columns": list(reader.columns),
             "landmark_scheme": reader.scheme,

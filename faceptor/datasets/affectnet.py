@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import IMAGE_SUFFIXES, BadSample, Reader, Record, Reject, integer, number
+from faceptor.datasets.base import IMAGE_SUFFIXES, BadSample, Reader, Record, Reject, box, integer, number
 from faceptor.datasets.labels import EXPRESSIONS
 from faceptor.datasets.textfiles import LARGEST_LABEL, csv_rows, fields, lines, row_of
 
@@ -70,8 +70,8 @@ class AffectNet(Reader):
         row = row_of(row)
         label = seven(row["expression"])
         x, y, width, height = (number(row[column]) for column in COLUMNS[1:5])
-        box = np.array([x, y, x + width, y + height], np.float32)
-        return Record(key=key, split=split, image=self.image(key, folder=folder), box=box, expression=label)
+        face = box(x, y, x + width, y + height)
+        return Record(key=key, split=split, image=self.image(key, folder=folder), box=face, expression=label)
 
     def _from_npy(self, split: str) -> Iterator[tuple]:
         images = self.require(f"{NPY[split]}/images", what=f"images of the {split} split")

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject, points
+from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject, box, points
 from faceptor.datasets.labels import landmark_scheme
 from faceptor.datasets.matlab import load_mat
 
@@ -59,7 +59,7 @@ class AFLW19(Reader):
             group=name,
             subsets=("frontal",) if split == "test" and visible else (),
             landmarks=points(np.stack([xy[:19], xy[19:]], axis=1), 19),
-            box=np.array([left, top, right, bottom], np.float32),
+            box=box(left, top, right, bottom),
         )
 
     @property

@@ -25,6 +25,7 @@ import numpy as np
 from faceptor.errors import ConfigError, DataError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+FARTHEST = 1e6  # pixels; no published image is a hundredth as large
 MARKER = "GENERATED"  # a file of this name says that the folder holds generated faces
 
 
@@ -230,7 +231,14 @@ def points(values: Iterable, count: int) -> np.ndarray:
         raise BadSample(f"expected {count} points, found {len(xy)}")
     if not np.isfinite(xy).all():
         raise BadSample("a coordinate is not finite")
+    if np.abs(xy).max(initial=0) > FARTHEST:
+        raise BadSample(f"a coordinate is beyond {FARTHEST:.0f} pixels")
     return xy.astype(np.float32)
+
+
+def box(x1: float, y1: float, x2: float, y2: float) -> np.ndarray:
+    """(4,) float32; BadSample for numbers that are no coordinates."""
+    return points([x1, y1, x2, y2], 2).ravel()
 
 
 def landmark_box(xy: np.ndarray) -> np.ndarray:

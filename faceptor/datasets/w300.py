@@ -16,6 +16,7 @@ from faceptor.datasets.base import (
     Reader,
     Record,
     Reject,
+    box,
     landmark_box,
     number,
     points,
@@ -51,9 +52,9 @@ class W300(Reader):
             stems = files_by_stem(path)
             if not stems:
                 raise self.wrong(path, expected="images with .pts files", found="none")
-            for stem, files in stems.items():
-                key = f"{folder}/{stem}"
-                where = self.where(path / f"{stem}.pts")
+            for name, files in stems.items():
+                key = f"{folder}/{name}"
+                where = self.where(path / f"{name}.pts")
                 yield self.attempt(key, where, self._record, key, split, folder, files)
 
     def _record(self, key: str, split: str, folder: str, files: dict[str, Path]) -> Record:
@@ -64,25 +65,17 @@ class W300(Reader):
         image = self.image(str(files["image"].relative_to(self.root)))
         return self._make(key, split, folder, image, xy, landmark_box(xy))
 
-    def _make(self, key: str, split: str, folder: str, image: Path, xy: np.ndarray, box: np.ndarray) -> Record:
+    def _make(self, key: str, split: str, folder: str, image: Path, xy: np.ndarray, face: np.ndarray) -> Record:
         # AFW and HELEN name faces <photograph>_<face>: one photograph stays on one side of a split.
         group = re.sub(r"_\d+$", "", key) if key.startswith(("afw/", "helen/")) else key
         subsets = () if split == "train" else (TEST[folder],)
-        return Record(
-            key=key, split=split, image=image, group=group, subsets=subsets, landmarks=xy, box=box
-        )
+        return Record(key=key, split=split, image=image, group=group, subsets=subsets, landmarks=xy, box=face)
 
     def _from_csv(self, split: str) -> Iterator[Record | Reject]:
         path = self.require(CSV[split], what=f"HRNet list of the {split} split")
         for line, row in csv_rows(path, ("image_name", "scale", "center_w", "center_h", *XY)):
             name = (row or {}).get("image_name", f"line {line}")
-            yield self.attempt(
-                str(Path(name).with_suffix("")) if row else name,
-                self.where(path, line),
-                self._csv_record,
-                row,
-                split,
-            )
+            yield self.attempt(stem(name), self.where(path, line), self._csv_record, row, split)
 
     def _csv_record(self, row: dict[str, str] | None, split: str) -> Record:
         row = row_of(row)
@@ -94,11 +87,9 @@ class W300(Reader):
             image = self.image(name)
         except BadSample:  # the owner's archive has a space in ibug/image_092 _01
             image = self.image(re.sub(r"_(\d+\.\w+)$", r" _\1", name))
-        centre = np.array([number(row["center_w"]), number(row["center_h"])]) - 2
-        half = 100 * number(row["scale"])
-        box = np.concatenate([centre - half, centre + half]).astype(np.float32)
+        x, y, half = number(row["center_w"]) - 2, number(row["center_h"]) - 2, 100 * number(row["scale"])
         xy = points([number(row[column]) for column in XY], 68) - 2
-        return self._make(str(Path(name).with_suffix("")), split, folder, image, xy, box)
+        return self._make(stem(name), split, folder, image, xy, box(x - half, y - half, x + half, y + half))
 
     def checks(self) -> Iterator[Check]:
         yield self._csv_agrees_with_pts()
@@ -116,6 +107,11 @@ class W300(Reader):
             gap = float(np.abs(labels - listed).max())
             return Check(name, "pass" if gap < 0.01 else "fail", f"{row['image_name']}: largest gap {gap:.3f} px")
         return Check(name, "na", "no face has both")
+
+
+def stem(name: str) -> str:
+    """Path without its extension: the key of a face."""
+    return re.sub(r"\.\w+$", "", name)
 
 
 def files_by_stem(folder: Path) -> dict[str, dict[str, Path]]:

@@ -26,7 +26,8 @@ def execute(params: Params, name: str) -> Path:
     declared = papermill.inspect_notebook(str(source))
     strangers = sorted(set(values) - set(declared))
     if strangers:
-        raise ConfigError(f"notebooks.{name}: {', '.join(strangers)} not declared in {source}; it has {', '.join(declared)}")
+        known = ", ".join(declared)
+        raise ConfigError(f"notebooks.{name}: {', '.join(strangers)} not declared in {source}; it has {known}")
     REPORTS.mkdir(exist_ok=True)
     executed, report = REPORTS / f"{name}.ipynb", REPORTS / f"{name}.html"
     try:

@@ -8,9 +8,11 @@ from safetensors.torch import load_file, save_file
 
 from faceptor import train
 from faceptor.config import Params
+from faceptor.data.batches import crop_spec
 from faceptor.errors import ConfigError
 from faceptor.models.build import build_model
 from faceptor.models.folder import load_model, model_hash, save_model
+from faceptor.models.released import load_farl
 from faceptor.stages.common import (
     build_criteria,
     build_validator,
@@ -31,8 +33,11 @@ def named(patterns, name: str) -> tuple[str, ...]:
 def train_stage1(params: Params, *, device: str = "auto") -> train.Outcome:
     """All tasks from scratch (or from FaRL), only the top encoder layer visible to the decoder."""
     torch.manual_seed(params.seed)
-    model = build_model(params.model, [task(name) for name in params.stage1.tasks])
-    outcome = _train(params, model, params.stage1, params.stage1.tasks, "stage1", named(params.stage1.trainable, "*"), device)
+    stage = params.stage1
+    model = build_model(params.model, [task(name) for name in stage.tasks])
+    if params.model.encoder.pretrained:
+        load_farl(model.encoder, params.model.encoder.pretrained)
+    outcome = _train(params, model, stage, stage.tasks, "stage1", named(stage.trainable, "*"), device)
     save_model(model, MODELS / "stage1", provenance=provenance(params, "stage1", outcome))
     train.clear(RUNS / "stage1")
     return outcome
@@ -83,8 +88,8 @@ def merge_stage2(params: Params) -> dict:
             continue
         model.enable_layer_attention(name, verdicts[name]["mode"])
         model.load_state_dict(model.state_dict() | load_file(folder / "layer_attention.safetensors"))
-    facts = {"stage": "stage2", "seed": params.seed, "start": model_hash(MODELS / "stage1"), "layer_attention": verdicts}
-    save_model(model, MODELS / "stage2", provenance=facts)
+    facts = {"stage": "stage2", "seed": params.seed, "start": model_hash(MODELS / "stage1")}
+    save_model(model, MODELS / "stage2", provenance=facts | {"layer_attention": verdicts})
     return verdicts
 
 
@@ -102,6 +107,7 @@ def _train(params: Params, model, stage, mixes, run_name: str, trainable, device
             validate=build_validator(params, mixes, limit=stage.validate_samples, device=where), **extra,
         )  # fmt: skip
     model.cpu()
+    model.crops |= {name: crop_spec(params, task(name), "test").to_dict() for name in mixes}
     return outcome
 
 

@@ -92,7 +92,9 @@ def _draw_all(
     if workers == 1 or len(jobs) == 1:
         chunks = (function(*args, **kwargs) for function, args, kwargs in calls)
     else:
-        parallel = joblib.Parallel(n_jobs=workers, backend="loky", return_as="generator", batch_size=1)
+        parallel = joblib.Parallel(
+            n_jobs=workers, backend="loky", return_as="generator", batch_size=1, idle_worker_timeout=30
+        )
         chunks = parallel(calls)
     with closing(chunks):
         for chunk in chunks:

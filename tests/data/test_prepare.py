@@ -149,6 +149,35 @@ def test_a_count_unlike_the_published_one(tmp_path):
     assert stated == {"train: as many as generated": "pass", "test: as many as generated": "fail"}
 
 
+def test_a_missing_test_split_is_a_wrong_count(tmp_path):
+    pub.rafdb(tmp_path / "raw")
+    path = tmp_path / "raw/basic/EmoLabel/list_patition_label.txt"
+    path.write_text("\n".join(path.read_text().splitlines()[:-1]))
+    passport = run("rafdb", tmp_path / "raw", tmp_path / "out", validation=0.0)
+    assert passport["published"]["test"]["found"] == 0 and "test" not in passport["counts"]
+
+
+def test_a_reject_does_not_make_its_subset_too_small(tmp_path, monkeypatch):
+    monkeypatch.setattr(READERS["300w"], "published", {"train": 6, "test": 4, "test/common": 2, "test/challenge": 2})
+    pub.w300(tmp_path / "raw")
+    pub.put(tmp_path / "raw/ibug/image_003_1.pts", "no points")
+    passport = run("300w", tmp_path / "raw", tmp_path / "out", options={}, max_rejects=0.3)
+    assert passport["subsets"]["test/challenge"] == 1 and passport["published"]["test"]["found"] == 4
+    (tmp_path / "raw/ibug/image_003_1.pts").unlink()
+    (tmp_path / "raw/ibug/image_003_1.jpg").unlink()
+    with pytest.raises(DataError, match="test: expected 4 samples"):
+        run("300w", tmp_path / "raw", tmp_path / "out", options={}, max_rejects=0.3)
+
+
+def test_a_sample_on_both_sides_fails_a_check(tmp_path):
+    pub.morph2(tmp_path / "raw")
+    for split in ("train", "test"):
+        pub.put(tmp_path / f"raw/label/RANDOM_80_20/{split}.txt", "Album1/000000_1M20.JPG 20\n")
+    passport = run("morph2", tmp_path / "raw", tmp_path / "out", validation=0.0)
+    (check,) = [check for check in passport["checks"] if "share no sample" in check["name"]]
+    assert check["status"] == "fail" and check["detail"].startswith("1 samples and 1 groups")
+
+
 def test_verification_sets(tmp_path):
     pub.ms1mv3(tmp_path / "raw")
     out = tmp_path / "out"
@@ -218,7 +247,7 @@ def test_a_sample_listed_twice_is_rejected(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("shift", "reason"), [(100.0, "inside the image"), (1e6, "outside the image"), (-1e30, "outside the image")]
+    ("shift", "reason"), [(100.0, "inside the image"), (1e5, "outside the image"), (-1e30, "beyond 1000000")]
 )
 def test_landmarks_must_lie_on_the_picture(shift, reason, tmp_path):
     pub.w300(tmp_path / "raw")

@@ -1,0 +1,92 @@
+import ast
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+
+from faceptor.config import load_preset, preset_names
+from faceptor.paths import find_root
+
+ROOT = Path(__file__).parents[2]
+NAMES = ("parameter_budget", "layer_attention")
+
+
+@pytest.fixture(params=NAMES)
+def notebook(request):
+    return nbformat.read(ROOT / "notebooks" / f"{request.param}.ipynb", 4)
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_committed_form_is_stripped(notebook):
+    nbformat.validate(notebook)
+    ids = [cell["id"] for cell in notebook.cells]
+    assert len(set(ids)) == len(ids)
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in code(notebook))
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert not notebook.metadata.get("papermill")
+
+
+def test_says_what_it_shows_reads_and_writes(notebook):
+    title = notebook.cells[0]
+    assert title.cell_type == "markdown" and title.source.startswith("# ")
+    assert "**Reads**" in title.source and "**Writes**" in title.source
+    for before, cell in zip(notebook.cells, notebook.cells[1:], strict=False):
+        assert cell.cell_type == "markdown" or before.cell_type == "markdown", cell["id"]
+    assert "Conclusion" in notebook.cells[-2].source
+
+
+def test_cells_only_call(notebook):
+    forbidden = (ast.FunctionDef, ast.Lambda, ast.ClassDef, ast.If, ast.For, ast.While, ast.Try)
+    for cell in code(notebook):
+        assert len(cell.source.splitlines()) <= 15
+        assert not any(isinstance(node, forbidden) for node in ast.walk(ast.parse(cell.source))), cell["id"]
+        assert "%" not in cell.source and "!" not in cell.source
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_are_those_of_the_section(name):
+    path = ROOT / "notebooks" / f"{name}.ipynb"
+    tagged = [cell for cell in nbformat.read(path, 4).cells if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    declared = [target.id for node in ast.parse(tagged[0].source).body for target in node.targets]
+    assert sorted(papermill.inspect_notebook(str(path))) == sorted(declared)
+    for preset in preset_names():
+        assert sorted(getattr(load_preset(preset).notebooks, name)) == sorted(declared)
+
+
+def test_root_is_found_from_anywhere_inside(tmp_path, monkeypatch):
+    (tmp_path / "params.yaml").touch()
+    inside = tmp_path / "notebooks"
+    inside.mkdir()
+    monkeypatch.chdir(inside)
+    from faceptor.paths import ROOT as here
+
+    assert here == find_root() == tmp_path.resolve()
+
+
+def test_no_root_is_an_error(tmp_path):
+    from faceptor.errors import ConfigError
+
+    with pytest.raises(ConfigError, match="start inside the repository"):
+        find_root(tmp_path)
+
+
+def test_parameter_budget_runs(tmp_path, monkeypatch):
+    # As JupyterLab would run it: from a folder below the root.
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    below = tmp_path / "notebooks"
+    below.mkdir()
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    executed = papermill.execute_notebook(
+        str(ROOT / "notebooks/parameter_budget.ipynb"), str(below / "out.ipynb"), parameters={"max_tasks": 4},
+        kernel_name="python3", progress_bar=False, cwd=str(below),
+    )  # fmt: skip
+    outputs = [output for cell in code(executed) for output in cell.outputs]
+    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert len(pictures) == 3
+    said = "".join(output.get("text", "") for output in outputs)
+    assert "103,200,001" in said and "at 4 tasks" in said
