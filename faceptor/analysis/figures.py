@@ -22,7 +22,7 @@ from faceptor.analysis.layer_attention import STAGE2, STATES, UNTRAINED
 from faceptor.tasks.plots import PALETTE
 
 DPI = 110
-MANY = 45  # rows of a heatmap from which on only every tenth is named
+MANY = 45  # rows of a heatmap from which on only some are named
 
 
 class Shown(Figure):
@@ -164,8 +164,8 @@ def query_mass_maps(table: pd.DataFrame) -> Figure:
 def _query_maps(table: pd.DataFrame, value: str, *, columns: str, name: str, title: str) -> Figure:
     tasks, places = list(dict.fromkeys(table["task"])), list(dict.fromkeys(table[columns]))
     counts = [table.loc[table["task"] == task, "query"].max() + 1 for task in tasks]
-    heights = [float(np.clip(0.13 * count, 1.3, 5.5)) + 0.5 for count in counts]
-    figure, axes = grid(title, len(tasks), len(places), width=max(2.6, 7.8 / len(places)), heights=heights)
+    heights = [float(np.clip(0.13 * count, 1.3, 5.5)) + 0.7 for count in counts]
+    figure, axes = grid(title, len(tasks), len(places), width=max(1.8, 7.8 / len(places)), heights=heights)
     for row, task in zip(axes, tasks, strict=True):
         of_task = table[table["task"] == task]
         labels = of_task.drop_duplicates("query").sort_values("query")["label"]
@@ -173,7 +173,8 @@ def _query_maps(table: pd.DataFrame, value: str, *, columns: str, name: str, tit
             wide = of_task[of_task[columns] == place].pivot(index="query", columns="encoder_layer", values=value)
             names = labels if panel is row[0] else None
             _heatmap(panel, wide, value, of_task[value], labels=names, bar=panel is row[-1])
-            panel.set_title(f"{task}, {name.format(place)}", fontsize=8)
+            panel.set_title(f"{task}\n{name.format(place)}", fontsize=8)
+        row[0].set_ylabel("query", fontsize=8)
     return figure
 
 
@@ -183,7 +184,7 @@ def head_maps(table: pd.DataFrame) -> Figure:
     rows = len(table[["decoder_layer", "head"]].drop_duplicates())
     figure, axes = grid(
         "Attention mass by decoder layer and head, mean over queries and faces",
-        len(tasks), len(states), width=4.0, heights=[float(np.clip(0.16 * rows, 1.8, 5.0)) + 0.5] * len(tasks),
+        len(tasks), len(states), width=4.0, heights=[float(np.clip(0.16 * rows, 1.8, 5.0)) + 0.6] * len(tasks),
     )  # fmt: skip
     for row, task in zip(axes, tasks, strict=True):
         of_task = table[(table["task"] == task) & table["state"].isin(states)]
@@ -191,16 +192,26 @@ def head_maps(table: pd.DataFrame) -> Figure:
             part = of_task[of_task["state"] == state]
             wide = part.pivot(index=["decoder_layer", "head"], columns="encoder_layer", values="mass")
             names = pd.Series([f"{layer} · {head}" for layer, head in wide.index]) if panel is row[0] else None
-            _heatmap(panel, wide, "mass", of_task["mass"], labels=names, bar=panel is row[-1])
-            panel.set_title(f"{task}, {state}", fontsize=8)
-        row[0].set_ylabel("decoder layer · head")
+            _heatmap(
+                panel, wide, "mass", of_task["mass"], labels=names, bar=panel is row[-1], every=table["head"].max()
+            )
+            panel.set_title(f"{task}\n{state}", fontsize=8)
+        row[0].set_ylabel("decoder layer · head", fontsize=8)
     return figure
 
 
 def _heatmap(
-    panel: Axes, wide: pd.DataFrame, value: str, scale: pd.Series, *, labels: pd.Series | None, bar: bool
+    panel: Axes,
+    wide: pd.DataFrame,
+    value: str,
+    scale: pd.Series,
+    *,
+    labels: pd.Series | None,
+    bar: bool,
+    every: int = 10,
 ) -> None:
-    """A map of rows by encoder layers; `scale`: all values that share its colours."""
+    """A map of rows by encoder layers; `scale`: all values that share its colours; of many labels only each
+    `every`-th is shown."""
     most = float(scale.abs().max()) or 1.0
     ranges = {"preference": ("RdBu_r", -most, most), "mass": ("viridis", 0.0, most)}
     units = {"preference": "Q·L_t / √d", "mass": "share of the attention"}
@@ -210,7 +221,12 @@ def _heatmap(
         cbar_kws={"label": units[value]} if bar else None,
     )  # fmt: skip
     if labels is not None:
-        step = 10 if len(labels) > MANY else 1
+        step = every if len(labels) > MANY else 1
         panel.set_yticks(np.arange(0, len(labels), step) + 0.5, labels.iloc[::step], fontsize=6, rotation=0)
-    panel.set(xlabel="encoder layer", ylabel="")
+    panel.set_xlabel("encoder layer", fontsize=8)
+    panel.set_ylabel("")
+    if bar:
+        scale_axis = panel.collections[0].colorbar.ax
+        scale_axis.tick_params(labelsize=7)
+        scale_axis.yaxis.label.set_fontsize(8)
     panel.tick_params(axis="x", labelsize=7, rotation=0)

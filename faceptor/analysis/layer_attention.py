@@ -10,7 +10,7 @@ Two quantities, for every decoder layer l, head and query, by encoder layer:
 
 A frame has the columns task, state, decoder_layer (from 1), head (from 1), query (from 0), label, encoder_layer
 (1-based number in the encoder), mass, mass_std (over faces), preference, prior (the softmax of the preferences: the
-mass that would follow if all tokens matched alike). Means over faces.
+mass that would follow if all tokens matched alike), and faces, the number of faces that these are means over.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from faceptor.data.batches import crop_spec, to_tensor
 from faceptor.data.prepared import open_split
 from faceptor.errors import ConfigError, DataError, WeightsError
 from faceptor.models.faceptor import Faceptor
-from faceptor.models.folder import load_strictly
+from faceptor.models.folder import load_strictly, model_hash, read_description
 from faceptor.models.textbook import AttentionReport
 from faceptor.stages.files import read_json
 from faceptor.tasks import task as find_task
@@ -90,6 +90,14 @@ def verdicts(trained: Mapping[str, Trained]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def origin(folder: Path | str) -> pd.Series:
+    """What the figures rest on: the hashes of a model folder and of the model it started from, seed and stage."""
+    facts = read_description(folder)["provenance"]
+    plain = {key: facts[key] for key in ("stage", "seed", "commit") if key in facts}
+    start = {"start": facts["start"][:12]} if "start" in facts else {}
+    return pd.Series({"model": model_hash(folder)[:12], **start, **plain}, name="origin", dtype=object)
+
+
 # --- faces ----------------------------------------------------------------------------------------------------------
 
 
@@ -143,11 +151,11 @@ def measure(model: Faceptor, name: str, faces: Tensor, *, batch: int) -> pd.Data
     """One task in the model's present state: a frame without task and state. faces (B, 3, H, W) in [0, 1]."""
     totals: dict[str, Tensor] = {}
     for images in faces.split(batch):
-        report = model.attention(images, name)
+        report = model.attention(images.to(model.decoder.level.device), name)
         for key, values in _statistics(report).items():
-            totals[key] = totals.get(key, 0) + values.double().sum(dim=1)
+            totals[key] = totals.get(key, 0) + values.double().sum(dim=1).cpu()
     means = {key: total / len(faces) for key, total in totals.items()}
-    return _frame(model, report, means)
+    return _frame(model, report, means).assign(faces=len(faces))
 
 
 def _statistics(report: AttentionReport) -> dict[str, Tensor]:
@@ -236,17 +244,22 @@ def conclusions(table: pd.DataFrame, trained: Mapping[str, Trained]) -> list[str
     use = use_of_layers(table)
     layers = [column for column in use.columns if column != "layers in use"]
     top, sentences = layers[-1], []
+    trained_rows = table[table["state"] == STAGE2]
+    prior = trained_rows.groupby(["task", "encoder_layer"])["prior"].mean()
+    counts = trained_rows.groupby("task")["faces"].first()
     for name, state in trained.items():
         before, after = use.loc[(name, UNTRAINED)], use.loc[(name, STAGE2)]
         change = (after[layers] - before[layers]).astype(float)
+        alone = prior[name]
         verdict = "kept" if state.verdict["kept"] else "not kept"
+        gain = state.verdict["skill_stage2"] - state.verdict["skill_stage1"]
         sentences.append(
-            f"{name}: {100 * (1 - after[top]):.0f} % of the attention goes below the top layer after stage 2 "
-            f"(untrained {100 * (1 - before[top]):.0f} %, stage 1 none); most to encoder layer "
-            f"{after[layers].astype(float).idxmax()} ({100 * after[layers].max():.0f} %), the largest shift at layer "
-            f"{change.abs().idxmax()} ({100 * change[change.abs().idxmax()]:+.0f} points); "
-            f"{after['layers in use']:.1f} layers in use; validation skill "
-            f"{state.verdict['skill_stage2'] - state.verdict['skill_stage1']:+.4f}, so it was {verdict}."
+            f"{name}, {counts[name]} faces: {100 * (1 - after[top]):.0f} % of the attention goes below the top layer "
+            f"after stage 2 (untrained {100 * (1 - before[top]):.0f} %, stage 1 none), most to encoder layer "
+            f"{after[layers].astype(float).idxmax()} ({100 * after[layers].max():.0f} %); training moved layer "
+            f"{change.abs().idxmax()} most ({100 * change[change.abs().idxmax()]:+.1f} points); Q·L_t alone asks most "
+            f"for layer {alone.idxmax()} ({100 * alone.max():.0f} %); {after['layers in use']:.1f} layers in use; "
+            f"validation skill {gain:+.4f}, {verdict}."
         )
     kept = [name for name, state in trained.items() if state.verdict["kept"]]
     together = f"Layer-Attention was kept for {len(kept)} of {len(trained)} tasks: {', '.join(kept) or 'none'}."

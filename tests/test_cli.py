@@ -1,0 +1,140 @@
+"""The command line with bad input: one clear line, a non-zero exit, never a half-written output."""
+
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from faceptor.config import preset_path
+from tests.datasets import published
+
+
+@pytest.fixture
+def workplace(tmp_path):
+    """A folder with parameters whose data sets are tiny ones in the published layouts."""
+    values = yaml.safe_load(preset_path("embedded").read_text())
+    values["data"] |= {"root": "raw", "validation": 0.2, "max_rejects": 0.5}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    return tmp_path
+
+
+def faceptor(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "faceptor", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def refused(result: subprocess.CompletedProcess) -> str:
+    """The one line of a refusal."""
+    assert result.returncode == 2, result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    return lines[0]
+
+
+def relaxed(folder: Path, name: str) -> None:
+    """Let a data set have other counts than published, as a test's tiny one does."""
+    values = yaml.safe_load((folder / "params.yaml").read_text())
+    values["datasets"][name].setdefault("options", {})["strict_counts"] = False
+    (folder / "params.yaml").write_text(yaml.safe_dump(values))
+
+
+def test_missing_folder(workplace):
+    line = refused(faceptor(workplace, "preprocess", "300w"))
+    assert "raw/300w" in line
+    assert "faceptor synthesize 300w" in line
+
+
+def test_misspelt_parameter(workplace):
+    values = yaml.safe_load((workplace / "params.yaml").read_text())
+    values["stage1"]["optimizer"] = {}
+    (workplace / "params.yaml").write_text(yaml.safe_dump(values))
+    line = refused(faceptor(workplace, "preprocess", "300w"))
+    assert "stage1.optimizer: unknown key; did you mean 'optimiser'?" in line
+
+
+def test_unknown_names_list_the_valid_ones(workplace):
+    assert "expected one of 300w" in refused(faceptor(workplace, "preprocess", "301w"))
+    assert "expected one of stage1, stage2, merge" in refused(faceptor(workplace, "train", "stage3"))
+    assert "base, embedded, full" in refused(faceptor(workplace, "params", "use", "huge"))
+
+
+def test_one_bad_file_is_listed_and_the_rest_goes_on(workplace):
+    root = workplace / "raw" / "300w"
+    published.w300(root)
+    relaxed(workplace, "300w")
+    points = sorted((root / "helen" / "trainset").glob("*.pts"))[0]
+    lines = points.read_text().splitlines()
+    points.write_text("\n".join([*lines[:3], *lines[4:]]))
+    result = faceptor(workplace, "preprocess", "300w")
+    assert result.returncode == 0, result.stderr
+    rejects = (workplace / "data/prepared/joint/300w/rejects.jsonl").read_text()
+    assert points.name in rejects
+    assert "67" in rejects
+
+
+def test_too_many_bad_files_stop_the_stage_and_leave_nothing(workplace):
+    root = workplace / "raw" / "300w"
+    published.w300(root)
+    relaxed(workplace, "300w")
+    for points in root.rglob("*.pts"):
+        points.write_text(points.read_text().replace("}", "1 2\n}"))
+    refused(faceptor(workplace, "preprocess", "300w"))
+    assert not list((workplace / "data/prepared").rglob("*.arrow"))
+
+
+def test_a_pickle_that_runs_code_is_refused(workplace):
+    class Evil:
+        def __reduce__(self):
+            return __import__("os").system, (f"touch {workplace / 'ran'}",)
+
+    root = workplace / "raw" / "ms1mv3"
+    published.ms1mv3(root)
+    relaxed(workplace, "ms1mv3")
+    values = yaml.safe_load((workplace / "params.yaml").read_text())
+    values["datasets"]["ms1mv3"]["verification"] = ["lfw"]
+    (workplace / "params.yaml").write_text(yaml.safe_dump(values))
+    (root / "lfw.bin").write_bytes(pickle.dumps(([Evil()], [True])))
+    line = refused(faceptor(workplace, "preprocess", "ms1mv3"))
+    assert "lfw.bin" in line
+    assert not (workplace / "ran").exists()
+
+
+def test_training_without_prepared_data_says_what_to_run(workplace):
+    assert "run `faceptor preprocess" in refused(faceptor(workplace, "train", "stage1"))
+    assert not (workplace / "models").exists()
+
+
+def test_evaluating_a_model_that_is_not_there(workplace):
+    assert "models/stage9/model.json: not found" in refused(faceptor(workplace, "evaluate", "stage9"))
+
+
+def test_switching_presets_and_back(workplace):
+    assert faceptor(workplace, "params", "use", "base").returncode == 0
+    assert (workplace / "params.yaml").read_text() == preset_path("base").read_text()
+    assert "equals preset base" in faceptor(workplace, "params", "check").stdout
+
+
+def test_doctor_tells_absent_from_prepared(workplace):
+    published.w300(workplace / "raw" / "300w")
+    relaxed(workplace, "300w")
+    faceptor(workplace, "preprocess", "300w")
+    facts = json.loads(faceptor(workplace, "doctor", "--json").stdout)["datasets"]
+    assert facts["300w"]["state"] == "prepared"
+    assert facts["celeba"]["state"] == "absent"
+    assert facts["celeba"]["ask"]
+
+
+VERBS = ("synthesize", "preprocess", "train", "evaluate", "transfer", "predict", "notebook", "budget", "doctor", "params")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_teaches_with_an_example(verb, tmp_path):
+    result = faceptor(tmp_path, verb, "--help")
+    assert result.returncode == 0
+    assert verb in result.stdout
+    assert "Example" in result.stdout or verb in ("doctor", "params")
