@@ -18,7 +18,7 @@ import simplejpeg
 
 from faceptor.errors import ConfigError
 from faceptor.synthesis.face import sample_face
-from faceptor.synthesis.render import render
+from faceptor.synthesis.draw import render
 
 JPEG_QUALITY = 92
 

@@ -1,0 +1,125 @@
+"""The stages of the pipeline in order, on a handful of generated faces and a toy model."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from faceptor.config import parse, preset_path
+from faceptor.errors import ConfigError
+from faceptor.models.folder import load_model
+from faceptor.stages import training
+from faceptor.stages.data import preprocess_set, synthesize_set
+from faceptor.stages.evaluation import evaluate_model
+from faceptor.stages.transfer import transfer
+from tests import toy
+
+TASKS = ("landmarks_300w", "age_morph2", "expression_rafdb")
+
+
+def small_params() -> dict:
+    values = yaml.safe_load(preset_path("embedded").read_text())
+    keep = {"300w": (40, 8), "morph2": (60, 12), "rafdb": (40, 14), "lfw73": (40, 8)}
+    values["synthesis"] = {name: {"train": train, "test": test} for name, (train, test) in keep.items()}
+    values["datasets"] = {name: block for name, block in values["datasets"].items() if name in keep}
+    values["model"] = toy.MODEL.model_dump(mode="json")
+    values["data"]["validation"] = 0.3
+    values["stage1"]["tasks"] = {name: values["stage1"]["tasks"][name] for name in TASKS}
+    values["stage2"]["tasks"] = {name: {"samples": 4} for name in TASKS[1:]}
+    values["transfer"]["tasks"] = {"attributes_lfw73": values["transfer"]["tasks"]["attributes_lfw73"]}
+    values["transfer"]["matrix"] = {"dataset": ["lfw73"], "mode": ["prompt", "full"]}
+    for stage in ("stage1", "stage2", "transfer"):
+        values[stage] |= {"steps": 4, "validate_every": 2, "checkpoint_every": 2, "log_every": 1}
+        values[stage]["optimiser"]["warmup"] = 1
+    values["evaluate"]["models"] = ["stage1", "stage2"]
+    return values
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory):
+    """Everything up to stage 1 and its evaluation, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("chain")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        params = parse(small_params())
+        for name in params.synthesis:
+            synthesize_set(params, name, workers=1)
+            preprocess_set(params, name)
+        training.train_stage1(params)
+        evaluate_model(params, "stage1")
+        yield params, folder
+
+
+def report(path: str) -> dict:
+    return json.loads(Path(path).read_text())
+
+
+def test_stage1_leaves_a_model_its_numbers_and_no_run(chain):
+    _, folder = chain
+    model = load_model("models/stage1")
+    assert set(model.tasks) == set(TASKS)
+    assert set(model.crops) == set(TASKS)
+    assert not (folder / "runs" / "stage1").exists()
+    assert (folder / "results/train/stage1/metrics.json").exists()
+    written = report("results/evaluate/stage1.json")
+    assert set(TASKS) <= set(written)
+    assert written["about"]["model_hash"]
+    for name in TASKS:
+        assert any(key.startswith("trivial_") for key in written[name])
+        assert (folder / "results/evaluate/figures/stage1" / f"{name}.png").exists()
+
+
+@pytest.mark.parametrize("mode", ["paper", "released"])
+def test_stage2_of_each_task_lands_in_one_folder(chain, mode, monkeypatch):
+    params, _ = chain
+    values = small_params()
+    values["model"]["layer_attention"]["mode"] = mode
+    params = parse(values)
+    verdicts = {name: training.train_stage2(params, name) for name in params.stage2.tasks}
+    # What a toy gains in four steps is chance; force one of each verdict, so that merging is seen to obey it.
+    for name, kept in zip(verdicts, (True, False), strict=True):
+        path = Path("models/stage2-tasks") / name / "verdict.json"
+        path.write_text(json.dumps(verdicts[name] | {"kept": kept}))
+    training.merge_stage2(params)
+    before, after = load_model("models/stage1"), load_model("models/stage2")
+    assert [entry["tasks"] for entry in after.structure()["layer_attention"]] == [["age_morph2"]]
+    shared = before.state_dict()
+    assert all(torch.equal(shared[name], after.state_dict()[name]) for name in shared)
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        old, new = before(images), after(images)
+    assert torch.equal(old["expression_rafdb"], new["expression_rafdb"])
+    assert not torch.equal(old["age_morph2"], new["age_morph2"])
+
+
+def test_stage2_trains_level_vectors_alone_in_paper_mode(chain):
+    params, _ = chain
+    verdict = training.train_stage2(params, "age_morph2")
+    assert verdict["trainable_parameters"] == 6 * params.model.decoder.width
+
+
+def test_prompt_tuning_trains_queries_alone_and_forgets_nothing(chain):
+    params, _ = chain
+    result = transfer(params, "lfw73", "prompt")
+    assert result["trainable_parameters"] == 2 * 73 * params.model.decoder.width
+    assert result["forgotten"]["tensors_changed"] == 0
+    assert all(row["before"] == row["after"] for row in result["forgotten"]["tasks"].values())
+    assert report("results/transfer/lfw73-prompt.json")["attributes_lfw73"]["mean_accuracy"] >= 0
+
+
+def test_full_fine_tuning_trains_everything_and_measures_what_is_forgotten(chain):
+    params, _ = chain
+    result = transfer(params, "lfw73", "full")
+    assert result["trainable_parameters"] == result["total_parameters"]
+    assert result["forgotten"]["tensors_changed"] > 0
+    assert set(result["forgotten"]["tasks"]) == set(TASKS)
+
+
+def test_unknown_transfer_is_refused(chain):
+    params, _ = chain
+    with pytest.raises(ConfigError, match="expected one of lfw73"):
+        transfer(params, "lapa", "prompt")
+    with pytest.raises(ConfigError, match="expected one of prompt, decoder, full"):
+        transfer(params, "lfw73", "promt")
