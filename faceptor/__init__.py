@@ -13,7 +13,7 @@ __all__ = ["__version__", "load", "load_released", "predict"]
 _LAZY = {
     "load": ("faceptor.models.folder", "load_model"),
     "load_released": ("faceptor.models.released", "load_released"),
-    "predict": ("faceptor.predict", "predict"),
+    "predict": ("faceptor.prediction", "predict"),
 }
 
 

@@ -10,6 +10,7 @@ import typer
 
 from faceptor.budget_cli import budget_command
 from faceptor.errors import FaceptorError
+from faceptor.predict_cli import predict_command
 
 app = typer.Typer(
     name="faceptor",
@@ -24,6 +25,7 @@ app = typer.Typer(
 params_app = typer.Typer(no_args_is_help=True, help="Show, check or switch `params.yaml`.")
 app.add_typer(params_app, name="params")
 app.command("budget")(budget_command)
+app.command("predict")(predict_command)
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="The parameter file.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]

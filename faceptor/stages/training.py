@@ -10,6 +10,7 @@ from faceptor import train
 from faceptor.config import Params
 from faceptor.data.batches import crop_spec
 from faceptor.errors import ConfigError
+from faceptor.framing import measure_framing
 from faceptor.models.build import build_model
 from faceptor.models.folder import load_model, model_hash, save_model
 from faceptor.models.released import load_farl
@@ -23,6 +24,8 @@ from faceptor.stages.common import (
 )  # fmt: skip
 from faceptor.stages.files import MODELS, RESULTS, RUNS, read_json, write_json
 from faceptor.tasks import task
+
+FRAMED = 24  # training pictures per task in which the face is located, to store how much around it the task sees
 
 
 def named(patterns, name: str) -> tuple[str, ...]:
@@ -107,7 +110,11 @@ def _train(params: Params, model, stage, mixes, run_name: str, trainable, device
             validate=build_validator(params, mixes, limit=stage.validate_samples, device=where), **extra,
         )  # fmt: skip
     model.cpu()
-    model.crops |= {name: crop_spec(params, task(name), "test").to_dict() for name in mixes}
+    for name in mixes:
+        crop = crop_spec(params, task(name), "test")
+        # What a photograph must be cut like; None where too few faces of the set can be located.
+        framing = measure_framing(task(name), steps.streams[name].split, crop, limit=FRAMED)
+        model.crops[name] = crop.to_dict() | ({"framing": framing.to_list()} if framing else {})
     return outcome
 
 

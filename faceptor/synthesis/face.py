@@ -131,7 +131,7 @@ def _pose_and_expression(u: np.ndarray, n: np.ndarray) -> dict:
         "pitch": float(np.clip(n[2] * 8.0, -MAX_PITCH, MAX_PITCH)),
         "roll": float(np.clip(n[3] * 7.0, -MAX_ROLL, MAX_ROLL)),
         "mouth_open": float(max(0.0, u[4] - 0.75) / 0.25) * 0.7,
-        "eyes_closed": bool(u[5] < 0.08),
+        "eyes_closed": bool(u[5] < 0.12),
         "gaze_x": float(n[4] * 0.35),
         "gaze_y": float(n[5] * 0.2),
     }
@@ -142,21 +142,21 @@ def _hair(u: np.ndarray, person: Identity, age: float) -> dict:
     greying = float(np.clip((age - person.grey_onset) / 26.0, 0.0, 1.0))
     dyed = u[6] < (0.05 if male else 0.12)
     balding = float(np.clip((age - person.bald_onset) / 18.0, 0.0, 1.0))
-    receding = float(np.clip((age - 28.0) / 60.0 + 0.25 * person.hairline, 0.0, 0.8)) if male else 0.0
+    receding = float(np.clip((age - 24.0) / 48.0 + 0.25 * person.hairline, 0.0, 0.85)) if male else 0.0
     weights = (0.75, 0.15, 0.1) if male else (0.15, 0.35, 0.5)
     return {
         "hair_length": pick(u[7], ("short", "medium", "long"), weights),
         "hair_volume": float(u[8]),
         "hair_colour": person.hair_base,
         "grey": 0.0 if dyed else greying,
-        "bald": bool(male and (balding > 0.6 or (u[9] < 0.16 and adult))),
+        "bald": bool(male and (balding > 0.6 or (u[9] < 0.24 and adult))),
         "receding": max(receding, balding),
         "bangs": bool(u[10] < (0.22 if male else 0.42)),
         "mustache": bool(male and adult and u[11] < 0.42),
         "goatee": bool(male and adult and u[12] < 0.42),
         "beard": bool(male and adult and u[13] < 0.3),
         "sideburns": bool(male and adult and u[14] < 0.45),
-        "stubble": bool(male and adult and u[15] < 0.45),
+        "stubble": bool(male and adult and u[15] < 0.6),
     }
 
 
@@ -164,7 +164,7 @@ def _worn(u: np.ndarray, person: Identity, age: float) -> dict:
     male, adult = person.male, age >= 15
     painted = not male and adult
     return {
-        "eyeglasses": bool(u[16] < 0.24), "sunglasses": bool(u[17] < 0.09),
+        "eyeglasses": bool(u[16] < 0.28), "sunglasses": bool(u[17] < 0.14),
         "glasses_style": float(u[18]), "glasses_colour": int(u[19] * 4),
         "hat": pick(u[21], HATS, (1, 1, 1)) if u[20] < 0.2 else "",
         "lipstick": bool(painted and u[22] < 0.55), "heavy_makeup": bool(painted and u[23] < 0.45),
@@ -177,11 +177,12 @@ def _worn(u: np.ndarray, person: Identity, age: float) -> dict:
 def _picture(u: np.ndarray, n: np.ndarray) -> dict:
     flash = bool(u[30] < 0.2)
     return {
-        "light_azimuth": 0.0 if flash else float(n[6] * 35.0), "light_elevation": 8.0 if flash else 28.0 + 14.0 * float(n[7]),
-        "light_strength": float(u[31]), "exposure": 1.0 + 0.1 * float(n[8]), "warmth": float(0.5 * n[9]), "flash": flash,
+        "light_azimuth": 0.0 if flash else float(n[6] * 35.0),
+        "light_elevation": 8.0 if flash else 28.0 + 14.0 * float(n[7]), "light_strength": float(u[31]),
+        "exposure": 1.0 + 0.1 * float(n[8]), "warmth": float(0.5 * n[9]), "flash": flash,
         "background": pick(u[32], BACKGROUNDS, (0.3, 0.35, 0.35)),
         "occluder": pick(u[34], OCCLUDERS, (0.6, 0.4)) if u[33] < 0.05 else "",
-        "blur": 0.01 + 0.03 * float(u[36]) if u[35] < 0.2 else 0.0,
+        "blur": 0.01 + 0.02 * float(u[36]) if u[35] < 0.22 else 0.0,
         "noise": 1.0 + 5.0 * float(u[37] ** 2), "grayscale": bool(u[38] < 0.12),
     }
 
@@ -203,7 +204,7 @@ def _consistent(values: dict, fixed: dict) -> dict:
         drop("bangs", False)
         drop("hair_length", "short")
         drop("receding", 1.0)
-    if values["bangs"] or values["bald"] is False and values["receding"] > 0.95:
+    if values["bangs"] or (not values["bald"] and values["receding"] > 0.95):
         values["receding"] = fixed.get("receding", 0.0 if values["bangs"] else 0.9)
     if values["beard"]:
         drop("sideburns", True)

@@ -21,8 +21,9 @@ CAMERA = 10.0
 """Camera distance in head units: mild perspective, as in a portrait photograph."""
 
 
-def smoothstep(x: np.ndarray) -> np.ndarray:
-    x = np.clip(x, 0.0, 1.0)
+def smoothstep(x: np.ndarray, low: float = 0.0, high: float = 1.0) -> np.ndarray:
+    """0 below `low`, 1 above `high`, smooth between."""
+    x = np.clip((x - low) / (high - low), 0.0, 1.0)
     return x * x * (3.0 - 2.0 * x)
 
 
@@ -33,6 +34,8 @@ def columns() -> np.ndarray:
 
 
 _COLUMNS = columns()
+_CROSS = np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])
+"""Steps to the neighbours that give a surface normal: the point itself, then +-u, then +-v."""
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
@@ -67,18 +70,21 @@ class Head:
         self.dome = -0.62
         # Exponent of the rise of the jaw line: low = pointed chin, high = square jaw.
         self.jaw_power = 0.98 + 0.17 * person.jaw_shape
-        self.jaw_rise = 0.62 - 0.08 * person.jaw_shape + self.action.jaw * 0.75 - 0.05 * child
+        rise = 0.62 - 0.08 * person.jaw_shape + self.action.jaw * 0.75 - 0.05 * child
         cheek = 0.03 * person.cheekbone
         low = chin - 0.12
+        # One column per knot row: half width, front depth, back depth, lift of the sides, height of the midline.
         self.knots_v = np.array([self.dome, -0.25, 0.1, 0.4, 0.75, 1.05, low, chin, chin + 0.1, chin + 0.3])
-        self.knots_w = np.array([0.97 * width - 0.02 * child, 1.0 * width, 1.0 * width + cheek, 0.985 * width + cheek,
-                                 0.93 * width + 0.02 * fat, 0.5 * (0.89 * width + jaw) + 0.02 * fat,
-                                 jaw + 0.02, jaw, 0.92 * jaw, 0.6 * jaw])
-        self.knots_f = np.array([1.10 - 0.04 * child, 1.17, 1.13, 1.16, 1.19, 1.2, 1.17, 1.1, 0.98, 0.5])
-        self.knots_b = np.array([1.3, 1.34, 1.28, 1.18, 1.05, 0.95, 0.85, 0.8, 0.76, 0.6])
-        self.knots_l = np.array([0.0, 0.0, -0.05, -0.12, -0.26, -0.42, -self.jaw_rise, -self.jaw_rise,
-                                 -self.jaw_rise + 0.02, -self.jaw_rise])
-        self.knots_y = np.array([self.dome, -0.25, 0.1, 0.4, 0.75, 1.05, low, chin, chin + 0.03, chin + 0.02])
+        self.knots = np.array([
+            [0.97 * width - 0.02 * child, 1.0 * width, 1.0 * width + cheek, 0.985 * width + cheek,
+             0.93 * width + 0.02 * fat, 0.5 * (0.89 * width + jaw) + 0.02 * fat, jaw + 0.02, jaw, 0.92 * jaw,
+             0.6 * jaw],
+            [1.10 - 0.04 * child, 1.17, 1.13, 1.16, 1.19, 1.2, 1.17, 1.1, 0.98, 0.5],
+            [1.3, 1.34, 1.28, 1.18, 1.05, 0.95, 0.85, 0.8, 0.76, 0.6],
+            [0.0, 0.0, -0.05, -0.12, -0.26, -0.42, -rise, -rise, -rise + 0.02, -rise],
+            [self.dome, -0.25, 0.1, 0.4, 0.75, 1.05, low, chin, chin + 0.03, chin + 0.02],
+        ])
+        self.knots_slope = np.diff(self.knots, axis=1) / np.diff(self.knots_v)
         face_v = np.linspace(self.dome, chin, FACE_ROWS + 1)
         angle = np.linspace(0.0, np.pi / 2, DOME_ROWS + 1)[:-1]
         dome_v = self.dome + (crown - self.dome) * np.cos(angle)
@@ -87,19 +93,23 @@ class Head:
 
     def profile(self, v: np.ndarray) -> tuple[np.ndarray, ...]:
         """Half width, front depth, back depth, lift and midline height of rows `v`."""
-        up = np.clip((v - self.dome) / (self.crown - self.dome), 0.0, 1.0)
-        cap = np.sqrt(np.maximum(1e-4, 1.0 - up**2.3))
-        values = [np.interp(v, self.knots_v, k) for k in (self.knots_w, self.knots_f, self.knots_b, self.knots_l)]
-        y = np.where(v < self.dome, v, np.interp(v, self.knots_v, self.knots_y))
-        return values[0] * cap, values[1] * cap, values[2] * cap, values[3], y
+        inside = np.clip(v, self.knots_v[0], self.knots_v[-1])
+        left = np.searchsorted(self.knots_v[1:-1], inside, side="right")
+        values = self.knots[:, left] + self.knots_slope[:, left] * (inside - self.knots_v[left])
+        above = v < self.dome
+        if above.any():                                        # the dome: rows shrink towards the crown
+            up = np.clip((v - self.dome) / (self.crown - self.dome), 0.0, 1.0)
+            values[:3] *= np.sqrt(np.maximum(1e-4, 1.0 - up**2.3))
+            values[4] = np.where(above, v, values[4])
+        return tuple(values)
 
     def surface(self, u: np.ndarray, v: np.ndarray, *, bumps: bool = True) -> np.ndarray:
         """(..., 3) points of the bare head (no hair) at angles `u` and rows `v`."""
-        u, v = np.broadcast_arrays(np.asarray(u, float), np.asarray(v, float))
+        u, v = np.asarray(u, float), np.asarray(v, float)
         w, front, back, lift, y0 = self.profile(v)
         sine, cosine = np.sin(u), np.cos(u)
-        side = np.sign(sine) * np.abs(sine) ** 0.93
-        depth = np.sign(cosine) * np.abs(cosine) ** 0.86
+        side = np.copysign(np.abs(sine) ** 0.93, sine)
+        depth = np.copysign(np.abs(cosine) ** 0.86, cosine)
         x = w * side
         y = y0 + lift * np.maximum(1e-9, 1.0 - np.maximum(depth, -0.25)) ** self.jaw_power
         z = np.where(depth > 0, front, back) * depth
@@ -110,15 +120,37 @@ class Head:
     def locate(self, points: np.ndarray) -> np.ndarray:
         """(..., 2) frontal (x, y) on the face -> (u, v); exact up to a few fixed-point steps."""
         x, y = points[..., 0], points[..., 1]
-        v = y.copy()
-        u = np.zeros_like(x)
+        reach, v = np.abs(x), y
         for _ in range(5):
             w, _, _, lift, y0 = self.profile(v)
-            side = np.clip(np.abs(x) / np.maximum(w, 1e-3), 0.0, 0.999)
-            u = np.sign(x) * np.arcsin(side ** (1 / 0.93))
-            depth = np.abs(np.cos(u)) ** 0.86
+            sine = np.minimum(reach / np.maximum(w, 1e-3), 0.999) ** (1 / 0.93)
+            depth = (1.0 - sine * sine) ** 0.43                # |cos u| to the power that `surface` uses
             v = v + (y - (y0 + lift * np.maximum(1e-9, 1.0 - depth) ** self.jaw_power))
-        return np.stack([u, v], axis=-1)
+        return np.stack([np.copysign(np.arcsin(sine), x), v], axis=-1)
+
+    def facing(self, uv: np.ndarray) -> np.ndarray:
+        """(..., 2) (u, v) -> cosine of the angle between the smooth surface's normal and the line to the camera."""
+        step = 0.03
+        around = np.asarray(uv, float)[..., None, :] + step * _CROSS
+        p = self.surface(around[..., 0], around[..., 1], bumps=False) @ self.matrix.T
+        (ax, ay, az), (bx, by, bz) = (np.moveaxis(p[..., i, :] - p[..., i + 1, :], -1, 0) for i in (1, 3))
+        normal = np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
+        view = np.array([0.0, 0.0, CAMERA]) - p[..., 0, :]
+        length = np.sqrt((normal * normal).sum(-1) * (view * view).sum(-1))
+        return (normal * view).sum(-1) / np.maximum(length, 1e-9)
+
+    @cached_property
+    def contour(self) -> np.ndarray:
+        """(33, 2) (u, v) along the jaw, evenly spaced from the image-left ear over the chin to the other ear."""
+        ear = 1.5                                              # angle at which the ears cover the jaw line
+        down = np.stack([np.full(8, -ear), np.linspace(0.05, self.chin, 8)], axis=1)
+        along = np.stack([np.linspace(-ear, 0.0, 25)[1:], np.full(24, self.chin)], axis=1)
+        path = np.concatenate([down, along])
+        p = self.surface(path[:, 0], path[:, 1])
+        length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(p, axis=0), axis=1))])
+        at = np.linspace(0.0, length[-1], 17)
+        half = np.stack([np.interp(at, length, path[:, i]) for i in (0, 1)], axis=1)
+        return np.concatenate([half, (half * [-1.0, 1.0])[::-1][1:]])
 
     def relief(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Forward displacement of the face: nose, sockets, cheekbones, lips, chin, and what age and mimics add."""
@@ -148,6 +180,11 @@ class Head:
     @cached_property
     def nose(self) -> "Nose":
         return Nose.of(self)
+
+    @property
+    def double_chin(self) -> bool:
+        """A fold of skin hangs below the chin."""
+        return self.fat > 1.1
 
     @cached_property
     def eye_x(self) -> float:
@@ -204,7 +241,8 @@ class Nose:
         tip = length - 0.02 * p.nose_tip
         ys = np.array([-0.3, -0.12, 0.05, 0.25, tip - 0.12, tip, tip + 0.06, length + 0.13, length + 0.24])
         hs = high * np.array([0.0, 0.13, 0.2, 0.45, 0.86, 1.0, 0.93, 0.22, 0.0])
-        sharp = 1.0 - 0.1 * p.nose_tip
+        sharp = 1.0 - 0.16 * p.nose_tip
         ss = breadth * np.array([0.9, 0.6, 0.52, 0.6, 0.72 * sharp, 0.8 * sharp, 0.85, 1.0, 1.0])
-        return cls(tip_y=float(tip), base_y=float(length + 0.11), wing_x=float(breadth * 1.05), wing_y=float(length + 0.015),
-                   wing_h=float(0.11 * (1 - 0.3 * head.child)), knots_y=ys, knots_h=hs, knots_s=ss)
+        return cls(tip_y=float(tip), base_y=float(length + 0.11), wing_x=float(breadth * (1.05 - 0.07 * p.nose_tip)),
+                   wing_y=float(length + 0.015), wing_h=float(0.11 * (1 - 0.3 * head.child)),
+                   knots_y=ys, knots_h=hs, knots_s=ss)

@@ -64,10 +64,11 @@ class Identity:
 
 # The order is part of the seed's meaning: append new coefficients at the end.
 _SCORES = (
-    "face_width jaw_width jaw_shape chin_length cheekbone forehead fat eye_spacing eye_size eye_tilt eye_open "
-    "eye_height lid_fold brow_thickness brow_arch brow_tilt brow_height brow_length nose_width nose_length "
-    "nose_height nose_tip mouth_width mouth_height lip_upper lip_lower ear_size skin_hue hairline"
-).split()
+    "face_width", "jaw_width", "jaw_shape", "chin_length", "cheekbone", "forehead", "fat", "eye_spacing",
+    "eye_size", "eye_tilt", "eye_open", "eye_height", "lid_fold", "brow_thickness", "brow_arch", "brow_tilt",
+    "brow_height", "brow_length", "nose_width", "nose_length", "nose_height", "nose_tip", "mouth_width",
+    "mouth_height", "lip_upper", "lip_lower", "ear_size", "skin_hue", "hairline",
+)
 IDENTITY_FIELDS = frozenset(Identity.__dataclass_fields__) - {"number"}
 
 
@@ -97,7 +98,7 @@ def sample_identity(seed: int, identity: int, **fixed) -> Identity:
     skin = float(u[1] ** 1.1)
     dark = skin > 0.55
     eye_weights = (0.55, 0.45, 0.02, 0.02, 0.02) if dark else (0.14, 0.3, 0.28, 0.16, 0.12)
-    hair_weights = (0.75, 0.25, 0.02, 0.02) if dark else (0.26, 0.32, 0.28, 0.14)
+    hair_weights = (0.64, 0.25, 0.08, 0.03) if dark else (0.19, 0.32, 0.39, 0.1)
     count = int(u[5] * 4.6)
     values |= {
         "number": identity, "male": male, "skin": skin,

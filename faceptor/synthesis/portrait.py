@@ -11,14 +11,14 @@ from faceptor.synthesis.face import Face
 class Portrait:
     """A drawn face. Points and boxes are xy pixels, 0-based, pixel centres at integers, in `image`'s frame.
 
-    `landmarks` and `visible` are keyed by the number of points ("68", "98", "29", "19", "106"); `parts` by CelebAMask-HQ
-    file suffix, present parts only; `attributes` by "celeba:<name>" and "lfw:<name>" with None where the drawing cannot
-    show the attribute. `parts`, `classes19` and `classes11` are empty when the maps were not asked for.
+    `landmarks` and `visible` are keyed by the number of points ("68", "98", "29", "19", "106"); `parts` by
+    CelebAMask-HQ file suffix, present parts only; `attributes` by "celeba:<name>" and "lfw:<name>" with None where the
+    drawing cannot show the attribute. `parts`, `classes19` and `classes11` are empty when the maps were not asked for.
     """
 
     image: np.ndarray                      # (H, W, 3) uint8 RGB
     landmarks: dict[str, np.ndarray]       # (K, 2) float32
-    visible: dict[str, np.ndarray]         # (K,) bool
+    visible: dict[str, np.ndarray]         # (K,) bool: faces the camera, in the picture, not behind anything opaque
     points5: np.ndarray                    # (5, 2) float32: image-left eye, right eye, nose tip, mouth corners
     box: np.ndarray                        # (4,) float32 x1 y1 x2 y2
     age: float

@@ -1,79 +1,86 @@
-"""Draw the head's mesh: which texel every pixel shows, and how near it is."""
+"""Draw the head's mesh: which place of the mesh every pixel shows."""
+
+from functools import cache
 
 import numpy as np
 
 
-def _triangles(rows: int, columns: int) -> np.ndarray:
-    corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)[None, :]).ravel()
-    first = np.stack([corner, corner + 1, corner + columns], axis=1)
-    second = np.stack([corner + columns + 1, corner + columns, corner + 1], axis=1)
-    return np.concatenate([first, second])
+@cache
+def _mesh(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Corners (3, T) of two triangles per cell as indices of mesh points, and (2, N) column and row of every point."""
+    corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
+    first = np.stack([corner, corner + 1, corner + columns])
+    second = np.stack([corner + columns + 1, corner + columns, corner + 1])
+    cells = np.stack(np.meshgrid(np.arange(columns), np.arange(rows))).reshape(2, -1)
+    return np.concatenate([first, second], axis=1), cells.astype(float)
 
 
-_CACHE: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
+def rasterise(points: np.ndarray, *, height: int, width: int) -> np.ndarray:
+    """Column and row of the mesh, in fractional cells, that each pixel shows: (2, height, width) float32, -1 for none.
 
-
-def rasterise(points: np.ndarray, *, height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Project a mesh `points` (rows, columns, 3) of pixel x, y and depth onto a picture.
-
-    Returns column and row in mesh cells per pixel (height, width) float32, -1 where the mesh is not seen, and the depth
-    buffer (-inf there). Larger depth is nearer. Triangles that face away are not drawn.
+    `points` (rows, columns, 3) are pixel x, y and depth (larger is nearer). Triangles that face away are not drawn;
+    nearer ones cover farther ones. Triangles are cut into one span per pixel row, and all spans are filled at once.
     """
-    rows, columns = points.shape[:2]
-    if (rows, columns) not in _CACHE:
-        cells = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1).reshape(-1, 2)
-        _CACHE[rows, columns] = _triangles(rows, columns), cells.astype(np.float32)
-    triangles, cells = _CACHE[rows, columns]
-    flat = points.reshape(-1, 3).astype(np.float32)
-    a, b, c = (flat[triangles[:, i]] for i in range(3))
-    area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
-    low = np.minimum(np.minimum(a, b), c)[:, :2]
-    high = np.maximum(np.maximum(a, b), c)[:, :2]
-    keep = (area > 1e-6) & (high[:, 0] >= 0) & (high[:, 1] >= 0) & (low[:, 0] < width) & (low[:, 1] < height)
-    index = np.flatnonzero(keep)
-    index = index[np.argsort(a[index, 2] + b[index, 2] + c[index, 2], kind="stable")]
-    a, b, c, area, low, high, triangles = (t[index] for t in (a, b, c, area, low, high, triangles))
-    values = [np.concatenate([cells[triangles[:, i]], p[:, 2:]], axis=1) for i, p in enumerate((a, b, c))]
-    # Every value is affine on a triangle: value = base + x * along_x + y * along_y, relative to corner a.
-    ab, ac = (b - a)[:, :2], (c - a)[:, :2]
-    inverse = 1.0 / area
-    du, dv = values[1] - values[0], values[2] - values[0]
-    along_x = (du * ac[:, 1:2] - dv * ab[:, 1:2]) * inverse[:, None]
-    along_y = (dv * ab[:, 0:1] - du * ac[:, 0:1]) * inverse[:, None]
-    out = np.full((height * width, 3), -1.0, np.float32)
-    out[:, 2] = -np.inf
-    first = np.ceil(low).astype(np.int32)
-    extent = np.maximum(0, np.floor(high).astype(np.int32) - first + 1).max(axis=1, initial=0)
-    lower = 0
-    for size in (4, 8, 16, 32, 64, 256, 1024):
-        chosen = np.flatnonzero((extent > lower) & (extent <= size))
-        lower = size
-        if len(chosen):
-            _fill(out, chosen, min(size, int(extent[chosen].max())), first, a, ab, ac, inverse, values[0], along_x, along_y,
-                  height, width)
-    shaped = out.reshape(height, width, 3)
-    return shaped[..., 0], shaped[..., 1], shaped[..., 2]
+    triangles, cells = _mesh(*points.shape[:2])
+    x, y, depth = points.reshape(-1, 3).astype(np.float32).T.copy()
+    triangles = triangles[:, _drawn(x[triangles], y[triangles], height, width)]
+    triangles = triangles[:, np.argsort(depth[triangles].sum(0), kind="stable")]
+    x, y = x[triangles], y[triangles]                          # (3, T), far to near
+
+    # One entry per triangle and pixel row it crosses.
+    top = np.maximum(np.ceil(y.min(0)), 0).astype(np.int32)
+    lines = np.maximum(np.minimum(np.floor(y.max(0)), height - 1).astype(np.int32) - top + 1, 0)
+    owner = np.repeat(np.arange(len(lines)), lines)
+    line = _counted(lines) + np.repeat(top, lines)
+    left, right = _span(x, y, owner, line)
+    left, right = np.maximum(np.ceil(left), 0).astype(np.int32), np.minimum(np.floor(right), width - 1).astype(np.int32)
+    filled = np.flatnonzero(right >= left)
+    owner, line, left, length = owner[filled], line[filled], left[filled], (right - left + 1)[filled]
+
+    # On a triangle column and row are affine in x and y: take their value at the span's start and their step along it.
+    base, along_x, along_y = _affine(x, y, cells[:, triangles]).take(owner, axis=2)
+    start = (base + along_x * left + along_y * line).astype(np.float32)
+    step = _counted(length)
+    pixel = step + np.repeat(line * width + left, length)
+    step = step.astype(np.float32)
+    out = np.full((2, height * width), -1.0, np.float32)
+    for target, first, slope in zip(out, start, along_x.astype(np.float32), strict=True):
+        # Nearer triangles come later, and the last value written to a pixel stays.
+        target[pixel] = np.repeat(first, length) + step * np.repeat(slope, length)
+    return out.reshape(2, height, width)
 
 
-def _fill(out, chosen, size, first, a, ab, ac, inverse, base, along_x, along_y, height, width) -> None:
-    step = np.arange(size, dtype=np.float32)
-    px = (first[chosen, 0] - a[chosen, 0])[:, None] + step        # (T, size), relative to corner a
-    py = (first[chosen, 1] - a[chosen, 1])[:, None] + step
-    scale = inverse[chosen][:, None]
-    # Barycentric weights split into a part of x and a part of y, so the (T, size, size) work is one addition each.
-    w1 = (-py * ac[chosen, 0:1] * scale)[:, :, None] + (px * ac[chosen, 1:2] * scale)[:, None, :]
-    w2 = (py * ab[chosen, 0:1] * scale)[:, :, None] - (px * ab[chosen, 1:2] * scale)[:, None, :]
-    eps = -1e-4
-    inside = (w1 >= eps) & (w2 >= eps) & (w1 + w2 <= 1 - eps)
-    t, dy, dx = np.nonzero(inside)
-    triangle = chosen[t]
-    x, y = first[triangle, 0] + dx, first[triangle, 1] + dy
-    within = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    if not within.all():
-        t, dy, dx, x, y, triangle = (q[within] for q in (t, dy, dx, x, y, triangle))
-    rx, ry = px[t, dx][:, None], py[t, dy][:, None]
-    value = base[triangle] + rx * along_x[triangle] + ry * along_y[triangle]
-    pixel = y * width + x
-    nearer = value[:, 2] > out[pixel, 2]
-    # Triangles come far to near and the last write wins: the painter's order settles ties inside one size class.
-    out[pixel[nearer]] = value[nearer]
+def _drawn(x: np.ndarray, y: np.ndarray, height: int, width: int) -> np.ndarray:
+    """(T,) bool: the triangle with corners (3, T) faces the viewer and may touch the picture."""
+    area = (x[1] - x[0]) * (y[2] - y[0]) - (y[1] - y[0]) * (x[2] - x[0])
+    return (area > 1e-6) & (x.max(0) >= 0) & (y.max(0) >= 0) & (x.min(0) < width) & (y.min(0) < height)
+
+
+def _counted(lengths: np.ndarray) -> np.ndarray:
+    """0, 1, .. length - 1 for each of `lengths`, one after the other."""
+    first = np.cumsum(lengths) - lengths
+    return np.arange(int(lengths.sum()), dtype=np.int32) - np.repeat(first.astype(np.int32), lengths)
+
+
+def _span(x: np.ndarray, y: np.ndarray, owner: np.ndarray, line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where pixel row `line` enters and leaves triangle `owner`; corners (3, T) in clockwise order on the screen."""
+    dx, dy = x[[1, 2, 0]] - x, y[[1, 2, 0]] - y
+    level = np.abs(dy) < 1e-9                                  # such an edge bounds no row
+    slope = dx / np.where(level, np.float32(1.0), dy)
+    at = x - y * slope
+    slack = np.float32(1e-4)                                   # pixel centres on a shared edge belong to both sides
+    enter = np.where(level | (dy > 0), np.float32(-np.inf), at - slack)
+    leave = np.where(level | (dy < 0), np.float32(np.inf), at + slack)
+    moved = slope.take(owner, axis=1) * line.astype(np.float32)
+    return (enter.take(owner, axis=1) + moved).max(0), (leave.take(owner, axis=1) + moved).min(0)
+
+
+def _affine(x: np.ndarray, y: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """(3, 2, T): column and row at pixel (0, 0), their slopes along x and along y; `cells` (2, 3, T) at the corners."""
+    x, y = x.astype(float), y.astype(float)                    # extrapolating to pixel 0 would cost digits
+    first, second, third = cells[:, 0], cells[:, 1], cells[:, 2]
+    ab_x, ab_y, ac_x, ac_y = x[1] - x[0], y[1] - y[0], x[2] - x[0], y[2] - y[0]
+    inverse = 1.0 / (ab_x * ac_y - ab_y * ac_x)
+    du, dv = second - first, third - first
+    along_x, along_y = (du * ac_y - dv * ab_y) * inverse, (dv * ab_x - du * ac_x) * inverse
+    return np.stack([first - along_x * x[0] - along_y * y[0], along_x, along_y])

@@ -6,7 +6,7 @@ import numpy as np
 from faceptor.datasets.labels import CELEBA_40, LFW_73
 from faceptor.synthesis import LAYOUTS
 from faceptor.synthesis.face import Face, sample_face
-from faceptor.synthesis.layouts.base import Order, Shot
+from faceptor.synthesis.layouts.base import Order, Shot, cut
 from faceptor.synthesis.portrait import Portrait
 
 SEED = 3
@@ -49,7 +49,8 @@ def planned(name: str, **counts: int) -> list[Shot]:
 
 def portrait(shot: Shot) -> Portrait:
     face = sample_face(SEED, identity=shot.person, sample=shot.sample, **shot.fixed)
-    return fake_render(face, size=shot.size, frame=shot.frame, maps=shot.maps)
+    canvas = tuple(round(side * shot.zoom) for side in shot.size)
+    return cut(fake_render(face, size=canvas, frame=shot.frame, maps=shot.maps), shot.size)
 
 
 def size(path) -> tuple[int, int]:

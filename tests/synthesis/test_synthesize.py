@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import joblib
@@ -11,8 +12,9 @@ import pytest
 from faceptor.errors import ConfigError
 from faceptor.synthesis import LAYOUTS, synthesize
 from faceptor.synthesis.contact_sheet import LIMIT
+from faceptor.synthesis.face import sample_face
 from faceptor.synthesis.layouts import base
-from faceptor.synthesis.layouts.base import Order, albums, mixed, shares
+from faceptor.synthesis.layouts.base import Order, albums, cut, mixed, shares
 from tests.synthesis.fake import fake_render
 
 NAMES = tuple(LAYOUTS)
@@ -140,7 +142,7 @@ def _modules() -> list[str]:
 
 def test_workers_load_no_torch():
     (modules,) = joblib.Parallel(n_jobs=2, backend="loky")([joblib.delayed(_modules)()])
-    assert "faceptor.synthesis.render" in modules and "torch" not in modules and "pandas" not in modules
+    assert "faceptor.synthesis.draw" in modules and "torch" not in modules and "pandas" not in modules
 
 
 @pytest.mark.parametrize("name", ["celebamaskhq", "ms1mv3"])
@@ -148,6 +150,24 @@ def test_contact_sheet_is_one_small_png(tmp_path, fake, name):
     sheet = tmp_path / "sheets" / f"{name}.png"
     synthesize(name, tmp_path / name, seed=1, workers=1, sheet=sheet, **counts(name, 30, 10))
     assert sheet.read_bytes()[:4] == b"\x89PNG" and 10_000 < sheet.stat().st_size < LIMIT
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (30, 10), (200, 200)])
+def test_a_cut_moves_all_labels_with_the_picture(corner):
+    whole = fake_render(sample_face(1, identity=1), size=(90, 120), frame="wild", maps=True)
+    box = np.float32([*corner, corner[0] + 40, corner[1] + 40])
+    points = np.float32([[35, 45], [60, 44]])
+    for x, y in points.astype(int):
+        whole.image[y, x] = (9, 8, 7)
+    part = cut(replace(whole, box=box, landmarks={"2": points}), (60, 80))
+    assert part.image.shape == (60, 80, 3) and part.classes19.shape == part.classes11.shape == (60, 80)
+    shift = points - part.landmarks["2"]
+    np.testing.assert_allclose(part.box, box - np.tile(shift[0], 2))
+    np.testing.assert_allclose(whole.points5 - part.points5, np.tile(shift[0], (5, 1)), atol=1e-4)
+    left, top = shift[0].astype(int)
+    assert 0 <= left <= 40 and 0 <= top <= 30
+    np.testing.assert_array_equal(part.image, whole.image[top : top + 60, left : left + 80])
+    np.testing.assert_array_equal(part.parts["skin"], whole.parts["skin"][top : top + 60, left : left + 80])
 
 
 def test_shares_and_mixtures_are_exact():

@@ -8,7 +8,7 @@ import numpy as np
 
 from faceptor.synthesis.face import EXPRESSIONS
 from faceptor.synthesis.layouts.aflw19 import square
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, jpeg, lines, mixed, put
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, jpeg, lines, mixed, put, sitting
 
 _HEADER = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal"
 # neutral, happy, sad, surprise, fear, disgust, anger: the owner's training imbalance (75k happy, 4k disgust), softened.
@@ -46,7 +46,7 @@ class AffectNet(Layout):
                         person=self.person(split, n),
                         size=self.size(order),
                         frame="wild",
-                        fixed=_FIXED.get(int(label), {"expression": int(label)}),
+                        fixed=sitting(rng) | _FIXED.get(int(label), {"expression": int(label)}),
                         note={"expression": int(label), "affect": _affect(int(label), rng)},
                     )
                 )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, jpeg, put
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, closeup, jpeg, put
 
 _FOLDERS = (0, 2, 3)
 # No file says where training ends: it is at the first 20,000 of the 24,386 in `ra`; a smaller file keeps that share.
@@ -60,13 +60,14 @@ class Aflw19(Layout):
         return self.count(shots)
 
     def tile(self, shot: Shot, portrait) -> Tile:
-        return Tile(
+        tile = Tile(
             image=portrait.image,
             landmarks=portrait.landmarks["19"],
             hidden=~np.asarray(portrait.visible["19"], bool),
             box=square(portrait),
             caption=f"{shot.split} {shot.key}",
         )
+        return closeup(tile, portrait.box)
 
 
 def square(portrait) -> np.ndarray:

@@ -8,7 +8,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,8 +17,9 @@ import numpy as np
 import simplejpeg
 
 from faceptor.errors import ConfigError
-from faceptor.synthesis.face import sample_face
 from faceptor.synthesis.draw import render
+from faceptor.synthesis.face import sample_face
+from faceptor.synthesis.portrait import Portrait
 
 JPEG_QUALITY = 92
 
@@ -71,6 +72,7 @@ class Shot:
     size: tuple[int, int]  # height, width
     frame: str
     maps: bool = False
+    zoom: float = 1.0  # > 1: the picture is cut from one that much larger, so the face fills more of it
     fixed: dict[str, Any] = field(default_factory=dict)
     note: dict[str, Any] = field(default_factory=dict)
 
@@ -155,9 +157,64 @@ class Layout(ABC):
 
     def take(self, shot: Shot, seed: int, root: Path, *, show: bool) -> Drawn:
         face = sample_face(seed, identity=shot.person, sample=shot.sample, **shot.fixed)
-        portrait = render(face, size=shot.size, frame=shot.frame, maps=shot.maps)
+        canvas = tuple(round(side * shot.zoom) for side in shot.size)
+        portrait = cut(render(face, size=canvas, frame=shot.frame, maps=shot.maps), shot.size)
         row = self.draw(shot, portrait, root)
         return Drawn(row=row, tile=self.tile(shot, portrait) if show else None)
+
+
+def cut(portrait: Portrait, size: tuple[int, int]) -> Portrait:
+    """The part of a portrait that has this (height, width), about the face as far as the picture reaches."""
+    height, width = portrait.image.shape[:2]
+    if (height, width) == tuple(size):
+        return portrait
+    x1, y1, x2, y2 = portrait.box
+    left = int(np.clip(round((x1 + x2 - size[1]) / 2), 0, width - size[1]))
+    top = int(np.clip(round((y1 + y2 - size[0]) / 2), 0, height - size[0]))
+    rows, columns = slice(top, top + size[0]), slice(left, left + size[1])
+    shift = np.float32([left, top])
+    return replace(
+        portrait,
+        image=portrait.image[rows, columns],
+        landmarks={key: points - shift for key, points in portrait.landmarks.items()},
+        points5=portrait.points5 - shift,
+        box=portrait.box - np.tile(shift, 2),
+        parts={key: mask[rows, columns] for key, mask in portrait.parts.items()},
+        classes19=None if portrait.classes19 is None else portrait.classes19[rows, columns],
+        classes11=None if portrait.classes11 is None else portrait.classes11[rows, columns],
+    )
+
+
+def closeup(tile: Tile, box: np.ndarray, margin: float = 0.3) -> Tile:
+    """A tile of the face alone: its box with a margin on every side, as far as the picture reaches."""
+    low, high = np.asarray(box[:2]), np.asarray(box[2:])
+    half = (high - low).max() * (0.5 + margin)
+    left, top = np.maximum(((low + high) / 2 - half).round().astype(int), 0)
+    right, bottom = ((low + high) / 2 + half).round().astype(int)
+    shift = np.array([left, top])
+    return replace(
+        tile,
+        image=tile.image[top:bottom, left:right],
+        mask=None if tile.mask is None else tile.mask[top:bottom, left:right],
+        landmarks=None if tile.landmarks is None else tile.landmarks - shift,
+        box=None if tile.box is None else tile.box - np.tile(shift, 2),
+    )
+
+
+def sitting(rng: np.random.Generator) -> dict[str, Any]:
+    """A face that looks into the camera, more or less, as in sets whose owners detected, aligned and cropped it.
+
+    One picture in ten is turned up to 60 degrees; occluders and blur are rare.
+    """
+    turned = rng.random() < 0.1
+    return {
+        "yaw": float(rng.uniform(-60, 60) if turned else rng.normal(0, 11)),
+        "pitch": float(np.clip(rng.normal(0, 6), -25, 25)),
+        "roll": float(np.clip(rng.normal(0, 4), -25, 25)),
+        "occluder": "hand" if rng.random() < 0.02 else "",
+        "blur": float(rng.uniform(0.01, 0.03)) if rng.random() < 0.08 else 0.0,
+        "grayscale": bool(rng.random() < 0.05),
+    }
 
 
 # --- people and labels ----------------------------------------------------------------------------------------------

@@ -5,7 +5,19 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, albums, described, jpeg, lines, put, shares
+from faceptor.synthesis.layouts.base import (
+    Layout,
+    Order,
+    Shot,
+    Tile,
+    albums,
+    described,
+    jpeg,
+    lines,
+    put,
+    shares,
+    sitting,
+)
 
 VALIDATION = (162770, 19867)  # published training and validation pictures
 _POINTS = ("lefteye", "righteye", "nose", "leftmouth", "rightmouth")
@@ -31,6 +43,7 @@ class CelebA(Layout):
                         sample=sample,
                         size=self.size(order, 178 / 218),
                         frame="celeba",
+                        fixed=sitting(order.rng("pose", part, n, sample)),
                         note={"partition": code},
                     )
                 )

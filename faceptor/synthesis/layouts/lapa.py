@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, jpeg, lines, png, put, shares
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, closeup, jpeg, lines, png, put, shares
 
 _TRAIN = (18168, 2000)  # published training and validation pictures
 
@@ -28,6 +28,7 @@ class LaPa(Layout):
                     size=self.size(order),
                     frame="wild",
                     maps=True,
+                    zoom=1.2,
                     note={"part": part},
                 )
                 for n, photo in enumerate(photos)
@@ -45,9 +46,10 @@ class LaPa(Layout):
         return self.count(shots, rows)
 
     def tile(self, shot: Shot, portrait) -> Tile:
-        return Tile(
+        tile = Tile(
             image=portrait.image,
             mask=portrait.classes11,
             landmarks=portrait.landmarks["106"],
             caption=f"{shot.note['part']} {shot.key}",
         )
+        return closeup(tile, portrait.box)

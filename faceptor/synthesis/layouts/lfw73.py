@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, albums, described, jpeg, lines, put
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, albums, described, jpeg, lines, put, sitting
 from faceptor.synthesis.layouts.celeba import known
 
 _FIRST = """
@@ -42,6 +42,8 @@ class Lfw73(Layout):
                 sample=sample,
                 size=self.size(order),
                 frame="wild",
+                zoom=1.45,
+                fixed=sitting(order.rng("pose", split, n, sample)),
                 note={"name": names[split, n]},
             )
             for split, n, sample in album

@@ -54,7 +54,7 @@ class Morph2(Layout):
                 sample=sample,
                 size=self.size(order, 160 / 192),
                 frame="crop",
-                fixed={"age": age},
+                fixed={"age": age} | _mug_shot(order.rng("pose", n, sample)),
                 note={"subject": int(identifiers[n]), "picture": sample + 1, "born": births[n]},
             )
             for (n, sample), age in zip(album, ages, strict=True)
@@ -89,6 +89,13 @@ class Morph2(Layout):
     def tile(self, shot: Shot, portrait) -> Tile:
         attributes = known(portrait, "celeba")
         return Tile(image=portrait.image, caption=f"{int(shot.fixed['age'])} years\n{photo(shot, attributes)}")
+
+
+def _mug_shot(rng: np.random.Generator) -> dict:
+    """Police photographs: facing the camera before a plain wall, straight-faced, nothing over the face."""
+    plain = {"background": "studio", "hat": "", "occluder": "", "sunglasses": False, "grayscale": False}
+    plain |= {"expression": 0, "mouth_open": 0.0, "eyes_closed": False, "blur": 0.0}
+    return plain | {"yaw": float(rng.normal(0, 8)), "pitch": float(rng.normal(0, 5)), "roll": float(rng.normal(0, 4))}
 
 
 def photo(shot: Shot, attributes: dict[str, bool | None]) -> str:

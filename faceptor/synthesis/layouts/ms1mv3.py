@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from faceptor.errors import ConfigError
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, jpeg, lines, put, shares
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, jpeg, lines, put, shares, sitting
 from faceptor.synthesis.layouts.recordio import RecordWriter, dump_bin
 
 _SIDE = 112
@@ -42,7 +42,7 @@ class Ms1mv3(Layout):
                 size=size,
                 frame="arcface",
                 # Within a person the ages spread, as they do in pictures of well-known people.
-                fixed={"age": age},
+                fixed=sitting(order.rng("pose", n, sample)) | {"age": age},
                 note={"label": n},
             )
             for n, count in enumerate(per_person)
@@ -113,7 +113,7 @@ def _pairs(layout: Ms1mv3, order: Order, name: str, size: tuple[int, int]) -> li
                         sample=side,
                         size=size,
                         frame="arcface",
-                        fixed=fixed | alike,
+                        fixed=sitting(rng) | fixed | alike,
                         note={"same": bool(same)},
                     )
                 )

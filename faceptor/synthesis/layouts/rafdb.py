@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from faceptor.synthesis.face import EXPRESSIONS
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, jpeg, lines, mixed, put
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, jpeg, lines, mixed, put, sitting
 
 # The owner's labels 1 ... 7, and the owner's training counts, whose square roots give a milder imbalance.
 LABELS = ("surprise", "fear", "disgust", "happy", "sad", "anger", "neutral")
@@ -33,8 +33,8 @@ class RafDb(Layout):
                     key=f"{split}_{n + 1:0{digits}d}",
                     person=self.person(split, n),
                     size=self.size(order),
-                    frame="crop",
-                    fixed={"expression": EXPRESSIONS.index(LABELS[label])},
+                    frame="arcface",
+                    fixed=sitting(order.rng("pose", split, n)) | {"expression": EXPRESSIONS.index(LABELS[label])},
                     note={"label": int(label) + 1},
                 )
                 for n, label in enumerate(labels)

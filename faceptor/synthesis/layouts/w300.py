@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, encode_image, lines, put, shares
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, closeup, encode_image, lines, put, shares
 
 # Published numbers of pictures; an order is split in the same proportions.
 _TRAIN = {"afw": 337, "helen/trainset": 2000, "lfpw/trainset": 811}
@@ -49,7 +49,7 @@ class W300(Layout):
         return self.count(shots, rows)
 
     def tile(self, shot: Shot, portrait) -> Tile:
-        return Tile(image=portrait.image, landmarks=portrait.landmarks["68"], caption=shot.key)
+        return closeup(Tile(image=portrait.image, landmarks=portrait.landmarks["68"], caption=shot.key), portrait.box)
 
 
 def pts(points: np.ndarray) -> str:

@@ -1,0 +1,99 @@
+"""A picture and its class map, painted together, so that a label can never disagree with what is drawn."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from faceptor.datasets.labels import CELEBAMASK_19
+
+(BACKGROUND, NECK, SKIN, CLOTH, EAR_L, EAR_R, BROW_L, BROW_R, EYE_L, EYE_R, NOSE, MOUTH, LOWER_LIP, UPPER_LIP, HAIR,
+ GLASSES, HAT, EARRING, NECKLACE) = range(len(CELEBAMASK_19))
+"""CelebAMask-HQ classes in the order of `CELEBAMASK_19`; L is the image-left side."""
+
+NO_POINTS = np.empty((0, 2))
+Colour = Sequence[float] | np.ndarray
+_COARSE = 3.0                  # standard deviation in pixels from which blurred masks are painted coarsely
+_FRACTION = 4                  # bits of sub-pixel position handed to OpenCV
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stroke:
+    """One thing painted on the skin. Lengths are head units; `line` > 0 makes the points a line of that width."""
+
+    points: np.ndarray                                         # (N, 2) x, y in the frontal plane of the head
+    around: np.ndarray = field(default_factory=lambda: NO_POINTS)  # (M, 2) u, v on the head, before `points`
+    colour: Colour = (0.0, 0.0, 0.0)
+    alpha: float = 1.0         # 0 paints the class alone
+    cls: int | None = None
+    line: float = 0.0
+    soft: float = 0.0          # standard deviation of the edge
+    within: bool = False       # only inside the last stroke that painted a class
+
+
+class Canvas:
+    """Float RGB picture as three planes (3, H, W) and its classes (H, W) uint8."""
+
+    def __init__(self, planes: np.ndarray) -> None:
+        self.planes = planes
+        self.classes = np.zeros(planes.shape[1:], np.uint8)
+
+    def fill(self, points: np.ndarray, colour: Colour = (0, 0, 0), cls: int | None = None, *, alpha: float = 1.0,
+             soft: float = 0.0, line: float = 0.0, shade: tuple[float, float] | None = None,
+             within: np.ndarray | None = None) -> None:
+        """Blend a polygon (a polyline where `line` is a width) of xy pixel points, clipped to the polygon `within`.
+
+        `soft` blurs the edge of the colour, not of the class; `shade` scales the colour from top to bottom.
+        """
+        points = np.asarray(points, float)
+        (x0, y0), (x1, y1) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
+        pad = 2 + line + 3 * soft
+        height, width = self.classes.shape
+        x0, y0 = max(int(x0 - pad), 0), max(int(y0 - pad), 0)
+        x1, y1 = min(int(x1 + pad) + 2, width), min(int(y1 + pad) + 2, height)
+        if x1 <= x0 or y1 <= y0:
+            return
+        box = x0, y0, x1, y1
+        if cls is None and soft > _COARSE and within is None:
+            mask = _soft_mask(points, box, line, soft)
+        else:
+            mask = _mask(points, box, line)
+            if within is not None:
+                mask &= _mask(within, box)
+            if cls is not None:
+                self.classes[y0:y1, x0:x1][mask > 127] = cls
+            if soft > 0.4:
+                mask = cv2.GaussianBlur(mask, (0, 0), soft)
+        if alpha == 0:
+            return
+        weight = mask * np.float32(alpha / 255)
+        planes = self.planes[:, y0:y1, x0:x1]
+        colour = np.asarray(colour, np.float32)[:, None, None]
+        if shade is not None:
+            colour = colour * np.linspace(*shade, y1 - y0, dtype=np.float32)[:, None]
+        change = colour - planes
+        change *= weight
+        planes += change
+
+
+def _soft_mask(points: np.ndarray, box: tuple[int, int, int, int], line: float, soft: float) -> np.ndarray:
+    """A blurred `_mask`, painted on a coarser grid: a wide blur leaves nothing that needs every pixel."""
+    x0, y0, x1, y1 = box
+    step = int(soft / _COARSE * 2)
+    across, down = -(-(x1 - x0) // step), -(-(y1 - y0) // step)
+    places = (points - (x0, y0) + 0.5) / step - 0.5
+    mask = cv2.GaussianBlur(_mask(places, (0, 0, across, down), line / step), (0, 0), soft / step)
+    return cv2.resize(mask, (across * step, down * step), interpolation=cv2.INTER_LINEAR)[: y1 - y0, : x1 - x0]
+
+
+def _mask(points: np.ndarray, box: tuple[int, int, int, int], line: float = 0.0) -> np.ndarray:
+    """Antialiased cover (0..255) of a polygon or line inside a pixel box x0, y0, x1, y1."""
+    x0, y0, x1, y1 = box
+    mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    fixed = np.rint((points - (x0, y0)) * (1 << _FRACTION)).astype(np.int32)
+    if line:
+        cv2.polylines(mask, [fixed], False, 255, max(1, round(line)), cv2.LINE_AA, _FRACTION)
+    else:
+        cv2.fillPoly(mask, [fixed], 255, cv2.LINE_AA, _FRACTION)
+    return mask
