@@ -129,7 +129,10 @@ def test_doctor_tells_absent_from_prepared(workplace):
     assert facts["celeba"]["ask"]
 
 
-VERBS = ("synthesize", "preprocess", "train", "evaluate", "transfer", "predict", "notebook", "budget", "doctor", "params")
+VERBS = (
+    *("synthesize", "preprocess", "train", "evaluate", "transfer", "predict", "notebook", "budget"),
+    *("readme", "doctor", "params"),
+)
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -137,4 +140,4 @@ def test_help_teaches_with_an_example(verb, tmp_path):
     result = faceptor(tmp_path, verb, "--help")
     assert result.returncode == 0
     assert verb in result.stdout
-    assert "Example" in result.stdout or verb in ("doctor", "params")
+    assert "Example" in result.stdout or verb in ("readme", "doctor", "params")

@@ -56,7 +56,8 @@ def test_dvc_resolves_every_preset(preset, tmp_path):
 
 def test_readme_names_commands_that_exist():
     verbs = set(re.findall(r"faceptor (\w+)", (ROOT / "README.md").read_text().split("```", 1)[1])) - {"params"}
-    help_text = subprocess.run([sys.executable, "-m", "faceptor", "--help"], capture_output=True, text=True, cwd=ROOT).stdout
+    command = [sys.executable, "-m", "faceptor", "--help"]
+    help_text = subprocess.run(command, capture_output=True, text=True, cwd=ROOT).stdout
     for verb in verbs:
         assert verb in help_text, verb
 

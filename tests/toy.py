@@ -53,7 +53,8 @@ def stage(steps: int, **changes) -> Stage:
 
 
 def mixes(samples: int = 3) -> dict:
-    return {name: Feed(samples=samples, weight=weight, train=Crop(kind="box")) for name, weight in zip(TASKS, (10, 1, 2), strict=True)}
+    weights = zip(TASKS, (10, 1, 2), strict=True)
+    return {name: Feed(samples=samples, weight=weight, train=Crop(kind="box")) for name, weight in weights}
 
 
 def steps(count: int, *, samples: int = 3, rank: int = 0, world: int = 1) -> Steps:

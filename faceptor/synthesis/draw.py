@@ -65,7 +65,7 @@ def render(face: Face, *, size: tuple[int, int], frame: str = "wild", maps: bool
         points5=view.pixels(marks.five).astype(np.float32), box=_box(view.pixels(marks.outline)).astype(np.float32),
         age=face.age, expression=face.expression, attributes=attributes(face, head, features), identity=face.identity,
         pose=(face.yaw, face.pitch, face.roll), face=face,
-        **(_maps(canvas.classes[:: view.fine, :: view.fine]) if maps else {}),
+        **(_maps(_majority(canvas.classes, view.fine)) if maps else {}),
     )
 
 
@@ -108,5 +108,15 @@ def _maps(classes: np.ndarray) -> dict:
     """The fields of `Portrait` that show which pixel belongs to what."""
     suffix = facts()["parsing"]["CelebAMask-HQ"]["mask_file_suffix_per_class"]
     present = np.flatnonzero(np.bincount(classes.ravel(), minlength=len(CELEBAMASK_19))[1:]) + 1
-    return {"classes19": classes.copy(), "classes11": _TO_LAPA[classes],
+    return {"classes19": classes, "classes11": _TO_LAPA[classes],
             "parts": {suffix[i]: classes == i for i in present.tolist()}}
+
+
+def _majority(classes: np.ndarray, fine: int) -> np.ndarray:
+    """(H, W) most frequent class of each block of `fine` x `fine` pixels: no shift against the averaged picture."""
+    if fine == 1:
+        return classes
+    present = np.flatnonzero(np.bincount(classes.ravel()))
+    size = classes.shape[1] // fine, classes.shape[0] // fine
+    cover = [cv2.resize(np.uint8(252) * (classes == i), size, interpolation=cv2.INTER_AREA) for i in present]
+    return present[np.argmax(cover, axis=0)].astype(np.uint8)
