@@ -1,5 +1,6 @@
 """Execute a notebook as a stage: parameters in from params.yaml, .ipynb and offline .html out."""
 
+import os
 from pathlib import Path
 
 from faceptor.config import Params
@@ -17,6 +18,9 @@ def execute(params: Params, name: str) -> Path:
     """
     import nbformat
     import papermill
+
+    # Progress bars in notebooks want widgets, which a static report cannot show; the kernel need not say so.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
 
     source = NOTEBOOKS / f"{name}.ipynb"
     known = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
