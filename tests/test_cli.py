@@ -14,7 +14,7 @@ from tests.datasets import published
 
 
 @pytest.fixture
-def workplace(tmp_path):
+def project(tmp_path):
     """A folder with parameters whose data sets are tiny ones in the published layouts."""
     values = yaml.safe_load(preset_path("embedded").read_text())
     values["data"] |= {"root": "raw", "validation": 0.2, "max_rejects": 0.5}
@@ -43,87 +43,87 @@ def relaxed(folder: Path, name: str) -> None:
     (folder / "params.yaml").write_text(yaml.safe_dump(values))
 
 
-def test_missing_folder(workplace):
-    line = refused(faceptor(workplace, "preprocess", "300w"))
+def test_missing_folder(project):
+    line = refused(faceptor(project, "preprocess", "300w"))
     assert "raw/300w" in line
     assert "faceptor synthesize 300w" in line
 
 
-def test_misspelt_parameter(workplace):
-    values = yaml.safe_load((workplace / "params.yaml").read_text())
+def test_misspelt_parameter(project):
+    values = yaml.safe_load((project / "params.yaml").read_text())
     values["stage1"]["optimizer"] = {}
-    (workplace / "params.yaml").write_text(yaml.safe_dump(values))
-    line = refused(faceptor(workplace, "preprocess", "300w"))
+    (project / "params.yaml").write_text(yaml.safe_dump(values))
+    line = refused(faceptor(project, "preprocess", "300w"))
     assert "stage1.optimizer: unknown key; did you mean 'optimiser'?" in line
 
 
-def test_unknown_names_list_the_valid_ones(workplace):
-    assert "expected one of 300w" in refused(faceptor(workplace, "preprocess", "301w"))
-    assert "expected one of stage1, stage2, merge" in refused(faceptor(workplace, "train", "stage3"))
-    assert "base, embedded, full" in refused(faceptor(workplace, "params", "use", "huge"))
+def test_unknown_names_list_the_valid_ones(project):
+    assert "expected one of 300w" in refused(faceptor(project, "preprocess", "301w"))
+    assert "expected one of stage1, stage2, merge" in refused(faceptor(project, "train", "stage3"))
+    assert "base, embedded, full" in refused(faceptor(project, "params", "use", "huge"))
 
 
-def test_one_bad_file_is_listed_and_the_rest_goes_on(workplace):
-    root = workplace / "raw" / "300w"
+def test_one_bad_file_is_listed_and_the_rest_goes_on(project):
+    root = project / "raw" / "300w"
     published.w300(root)
-    relaxed(workplace, "300w")
+    relaxed(project, "300w")
     points = sorted((root / "helen" / "trainset").glob("*.pts"))[0]
     lines = points.read_text().splitlines()
     points.write_text("\n".join([*lines[:3], *lines[4:]]))
-    result = faceptor(workplace, "preprocess", "300w")
+    result = faceptor(project, "preprocess", "300w")
     assert result.returncode == 0, result.stderr
-    rejects = (workplace / "data/prepared/joint/300w/rejects.jsonl").read_text()
+    rejects = (project / "data/prepared/joint/300w/rejects.jsonl").read_text()
     assert points.name in rejects
     assert "67" in rejects
 
 
-def test_too_many_bad_files_stop_the_stage_and_leave_nothing(workplace):
-    root = workplace / "raw" / "300w"
+def test_too_many_bad_files_stop_the_stage_and_leave_nothing(project):
+    root = project / "raw" / "300w"
     published.w300(root)
-    relaxed(workplace, "300w")
+    relaxed(project, "300w")
     for points in root.rglob("*.pts"):
         points.write_text(points.read_text().replace("}", "1 2\n}"))
-    refused(faceptor(workplace, "preprocess", "300w"))
-    assert not list((workplace / "data/prepared").rglob("*.arrow"))
+    refused(faceptor(project, "preprocess", "300w"))
+    assert not list((project / "data/prepared").rglob("*.arrow"))
 
 
-def test_a_pickle_that_runs_code_is_refused(workplace):
+def test_a_pickle_that_runs_code_is_refused(project):
     class Evil:
         def __reduce__(self):
-            return __import__("os").system, (f"touch {workplace / 'ran'}",)
+            return __import__("os").system, (f"touch {project / 'ran'}",)
 
-    root = workplace / "raw" / "ms1mv3"
+    root = project / "raw" / "ms1mv3"
     published.ms1mv3(root)
-    relaxed(workplace, "ms1mv3")
-    values = yaml.safe_load((workplace / "params.yaml").read_text())
+    relaxed(project, "ms1mv3")
+    values = yaml.safe_load((project / "params.yaml").read_text())
     values["datasets"]["ms1mv3"]["verification"] = ["lfw"]
-    (workplace / "params.yaml").write_text(yaml.safe_dump(values))
+    (project / "params.yaml").write_text(yaml.safe_dump(values))
     (root / "lfw.bin").write_bytes(pickle.dumps(([Evil()], [True])))
-    line = refused(faceptor(workplace, "preprocess", "ms1mv3"))
+    line = refused(faceptor(project, "preprocess", "ms1mv3"))
     assert "lfw.bin" in line
-    assert not (workplace / "ran").exists()
+    assert not (project / "ran").exists()
 
 
-def test_training_without_prepared_data_says_what_to_run(workplace):
-    assert "run `faceptor preprocess" in refused(faceptor(workplace, "train", "stage1"))
-    assert not (workplace / "models").exists()
+def test_training_without_prepared_data_says_what_to_run(project):
+    assert "run `faceptor preprocess" in refused(faceptor(project, "train", "stage1"))
+    assert not (project / "models").exists()
 
 
-def test_evaluating_a_model_that_is_not_there(workplace):
-    assert "models/stage9/model.json: not found" in refused(faceptor(workplace, "evaluate", "stage9"))
+def test_evaluating_a_model_that_is_not_there(project):
+    assert "models/stage9/model.json: not found" in refused(faceptor(project, "evaluate", "stage9"))
 
 
-def test_switching_presets_and_back(workplace):
-    assert faceptor(workplace, "params", "use", "base").returncode == 0
-    assert (workplace / "params.yaml").read_text() == preset_path("base").read_text()
-    assert "equals preset base" in faceptor(workplace, "params", "check").stdout
+def test_switching_presets_and_back(project):
+    assert faceptor(project, "params", "use", "base").returncode == 0
+    assert (project / "params.yaml").read_text() == preset_path("base").read_text()
+    assert "equals preset base" in faceptor(project, "params", "check").stdout
 
 
-def test_doctor_tells_absent_from_prepared(workplace):
-    published.w300(workplace / "raw" / "300w")
-    relaxed(workplace, "300w")
-    faceptor(workplace, "preprocess", "300w")
-    facts = json.loads(faceptor(workplace, "doctor", "--json").stdout)["datasets"]
+def test_doctor_tells_absent_from_prepared(project):
+    published.w300(project / "raw" / "300w")
+    relaxed(project, "300w")
+    faceptor(project, "preprocess", "300w")
+    facts = json.loads(faceptor(project, "doctor", "--json").stdout)["datasets"]
     assert facts["300w"]["state"] == "prepared"
     assert facts["celeba"]["state"] == "absent"
     assert facts["celeba"]["ask"]
