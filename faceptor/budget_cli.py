@@ -1,4 +1,4 @@
-"""`faceptor budget`: parameters of the presets and of params.yaml, as tables to read or JSON."""
+"""`faceptor budget`: parameters, work and memory of the presets and of params.yaml, as tables to read or JSON."""
 
 import json as jsonlib
 from pathlib import Path
@@ -6,64 +6,190 @@ from typing import Annotated
 
 import typer
 
+NARROWEST = 100  # characters that the tables need; a narrower terminal wraps them, which loses no digit
+
 Presets = Annotated[
-    list[str] | None, typer.Argument(help="Presets; none = all of them, and params.yaml if it differs.")
+    list[str] | None,
+    typer.Argument(help="Presets to show in detail; none = all of them side by side, and params.yaml if it differs."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+PresetOption = Annotated[
+    list[str] | None, typer.Option("--preset", "-p", help="The same as an argument; may be repeated.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines: everything there is, in plain units.")]
 ParamsFile = Annotated[Path, typer.Option("--params", help="The parameter file.")]
 
 
-def budget_command(preset: Presets = None, json: Json = False, params: ParamsFile = Path("params.yaml")) -> None:
-    """Count the parameters of a model by component and task, without building its weights.
+def budget_command(
+    presets: Presets = None, preset: PresetOption = None, json: Json = False, params: ParamsFile = Path("params.yaml")
+) -> None:
+    """Count what a model costs, without building its weights: parameters, work (MACs) and memory of activations, by
+    component and by task, beside the figures that the papers print.
 
-    Example: `faceptor budget base --json`
+    Without a name: all presets side by side. Named presets are taken apart as well.
+
+    MAC: a multiplication with its addition, 2 FLOPs, in products, convolutions and attention. G is 10^9.
+
+    Kept: float32 bytes that the forward half of a training step holds for backward, without losses.
+
+    Peak: the most activation bytes alive while one image is answered. Weights come on top of both.
+
+    All tasks together take one call per input size.
+
+    Example: `faceptor budget base naive facexformer`, `faceptor budget --preset full --json`
     """
-    from faceptor.analysis.budget import configurations, summary
+    from faceptor.analysis import budget, comparison
 
-    summaries = {name: summary(values) for name, values in configurations(preset or (), file=params).items()}
+    named = list(dict.fromkeys([*(presets or ()), *(preset or ())]))
+    configured = budget.configurations(named, file=params)
+    found = comparison.reports(configured, alone=None if named or json else ())
     if json:
-        print(jsonlib.dumps(summaries, indent=2))
-    else:
-        show(summaries)
+        print(jsonlib.dumps(found, indent=2))
+        return
+    for name, facts in found.items() if named else ():
+        show_parts(name, facts)
+    show_comparison(found, comparison.growth(configured) if not named else None)
+    if not named:
+        print(f"Name presets to take them apart: faceptor budget {next(iter(found))}")
 
 
-def show(summaries: dict[str, dict]) -> None:
-    """One table of components per configuration, one of tasks beside it."""
-    from rich.columns import Columns
+def show_parts(name: str, facts: dict) -> None:
+    """One configuration: its components with their parts, its tasks, and what comes on top."""
+    console = _console()
+    console.print(_component_table(name, facts))
+    console.print(_task_table(facts))
+    for task, count in facts["training_only"].items():
+        console.print(f"training only, not counted: classifier of {task}, {count:,} parameters")
+    levels = ", ".join(f"{mode} {count:,}" for mode, count in facts["layer_attention_per_task"].items())
+    if levels:
+        console.print(f"Layer-Attention would add per task: {levels} parameters")
+    for call in facts["compute"]["passes"]:
+        console.print(f"one call at {call['size']} px answers {', '.join(call['tasks'])}")
+    console.print()
+
+
+def show_comparison(found: dict[str, dict], growth=None) -> None:
+    """Configurations side by side, what more tasks add to them, and what is printed about them."""
+    from faceptor.analysis.comparison import remarks
+
+    console = _console()
+    if len(found) > 1:
+        console.print(_side_by_side(found))
+    if growth is not None and len(growth):
+        console.print(_growth_table(growth))
+    if any(facts["printed"] for facts in found.values()):
+        console.print(_printed_table(found))
+    for remark in remarks(found):
+        console.print(remark)
+
+
+def _console():
     from rich.console import Console
 
-    console = Console()
-    for name, facts in summaries.items():
-        console.print(Columns([_component_table(name, facts), _task_table(facts)], padding=(0, 3)))
-        for task, count in facts["training_only"].items():
-            console.print(f"training only, not counted: classifier of {task}, {count:,}")
-        levels = ", ".join(f"{mode} {count:,}" for mode, count in facts["layer_attention_per_task"].items())
-        console.print(f"Layer-Attention would add per task: {levels}\n")
+    return Console(width=max(Console().width, NARROWEST), highlight=False)
+
+
+def _table(title: str, first: str, *columns: str, text: tuple[str, ...] = ()):
+    """A table below its title; the first column and those of `text` are text, the others are numbers."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column(first, no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="left" if column in text else "right", no_wrap=column not in text)
+    return table
 
 
 def _component_table(name: str, facts: dict):
-    from rich.table import Table
-
-    table = Table(title=name, title_justify="left", title_style="bold")
-    table.add_column("component")
-    table.add_column("parameters", justify="right")
-    for component, count in facts["components"].items():
-        table.add_row(f"[bold]{component}", f"[bold]{count:,}")
-        for part, size in facts["parts"][component].items():
+    work, step = facts["compute"]["passes"], facts["compute"]["training_step"]
+    images = sum(step["samples"].values())
+    sizes = [f"GMACs, {call['size']} px" for call in work]
+    table = _table(
+        f"{name}: parameters, work of one image, what a training step of {images} images keeps",
+        "component", "parameters", *sizes, "MB kept",
+    )  # fmt: skip
+    used = [*facts["components"], *(part for call in work for part in call["components"]), *step["components"]]
+    for component in dict.fromkeys(used):
+        counts = [call["components"].get(component, 0) / 1e9 for call in work]
+        kept = step["components"].get(component, 0) / 1e6
+        cells = [f"{facts['components'].get(component, 0):,}", *(f"{count:,.3f}" for count in counts), f"{kept:,.1f}"]
+        table.add_row(f"[bold]{component}", *(f"[bold]{cell}" for cell in cells))
+        for part, size in facts["parts"].get(component, {}).items():
             table.add_row(f"  {part}", f"{size:,}")
     table.add_section()
-    table.add_row("[bold]total", f"[bold]{facts['total']:,}")
+    totals = [f"{facts['total']:,}", *(f"{call['macs'] / 1e9:,.3f}" for call in work)]
+    table.add_row("[bold]total", *(f"[bold]{cell}" for cell in (*totals, f"{step['saved_bytes'] / 1e6:,.1f}")))
     table.add_row("  float32 weights", f"{facts['megabytes']:,.1f} MB")
+    table.add_row("  peak of one image", "", *(f"{call['peak_bytes'] / 1e6:,.1f} MB" for call in work))
     return table
 
 
 def _task_table(facts: dict):
-    from rich.table import Table
-
-    table = Table(title="what a task owns", title_justify="left")
-    table.add_column("task")
-    for column in ("queries", "parameters", "kB"):
-        table.add_column(column, justify="right")
+    work = facts["compute"]
+    title = "what a task owns (kB, and kB where it is the first of its kind), and what it costs alone"
+    table = _table(title, "task", "labels", "own kB", "kind kB", "px", "GMACs", "MB kept")
     for task, row in facts["tasks"].items():
-        table.add_row(task, str(row["queries"]), f"{row['parameters']:,}", f"{row['kilobytes']:,.1f}")
+        cost = work["tasks"][task]
+        table.add_row(
+            task,
+            str(row["labels"]),
+            f"{row['kilobytes']:,.1f}",
+            f"{row['kilobytes_with_kind']:,.1f}",
+            str(cost["size"]),
+            f"{cost['macs'] / 1e9:,.3f}",
+            f"{cost['saved_bytes'] / 1e6:,.1f}",
+        )
+    table.add_section()
+    table.add_row("all, one by one", *[""] * 4, f"{work['macs_one_by_one'] / 1e9:,.3f}")
+    table.add_row("all, a call per px", *[""] * 4, f"{work['macs'] / 1e9:,.3f}")
     return table
+
+
+SHORT = {  # column of `comparison.side_by_side` -> its head where width is scarce
+    "tasks": "tasks",
+    "input, px": "px",
+    "parameters, M": "M",
+    "GMACs": "GMACs",
+    "GFLOPs": "GFLOPs",
+    "inference peak, MB": "peak MB",
+    "step, images": "images",
+    "step keeps, GB": "kept GB",
+}
+
+
+def _side_by_side(found: dict[str, dict]):
+    from faceptor.analysis.comparison import side_by_side
+
+    title = "side by side: parameters; all tasks about one image; a training step of so many images"
+    table = _table(title, "preset", *SHORT.values())
+    for name, row in side_by_side(found)[list(SHORT)].iterrows():
+        table.add_row(name, *(value if isinstance(value, str) else _number(value) for value in row))
+    return table
+
+
+def _growth_table(growth):
+    wide = growth[growth["tasks"] > 0].pivot(index="tasks", columns="preset", values="kilobytes")
+    names = growth.drop_duplicates("tasks").set_index("tasks")["task"]
+    table = _table("kB of weights that each task adds, in this order", "task", *wide.columns)
+    for place, row in wide.iterrows():
+        table.add_row(names[place], *(f"{count:,.1f}" for count in row))
+    return table
+
+
+def _printed_table(found: dict[str, dict]):
+    columns = ("what", "ours", "printed", "difference", "unit", "where")
+    table = _table("beside what is printed", "preset", *columns, text=("what", "unit", "where"))
+    for name, facts in found.items():
+        for row in facts["printed"]:
+            mark = "[green]=[/]" if row["agrees"] else "[yellow]≠[/]"
+            table.add_row(
+                name, row["what"].replace("_", " "), f"{row['ours']:,.3f}", f"{row['printed']:,} {mark}",
+                f"{row['difference']:+,.3f}", row["unit"], row["where"],
+            )  # fmt: skip
+        if facts["printed"]:
+            table.add_section()
+    return table
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}" if value < 10 else f"{value:,.1f}"

@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from faceptor.budget_cli import budget_command
+from faceptor.doctor.cli import doctor_app
 from faceptor.errors import FaceptorError
+from faceptor.import_cli import import_command
 from faceptor.predict_cli import predict_command
 
 app = typer.Typer(
@@ -24,8 +26,10 @@ app = typer.Typer(
 )
 params_app = typer.Typer(no_args_is_help=True, help="Show, check or switch `params.yaml`.")
 app.add_typer(params_app, name="params")
+app.add_typer(doctor_app, name="doctor")
 app.command("budget")(budget_command)
 app.command("predict")(predict_command)
+app.command("import-weights")(import_command)
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="The parameter file.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
@@ -158,18 +162,6 @@ def notebook(
 
 
 @app.command()
-def doctor(params: ParamsFile = DEFAULT, json: Json = False):
-    """Say what is in place and what is missing: packages, GPU, DVC remote, data sets."""
-    from faceptor.doctor import examine, show
-
-    facts = examine(_load(params))
-    if json:
-        print(jsonlib.dumps(facts, indent=2))
-    else:
-        show(facts)
-
-
-@app.command()
 def readme(params: ParamsFile = DEFAULT):
     """Rewrite the results tables of README.md from results/."""
     from faceptor.readme import rewrite
@@ -179,7 +171,7 @@ def readme(params: ParamsFile = DEFAULT):
 
 @params_app.command("use")
 def params_use(
-    preset: Annotated[str, typer.Argument(help="embedded, base or full.")],
+    preset: Annotated[str, typer.Argument(help="embedded, base, full, naive, ...")],
     params: ParamsFile = DEFAULT,
 ):
     """Rewrite params.yaml with a preset; Git shows the difference.

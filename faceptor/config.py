@@ -4,41 +4,57 @@
 form. Every unknown key, wrong type or impossible value is a ConfigError that names the key.
 """
 
-import difflib
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, PlainValidator, ValidationError, model_validator
 
+from faceptor.datasets import reader_class
+from faceptor.datasets.base import Reader
+from faceptor.datasets.generic import stored_description
 from faceptor.errors import ConfigError
+from faceptor.model_config import (
+    AttributeHeadConfig,
+    DecoderConfig,
+    DenseHeadConfig,
+    EncoderConfig,
+    FaceptorConfig,
+    FaceXFormerConfig,
+    Input,
+    Inputs,
+    LayerAttentionConfig,
+    ModelConfig,
+    NaiveConfig,
+    model_config,
+)
+from faceptor.sections import Count, NonNegative, Positive, Section, Share, explain
 from faceptor.tasks import task
+from faceptor.tasks.custom import register, specs_of
+
+__all__ = [  # the model section and its parts live in faceptor.model_config; this is where they are imported from
+    "AttributeHeadConfig",
+    "DecoderConfig",
+    "DenseHeadConfig",
+    "EncoderConfig",
+    "FaceXFormerConfig",
+    "FaceptorConfig",
+    "Input",
+    "Inputs",
+    "LayerAttentionConfig",
+    "ModelConfig",
+    "NaiveConfig",
+    "Params",
+    "load_params",
+    "load_preset",
+    "model_config",
+    "parse",
+    "preset_names",
+    "preset_path",
+]
 
 PRESETS = Path(__file__).parent / "presets"
-
-
-def _real(value: Any) -> Any:
-    # YAML 1.1 reads 5e-5 (no dot) as text; a learning rate written that way is still a number.
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
-
-
-Real = Annotated[float, BeforeValidator(_real), Field(allow_inf_nan=False)]
-Positive = Annotated[Real, Field(gt=0)]
-NonNegative = Annotated[Real, Field(ge=0)]
-Share = Annotated[Real, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(strict=True, ge=1)]
-Triple = tuple[Real, Real, Real]
-
-
-class Section(BaseModel):
-    """A block of params.yaml: frozen, and closed to unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 # --- data -----------------------------------------------------------------------------------------------------------
@@ -56,7 +72,7 @@ class Data(Section):
 class Synthesis(Section):
     """How many faces to generate for one data set (train and test identities never overlap)."""
 
-    train: Count
+    train: Annotated[int, Field(strict=True, ge=0)] = 0  # 0: a set that its owner made for tests only
     test: Annotated[int, Field(ge=0)] = 0
     image_size: Count | None = None  # pixels; None keeps the layout's embedded default
     identities: Count | None = None  # recognition only
@@ -65,9 +81,10 @@ class Synthesis(Section):
 
 class Dataset(Section):
     path: Path  # below data.root
+    reader: str | None = None  # None = that of the data set's own name; "generic" for a user's own, see data/README.md
     role: Literal["joint", "transfer"]  # trained together in stage 1, or met only in transfer
     validation: Share | None = None  # overrides data.validation
-    options: dict[str, Any] = {}  # protocol choices, checked by the reader
+    options: dict[str, Any] = Field(default_factory=dict)  # protocol choices, checked by the reader
     verification: tuple[str, ...] = ()  # recognition only: .bin sets to prepare
 
 
@@ -82,83 +99,7 @@ class Crop(Section):
 
 class Augment(Section):
     policy: Literal["none", "flip", "attributes", "landmarks", "parsing"] = "none"
-    options: dict[str, Any] = {}
-
-
-# --- model ----------------------------------------------------------------------------------------------------------
-
-
-class Input(Section):
-    size: Count  # pixels; the side of the square input
-    mean: Triple
-    std: tuple[Positive, Positive, Positive]
-
-
-class Inputs(Section):
-    dense: Input  # landmarks, parsing
-    face: Input  # age, expression, attributes, recognition
-
-
-class EncoderConfig(Section):
-    width: Count = 768
-    depth: Count = 12
-    heads: Count = 12
-    mlp_ratio: Positive = 4.0
-    patch: Literal[8, 16] = 16
-    grid: Count = 32  # side of the shared position table
-    layers: tuple[Count, ...] = (2, 4, 6, 8, 10, 12)  # the six that Layer-Attention sees, 1-based, last = top
-    stem: Literal["patch", "conv"] = "patch"
-    class_token: bool = True
-    norm_eps: Positive = 1e-5
-    drop_path: Share = 0.2
-    drop_path_axis: Literal["paper", "released"] = "paper"
-    extras: bool = True  # keep FaRL's unused final norm and projection, as the published counts do
-    pretrained: Path | None = None  # FaRL weights
-
-    @model_validator(mode="after")
-    def _consistent(self):
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
-        if list(self.layers) != sorted(set(self.layers)) or self.layers[-1] != self.depth:
-            raise ValueError(f"layers {list(self.layers)} must ascend and end at depth {self.depth}")
-        return self
-
-
-class DecoderConfig(Section):
-    width: Count = 256
-    depth: Count = 9
-    heads: Count = 8
-    hidden: Count = 2048
-    position: Literal["paper", "released"] = "released"
-
-    @model_validator(mode="after")
-    def _consistent(self):
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
-        if self.width % 4:
-            raise ValueError(f"width {self.width} must be a multiple of 4 (sine and cosine, x and y)")
-        return self
-
-
-class LayerAttentionConfig(Section):
-    mode: Literal["paper", "released"] = "paper"
-
-
-class ModelConfig(Section):
-    name: Literal["faceptor"] = "faceptor"
-    encoder: EncoderConfig = EncoderConfig()
-    decoder: DecoderConfig = DecoderConfig()
-    embedding: Count = 512
-    inputs: Inputs
-    layer_attention: LayerAttentionConfig = LayerAttentionConfig()
-
-    @model_validator(mode="after")
-    def _consistent(self):
-        for group in ("dense", "face"):
-            size = getattr(self.inputs, group).size
-            if size % self.encoder.patch:
-                raise ValueError(f"inputs.{group}.size {size} is not a multiple of the patch {self.encoder.patch}")
-        return self
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 # --- training -------------------------------------------------------------------------------------------------------
@@ -171,6 +112,21 @@ class Mix(Section):
     weight: Positive = 1.0
 
 
+def _setting(value: Any) -> float | str:
+    try:
+        number = float(value)
+    except ValueError:
+        return value
+    except TypeError:
+        raise ValueError("expected a number, or the name of a loss") from None
+    if not isfinite(number):
+        raise ValueError("expected a finite number")
+    return number
+
+
+Setting = Annotated[Any, PlainValidator(_setting)]  # a union would name its members in error messages
+
+
 class Feed(Mix):
     """A task's part in a step and how its images reach the network.
 
@@ -180,7 +136,7 @@ class Feed(Mix):
     train: Crop
     test: Crop | None = None
     augment: Augment = Augment()
-    criterion: dict[str, Real] = {}  # numbers of the loss, e.g. margin and scale
+    criterion: dict[str, Setting] = Field(default_factory=dict)  # loss: its name; and its numbers, e.g. margin
 
     @property
     def test_crop(self) -> Crop:
@@ -193,7 +149,7 @@ class Optimiser(Section):
     lr: Positive = 5e-5
     start_lr: NonNegative = 1e-6
     final_lr: NonNegative = 0.0
-    multipliers: dict[str, NonNegative] = {"encoder.*": 1.0, "*": 10.0}
+    multipliers: dict[str, NonNegative] = Field({"encoder.*": 1.0, "*": 10.0})
     weight_decay: NonNegative = 0.05
     clip: Positive = 5.0
     warmup: Annotated[int, Field(ge=0)] = 2000
@@ -251,14 +207,15 @@ class Transfer(Stage):
 
 
 class Notebooks(Section):
-    parameter_budget: dict[str, Any] = {}
-    layer_attention: dict[str, Any] = {}
+    parameter_budget: dict[str, Any] = Field(default_factory=dict)
+    layer_attention: dict[str, Any] = Field(default_factory=dict)
+    crop_sensitivity: dict[str, Any] = Field(default_factory=dict)
 
 
 class Params(Section):
     seed: Annotated[int, Field(strict=True, ge=0)]
     data: Data
-    synthesis: dict[str, Synthesis] = {}
+    synthesis: dict[str, Synthesis] = Field(default_factory=dict)
     datasets: dict[str, Dataset]
     model: ModelConfig
     stage1: Stage1
@@ -266,6 +223,13 @@ class Params(Section):
     evaluate: Evaluation = Evaluation()
     transfer: Transfer
     notebooks: Notebooks = Notebooks()
+
+    @model_validator(mode="after")
+    def _tasks_of_data_sets(self):
+        for name, block in self.datasets.items():
+            if block.reader or block.options:
+                register(specs_of(name, self.reader(name), like=block.reader or name))
+        return self
 
     @model_validator(mode="after")
     def _names_exist(self):
@@ -279,6 +243,8 @@ class Params(Section):
             for name in getattr(self, stage).tasks:
                 if self.datasets[task(name).dataset].role != role:
                     raise ValueError(f"{stage}.tasks.{name}: datasets.{task(name).dataset}.role must be {role!r}")
+        if self.stage2.tasks and not hasattr(self.model, "layer_attention"):
+            raise ValueError(f"stage2.tasks: model {self.model.name!r} has no Layer-Attention to train, expected {{}}")
         _subset("stage2.tasks", self.stage2.tasks, "stage1.tasks", self.stage1.tasks)
         _subset("synthesis", self.synthesis, "datasets", self.datasets)
         _subset("transfer.matrix.mode", self.transfer.matrix.mode, "transfer.modes", self.transfer.modes)
@@ -289,6 +255,16 @@ class Params(Section):
             if path != Path(name):
                 raise ValueError(f"datasets.{name}.path: a generated set is written to {name!r}, found {path}")
         return self
+
+    def reader(self, name: str) -> Reader:
+        """The reader of a data set, with its options; it has not looked at the data yet."""
+        block = self.datasets[name]
+        root, options = self.data.root / block.path, dict(block.options)
+        if block.verification:
+            options["verification"] = list(block.verification)
+        if block.reader == "generic":  # where only the prepared data are, these know what the columns meant
+            options |= stored_description(root, options.get("description"), self.prepared(name) / "passport.json")
+        return reader_class(block.reader or name, key=name)(root, **options)
 
     def feed(self, name: str) -> Feed:
         """How a task's images reach the network, whichever stage trains it."""
@@ -312,7 +288,7 @@ def parse(values: dict, *, origin: str = "params.yaml") -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("; ".join(_explain(item, values, origin) for item in error.errors())) from None
+        raise ConfigError("; ".join(explain(e, root=Params, origin=origin) for e in error.errors())) from None
 
 
 def load_params(path: Path | str = "params.yaml") -> Params:
@@ -340,29 +316,3 @@ def preset_path(name: str) -> Path:
 
 def load_preset(name: str) -> Params:
     return load_params(preset_path(name))
-
-
-def _explain(item: dict, values: dict, origin: str) -> str:
-    location = ".".join(str(part) for part in item["loc"])
-    message = item["msg"].removeprefix("Value error, ")
-    if item["type"] == "extra_forbidden":
-        siblings = _known_keys(item["loc"][:-1])
-        near = difflib.get_close_matches(str(item["loc"][-1]), siblings, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(siblings)}"
-        message = f"unknown key; {hint}"
-    elif item["type"] == "missing":
-        message = "missing"
-    elif item["loc"] and not isinstance(item["input"], dict):
-        message = f"{message}, found {item['input']!r}"
-    return f"{origin}: {location}: {message}" if location else f"{origin}: {message}"
-
-
-def _known_keys(location: tuple) -> list[str]:
-    """Field names of the section at a location, stepping through dictionaries of sections."""
-    section: Any = Params
-    for part in location:
-        fields = getattr(section, "model_fields", {})
-        annotation = fields[part].annotation if part in fields else section
-        arguments = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type) and issubclass(a, Section)]
-        section = arguments[-1] if arguments else annotation
-    return sorted(getattr(section, "model_fields", {}))

@@ -20,6 +20,7 @@ from faceptor.errors import ConfigError, DataError
 from faceptor.faces import detect_faces, face_box_of_points5, square
 from faceptor.tasks.base import TaskSpec
 
+NEGLIGIBLE = 0.005  # of the face box's side: not worth a word
 LEAST = 5  # pictures with a known face box that a measurement needs
 
 
@@ -88,6 +89,24 @@ def crop_of(model: Any, task: str) -> tuple[CropSpec, Framing]:
     framing = stored.pop("framing", None)
     crop = CropSpec.from_dict(stored) if stored else CropSpec(kind="whole", size=model.inputs[model.group[task]].size)
     return crop, Framing(*framing) if framing else known_framing(spec.dataset, crop)
+
+
+def describe_crop(spec: CropSpec, framing: Framing) -> str:
+    """How a face box becomes the crop, in words: `1.26 x the face box, centred 0.20 up -> 128 x 128`."""
+    width, height = framing.right - framing.left, framing.bottom - framing.top
+    across, down = (framing.left + framing.right) / 2, (framing.top + framing.bottom) / 2
+    size = f"{width:.2f}" if abs(width - height) < NEGLIGIBLE else f"{width:.2f} by {height:.2f}"
+    moves = [
+        f"{abs(amount):.2f} {sides[amount > 0]}"
+        for amount, sides in ((across, ("left", "right")), (down, ("up", "down")))
+        if abs(amount) >= NEGLIGIBLE
+    ]
+    words = f"{size} x the face box" + (f", centred {', '.join(moves)}" if moves else "")
+    words += f" -> {spec.size} x {spec.size}"
+    if abs(width / height - 1) > 0.05:
+        squeezed, ratio = ("width", width / height) if width > height else ("height", height / width)
+        words += f", {squeezed} squeezed by {ratio:.2f}"
+    return words + (f", tanh warp {spec.warp:g}" if spec.warp else "")
 
 
 # --- known from publications ------------------------------------------------------------------------------------------

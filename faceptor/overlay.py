@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
+from faceptor.answers import block, pretty
 from faceptor.prediction import Face
-from faceptor.sheet import FAINT, INK, MUTED, beside, caption, fitted, font, line, stack, text_size, title
+from faceptor.sheet import INK, beside, caption, fitted, font, line, stack, text_size, title
 from faceptor.tasks import kind_of
-from faceptor.tasks.base import Prediction, TaskSpec
+from faceptor.tasks.base import Prediction
 from faceptor.tasks.drawing import class_colours
 from faceptor.tasks.plots import PALETTE
 
@@ -20,10 +21,6 @@ LONGEST, SHORTEST = 1600, 860  # pixels the photograph's longer side is brought 
 MARGIN, GAP = 24, 14
 CARD, COLUMNS, TILES = 620, 2, 3  # card width; columns of answers; most tiles per row
 MOST_CARDS = 12
-CERTAIN, DOUBT = 0.6, 0.4  # attributes between these probabilities are marked as uncertain
-MOST_ATTRIBUTES = 12
-TRACK = "#f0f0f0"
-BAR, BEST, UNSURE = "#9db8cc", PALETTE[0], PALETTE[4]
 VIEW = 2.1  # side of a tile's window, in face boxes
 
 
@@ -99,10 +96,7 @@ def _card(rgb: np.ndarray, face: Face, number: int) -> Image.Image:
     parts += [beside(tiles[start : start + abreast], gap=GAP) for start in range(0, len(tiles), abreast)]
     width = (CARD - (COLUMNS - 1) * GAP * 2) // COLUMNS
     told = [(face.specs[name], answer) for name, answer in face.results.items() if face.specs[name].kind not in MOVED]
-    blocks = [
-        stack([_heading(spec, width), BLOCKS.get(spec.kind, _words)(spec, answer, width)], width)
-        for spec, answer in told
-    ]
+    blocks = [block(spec, answer, width) for spec, answer in told]
     if blocks:
         parts.append(beside([stack(column, width, gap=GAP) for column in _masonry(blocks)], gap=2 * GAP))
     return stack(parts, CARD, gap=GAP)
@@ -175,8 +169,17 @@ def _move_classes(prediction, x: float, y: float, scale: float, size: tuple[int,
     return replace(prediction, classes=seen)
 
 
+def _move_axes(prediction, x: float, y: float, scale: float, size: tuple[int, int]) -> Prediction:
+    matrix = _matrix(x, y, scale)
+    return replace(prediction, centre=matrix[:, :2] @ prediction.centre + matrix[:, 2], side=scale * prediction.side)
+
+
 # Kinds that can be drawn: their predictions seen in a window.
-MOVED: dict[str, Callable[..., Prediction]] = {"landmarks": _move_landmarks, "parsing": _move_classes}
+MOVED: dict[str, Callable[..., Prediction]] = {
+    "landmarks": _move_landmarks,
+    "parsing": _move_classes,
+    "pose": _move_axes,
+}
 
 
 def _legend(face: Face, name: str, width: int) -> Image.Image:
@@ -192,116 +195,18 @@ def _legend(face: Face, name: str, width: int) -> Image.Image:
     for place, index in enumerate(present):
         left, top = place // rows * width // 2, place % rows * 19
         draw.rectangle([left, top + 3, left + 12, top + 15], fill=tuple(int(c) for c in colours[index]))
-        text = fitted(_pretty(spec.labels[index]), width // 2 - 22, font(12))
+        text = fitted(pretty(spec.labels[index]), width // 2 - 22, font(12))
         draw.text((left + 18, top + 9), text, fill=INK, font=font(12), anchor="lm")
     return picture
 
 
-# Class names of the parsing sets are short; left and right are their owners'.
-SPELT_OUT = {
-    "rr": "right ear", "lr": "left ear", "rb": "right brow", "lb": "left brow", "re": "right eye", "le": "left eye",
-    "imouth": "inner mouth", "im": "inner mouth", "ulip": "upper lip", "ul": "upper lip", "llip": "lower lip",
-    "ll": "lower lip", "glass": "glasses", "earr": "earrings", "neckl": "necklace", "cloth": "clothes",
-    "face_lr_rr": "face and ears",
-}  # fmt: skip
-
-LEGENDS: dict[str, Callable[[Face, str, int], Image.Image]] = {"parsing": _legend}
+def _angles(face: Face, name: str, width: int) -> Image.Image:
+    """The angles in words, under the axes."""
+    told = kind_of(face.specs[name]).describe(face.specs[name], face.results[name])
+    return stack([line(text, width, INK) for text in told], width, gap=0)
 
 
-# --- blocks: answers in words and bars -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Row:
-    """One bar: a name, a share in [0, 1], a colour."""
-
-    name: str
-    share: float
-    colour: str
-
-
-def _bars(rows: Sequence[Row], width: int) -> Image.Image:
-    names, height = int(width * 0.46), 20
-    picture = Image.new("RGB", (width, max(1, height * len(rows))), "white")
-    draw = ImageDraw.Draw(picture)
-    for index, row in enumerate(rows):
-        middle, right = index * height + height // 2, width - 44
-        draw.text((0, middle), fitted(row.name, names - 8, font(13)), fill=INK, font=font(13), anchor="lm")
-        draw.rounded_rectangle([names, middle - 5, right, middle + 5], 3, fill=TRACK)
-        filled = names + (right - names) * min(max(row.share, 0), 1)
-        if filled - names >= 1:
-            draw.rounded_rectangle([names, middle - 5, filled, middle + 5], 3, fill=row.colour)
-        draw.text((width, middle), f"{100 * row.share:.0f} %", fill=INK, font=font(13), anchor="rm")
-    return picture
-
-
-def _expression(spec: TaskSpec, prediction, width: int) -> Image.Image:
-    order = np.argsort(-prediction.probabilities, kind="stable")
-    rows = [
-        Row(_pretty(spec.labels[i]), float(prediction.probabilities[i]), BEST if i == prediction.label else BAR)
-        for i in order
-    ]
-    return _bars(rows, width)
-
-
-def _attributes(spec: TaskSpec, prediction, width: int) -> Image.Image:
-    order = np.argsort(-prediction.probabilities, kind="stable")
-    named = [(_pretty(spec.labels[i]), float(prediction.probabilities[i])) for i in order]
-    found = [Row(name, p, BEST) for name, p in named if p > CERTAIN]
-    doubtful = sorted(((name, p) for name, p in named if DOUBT <= p <= CERTAIN), key=lambda item: -item[1])
-    parts = [_bars(found[:MOST_ATTRIBUTES], width) if found else line("none surely present", width)]
-    if len(found) > MOST_ATTRIBUTES:
-        parts.append(line(f"and {len(found) - MOST_ATTRIBUTES} more", width))
-    if doubtful:
-        parts.append(line(f"uncertain, {100 * DOUBT:.0f} to {100 * CERTAIN:.0f} %", width))
-        parts.append(_bars([Row(f"{name} ?", p, UNSURE) for name, p in doubtful[:6]], width))
-        if len(doubtful) > 6:
-            parts.append(line(f"and {len(doubtful) - 6} more", width))
-    return stack(parts, width, gap=2)
-
-
-def _age(spec: TaskSpec, prediction, width: int) -> Image.Image:
-    """The number, the range that holds 80 % of the probability, and the distribution."""
-    first, p = spec.options.get("first", 0), prediction.distribution
-    low, high = (first + int(np.searchsorted(p.cumsum(), q)) for q in (0.1, 0.9))
-    picture = Image.new("RGB", (width, 104), "white")
-    draw = ImageDraw.Draw(picture)
-    number = f"{prediction.years:.0f}"
-    draw.text((0, 2), number, fill=INK, font=font(30, True))
-    left = text_size(number, font(30, True))[0] + 8
-    draw.text((left, 32), "years", fill=INK, font=font(14), anchor="ls")
-    draw.text((width, 32), f"80 %: {low} to {high}", fill=MUTED, font=font(13), anchor="rs")
-    base, top = 86, 44
-    step = width / len(p)
-    for index, value in enumerate(p):
-        inside = low <= first + index <= high
-        height = (base - top) * float(value) / max(float(p.max()), 1e-9)
-        draw.rectangle([index * step, base - height, (index + 1) * step - 0.5, base], fill=BEST if inside else BAR)
-    draw.line([0, base + 1, width, base + 1], fill=FAINT)
-    for place, anchor in ((0, "la"), (len(p) // 2, "ma"), (len(p) - 1, "ra")):
-        x = place / max(len(p) - 1, 1) * width
-        draw.text((x, base + 3), str(first + place), fill=MUTED, font=font(11), anchor=anchor)
-    return picture
-
-
-def _words(spec: TaskSpec, prediction, width: int) -> Image.Image:
-    return stack([line(text, width, INK) for text in kind_of(spec).describe(spec, prediction)], width)
-
-
-BLOCKS: dict[str, Callable[[TaskSpec, Prediction, int], Image.Image]] = {
-    "age": _age,
-    "expression": _expression,
-    "attributes": _attributes,
-}
-
-
-def _heading(spec: TaskSpec, width: int) -> Image.Image:
-    picture = Image.new("RGB", (width, 26), "white")
-    draw = ImageDraw.Draw(picture)
-    draw.text((0, 12), spec.kind.capitalize(), fill=INK, font=font(14, True), anchor="lm")
-    left = font(14, True).getlength(spec.kind.capitalize()) + 12
-    draw.text((width, 12), fitted(spec.name, width - left, font(12)), fill=MUTED, font=font(12), anchor="rm")
-    return picture
+LEGENDS: dict[str, Callable[[Face, str, int], Image.Image]] = {"parsing": _legend, "pose": _angles}
 
 
 def _nothing(face: Face, name: str, width: int) -> Image.Image:
@@ -312,10 +217,6 @@ def _framed(picture: Image.Image) -> Image.Image:
     framed = Image.new("RGB", (picture.width + 2 * MARGIN, picture.height + 2 * MARGIN), "white")
     framed.paste(picture, (MARGIN, MARGIN))
     return framed
-
-
-def _pretty(label: str) -> str:
-    return SPELT_OUT.get(label, label.replace("_", " ").strip())
 
 
 def _colour(number: int) -> str:

@@ -13,7 +13,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 import faceptor
-from faceptor.config import ModelConfig
+from faceptor.config import FaceptorConfig
 from faceptor.data.crop import CropSpec
 from faceptor.errors import ConfigError, DataError
 from faceptor.faces import detect_faces, face_box_of_points5, overlap, square
@@ -27,7 +27,7 @@ from faceptor.prediction import CHUNK, predict, read_photo
 from faceptor.tasks import task
 from faceptor.tasks.age import AgePrediction
 from faceptor.tasks.attributes import AttributesPrediction
-from faceptor.tasks.expression import ExpressionPrediction
+from faceptor.tasks.classification import ClassPrediction
 from faceptor.tasks.landmarks import LandmarksPrediction
 from faceptor.tasks.parsing import ParsingPrediction
 from faceptor.tasks.recognition import IdentityPrediction
@@ -38,7 +38,7 @@ TYPES = {
     "landmarks_300w": LandmarksPrediction,
     "parsing_celebamaskhq": ParsingPrediction,
     "age_morph2": AgePrediction,
-    "expression_rafdb": ExpressionPrediction,
+    "expression_rafdb": ClassPrediction,
     "attributes_celeba": AttributesPrediction,
     "recognition_ms1mv3": IdentityPrediction,
 }
@@ -54,7 +54,7 @@ def photo() -> np.ndarray:
 def model():
     torch.manual_seed(0)
     sizes = {"width": 32, "depth": 4, "heads": 2, "patch": 8, "grid": 4, "layers": (1, 2, 4), "extras": False}
-    config = ModelConfig(
+    config = FaceptorConfig(
         encoder=sizes, decoder={"width": 16, "depth": 2, "heads": 2, "hidden": 32}, embedding=12,
         inputs={"dense": {"size": 48, **HALF}, "face": {"size": 32, **HALF}},
     )  # fmt: skip

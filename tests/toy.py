@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from faceptor import train
-from faceptor.config import Crop, Feed, ModelConfig, Optimiser, Stage
+from faceptor.config import Crop, FaceptorConfig, Feed, Optimiser, Stage
 from faceptor.data.augment import make_policy
 from faceptor.data.batches import ImageCache, Steps, TaskStream
 from faceptor.data.crop import CropSpec
@@ -12,7 +12,7 @@ from faceptor.models.build import build_model
 from faceptor.tasks import KINDS, task
 
 STATISTICS = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
-MODEL = ModelConfig.model_validate(
+MODEL = FaceptorConfig.model_validate(
     {
         "encoder": {
             "width": 16, "depth": 6, "heads": 2, "patch": 16, "grid": 4, "layers": [1, 2, 3, 4, 5, 6],

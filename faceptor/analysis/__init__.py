@@ -1,5 +1,5 @@
 """What notebooks and reports show: tables (tidy pandas frames) from models and results, and figures of them.
 
-Tables come from pure functions (`budget`, `claims`, `layer_attention`), figures from `figures`; none of them writes a
-file.
+Tables come from pure functions (`budget` for parameters, `compute` for work and memory, `comparison` for models side
+by side, `claims`, `layer_attention`), figures from `figures` and `comparison_figures`; none of them writes a file.
 """

@@ -6,6 +6,8 @@ Units: M is 10^6 parameters, kB and MB are 10^3 and 10^6 bytes of float32 weight
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -25,10 +27,11 @@ from faceptor.models.parameters import part_of
 from faceptor.tasks import KINDS, TaskSpec, task
 
 BYTES = 4
-COMPONENTS = ("encoder", "decoder", "pixel_decoder", "rest")
+COMPONENTS = ("encoder", "backbone", "fusion", "decoder", "pixel_decoder", "tokens", "heads", "rest")
 CATEGORIES = {"map": "dense", "value": "attribute", "vector": "identity"}  # output module -> the paper's word for it
 
-# Finer than the components of `faceptor.models.parameters`; the first match wins.
+# Finer than the components of `faceptor.models.parameters`; the first match wins. What matches nothing goes by the
+# name of its module below the component: a head of Naive Faceptor by its kind, one of FaceXFormer by its tasks.
 PARTS = {
     "encoder.patch_embed.*": "stem",
     "encoder.pos_embed": "position table",
@@ -39,6 +42,9 @@ PARTS = {
     "encoder.*": "class token, first norm",
     "decoder.layers.*.cross_*": "cross-attention",
     "decoder.layers.*.self_*": "self-attention",
+    "decoder.layers.*.confer*": "self-attention",
+    "decoder.layers.*.look*": "cross-attention",
+    "decoder.layers.*.answer*": "image to tokens",
     "decoder.layers.*": "feed-forward",
     "decoder.projection.*": "projection of encoder features",
     "decoder.level": "key vector of the top layer",
@@ -49,16 +55,22 @@ PARTS = {
     "outputs.identity.*": "identity output",
     "outputs.map.*": "map output",
     "outputs.value.*": "value output",
+    "backbone.net.norm.*": "final norm, unused",
+    "backbone.*": "all stages",
+    "fusion.*": "projections of the levels and their sum",
+    "decoder.*": "tokens read the image",
+    "tokens.*": "tokens of all tasks",
 }
 
 
 # --- models without weights -----------------------------------------------------------------------------------------
 
 
-def meta_model(params: Params) -> FaceModel:
-    """The stage-1 model of a configuration on the meta device."""
+def meta_model(params: Params, tasks: Sequence[str] | None = None) -> FaceModel:
+    """The model of a configuration on the meta device; tasks: None means those of stage 1."""
+    names = params.stage1.tasks if tasks is None else tasks
     with torch.device("meta"):
-        return build_model(params.model, [task(name) for name in params.stage1.tasks])
+        return build_model(params.model, [task(name) for name in names])
 
 
 def configurations(presets: Sequence[str] = (), *, file: Path | str | None = None) -> dict[str, Params]:
@@ -86,13 +98,18 @@ def parts(model: nn.Module) -> pd.DataFrame:
     rows = [(part_of(name).split(".")[0], _part(name), value.numel()) for name, value in model.named_parameters()]
     table = pd.DataFrame(rows, columns=["component", "part", "parameters"])
     table = table.groupby(["component", "part"], sort=False, as_index=False)["parameters"].sum()
-    order = {component: place for place, component in enumerate(COMPONENTS)}
-    table = table.sort_values("component", key=lambda names: names.map(order), kind="stable", ignore_index=True)
+    table = table.sort_values("component", key=lambda names: names.map(place_of), kind="stable", ignore_index=True)
     return table.assign(megabytes=table["parameters"] * BYTES / 1e6)
 
 
+def place_of(component: str) -> int:
+    """Where a component stands in tables; one that is not among `COMPONENTS` comes last."""
+    return COMPONENTS.index(component) if component in COMPONENTS else len(COMPONENTS)
+
+
 def _part(name: str) -> str:
-    return next((part for pattern, part in PARTS.items() if fnmatchcase(name, pattern)), name)
+    below = name.split(".")[1] if "." in name else name
+    return next((part for pattern, part in PARTS.items() if fnmatchcase(name, pattern)), below)
 
 
 def components(model: nn.Module) -> dict[str, int]:
@@ -121,19 +138,46 @@ def training_only(params: Params) -> dict[str, int]:
 
 
 def per_task(model: FaceModel) -> pd.DataFrame:
-    """What each task owns: queries N_t, parameters of content and position, and kilobytes; and what Layer-Attention
-    would add in each mode (0 for a task without queries). In mode "released" the tasks of a run share theirs."""
-    rows = []
+    """What each task owns: labels, queries N_t (0 without a query decoder), parameters and kilobytes that go with it,
+    parameters that came with the first task of its kind; and what Layer-Attention would add in each mode (0 for a
+    task without queries). In mode "released" the tasks of a run share theirs."""
+    rows, owned = [], ownership(model)
+    asking = getattr(model, "queries", {})
     for name, spec in model.tasks.items():
-        own = model.queries[name] if name in model.queries else None  # noqa: SIM401, a ModuleDict has no get
+        own = asking[name] if name in asking else None  # noqa: SIM401, a ModuleDict has no get
         content, position = (own.content.numel(), own.position.numel()) if own else (0, 0)
-        row = {"task": name, "kind": spec.kind, "queries": spec.queries if own else 0}
-        row |= {"content": content, "position": position, "parameters": content + position}
+        row = {"task": name, "kind": spec.kind, "labels": spec.queries, "queries": spec.queries if own else 0}
+        row |= {"content": content, "position": position} | owned[name]
         row |= {f"level_{mode}": layer_attention_size(model, mode) if own else 0 for mode in MODES}
         rows.append(row)
     table = pd.DataFrame(rows)
     in_bytes = {"kilobytes": "parameters"} | {f"kilobytes_level_{mode}": f"level_{mode}" for mode in MODES}
     return table.assign(**{new: table[column] * BYTES / 1e3 for new, column in in_bytes.items()})
+
+
+def ownership(model: FaceModel) -> dict[str, dict[str, int]]:
+    """Task -> parameters that go with it, and parameters that come with it where it is the first task of its kind."""
+    without = functools.cache(lambda absent: size_without(model, absent))
+    whole, owned = size(model.parameters()), {}
+    for name, spec in model.tasks.items():
+        kin = frozenset(other for other, known in model.tasks.items() if known.kind == spec.kind)
+        owned[name] = {
+            "parameters": whole - without(frozenset({name})),
+            "with_kind": without(kin - {name}) - without(kin),
+        }
+    return owned
+
+
+def size_without(model: FaceModel, tasks: Iterable[str]) -> int:
+    """Parameters of a model that lacks these tasks.
+
+    A copy loses them: it has module dictionaries of its own, where what belongs to tasks is kept, and shares the rest.
+    """
+    shared = [module for module in model.children() if not isinstance(module, nn.ModuleDict)]
+    scratch = copy.deepcopy(model, {id(part): part for part in (*shared, *model.parameters(), *model.buffers())})
+    for name in tasks:
+        scratch.remove_task(name)
+    return size(scratch.parameters())
 
 
 def layer_attention_size(model: FaceModel, mode: str) -> int:
@@ -151,30 +195,39 @@ def overview(configured: Mapping[str, Params]) -> pd.DataFrame:
     for name, params in configured.items():
         counts = components(meta_model(params))
         counts |= {"total": sum(counts.values()), "training only": sum(training_only(params).values())}
-        columns[name] = {component.replace("_", " "): count / 1e6 for component, count in counts.items()}
-    return pd.DataFrame(columns)
+        columns[name] = {component: count / 1e6 for component, count in counts.items()}
+    table = pd.DataFrame(columns)
+    sums = ["total", "training only"]
+    table = table.loc[[*sorted(set(table.index) - set(sums), key=place_of), *sums]]
+    return table.rename(index=lambda component: component.replace("_", " "))
 
 
-def summary(params: Params) -> dict:
-    """One configuration as plain data: components and their sum, finer parts, tasks, loss parameters."""
-    model = meta_model(params)
+def summary(params: Params, model: FaceModel | None = None) -> dict:
+    """One configuration as plain data: components and their sum, finer parts, tasks, loss parameters.
+
+    model: its `meta_model`, where there is one already.
+    """
+    model = model or meta_model(params)
     counts, tasks = components(model), per_task(model)
     fine: dict[str, dict[str, int]] = {}
     for row in parts(model).itertuples():
         fine.setdefault(row.component, {})[row.part] = int(row.parameters)
-    modes = {mode: int(tasks[f"level_{mode}"].max()) for mode in MODES}
+    modes = {mode: int(tasks[f"level_{mode}"].max()) for mode in MODES if tasks["queries"].any()}
     return {
         "components": counts,
         "total": sum(counts.values()),
         "megabytes": sum(counts.values()) * BYTES / 1e6,
         "parts": fine,
         "tasks": {
-            row.task: {"queries": row.queries, "parameters": row.parameters, "kilobytes": row.kilobytes}
+            row.task: {
+                "labels": row.labels, "queries": row.queries, "parameters": row.parameters, "kilobytes": row.kilobytes,
+                "with_kind": row.with_kind, "kilobytes_with_kind": row.with_kind * BYTES / 1e3,
+            }
             for row in tasks.itertuples()
         },
         "layer_attention_per_task": modes,
         "training_only": training_only(params),
-    }
+    }  # fmt: skip
 
 
 # --- growth with tasks ----------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from faceptor.analysis import budget, paper
-from faceptor.config import ModelConfig, Params
+from faceptor.config import Params, model_config
 from faceptor.models.base import FaceModel
 from faceptor.models.layer_attention import MODES
 from faceptor.tasks import KINDS
@@ -89,11 +89,11 @@ def with_option(params: Params, option: str, value: Any) -> Params:
     section, key = option.split(".")
     values = params.model.model_dump()
     values[section][key] = value
-    return params.model_copy(update={"model": ModelConfig.model_validate(values)})
+    return params.model_copy(update={"model": model_config(values)})
 
 
 def _row(option: str, value: Any, counts: Mapping[str, int]) -> dict:
-    millions = {name: counts[name] / 1e6 for name in budget.COMPONENTS} | {"total": sum(counts.values()) / 1e6}
+    millions = {name: count / 1e6 for name, count in counts.items()} | {"total": sum(counts.values()) / 1e6}
     agrees = all(round(millions[name], 1) == printed for name, printed in paper.FACEPTOR_MILLIONS.items())
     shown = {f"{name}, M": millions[name] for name in ("encoder", "decoder", "total")}
     return {"option": option, "value": str(value), **shown, "agrees": agrees}

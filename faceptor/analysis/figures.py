@@ -22,6 +22,7 @@ from faceptor.analysis.layer_attention import STAGE2, STATES, UNTRAINED
 from faceptor.tasks.plots import PALETTE
 
 DPI = 110
+ACROSS = 3  # panels side by side, where there are many
 MANY = 45  # rows of a heatmap from which on only some are named
 
 
@@ -51,10 +52,14 @@ def _plain(panel: Axes) -> None:
 
 def component_bars(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Where the parameters are: `budget.parts` of several models, a panel each."""
-    rows = max(len(table) for table in tables.values())
-    figure, axes = grid("Where the parameters are", 1, len(tables), width=5.4, heights=[0.24 * rows + 0.9])
+    columns = min(len(tables), ACROSS)
+    lines = -(-len(tables) // columns)
+    most = max(len(table) for table in tables.values())
+    figure, axes = grid("Where the parameters are", lines, columns, width=5.4, heights=[0.2 * most + 0.9] * lines)
     colours = dict(zip(COMPONENTS, PALETTE, strict=False))
-    for panel, (name, table) in zip(axes[0], tables.items(), strict=True):
+    for panel in axes.flat[len(tables) :]:
+        panel.remove()
+    for panel, (name, table) in zip(axes.flat, tables.items(), strict=False):
         millions, places = table["parameters"] / 1e6, np.arange(len(table))
         panel.barh(places, millions, color=[colours[component] for component in table["component"]])
         panel.set_yticks(places, table["component"].str.replace("_", " ") + ": " + table["part"], fontsize=7)

@@ -5,7 +5,10 @@ nothing else, so a sample's augmentation is a function of its generator.
 
 >>> policy = make_policy("landmarks", shift=0.02)
 >>> crop = spec.place(size, box=box, jitter=policy.jitter(rng))
->>> image = policy.photometric(crop.image(rgb), rng)
+>>> mirrored, image = policy.mirror(rng), crop.image(rgb)
+>>> image = policy.photometric(flip(image) if mirrored else image, rng)
+
+Labels follow the crop by `Kind.target` and the mirror by `Kind.mirrored`.
 """
 
 import random
@@ -164,6 +167,7 @@ class Policy:
     """What happens to a training sample. This one: nothing."""
 
     name: ClassVar[str] = "none"
+    displaces: ClassVar[bool] = False  # whether `photometric` moves pixels, which labels with a place cannot follow
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -179,6 +183,10 @@ class Policy:
     def jitter(self, rng: Generator) -> Jitter | None:
         """The displacement of the crop; None for tasks whose crop stays where it is."""
         return None
+
+    def mirror(self, rng: Generator) -> bool:
+        """Whether image and labels are mirrored left and right, after the crop and before the photometric steps."""
+        return False
 
     def photometric(self, image: np.ndarray, rng: Generator) -> np.ndarray:
         """(S, S, 3) float32 in [0, 1] -> the same shape; the input is not changed."""
@@ -196,8 +204,8 @@ class Flip(Policy):
     name: ClassVar[str] = "flip"
     flip: float = _share(0.5)
 
-    def photometric(self, image: np.ndarray, rng: Generator) -> np.ndarray:
-        return flip(image) if rng.random() < self.flip else image
+    def mirror(self, rng: Generator) -> bool:
+        return rng.random() < self.flip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,8 +222,11 @@ class Attributes(Flip):
             found = f"augment.attributes.randaugment: found {self.randaugment!r}"
             raise ConfigError(f'{found}, expected "" or a RandAugment string of timm such as {RAND_AUGMENT}')
 
+    @property
+    def displaces(self) -> bool:
+        return bool(self.randaugment)  # it also turns, shears and shifts
+
     def photometric(self, image: np.ndarray, rng: Generator) -> np.ndarray:
-        image = super().photometric(image, rng)
         if self.randaugment:
             image = rand_augment(image, self.randaugment, int(rng.integers(2**32)))
         if rng.random() < self.erasing:
@@ -228,9 +239,10 @@ class Attributes(Flip):
 
 @dataclass(frozen=True, kw_only=True)
 class Parsing(Policy):
-    """Parsing: shift uniform, rotation (radians) and zoom normal; gray, gamma, blur. No mirroring.
+    """Parsing: shift uniform, rotation (radians) and zoom normal; mirror; gray, gamma, blur.
 
-    `gamma` is the probability of drawing a power from 1/2, 1, 2; `blur` the widest box relative to the side.
+    `gamma` is the probability of drawing a power from 1/2, 1, 2; `blur` the widest box relative to the side. Faceptor
+    does not mirror here (`flip` 0), FaceXFormer does.
     """
 
     name: ClassVar[str] = "parsing"
@@ -240,6 +252,10 @@ class Parsing(Policy):
     gray: float = _share(0.1)
     gamma: float = _share(1.0)
     blur: float = _share(0.01)
+    flip: float = _share(0.0)
+
+    def mirror(self, rng: Generator) -> bool:
+        return self.flip > 0 and rng.random() < self.flip  # without a draw where nothing is mirrored
 
     def jitter(self, rng: Generator) -> Jitter:
         x, y = rng.uniform(-self.shift, self.shift, size=2).tolist()
@@ -255,7 +271,7 @@ class Parsing(Policy):
 
 @dataclass(frozen=True, kw_only=True)
 class Landmarks(Parsing):
-    """Landmarks: shift, rotation (radians), zoom uniform; occlusion, noise, gray, gamma, blur. No mirroring.
+    """Landmarks: shift, rotation (radians), zoom uniform; mirror; occlusion, noise, gray, gamma, blur.
 
     `noise` is the probability of the noise, `noise_share` its largest share in the image.
     """

@@ -13,9 +13,9 @@ import torch
 from einops import rearrange
 from torch.utils.data import DataLoader, Dataset
 
-from faceptor.data.augment import make_policy
+from faceptor.data.augment import flip, make_policy
 from faceptor.data.crop import CropSpec
-from faceptor.errors import DataError
+from faceptor.errors import ConfigError, DataError
 from faceptor.tasks import KINDS
 from faceptor.tasks.base import TaskSpec
 
@@ -64,6 +64,11 @@ class TaskStream:
     cache: ImageCache
 
     def __post_init__(self):
+        if KINDS[self.spec.kind].geometric and self.policy.displaces:
+            raise ConfigError(
+                f"feeds.{self.spec.name}.augment: RandAugment turns and shifts the image, which labels of "
+                f'{self.spec.kind} do not follow; set options.randaugment: "" or policy landmarks or parsing'
+            )
         if len(self.split) == 0:
             raise DataError(f"{self.spec.name}: no training samples in {self.spec.dataset}; see its rejects.jsonl")
 
@@ -80,8 +85,11 @@ class TaskStream:
             points5=sample.get("points5"),
             jitter=self.policy.jitter(rng),
         )
-        image = self.policy.photometric(crop.image(sample["image"]), rng)
-        return to_tensor(image), KINDS[self.spec.kind].target(self.spec, sample, crop)
+        mirrored, image = self.policy.mirror(rng), crop.image(sample["image"])
+        image = self.policy.photometric(flip(image) if mirrored else image, rng)
+        kind = KINDS[self.spec.kind]
+        target = kind.target(self.spec, sample, crop)
+        return to_tensor(image), kind.mirrored(self.spec, target) if mirrored else target
 
 
 class Steps(Dataset):

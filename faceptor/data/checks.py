@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from faceptor.data.passport import upright
+from faceptor.data.passport import CLASS_COLUMNS, upright
 from faceptor.datasets.base import BadSample, Reader, Record, Reject, printable
 from faceptor.datasets.images import Picture, encode_mask, read_bytes, verify
 from faceptor.datasets.labels import AGES, landmark_scheme
 
+TURN = 180.0  # degrees: no published angle is larger
 FAR = 3  # a landmark this many image sides outside the picture is no landmark
 
 
@@ -113,10 +115,10 @@ def _check_age(reader: Reader, record: Record, height: int, width: int) -> None:
         raise BadSample(f"expected an age in {AGES[0]}..{AGES[-1]}, found {record.age}")
 
 
-def _check_expression(reader: Reader, record: Record, height: int, width: int) -> None:
-    last = len(reader.classes["expression"]) - 1
-    if record.expression is None or not 0 <= record.expression <= last:
-        raise BadSample(f"expected an expression in 0..{last}, found {record.expression}")
+def _check_class(column: str, reader: Reader, record: Record, height: int, width: int) -> None:
+    last, found = len(reader.classes[column]) - 1, getattr(record, column)
+    if found is None or not 0 <= found <= last:
+        raise BadSample(f"{column}: expected a class in 0..{last}, found {found}")
 
 
 def _check_attributes(reader: Reader, record: Record, height: int, width: int) -> None:
@@ -130,13 +132,29 @@ def _check_identity(reader: Reader, record: Record, height: int, width: int) -> 
         raise BadSample(f"expected an identity number, found {record.identity}")
 
 
+def _check_pose(reader: Reader, record: Record, height: int, width: int) -> None:
+    pose = record.pose
+    if pose is None or pose.shape != (3,) or not np.isfinite(pose).all():
+        raise BadSample("pose: expected three finite angles")
+    if np.abs(pose).max() > TURN:
+        raise BadSample(f"pose: expected degrees within {TURN:.0f}, found {pose.tolist()}")
+
+
+def _check_visibility(reader: Reader, record: Record, height: int, width: int) -> None:
+    count = landmark_scheme(reader.scheme).count
+    if np.shape(record.visibility) != (count,) or not np.isin(record.visibility, (-1, 0, 1)).all():
+        raise BadSample(f"visibility: expected {count} values of -1, 0 or 1")
+
+
 CHECKS = {
     "landmarks": _check_landmarks,
     "points5": _check_points5,
     "box": _check_box,
     "mask": _check_mask,
     "age": _check_age,
-    "expression": _check_expression,
     "attributes": _check_attributes,
     "identity": _check_identity,
+    "pose": _check_pose,
+    "visibility": _check_visibility,
+    **{column: partial(_check_class, column) for column in CLASS_COLUMNS},
 }

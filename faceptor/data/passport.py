@@ -2,68 +2,96 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
 
 import numpy as np
 
 from faceptor.datasets.base import Check, Reader, Record, Reject
 from faceptor.datasets.labels import facts, landmark_scheme
 
+CLASS_COLUMNS = ("expression", "gender", "race", "agegroup")  # one class per sample
 SHOWN = 5  # rejects quoted in an error or a passport
+ANGLES = ("pitch", "yaw", "roll")
 UPRIGHT_SHARE = 0.9  # of faces whose image-left eye lies left of the other: heads turn, few turn over
 
 
-def keys_hash(keys: Iterable[str]) -> str:
-    """SHA-256 of the sorted keys, one per line: equal for equal splits, whatever the order they were read in."""
-    digest = hashlib.sha256()
-    for key in sorted(keys):
-        digest.update(f"{key}\n".encode())
-    return digest.hexdigest()
+Span = tuple[float, float]  # least, most
 
 
 @dataclass
 class SplitFacts:
-    """What is known of one prepared split, gathered sample by sample."""
+    """What is known of one prepared split, gathered sample by sample, or block by block with `+=`."""
 
-    keys: set[str] = field(default_factory=set)
+    count: int = 0
     groups: set[str] = field(default_factory=set)
     subsets: Counter = field(default_factory=Counter)
     formats: Counter = field(default_factory=Counter)
     identities: set[int] = field(default_factory=set)
     counted: dict[str, np.ndarray] = field(default_factory=dict)  # column -> tallies
-    height: tuple[int, int] | None = None
-    width: tuple[int, int] | None = None
-    age: tuple[float, float, float] | None = None  # least, most, sum
+    spans: dict[str, Span] = field(default_factory=dict)  # height, width, age and each angle -> least and most
+    years: float = 0.0  # sum of the ages
     rotated: int = 0
     resized: int = 0
     upright: int = 0
 
     def add(self, record: Record, picture, resized: bool) -> None:
         """`picture` is the encoded image's header (faceptor.datasets.images.Picture)."""
-        self.keys.add(record.key)
+        self.count += 1
         self.groups.add(record.group or record.key)
         self.subsets.update(record.subsets)
         self.formats[picture.format] += 1
         self.rotated += picture.rotated
         self.resized += resized
-        self.height = _widened(self.height, picture.height)
-        self.width = _widened(self.width, picture.width)
+        self.widen("height", picture.height)
+        self.widen("width", picture.width)
         if record.age is not None:
-            least, most, total = self.age or (record.age, record.age, 0.0)
-            self.age = (min(least, record.age), max(most, record.age), total + record.age)
+            self.widen("age", record.age)
+            self.years += record.age
             self._tally("age", np.bincount([int(record.age)], minlength=101))
-        if record.expression is not None:
-            self._tally("expression", np.bincount([record.expression], minlength=16))
+        for column in CLASS_COLUMNS:
+            if (value := getattr(record, column)) is not None:
+                self._tally(column, np.bincount([value], minlength=16))
         if record.mask is not None:
             self._tally("mask", np.bincount(record.mask.ravel(), minlength=256))
         if record.attributes is not None:
             self._tally("attributes", np.stack([record.attributes == value for value in (1, 0, -1)]))
+        if record.visibility is not None:
+            self._tally("visibility", np.array([(record.visibility == value).sum() for value in (1, 0, -1)]))
+        if record.pose is not None:
+            for angle, value in zip(ANGLES, record.pose, strict=True):
+                self.widen(angle, float(value))
         if record.identity is not None:
             self.identities.add(record.identity)
+
+    def widen(self, name: str, *values: float) -> None:
+        self.spans[name] = (min((*values, *self.spans.get(name, ()))), max((*values, *self.spans.get(name, ()))))
+
+    def __iadd__(self, other: SplitFacts) -> SplitFacts:
+        for name in ("count", "years", "rotated", "resized", "upright"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in ("groups", "identities", "subsets", "formats"):
+            getattr(self, name).update(getattr(other, name))
+        for name, span in other.spans.items():
+            self.widen(name, *span)
+        for column, amounts in other.counted.items():
+            self._tally(column, amounts)
+        return self
+
+    def to_state(self) -> dict:
+        """Plain data, fit for JSON; `from_state` is the inverse."""
+        state = {part.name: getattr(self, part.name) for part in fields(self)}
+        state["counted"] = {column: amounts.tolist() for column, amounts in self.counted.items()}
+        return state | {name: sorted(state[name]) for name in ("groups", "identities")}
+
+    @classmethod
+    def from_state(cls, state: Mapping) -> SplitFacts:
+        kinds = {"groups": set, "identities": set, "subsets": Counter, "formats": Counter}
+        known = {name: kinds.get(name, lambda value: value)(value) for name, value in state.items()}
+        known["counted"] = {column: np.array(amounts, np.int64) for column, amounts in state["counted"].items()}
+        return cls(**known | {"spans": {name: tuple(span) for name, span in state["spans"].items()}})
 
     def _tally(self, column: str, amounts: np.ndarray) -> None:
         self.counted[column] = self.counted.get(column, 0) + amounts.astype(np.int64)
@@ -71,13 +99,14 @@ class SplitFacts:
     def labels(self, classes: dict[str, tuple[str, ...]]) -> dict:
         """Statistics per label column."""
         found: dict = {}
-        if self.age:
-            least, most, total = self.age
+        if "age" in self.spans:
+            least, most = self.spans["age"]
             decades = [int(part.sum()) for part in np.array_split(self.counted["age"][:100], 10)]
             decades[-1] += int(self.counted["age"][100])
-            found["age"] = {"range": [least, most], "mean": round(total / len(self.keys), 3), "decades": decades}
-        if "expression" in self.counted:
-            found["expression"] = _named(self.counted["expression"], classes["expression"])
+            found["age"] = {"range": [least, most], "mean": round(self.years / self.count, 3), "decades": decades}
+        for column in CLASS_COLUMNS:
+            if column in self.counted:
+                found[column] = _named(self.counted[column], classes[column])
         if "mask" in self.counted:
             pixels = self.counted["mask"] / self.counted["mask"].sum()
             found["mask"] = {name: round(float(part), 6) for name, part in zip(classes["mask"], pixels, strict=False)}
@@ -91,6 +120,10 @@ class SplitFacts:
                 },
                 "unknown": round(float(unknown.sum() / (yes + no + unknown).sum()), 6),
             }
+        if "visibility" in self.counted:
+            found["visibility"] = _named(self.counted["visibility"], ("visible", "occluded", "unknown"))
+        if ANGLES[0] in self.spans:
+            found["pose"] = {angle: [round(end, 3) for end in self.spans[angle]] for angle in ANGLES}
         if self.identities:
             found["identity"] = {"identities": len(self.identities), "largest": max(self.identities)}
         return found
@@ -98,15 +131,11 @@ class SplitFacts:
     def images(self) -> dict:
         return {
             "formats": dict(sorted(self.formats.items())),
-            "height": list(self.height or ()),
-            "width": list(self.width or ()),
+            "height": list(self.spans.get("height", ())),
+            "width": list(self.spans.get("width", ())),
             "rotated_by_exif": self.rotated,
             "resized_to_mask": self.resized,
         }
-
-
-def _widened(span: tuple[int, int] | None, value: int) -> tuple[int, int]:
-    return (value, value) if span is None else (min(span[0], value), max(span[1], value))
 
 
 def _named(amounts: np.ndarray, names: Iterable[str]) -> dict[str, int]:
@@ -121,30 +150,34 @@ def common_checks(reader: Reader, split: SplitFacts) -> Iterator[Check]:
     permutations = []
     if reader.scheme:
         permutations.append(landmark_scheme(reader.scheme).flip)
-    if "mask" in reader.classes:
+    if reader.mask_flip is not None:
+        permutations.append(reader.mask_flip)
+    elif "mask" in reader.classes:
         count = len(reader.classes["mask"])
         entries = facts()["parsing"].values()
         permutations.append(next(e["flip_permutation"] for e in entries if e["count"] == count))
     for flip in map(np.asarray, permutations):
         good = np.array_equal(flip[flip], np.arange(len(flip)))
         yield Check(f"flip of {len(flip)} labels is an involution", "pass" if good else "fail", "")
-    if reader.scheme and split.keys:
-        share = split.upright / len(split.keys)
+    if reader.scheme and landmark_scheme(reader.scheme).five and split.count:
+        share = split.upright / split.count
         status = "pass" if share >= UPRIGHT_SHARE else "fail"
-        yield Check("mirrored image-left eye stays image-left", status, f"{share:.4f} of the training faces")
+        yield Check("mirrored image-left eye stays image-left", status, f"{share:.4f} of the faces")
 
 
-def separation_check(train: Iterable[SplitFacts], test: SplitFacts) -> Check:
-    """No sample may be in training (or validation) and test; shared groups are reported, some protocols have them."""
-    keys = sum(len(facts.keys & test.keys) for facts in train)
+def separation_check(train: Iterable[SplitFacts], test: SplitFacts, keys: int) -> Check:
+    """No sample may be in training (or validation) and test (`keys` are); shared groups are reported, some protocols
+    have them."""
     groups = sum(len(facts.groups & test.groups) for facts in train)
     detail = f"{keys} samples and {groups} groups are on both sides"
     return Check("train and test share no sample", "fail" if keys else "pass", detail)
 
 
-def upright(scheme: str, points: np.ndarray, width: int) -> bool:
-    """Whether the image-left eye of the mirrored face lies left of the other one."""
+def upright(scheme: str | dict, points: np.ndarray, width: int) -> bool:
+    """Whether the image-left eye of the mirrored face lies left of the other one; False where no point is an eye."""
     convention = landmark_scheme(scheme)
+    if not convention.five:
+        return False
     eyes = convention.five_points(convention.mirrored(points, width))[:2]
     return bool(eyes[0, 0] < eyes[1, 0])
 

@@ -12,33 +12,43 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from heapq import nsmallest
+from itertools import islice
 from pathlib import Path
 
+import pyarrow as pa
 from tqdm import tqdm
 
+from faceptor.data import shards
+from faceptor.data.blocks import Blocks, Journal
+from faceptor.data.bulk import DECODED, Converter, mode_of, numbered
 from faceptor.data.checks import Ready, checked, place
 from faceptor.data.passport import (
     SplitFacts,
     common_checks,
     compare_published,
     generated_check,
-    keys_hash,
     quoted,
     reject_summary,
     separation_check,
 )
-from faceptor.data.shards import FACTS, SAMPLE_TYPES, VERIFICATION_TYPES, ShardWriter, write_json
+from faceptor.data.shards import FACTS, SAMPLE_TYPES, VERIFICATION_TYPES, ShardWriter, complete, shard_name, write_json
+from faceptor.data.splits import shared, write_split
 from faceptor.datasets import reader_class
-from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject, share
+from faceptor.datasets.base import BadSample, Check, Reader, Reject, share
 from faceptor.datasets.images import verify
 from faceptor.datasets.restricted_pickle import load_verification
-from faceptor.errors import ConfigError, DataError
+from faceptor.errors import ConfigError, DataError, FaceptorError
 
 log = logging.getLogger("faceptor")
 
-FORMAT = 1  # of the passport and the shards
+SPLIT_FILE = "splits/{}.txt"
+FORMAT = 2  # of the passport and the shards
+VERIFIED = {
+    "full": "every image decoded to its end",
+    "header": f"start, size and end mark of every image; one in {DECODED} decoded to its end",
+}
 
 
 def prepare(
@@ -50,33 +60,57 @@ def prepare(
     seed: int,
     max_rejects: float = 0.01,
     options: dict | None = None,
+    reader: str | None = None,
 ) -> dict:
-    """Write `out/{train,val,test}/`, `out/verification/<set>/`, `out/passport.json`, `out/rejects.jsonl`.
+    """Write `out/{train,val,test}/`, `out/splits/*.txt`, `out/verification/<set>/`, `out/passport.json`, ...
 
     `root` is the data set's folder; `validation` the share of training groups held out (chosen by a hash of seed and
     group, so that no group is on both sides); `max_rejects` the share of a split that may be unusable. Returns the
-    passport. Raises DataError, and leaves `out` as it was, when the data cannot be read as published.
+    passport. `reader` names the published set that `dataset` is another copy of, or "generic". Raises DataError, and
+    leaves `out` as it was, when the data cannot be read as published. After a kill the same call goes on behind the
+    last finished shard; the bytes are those of an uninterrupted run.
     """
     for name, value in (("validation", validation), ("max_rejects", max_rejects)):
         if not 0 <= value < 1:
             raise ConfigError(f"datasets.{dataset}: {name}: expected a share in [0, 1), found {value}")
-    reader_type = reader_class(dataset)
+    reader_type = reader_class(reader or dataset, key=dataset)
     root, out = Path(root), Path(out)
     if not root.is_dir():
         raise DataError(
             f"{dataset}: {root}: expected a folder with {reader_type.title}, found none; get it from "
             f"{reader_type.source}, or run `faceptor synthesize {dataset}`"
         )
-    reader = reader_type(root, **(options or {}))
+    source = reader_type(root, **(options or {}))
     partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # left by a killed run
-    partial.mkdir(parents=True)
     try:
-        passport = _Preparation(reader, partial, validation, seed, max_rejects).run()
+        journal = Journal(partial, _plan(source, validation, seed))
+        passport = _Preparation(source, journal, validation, seed, max_rejects).run()
         _replace(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    except FaceptorError:
+        shutil.rmtree(partial, ignore_errors=True)  # what was refused is not worth keeping; what was killed is
+        raise
     return passport
+
+
+def _plan(reader: Reader, validation: float, seed: int) -> dict:
+    """All that the bytes depend on, for a run that goes on where another was killed."""
+    top = sorted(reader.root.iterdir())
+    inner = [path for folder in top if folder.is_dir() for path in nsmallest(100, folder.iterdir())]
+    state = {str(path.relative_to(reader.root)): path.lstat() for path in (*top, *inner)}
+    return {
+        "format": FORMAT,
+        "dataset": reader.name,
+        "reader": type(reader).__qualname__,
+        "options": _plain(reader.options),
+        "validation": validation,
+        "seed": seed,
+        "input": {name: [found.st_size, found.st_mtime_ns] for name, found in state.items()},
+        "limits": [shards.SHARD_BYTES, shards.BATCH_BYTES, shards.BATCH_ROWS],
+    }
+
+
+def _plain(options: dict) -> dict:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
 
 
 def _replace(partial: Path, out: Path) -> None:
@@ -93,7 +127,7 @@ class _Preparation:
     """One run: reads both splits once, in order, and keeps only facts about them in memory."""
 
     reader: Reader
-    out: Path
+    journal: Journal
     validation: float
     seed: int
     max_rejects: float
@@ -103,6 +137,12 @@ class _Preparation:
     rejected: dict[str, int] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
     listed: dict[str, int] = field(default_factory=dict)  # samples per published split, rejects included
+    keys: dict[str, pa.ChunkedArray] = field(default_factory=dict)  # of every part
+    verified: str = "full"
+
+    @property
+    def out(self) -> Path:
+        return self.journal.folder
 
     def run(self) -> dict:
         self.threshold = self.validation
@@ -110,13 +150,17 @@ class _Preparation:
         self._split("test", ("test",))
         verification = {name: self._pairs(name, path) for name, path in self.reader.verification().items()}
         self._check_parts()
-        passport = self._passport(verification)
+        if not self.facts:
+            raise DataError(f"{self.reader.name}: {self.reader.root}: no sample found; {self.reader.remedy}")
+        hashes = {part: write_split(self.out / SPLIT_FILE.format(part), self.keys[part]) for part in self.facts}
+        passport = self._passport(verification, hashes)
         self._check_counts(passport["published"])
         splits = [name for name in ("train", "val", "test") if (self.out / name).exists()]
         write_json(self.out / "dataset_dict.json", {"splits": splits})
         write_json(self.out / "passport.json", passport)
         with open(self.out / "rejects.jsonl", "w", encoding="utf-8") as handle:
             handle.writelines(json.dumps(asdict(reject), ensure_ascii=False) + "\n" for reject in self.rejects)
+        self.journal.close()
         return passport
 
     def _training(self) -> None:
@@ -124,10 +168,8 @@ class _Preparation:
         parts = ("train", "val") if self.validation > 0 else ("train",)
         self._split("train", parts)
         facts = self.facts.get("val")
-        if facts is not None and not facts.keys and len(self.facts["train"].groups) > 1:
+        if facts is not None and not facts.count and len(self.facts["train"].groups) > 1:
             self.threshold = min(share(self.seed, group) for group in self.facts["train"].groups)
-            for part in parts:
-                shutil.rmtree(self.out / part)
             self.rejects.clear()
             self.reader.dropped.clear()
             self._split("train", parts)
@@ -136,48 +178,75 @@ class _Preparation:
 
     def _split(self, split: str, parts: tuple[str, ...]) -> None:
         types = {name: SAMPLE_TYPES[name] for name in (*FACTS, *self.reader.columns)}
-        facts = {part: SplitFacts() for part in parts}
-        seen: set[str] = set()
-        rejects: list[Reject] = []
-        items = self.reader.read(split)
-        total = self.reader.generated_counts.get(split) if self.reader.generated else self.reader.published.get(split)
-        with ExitStack() as stack:
-            writers = {part: stack.enter_context(ShardWriter(self.out / part, types)) for part in parts}
-            ready = tqdm(
-                parallel(lambda item: checked(self.reader, item), items),
-                desc=f"preprocess {self.reader.name} {split}",
-                total=total,
-                unit="face",
-                dynamic_ncols=True,
-            )
-            for item in ready:
-                if isinstance(item, Ready) and item.record.key in seen:
-                    where = place(self.reader, item.record)
-                    item = Reject(item.record.key, where, "the key was seen before: the list names a sample twice")
-                if isinstance(item, Reject):
-                    rejects.append(item)
-                    continue
-                seen.add(item.record.key)
-                part = self._part(item.record, parts)
-                writers[part].add(item.row)
-                facts[part].add(item.record, item.picture, item.resized)
-                facts[part].upright += item.upright
+        blocks = Blocks(self.journal, split, parts, types, rule=self.threshold)
+        try:
+            self._write_bulk(blocks) or self._write_each(blocks)
+            blocks.finish_block()
+        finally:
+            blocks.abandon()
+        facts, rejects = blocks.facts(), blocks.rejects()
         self.rejects += rejects
         self.rejected[split] = len(rejects)
-        self.listed[split] = len(seen) + len(rejects)
-        if self.listed[split] == 0 and split == "test":  # a set for training only has no test split
-            shutil.rmtree(self.out / split)
+        self.listed[split] = blocks.done
+        # A set for training only has no test split, one for evaluation only no training split.
+        if self.listed[split] == 0 and (split == "test" or "train" not in self.reader.published):
             del self.listed[split]
             return
         self._check_rejects(split, rejects, self.listed[split])
+        blocks.complete()
         self.facts |= facts
+        self.keys |= {part: blocks.keys(part) for part in parts}
         for part in facts.values():
             for subset, count in part.subsets.items():
                 self.listed[f"{split}/{subset}"] = self.listed.get(f"{split}/{subset}", 0) + count
 
-    def _part(self, record: Record, parts: tuple[str, ...]) -> str:
-        held_out = "val" in parts and share(self.seed, record.group or record.key) <= self.threshold
-        return "val" if held_out else parts[0]
+    def _write_each(self, blocks: Blocks) -> None:
+        split = blocks.split
+        seen = {key for part in blocks.parts for key in blocks.keys(part).to_pylist()}
+        total = self.reader.generated_counts.get(split) if self.reader.generated else self.reader.published.get(split)
+        items = islice(self.reader.read(split), blocks.done, None)
+        ready = parallel(lambda item: checked(self.reader, item), items)
+        for item in self._bar(ready, split, total, blocks.done):
+            if isinstance(item, Ready) and item.record.key in seen:
+                where = place(self.reader, item.record)
+                item = Reject(item.record.key, where, "the key was seen before: the list names a sample twice")
+            if isinstance(item, Reject):
+                blocks.reject(item)
+                continue
+            seen.add(item.record.key)
+            part = self._part(item.record.group or item.record.key, blocks.parts)
+            blocks.add(part, item.row, item.record, item.picture, resized=item.resized, upright=item.upright)
+
+    def _write_bulk(self, blocks: Blocks) -> bool:
+        """The same for a reader that knows a faster way; False for the others."""
+        known = [identity for facts in blocks.facts().values() for identity in facts.identities]
+        source = self.reader.bulk(blocks.split, blocks.done, known)
+        if source is None:
+            return False
+        self.verified = mode_of(self.reader.options["verify"], self.reader.images)
+        convert = Converter(
+            blocks.parts, self.reader.columns, lambda group: self._part(group, blocks.parts), self.verified
+        )
+        bar = self._bar(None, blocks.split, self.reader.images, blocks.done)
+        with bar, ThreadPoolExecutor(os.cpu_count()) as pool:
+            for first, bulk in numbered(source, blocks.done):
+                columns, facts, rejects = convert(bulk, first, pool)
+                for reject in rejects:
+                    blocks.reject(reject, counts=False)
+                blocks.add_columns(columns, facts, bulk.items)
+                bar.update(bulk.items)
+        return True
+
+    def _bar(self, items: Iterable | None, split: str, total: int | None, done: int) -> tqdm:
+        if done:
+            log.info("%s %s: %d samples were prepared before, going on", self.reader.name, split, done)
+        return tqdm(
+            items, desc=f"preprocess {self.reader.name} {split}", total=total, initial=done, unit="face",
+            dynamic_ncols=True,
+        )  # fmt: skip
+
+    def _part(self, group: str, parts: tuple[str, ...]) -> str:
+        return "val" if "val" in parts and share(self.seed, group) <= self.threshold else parts[0]
 
     # --- verification pairs ----------------------------------------------------------------------------------------
 
@@ -185,19 +254,22 @@ class _Preparation:
         images, same = load_verification(path)
         rejects: list[Reject] = []
         kept: list[bool] = []
-        with ShardWriter(self.out / "verification" / name, VERIFICATION_TYPES) as writer:
-            bar = tqdm(same, desc=f"preprocess {self.reader.name} {name}", unit="pair", dynamic_ncols=True)
-            for pair, flag in enumerate(bar):
-                both = images[2 * pair : 2 * pair + 2]
-                try:
-                    for data in both:
-                        verify(data)
-                except BadSample as reason:
-                    rejects.append(Reject(f"{name}:{pair}", f"{path.name}:{pair}", str(reason)))
-                    continue
+        folder = self.out / "verification" / name
+        shutil.rmtree(folder, ignore_errors=True)  # a killed run's: these sets are small, and written again
+        writer = ShardWriter(folder / shard_name(0), VERIFICATION_TYPES)
+        bar = tqdm(same, desc=f"preprocess {self.reader.name} {name}", unit="pair", dynamic_ncols=True)
+        for pair, flag in enumerate(bar):
+            both = images[2 * pair : 2 * pair + 2]
+            try:
                 for data in both:
-                    writer.add({"image": data, "pair": len(kept), "same": flag})
-                kept.append(flag)
+                    verify(data)
+            except BadSample as reason:
+                rejects.append(Reject(f"{name}:{pair}", f"{path.name}:{pair}", str(reason)))
+                continue
+            for data in both:
+                writer.add({"image": data, "pair": len(kept), "same": flag})
+            kept.append(flag)
+        complete(folder, VERIFICATION_TYPES, [writer.close()])
         self.rejects += rejects
         self.listed[f"verification/{name}"] = len(same)
         self._check_rejects(name, rejects, len(same))
@@ -216,7 +288,7 @@ class _Preparation:
 
     def _check_parts(self) -> None:
         for part in ("train", "val"):
-            if part in self.facts and not self.facts[part].keys:
+            if part in self.facts and not self.facts[part].count:
                 raise DataError(
                     f"{self.reader.name}: no sample left for {part} with validation {self.validation} of "
                     f"{self.listed['train']} samples; change datasets.{self.reader.name}.validation"
@@ -239,14 +311,16 @@ class _Preparation:
     # --- passport --------------------------------------------------------------------------------------------------
 
     def _separation(self) -> list[Check]:
-        if "test" not in self.facts:
+        if not {"train", "test"} <= self.facts.keys():
             return []
-        return [separation_check([facts for part, facts in self.facts.items() if part != "test"], self.facts["test"])]
+        train = [part for part in self.facts if part != "test"]
+        both = sum(shared(self.keys["test"], self.keys[part]) for part in train)
+        return [separation_check([self.facts[part] for part in train], self.facts["test"], both)]
 
-    def _passport(self, verification: dict[str, dict]) -> dict:
+    def _passport(self, verification: dict[str, dict], hashes: dict[str, str]) -> dict:
         reader = self.reader
         checks = [
-            *common_checks(reader, self.facts["train"]),
+            *common_checks(reader, next(iter(self.facts.values()))),
             *reader.checks(),
             *generated_check(reader, self.listed),
             *self._separation(),
@@ -262,13 +336,15 @@ class _Preparation:
             "redistribution": reader.redistribution,
             "generated": reader.generated,
             "protocol": reader.protocol,
-            "options": {key: list(v) if isinstance(v, tuple) else v for key, v in reader.options.items()},
+            "options": _plain(reader.options),
+            "images_checked": VERIFIED[self.verified],
             "validation": {"share": self.validation, "seed": self.seed, "by": "group"},
-            "counts": {part: len(facts.keys) for part, facts in self.facts.items()},
+            "counts": {part: facts.count for part, facts in self.facts.items()},
             "groups": {part: len(facts.groups) for part, facts in self.facts.items()},
             "subsets": {name: count for name, count in self.listed.items() if name.startswith("test/")},
             "published": compare_published(reader, self.listed, self.rejected),
-            "split_hashes": {part: keys_hash(facts.keys) for part, facts in self.facts.items()},
+            "split_files": {part: SPLIT_FILE.format(part) for part in self.facts},
+            "split_hashes": hashes,
             "columns": list(reader.columns),
             "landmark_scheme": reader.scheme,
             "label_names": {column: list(names) for column, names in reader.classes.items()},

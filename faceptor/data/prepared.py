@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from faceptor.data.shards import FACTS, Shards, read_json
+from faceptor.data.shards import FACTS, Shards
+from faceptor.data.storage import Folder
 from faceptor.datasets.images import decode_image, decode_mask
 from faceptor.errors import DataError
 
@@ -22,8 +23,10 @@ ARRAYS: dict[str, tuple[type, bool]] = {
     "points5": (np.float32, True),
     "box": (np.float32, False),
     "attributes": (np.int8, False),
+    "pose": (np.float32, False),
+    "visibility": (np.int8, False),
 }
-SCALARS = {"age": float, "expression": int, "identity": int}
+SCALARS = {"age": float, "expression": int, "identity": int, "gender": int, "race": int, "agegroup": int}
 
 
 def _label(name: str, value: pa.Scalar) -> object:
@@ -39,13 +42,15 @@ class Split(Sequence):
     """`split[i]` is a sample: key, image (H, W, 3) uint8 RGB, size (h, w), subsets, and the labels the set has.
 
     landmarks (K, 2), box (4,), points5 (5, 2) float32 in pixels of that image; mask (H, W) uint8; age in years;
-    expression and identity int; attributes (N,) int8 with -1 for unknown. Where a set publishes its masks smaller
-    than its images, the image is resized to the mask (bilinear), so that all labels share one frame.
+    expression, gender, race, agegroup (indices into the set's classes) and identity int; attributes (N,) and
+    visibility (K,) int8 with -1 for unknown; pose (3,) float32: pitch, yaw, roll in degrees. Where a set publishes its
+    masks smaller than its images, the image is resized to the mask (bilinear), so that all labels share one frame.
     """
 
     def __init__(self, folder: Path | str, split: str):
-        self.folder, self.split = Path(folder), split
-        self._shards = Shards(self.folder / split)
+        home = Folder(folder)
+        self.folder, self.split = home.place, split
+        self._shards = Shards(home / split)
         self.columns = self._shards.columns
 
     def __len__(self) -> int:
@@ -63,21 +68,24 @@ class Split(Sequence):
     def sample(self, index: int, *, labels: Sequence[str] | None = None, image: bool = True) -> dict:
         """As `split[index]`, with only some labels or without the image (both save decoding)."""
         if not -len(self) <= index < len(self):
-            raise IndexError(f"{self.folder / self.split}: sample {index} of {len(self)}")
-        row = index % len(self)
-        take = [name for name in self.columns if name not in FACTS and (labels is None or name in labels)]
-        size = (self._value(row, "height").as_py(), self._value(row, "width").as_py())
-        sample = {"key": self._value(row, "key").as_py(), "group": self._value(row, "group").as_py(), "size": size}
-        sample["subsets"] = tuple(self._value(row, "subsets").as_py())
+            raise IndexError(f"{self.folder}/{self.split}: sample {index} of {len(self)}")
+        columns, row = self._shards.row(index % len(self))
+        size = (columns["height"][row].as_py(), columns["width"][row].as_py())
+        sample = {"key": columns["key"][row].as_py(), "group": columns["group"][row].as_py(), "size": size}
+        sample["subsets"] = tuple(columns["subsets"][row].as_py())
         if image:
-            sample["image"] = self._image(row, size)
-        return sample | {name: _label(name, self._value(row, name)) for name in take}
+            sample["image"] = self._image(columns["image"][row], size)
+        for name in self.columns:
+            if name not in FACTS and (labels is None or name in labels):
+                sample[name] = _label(name, columns[name][row])
+        return sample
 
-    def _value(self, row: int, column: str):
-        return self._shards.scalar(row, column)
+    def encoded(self, index: int) -> bytes:
+        """The image file of a sample, as published."""
+        return self._shards.scalar(range(len(self))[index], "image").as_buffer().to_pybytes()
 
-    def _image(self, row: int, size: tuple[int, int]) -> np.ndarray:
-        pixels = decode_image(self._value(row, "image").as_buffer().to_pybytes())
+    def _image(self, data: pa.Scalar, size: tuple[int, int]) -> np.ndarray:
+        pixels = decode_image(data.as_buffer().to_pybytes())
         if pixels.shape[:2] != size:
             pixels = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_LINEAR)
         return pixels
@@ -85,12 +93,13 @@ class Split(Sequence):
     def column(self, name: str) -> np.ndarray | list:
         """All values of a column without decoding an image.
 
-        landmarks (n, K, 2), points5 (n, 5, 2), box (n, 4), attributes (n, N) and numbers (n,) as arrays; key, group,
+        landmarks (n, K, 2), points5 (n, 5, 2), box (n, 4), attributes (n, N), pose (n, 3), visibility (n, K) and
+        numbers (n,) as arrays; key, group,
         subsets (tuples) and the encoded image and mask as lists.
         """
         if name not in self.columns:
             expected = ", ".join(self.columns)
-            raise DataError(f"{self.folder / self.split}: no column {name!r}; expected one of {expected}")
+            raise DataError(f"{self.folder}/{self.split}: no column {name!r}; expected one of {expected}")
         values = self._shards.column(name)
         if name in ARRAYS:
             kind, pairs = ARRAYS[name]
@@ -109,8 +118,9 @@ class Verification(Sequence):
     """
 
     def __init__(self, folder: Path | str, name: str):
-        self.folder, self.name = Path(folder), name
-        self._shards = Shards(self.folder / "verification" / name)
+        home = Folder(folder)
+        self.folder, self.name = home.place, name
+        self._shards = Shards(home / "verification" / name)
         self.same = self._shards.column("same").to_numpy()[::2].astype(bool) if len(self._shards) else np.zeros(0, bool)
         self.pairs = len(self.same)
 
@@ -126,44 +136,43 @@ class Verification(Sequence):
         return open_verification, (self.folder, self.name)
 
 
-def _prepared(folder: Path | str) -> Path:
-    folder = Path(folder)
-    if not (folder / "passport.json").exists():
-        raise DataError(f"{folder}: not a prepared data set; run `faceptor preprocess {folder.name}`")
-    return folder
+def _prepared(folder: Path | str) -> Folder:
+    home = Folder(folder)
+    if not home.exists("passport.json"):
+        raise DataError(f"{home}: not a prepared data set; run `faceptor preprocess {home.name}`")
+    return home
 
 
 def open_split(folder: Path | str, split: str) -> Split:
-    """Samples of "train", "val" or "test" of a prepared data set."""
-    folder = _prepared(folder)
+    """Samples of "train", "val" or "test" of a prepared data set: a folder, or any URL that fsspec knows."""
+    home = _prepared(folder)
     if split not in SPLITS:
-        raise DataError(f"{folder}: no split {split!r}; expected one of {', '.join(SPLITS)}")
-    if not (folder / split / "state.json").exists():
-        raise DataError(f"{folder}: this data set has no {split} split")
+        raise DataError(f"{home}: no split {split!r}; expected one of {', '.join(SPLITS)}")
+    if not (home / split).exists("state.json"):
+        raise DataError(f"{home}: this data set has no {split} split")
     return Split(folder, split)
 
 
 def open_verification(folder: Path | str, name: str) -> Verification:
     """A verification set of a prepared recognition data set."""
-    folder = _prepared(folder)
-    if not (folder / "verification" / name / "state.json").exists():
+    home = _prepared(folder)
+    if not (home / "verification" / name).exists("state.json"):
         found = ", ".join(verification_sets(folder)) or "none"
         raise DataError(
-            f"{folder}: no verification set {name!r}, found {found}; put {name}.bin beside train.rec and run "
-            f"`faceptor preprocess {folder.name}`"
+            f"{home}: no verification set {name!r}, found {found}; put {name}.bin beside train.rec and run "
+            f"`faceptor preprocess {home.name}`"
         )
     return Verification(folder, name)
 
 
 def verification_sets(folder: Path | str) -> tuple[str, ...]:
     """Names of the verification sets of a prepared data set."""
-    home = _prepared(folder) / "verification"
-    return tuple(sorted(path.name for path in home.iterdir())) if home.is_dir() else ()
+    return (_prepared(folder) / "verification").subfolders()
 
 
 def read_passport(folder: Path | str) -> dict:
     """What was found when the data set was prepared: source, licence, counts, hashes, statistics, checks, rejects."""
-    return read_json(_prepared(folder) / "passport.json")
+    return _prepared(folder).read_json("passport.json")
 
 
 __all__ = ["FACTS", "Split", "Verification", "open_split", "open_verification", "read_passport", "verification_sets"]

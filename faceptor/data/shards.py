@@ -1,7 +1,8 @@
 """Prepared samples on disk: Arrow shards in the folder form of Hugging Face `datasets`, the same bytes every time.
 
 The files are written and read with pyarrow alone, so nothing is kept in a cache outside the folder, and
-`datasets.load_from_disk(folder / split)` opens them too.
+`datasets.load_from_disk(folder / split)` opens them too. `shards.json` beside them says where each record batch lies,
+so that a reader fetches one batch, not a file, and holds the SHA-256 of every shard.
 """
 
 from __future__ import annotations
@@ -9,16 +10,21 @@ from __future__ import annotations
 import bisect
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
+from faceptor.data.storage import Folder, Recent
 from faceptor.errors import DataError
 
 SHARD_BYTES = 256 << 20
 BATCH_BYTES = 8 << 20  # a record batch is the unit that a reader pages in
 BATCH_ROWS = 512
+OPEN_BATCHES = 4096  # kept decoded by a reader; a view costs a few kB where the file is mapped
+FETCHED_BATCHES = 32  # kept by a reader of shards elsewhere, where a batch costs its bytes
+END = b"\xff\xff\xff\xff\0\0\0\0"  # of an Arrow stream
 
 TEXT, TEXTS, BINARY = pa.string(), pa.list_(pa.string()), pa.binary()
 FLOATS, INT8S = pa.list_(pa.float32()), pa.list_(pa.int8())
@@ -37,6 +43,11 @@ SAMPLE_TYPES: dict[str, pa.DataType] = {
     "expression": pa.int8(),
     "attributes": INT8S,
     "identity": pa.int32(),
+    "pose": FLOATS,
+    "visibility": INT8S,
+    "gender": pa.int8(),
+    "race": pa.int8(),
+    "agegroup": pa.int8(),
 }
 FACTS = ("key", "group", "subsets", "image", "height", "width")
 VERIFICATION_TYPES: dict[str, pa.DataType] = {"image": BINARY, "pair": pa.int32(), "same": pa.bool_()}
@@ -48,110 +59,164 @@ def _feature(kind: pa.DataType) -> dict:
     return {"dtype": "float32" if kind == pa.float32() else str(kind), "_type": "Value"}
 
 
-class ShardWriter:
-    """Appends rows to `folder/data-*.arrow`; used as a context, which completes the folder on success."""
+def features(types: Mapping[str, pa.DataType]) -> dict:
+    return {name: _feature(kind) for name, kind in types.items()}
 
-    def __init__(self, folder: Path, types: Mapping[str, pa.DataType]):
-        folder.mkdir(parents=True)
-        features = {name: _feature(kind) for name, kind in types.items()}
-        self.folder, self.features, self.rows = folder, features, 0
-        self._schema = pa.schema(list(types.items()), {"huggingface": json.dumps({"info": {"features": features}})})
+
+def schema(types: Mapping[str, pa.DataType]) -> pa.Schema:
+    return pa.schema(list(types.items()), {"huggingface": json.dumps({"info": {"features": features(types)}})})
+
+
+class ShardWriter:
+    """Appends rows to one file; `close` returns its line of `shards.json`."""
+
+    def __init__(self, path: Path, types: Mapping[str, pa.DataType]):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path, self.rows, self.image_bytes = path, 0, 0
+        self._schema = schema(types)
+        self._file = open(path, "wb")  # noqa: SIM115 (closed by `close` or `abandon`)
+        self._digest, self._written = hashlib.sha256(), 0
         self._pending: list[dict] = []
-        self._pending_bytes = self._shard_bytes = 0
-        self._shards: list[Path] = []
-        self._writer: pa.RecordBatchStreamWriter | None = None
+        self._pending_bytes = 0
+        self._batches: list[tuple[int, int, int]] = []
+        self._write(self._schema.serialize())
 
     def add(self, row: Mapping[str, object]) -> None:
         self._pending.append(dict(row))
-        self._pending_bytes += sum(len(value) for value in row.values() if isinstance(value, bytes))
+        size = sum(len(value) for value in row.values() if isinstance(value, bytes))
+        self._pending_bytes += size
+        self.image_bytes += size
         self.rows += 1
         if self._pending_bytes >= BATCH_BYTES or len(self._pending) >= BATCH_ROWS:
             self._flush()
 
+    def add_columns(self, columns: Mapping[str, pa.Array]) -> None:
+        """Many rows at once: one array per column."""
+        rows = pa.RecordBatch.from_arrays([columns[name] for name in self._schema.names], schema=self._schema)
+        self._flush()
+        for start in range(0, rows.num_rows, BATCH_ROWS):
+            self._write_batch(rows.slice(start, BATCH_ROWS))
+        self.rows += rows.num_rows
+
     def _flush(self) -> None:
-        if self._writer is None:
-            self._shards.append(self.folder / f"part-{len(self._shards):05d}.arrow")
-            self._writer = pa.ipc.new_stream(str(self._shards[-1]), self._schema)
         if self._pending:
-            self._writer.write_batch(pa.RecordBatch.from_pylist(self._pending, schema=self._schema))
-        self._shard_bytes += self._pending_bytes
-        self._pending, self._pending_bytes = [], 0
-        if self._shard_bytes >= SHARD_BYTES:
-            self._close_shard()
+            self._write_batch(pa.RecordBatch.from_pylist(self._pending, schema=self._schema))
+            self._pending, self._pending_bytes = [], 0
 
-    def _close_shard(self) -> None:
-        self._writer.close()
-        self._writer, self._shard_bytes = None, 0
+    def _write_batch(self, batch: pa.RecordBatch) -> None:
+        message = batch.serialize()
+        self._batches.append((self._written, len(message), batch.num_rows))
+        self._write(message)
 
-    def __enter__(self) -> ShardWriter:
-        return self
+    def _write(self, data: pa.Buffer | bytes) -> None:
+        self._file.write(data)
+        self._digest.update(data)
+        self._written += len(data)
 
-    def __exit__(self, kind, *_) -> None:
-        if kind is None and (self._pending or not self._shards):
-            self._flush()
-        if self._writer is not None:
-            self._close_shard()
-        if kind is None:
-            self._complete()
+    def close(self) -> dict:
+        self._flush()
+        self._write(END)
+        self._file.flush()
+        os.fsync(self._file.fileno())  # a shard that the journal calls finished must survive the machine
+        self._file.close()
+        facts = {"filename": self.path.name, "rows": self.rows, "bytes": self._written}
+        return facts | {"sha256": self._digest.hexdigest(), "batches": [list(batch) for batch in self._batches]}
 
-    def _complete(self) -> None:
-        names, digest = [], hashlib.sha256()
-        for number, part in enumerate(self._shards):
-            names.append(f"data-{number:05d}-of-{len(self._shards):05d}.arrow")
-            with open(part, "rb") as handle:
-                digest.update(hashlib.file_digest(handle, "sha256").digest())
-            part.rename(self.folder / names[-1])
-        state = {
-            "_data_files": [{"filename": name} for name in names],
-            "_fingerprint": digest.hexdigest()[:16],
-            "_format_columns": None,
-            "_format_kwargs": {},
-            "_format_type": None,
-            "_output_all_columns": False,
-            "_split": None,
-        }
-        info = {"citation": "", "description": "", "features": self.features, "homepage": "", "license": ""}
-        write_json(self.folder / "state.json", state)
-        write_json(self.folder / "dataset_info.json", info)
+    def abandon(self) -> None:
+        self._file.close()
+
+
+def shard_name(number: int) -> str:
+    return f"data-{number:05d}.arrow"
+
+
+def complete(folder: Path, types: Mapping[str, pa.DataType], shards: Sequence[dict]) -> None:
+    """Write what a reader needs to open the finished shards of a folder."""
+    if not shards:  # a split without a sample is a folder with one empty shard
+        shards = [ShardWriter(folder / shard_name(0), types).close()]
+    digest = hashlib.sha256()
+    for entry in shards:
+        digest.update(bytes.fromhex(entry["sha256"]))
+    state = {
+        "_data_files": [{"filename": entry["filename"]} for entry in shards],
+        "_fingerprint": digest.hexdigest()[:16],
+        "_format_columns": None,
+        "_format_kwargs": {},
+        "_format_type": None,
+        "_output_all_columns": False,
+        "_split": None,
+    }
+    info = {"citation": "", "description": "", "features": features(types), "homepage": "", "license": ""}
+    write_json(folder / "state.json", state)
+    write_json(folder / "dataset_info.json", info)
+    (folder / "shards.json").write_text(json.dumps(list(shards)) + "\n", encoding="utf-8")
 
 
 class Shards:
-    """Rows of a folder of shards, memory-mapped: an access touches one record batch only."""
+    """Rows of a folder of shards, here or behind a URL: an access touches one record batch only."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
-        files = [entry["filename"] for entry in read_json(folder / "state.json")["_data_files"]]
-        self._batches: list[pa.RecordBatch] = []
-        for file in files:
-            try:
-                with pa.memory_map(str(folder / file)) as source:
-                    stream = pa.ipc.open_stream(source)
-                    self.columns = tuple(stream.schema.names)
-                    self._batches += stream
-            except (OSError, pa.ArrowInvalid) as error:
-                raise DataError(f"{folder / file}: cannot be read ({error}); prepare the data set again") from error
+    def __init__(self, folder: Path | str | Folder):
+        self.folder = folder if isinstance(folder, Folder) else Folder(folder)
+        if self.folder.exists("shards.json"):
+            files = self.folder.read_json("shards.json")
+        else:  # written by `datasets`
+            files = [_scan(self.folder, e["filename"]) for e in self.folder.read_json("state.json")["_data_files"]]
+        self._places: list[tuple[int, int, int]] = []  # file, offset, length of every batch
         self._starts = [0]
-        for batch in self._batches:
-            self._starts.append(self._starts[-1] + batch.num_rows)
+        for number, file in enumerate(files):
+            for offset, length, rows in file["batches"]:
+                self._places.append((number, offset, length))
+                self._starts.append(self._starts[-1] + rows)
+        self._slices = [self.folder.open(file["filename"]) for file in files]
+        self._names = [file["filename"] for file in files]
+        head = files[0]["batches"][0][0] if files[0]["batches"] else files[0]["bytes"] - len(END)
+        self._schema = self._decoded(0, 0, head, pa.ipc.read_schema)
+        self.columns = tuple(self._schema.names)
+        self._batch = Recent(self._open_batch, FETCHED_BATCHES if self.folder.remote else OPEN_BATCHES)
 
     def __len__(self) -> int:
         return self._starts[-1]
 
+    def _open_batch(self, number: int) -> dict[str, pa.Array]:
+        file, offset, length = self._places[number]
+        decode = lambda data: pa.ipc.read_record_batch(pa.ipc.read_message(data), self._schema)  # noqa: E731
+        return dict(zip(self.columns, self._decoded(file, offset, length, decode).columns, strict=True))
+
+    def _decoded(self, file: int, offset: int, length: int, decode: Callable):
+        try:
+            return decode(self._slices[file](offset, length))
+        except (OSError, ValueError, IndexError) as error:
+            name = f"{self.folder}/{self._names[file]}"
+            raise DataError(f"{name}: cannot be read ({error}); prepare the data set again") from error
+
+    def row(self, row: int) -> tuple[dict[str, pa.Array], int]:
+        """The columns of the batch that holds a row, and the row's place in them."""
+        number = bisect.bisect_right(self._starts, row) - 1
+        return self._batch(number), row - self._starts[number]
+
     def scalar(self, row: int, column: str) -> pa.Scalar:
         """One value, without copying it."""
-        batch = bisect.bisect_right(self._starts, row) - 1
-        return self._batches[batch].column(column)[row - self._starts[batch]]
+        columns, place = self.row(row)
+        return columns[column][place]
 
     def column(self, name: str) -> pa.ChunkedArray:
-        return pa.chunked_array([batch.column(name) for batch in self._batches])
+        chunks = [self._batch(number)[name] for number in range(len(self._places))]
+        return pa.chunked_array(chunks, self._schema.field(name).type)
+
+
+def _scan(folder: Folder, name: str) -> dict:
+    """Places of the batches of an Arrow stream that `shards.json` does not list."""
+    try:
+        with pa.memory_map(str(folder.place / name)) as source:
+            stream = pa.ipc.open_stream(source)
+            batches, at = [], source.tell()
+            for batch in stream:
+                batches.append((at, source.tell() - at, batch.num_rows))
+                at = source.tell()
+            return {"filename": name, "batches": batches, "bytes": source.size()}
+    except (OSError, TypeError, pa.ArrowInvalid) as error:
+        raise DataError(f"{folder}/{name}: cannot be read ({error}); prepare the data set again") from error
 
 
 def write_json(path: Path, content: object) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def read_json(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); prepare the data set again") from error

@@ -2,25 +2,50 @@
 
 from faceptor.datasets.affectnet import AffectNet
 from faceptor.datasets.aflw19 import AFLW19
+from faceptor.datasets.aflw2000 import AFLW2000
 from faceptor.datasets.base import Reader
+from faceptor.datasets.biwi import Biwi
 from faceptor.datasets.celeba import CelebA
 from faceptor.datasets.celebamaskhq import CelebAMaskHQ
+from faceptor.datasets.cofw import COFW
+from faceptor.datasets.fairface import FairFace
+from faceptor.datasets.ferplus import FERPlus
+from faceptor.datasets.ffhqaging import FFHQAging
+from faceptor.datasets.generic import Generic
 from faceptor.datasets.lapa import LaPa
 from faceptor.datasets.lfw73 import LFW73
+from faceptor.datasets.lfwa import LFWA
 from faceptor.datasets.morph2 import Morph2
 from faceptor.datasets.ms1mv3 import MS1MV3
 from faceptor.datasets.rafdb import RAFDB
+from faceptor.datasets.utkface import UTKFace
 from faceptor.datasets.w300 import W300
+from faceptor.datasets.w300lp import W300LP
+from faceptor.datasets.w300vw import W300VW
+from faceptor.datasets.wflw import WFLW
 from faceptor.errors import ConfigError
 
 READERS: dict[str, type[Reader]] = {
     reader.name: reader
-    for reader in (W300, AFLW19, CelebAMaskHQ, LaPa, Morph2, AffectNet, RAFDB, CelebA, MS1MV3, LFW73)
+    for reader in (
+        *(W300, AFLW19, CelebAMaskHQ, LaPa, Morph2, AffectNet, RAFDB, CelebA, MS1MV3, LFW73),
+        *(UTKFace, FairFace, LFWA, FERPlus, FFHQAging),
+        *(WFLW, COFW, W300LP, AFLW2000, Biwi, W300VW),
+    )
 }
 
 
-def reader_class(name: str) -> type[Reader]:
-    """Reader of a data set by its key; ConfigError with the valid keys when there is none."""
+def reader_class(name: str, *, key: str | None = None) -> type[Reader]:
+    """Reader of a published data set by its name, or "generic"; ConfigError with the valid names when there is none.
+
+    key: what the data set is called in params.yaml, if not like that; messages and passports then say it.
+    """
+    if key not in (None, name):
+        reader = reader_class(name)
+        return type(reader.__name__, (reader,), {"name": key, "__doc__": reader.__doc__})
+    if name == Generic.name:
+        return Generic
     if name not in READERS:
-        raise ConfigError(f"datasets.{name}: no such data set; expected one of {', '.join(READERS)}")
+        known = ", ".join((*READERS, Generic.name))
+        raise ConfigError(f"datasets.{name}: no such data set; expected one of {known}, or one with a reader of these")
     return READERS[name]

@@ -14,7 +14,9 @@ from faceptor.datasets.base import IMAGE_SUFFIXES, BadSample, Reader, Record, Re
 from faceptor.datasets.labels import EXPRESSIONS
 from faceptor.datasets.textfiles import LARGEST_LABEL, csv_rows, fields, lines, row_of
 
-CSV = {"train": ("training.csv", "train.csv"), "test": ("validation.csv", "valid.csv")}
+_NAMES = {"train": ("training.csv", "train.csv"), "test": ("validation.csv", "valid.csv")}
+_FOLDERS = ("", "Manually_Annotated_file_lists/")
+CSV = {split: tuple(folder + name for folder in _FOLDERS for name in names) for split, names in _NAMES.items()}
 COLUMNS = ("subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "expression")
 NPY = {"train": "train_set", "test": "val_set"}
 LISTS = {"train": "label/train.txt", "test": "label/test.txt"}

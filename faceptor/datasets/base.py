@@ -26,6 +26,7 @@ from faceptor.errors import ConfigError, DataError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 FARTHEST = 1e6  # pixels; no published image is a hundredth as large
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # characters that end a line or steer a terminal
 MARKER = "GENERATED"  # a file of this name says that the folder holds generated faces
 
 
@@ -50,6 +51,11 @@ class Record:
     expression: int | None = None  # index into labels.EXPRESSIONS
     attributes: np.ndarray | None = None  # (N,) int8: 1 yes, 0 no, -1 unknown
     identity: int | None = None
+    pose: np.ndarray | None = None  # (3,) float32: pitch, yaw, roll in degrees, signs as 300W-LP
+    visibility: np.ndarray | None = None  # (K,) int8 per landmark: 1 visible, 0 occluded, -1 unknown
+    gender: int | None = None  # index into labels.GENDERS
+    race: int | None = None  # index into the set's classes["race"]
+    agegroup: int | None = None  # index into the set's classes["agegroup"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,28 @@ class Reject:
     key: str
     where: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Samples that the files name and nobody has opened yet: what a quick look (`Reader.skim`) may give."""
+
+    key: str
+    where: str
+    count: int = 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bulk:
+    """Consecutive samples of one split as columns, from a reader that knows a faster way than one by one."""
+
+    items: int  # samples and rejects
+    keys: list[str]
+    groups: list[str]
+    places: list[str]  # where each lies, for a reject
+    images: list[bytes]
+    labels: dict[str, np.ndarray]
+    rejects: list[Reject]
 
 
 @dataclass(frozen=True)
@@ -82,8 +110,10 @@ class Reader(ABC):
     choices: ClassVar[dict[str, tuple]] = {}  # option -> allowed values, the first is the default
     strict_counts: bool = True  # a count unlike the published one stops the preparation of real data
     columns: tuple[str, ...] = ()  # labels every record carries
-    scheme: ClassVar[str | None] = None  # landmark scheme
+    scheme: str | dict | None = None  # landmark scheme: name of a published one, or its facts
     classes: ClassVar[dict[str, tuple[str, ...]]] = {}  # column -> names of its classes
+    mask_flip: tuple[int, ...] | None = None  # class permutation of a mirrored mask; None = the published one
+    task_options: ClassVar[dict[str, dict]] = {}  # kind -> what a protocol option changes in the options of its task
 
     def __init__(self, root: Path | str, **options):
         known = {"strict_counts": (type(self).strict_counts,), "seed": (0,), **self.choices}
@@ -111,6 +141,17 @@ class Reader(ABC):
     def read(self, split: str) -> Iterator[Record | Reject]:
         """All samples of "train" or "test", in an order that depends on the files alone."""
 
+    def skim(self, split: str) -> Iterator[Record | Reject | Listed]:
+        """As `read`, for a quick look; sets where even naming the samples is dear give some of them as `Listed`."""
+        return self.read(split)
+
+    def bulk(self, split: str, start: int, done: Iterable[int]) -> Iterator[Bulk] | None:
+        """The samples of a split from number `start` on, faster; None where only `read` gives them.
+
+        Keys must be unique. `done` are the identities of the samples before.
+        """
+        return None
+
     def checks(self) -> Iterable[Check]:
         """Self-checks of this set, called after both splits were read."""
         return ()
@@ -125,15 +166,25 @@ class Reader(ABC):
         return "published"
 
     @property
+    def redivided(self) -> bool:
+        """Whether the options divide the data in another way than its files do."""
+        return False
+
+    @property
     def generated(self) -> bool:
         return (self.root / MARKER).exists()
 
     @cached_property
     def generated_counts(self) -> dict[str, int]:
         """Samples per split that the marker of generated faces states; empty for photographs."""
-        text = (self.root / MARKER).read_text(encoding="utf-8") if self.generated else ""
+        text = ""
+        if (marker := self.root / MARKER).is_file():
+            with open(marker, encoding="utf-8", errors="replace") as handle:
+                text = handle.read(4096)
         stated = re.search(r"^counts: *(\{[^{}]*\})", text, re.MULTILINE)
-        return {part: int(count) for part, count in re.findall(r"'(\w+)': *(\d+)", stated[1])} if stated else {}
+        counts = re.findall(r"'(\w+)': *(\d{1,9})\b", stated[1]) if stated else []
+        counts = {part: int(count) for part, count in counts}
+        return {"all": sum(counts.values())} if counts and self.redivided else counts
 
     # --- errors about the whole set --------------------------------------------------------------------------------
 
@@ -143,11 +194,35 @@ class Reader(ABC):
 
     def require(self, *candidates: str, what: str = "") -> Path:
         """First of the candidate paths below root that exists; DataError when none does."""
-        for candidate in candidates:
-            if (path := self.root / candidate).exists():
-                return path
+        if path := self.find(*candidates):
+            return path
         expected = " or ".join(dict.fromkeys(str(self.root / candidate) for candidate in candidates))
         raise DataError(f"{self.name}: {what or 'the data'} not found: expected {expected}; {self.remedy}")
+
+    def find(self, *candidates: str) -> Path | None:
+        """First of the candidate paths below root that exists; DataError when a symbolic link there leads elsewhere."""
+        for candidate in candidates:
+            if (path := self.root / candidate).exists():
+                if not self._stays(path):
+                    raise DataError(
+                        f"{self.name}: {path}: leads outside the data set's folder through a symbolic link; "
+                        "copy the file there, or link the whole folder"
+                    )
+                return path
+        return None
+
+    def listing(self, folder: Path) -> list[Path]:
+        """What lies in a folder, sorted by name; DataError when it is none."""
+        try:
+            return sorted(folder.iterdir())
+        except OSError as error:
+            raise self.wrong(folder, expected="a folder", found=error.strerror or "none") from error
+
+    def _stays(self, path: Path) -> bool:
+        """Whether a path leads into the data set's folder once every symbolic link is followed."""
+        self._real_root = self._real_root or os.path.realpath(self.root)
+        real = os.path.realpath(path)
+        return real == self._real_root or real.startswith(self._real_root + os.sep)
 
     def wrong(self, path: Path, *, expected: str, found: str) -> DataError:
         """The error for an index file that does not say what it should."""
@@ -164,7 +239,7 @@ class Reader(ABC):
         """The record that `build(*args)` gives, or the reject that says why there is none."""
         try:
             if key != printable(key):
-                raise BadSample("the name is not valid UTF-8")
+                raise BadSample("the name is not valid UTF-8 or holds control characters")
             return build(*args)
         except BadSample as reason:
             return Reject(printable(key), printable(where), printable(str(reason)))
@@ -175,10 +250,9 @@ class Reader(ABC):
         if not relative or "\0" in relative or pure.is_absolute() or ".." in pure.parts:
             raise BadSample(f"path {relative!r} does not stay inside the data set's folder")
         if printable(relative) != relative:
-            raise BadSample("the name is not valid UTF-8")
-        self._real_root = self._real_root or os.path.realpath(self.root)
+            raise BadSample("the name is not valid UTF-8 or holds control characters")
         path = (folder or self.root) / relative
-        if not os.path.realpath(path).startswith(self._real_root + os.sep):
+        if not self._stays(path):
             raise BadSample(f"path {relative!r} leads outside the data set's folder through a symbolic link")
         return path
 
@@ -201,13 +275,19 @@ class Reader(ABC):
 
 
 def printable(text: str) -> str:
-    """Text that can be stored as UTF-8: bytes that were not UTF-8 appear as \\xNN."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """One line of text that can be stored as UTF-8: bytes that were not UTF-8 and line ends appear as \\xNN."""
+    try:
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half of a character that takes two codes
+        text = text.encode("utf-8", "backslashreplace").decode()
+    return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def number(text: str | bytes) -> float:
-    """A finite float, else BadSample."""
+    """A finite float, else BadSample. Other digits than 0..9 and the `_` of Python's own notation are no numbers."""
     try:
+        if not text.isascii() or ("_" if isinstance(text, str) else b"_") in text:
+            raise ValueError
         value = float(text)
     except ValueError:
         raise BadSample(f"expected a number, found {text[:40]!r}") from None

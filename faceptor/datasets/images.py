@@ -1,14 +1,21 @@
-"""Encoded images to pixels: strict when data are prepared, fast when they are read again."""
+"""Encoded images to pixels: strict when data are prepared, fast when they are read again.
+
+JPEG is decoded by libjpeg-turbo (simplejpeg), everything else by Pillow, which is as fast on PNG as OpenCV and finds
+truncated files. Labels are in the displayed frame: a rotation in the EXIF data is applied, to sizes and pixels alike, as
+viewers and OpenCV do. No more than `LARGEST_IMAGE` pixels are decoded, whatever a header declares: 267 MB of RGB.
+"""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
 from faceptor.datasets.base import BadSample
 from faceptor.errors import DataError
@@ -16,6 +23,18 @@ from faceptor.errors import DataError
 LARGEST_FILE = 64 << 20  # bytes
 LARGEST_IMAGE = 89_000_000  # pixels; a header may declare far more than the file could fill
 ORIENTATION = 0x0112  # EXIF tag
+# Pillow knows many more, some of which start other programs (EPS) or read other files.
+LATER = (TiffImagePlugin.TiffImageFile.format, WebPImagePlugin.WebPImageFile.format)  # unknown until imported
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "GIF", "PPM", *LATER)
+# Without any of these there is no orientation.
+MARKS = {
+    "JPEG": (b"Exif\0", b"tiff:Orientation"),
+    "MPO": (b"Exif\0", b"tiff:Orientation"),
+    "PNG": (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp"),
+}
+SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
+# Warnings of libjpeg after which pixels are wrong. Others (stray bytes between markers, odd versions) do no harm.
+DAMAGE = ("premature end", "bad huffman code", "instead of rst", "progression")
 
 
 @dataclass(frozen=True)
@@ -31,36 +50,31 @@ class Picture:
 def read_bytes(path: Path) -> bytes:
     """The encoded file; BadSample when it cannot be read, is empty or larger than any photograph."""
     try:
+        if path.exists() and not path.is_file():
+            raise BadSample("image is no regular file")
         with open(path, "rb") as handle:
             data = handle.read(LARGEST_FILE + 1)
     except OSError as error:
         raise BadSample(f"image cannot be read: {error.strerror}") from error
+    _check_size(data)
+    return data
+
+
+def _check_size(data: bytes) -> None:
     if not data:
         raise BadSample("image file is empty")
     if len(data) > LARGEST_FILE:
         raise BadSample(f"image file is larger than {LARGEST_FILE} bytes")
-    return data
 
 
 def picture(data: bytes) -> Picture:
     """Size and format from the header; BadSample when there is none or it declares an absurd size."""
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            width, height = image.size
-            kind = image.format or ""
-            turn = image.getexif().get(ORIENTATION, 1)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise BadSample(f"image declares too many pixels: {error}") from error
-    except UnidentifiedImageError:
-        raise BadSample("not an image of a known format") from None
-    except Exception as error:  # PIL raises many kinds of error on hostile headers
-        raise BadSample(f"not an image: {error}") from error
-    if width * height > LARGEST_IMAGE:
-        raise BadSample(f"image declares {width} x {height} pixels, more than {LARGEST_IMAGE}")
-    rotated = turn in range(2, 9)
-    if turn in range(5, 9):  # quarter turns
-        width, height = height, width
-    return Picture(height, width, kind, rotated)
+    _check_size(data)
+    with _opened(data) as image:
+        (width, height), turn = image.size, _turn(image, data)
+        if turn in range(5, 9):  # quarter turns
+            width, height = height, width
+        return Picture(height, width, image.format or "", turn != 1)
 
 
 def verify(data: bytes) -> Picture:
@@ -73,34 +87,116 @@ def verify(data: bytes) -> Picture:
 
 
 def decode_image(data: bytes, *, strict: bool = False) -> np.ndarray:
-    """Encoded image -> (H, W, 3) uint8 RGB: EXIF rotation applied, grey repeated, alpha and 16 bits dropped.
+    """Encoded image -> (H, W, 3) uint8 RGB in the displayed frame: EXIF rotation applied.
 
-    `strict` raises BadSample (a DataError otherwise) when the image is truncated or damaged.
+    Grey is repeated, a palette looked up, CMYK converted; alpha is dropped, and so are the lower bits of 16. Of several
+    frames the first is taken. `strict` raises BadSample (a DataError otherwise) when the image is truncated or damaged.
     """
-    if data[:2] == b"\xff\xd8" and b"Exif\0" not in data[: 1 << 16]:
-        try:
-            return simplejpeg.decode_jpeg(data, colorspace="RGB", strict=strict)
-        except ValueError:
-            pass  # stray bytes or CMYK: PIL reads those, and still refuses truncated files
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return _rgb(ImageOps.exif_transpose(image))
+        return _jpeg(data, strict) if data[:2] == b"\xff\xd8" else _pillow(data, strict)
+    except BadSample as error:
+        raise (BadSample if strict else DataError)(str(error)) from error
+    except MemoryError as error:
+        raise DataError("image cannot be decoded: this machine has not enough memory") from error
+    except Exception as error:  # decoders raise many kinds of error on damaged data
+        raise (BadSample if strict else DataError)(f"image cannot be decoded: {_line(error)}") from error
+
+
+def _jpeg(data: bytes, strict: bool) -> np.ndarray:
+    try:
+        height, width, colors, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+        _check_pixels(width, height)
+        if colors in ("CMYK", "YCCK"):
+            return _pillow(data, strict)  # knows in which of two senses the inks are written
+        pixels = simplejpeg.decode_jpeg(data, colorspace="RGB", strict=strict)
+    except ValueError as error:
+        if strict and any(word in str(error).lower() for word in DAMAGE):
+            raise BadSample(f"image cannot be decoded to its end: {_line(error)}") from error
+        return _pillow(data, strict)
+    if not any(mark in data for mark in MARKS["JPEG"]):
+        return pixels  # most have none, and Pillow takes half as long for a header as the decoding of a small face
+    with _opened(data) as image:
+        return _turned(pixels, _turn(image, data))
+
+
+def _pillow(data: bytes, strict: bool) -> np.ndarray:
+    if strict and data[:4] == b"\x89PNG":
+        with _opened(data) as image:
+            image.verify()  # its checksums, which decoding skips; the image is used up by it
+    with _opened(data) as image:
+        turn = _turn(image, data)
+        return _turned(_rgb(image), turn)
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    """The image with its header read and no pixel decoded; BadSample when it is none or declares an absurd size."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise BadSample(f"image declares too many pixels: {_line(error)}") from error
+    except UnidentifiedImageError:
+        raise BadSample("not an image of a known format") from None
+    except Exception as error:  # Pillow raises many kinds of error on hostile headers
+        raise BadSample(f"not an image: {_line(error)}") from error
+    with image:
+        _check_pixels(*image.size)
+        yield image
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > LARGEST_IMAGE:
+        raise BadSample(f"image declares {width} x {height} pixels, more than {LARGEST_IMAGE}")
+    if width < 1 or height < 1:
+        raise BadSample(f"image declares {width} x {height} pixels")
+
+
+def _turn(image: Image.Image, data: bytes) -> int:
+    """EXIF orientation: 1 upright, 2 to 8 the other ways to hold and mirror a picture."""
+    if not any(mark in data for mark in MARKS.get(image.format, (b"",))):
+        return 1  # Pillow would decode a PNG to find out
+    try:
+        turn = image.getexif().get(ORIENTATION, 1)
     except Exception as error:
-        kind = BadSample if strict else DataError
-        raise kind(f"image cannot be decoded: {error}") from error
+        raise BadSample(f"EXIF data cannot be read: {_line(error)}") from error
+    return turn if turn in range(2, 9) else 1
+
+
+# Orientation -> the displayed picture from the stored one.
+_UPRIGHT = {
+    1: lambda pixels: pixels,
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: lambda pixels: pixels[::-1].swapaxes(0, 1),
+    7: lambda pixels: pixels[::-1, ::-1].swapaxes(0, 1),
+    8: lambda pixels: pixels[:, ::-1].swapaxes(0, 1),
+}
+
+
+def _turned(pixels: np.ndarray, turn: int) -> np.ndarray:
+    return np.ascontiguousarray(_UPRIGHT[turn](pixels))
 
 
 def _rgb(image: Image.Image) -> np.ndarray:
-    if image.mode.startswith("I"):  # 16-bit grey: keep the upper byte
-        grey = (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+    if image.mode in SIXTEEN_BITS:  # keep the upper byte
+        grey = (np.asarray(image) >> 8).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        raise BadSample("expected 8 or 16 bits per colour, found 32")
     return np.array(image.convert("RGB"))
 
 
-def read_gray(path: Path) -> np.ndarray:
-    """Single-channel label image -> (H, W) uint8, raw values (palette indices stay). First channel of several.
+def _line(error: Exception) -> str:
+    """An error of a library in one line that is not empty."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
-    BadSample when missing, damaged, or of another depth than 8 bits.
+
+def read_gray(path: Path) -> np.ndarray:
+    """Label image -> (H, W) uint8, raw values (palette indices stay).
+
+    BadSample when missing, damaged, coloured, or of another depth than 8 bits.
     """
     if not path.is_file():
         raise BadSample(f"label image {path.name} is missing")
@@ -111,18 +207,23 @@ def read_gray(path: Path) -> np.ndarray:
 
 
 def decode_mask(data: bytes) -> np.ndarray:
-    """Encoded label image -> (H, W) uint8."""
-    picture(data)  # before memory is taken
+    """Encoded label image -> (H, W) uint8. Grey that is stored as RGB is accepted, alpha ignored."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with _opened(data) as image:
             values = np.array(image)
+    except BadSample:
+        raise
     except Exception as error:
-        raise BadSample(f"label image cannot be decoded: {error}") from error
+        raise BadSample(f"label image cannot be decoded: {_line(error)}") from error
     if values.dtype == bool:
         values = values.astype(np.uint8)
     if values.dtype != np.uint8:
         raise BadSample(f"expected 8-bit labels, found {values.dtype}")
-    return values if values.ndim == 2 else np.ascontiguousarray(values[..., 0])
+    if values.ndim == 2:
+        return values
+    if values.shape[2] > 2 and (values[..., :3] != values[..., :1]).any():
+        raise BadSample("expected a label image of one channel, found colours")
+    return np.ascontiguousarray(values[..., 0])
 
 
 def encode_mask(mask: np.ndarray) -> bytes:

@@ -5,6 +5,7 @@ Side convention everywhere: left and right are sides *as seen in the image* (ima
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -67,13 +68,21 @@ def _pupils(entry: dict | list | None) -> tuple[tuple[int, ...], tuple[int, ...]
     return _members(pair[0]), _members(pair[1])
 
 
+def landmark_scheme(name: str | Mapping) -> LandmarkScheme:
+    """Scheme by name: "300W", "WFLW", "COFW", "AFLW-19" or "LaPa-106"; or the facts themselves, as one of the entries
+    of `labels.yaml` with a `name` (the schemes of users' own data sets are kept that way)."""
+    return _published_scheme(name) if isinstance(name, str) else _scheme(name["name"], name)
+
+
 @cache
-def landmark_scheme(name: str) -> LandmarkScheme:
-    """Scheme by name: "300W", "WFLW", "COFW", "AFLW-19" or "LaPa-106"."""
+def _published_scheme(name: str) -> LandmarkScheme:
     schemes = facts()["landmarks"]
     if name not in schemes:
         raise ConfigError(f"landmark scheme {name!r} is unknown; expected one of {', '.join(schemes)}")
-    entry = schemes[name]
+    return _scheme(name, schemes[name])
+
+
+def _scheme(name: str, entry: Mapping) -> LandmarkScheme:
     return LandmarkScheme(
         name=name,
         count=entry["count"],
@@ -91,9 +100,13 @@ def landmark_schemes() -> tuple[str, ...]:
     return tuple(facts()["landmarks"])
 
 
-def flip_classes(parsing: str) -> tuple[int, ...]:
-    """Class permutation of a mirrored mask: class c of the original becomes class `flip_classes(...)[c]`."""
-    return tuple(facts()["parsing"][parsing]["flip_permutation"])
+def flip_classes(parsing: str | Mapping) -> tuple[int, ...]:
+    """Class permutation of a mirrored mask: class c of the original becomes class `flip_classes(...)[c]`.
+
+    parsing: a published table ("CelebAMask-HQ", "LaPa"), or facts of the same form.
+    """
+    entry = facts()["parsing"][parsing] if isinstance(parsing, str) else parsing
+    return tuple(entry["flip_permutation"])
 
 
 def arcface_template() -> np.ndarray:
@@ -115,4 +128,14 @@ RAFDB_TO_UNIFIED: dict[int, int] = dict(facts()["expression"]["RAF-DB_raw_to_uni
 CELEBAMASK_19: tuple[str, ...] = tuple(facts()["parsing"]["CelebAMask-HQ"]["faceptor_order"])
 LAPA_11: tuple[str, ...] = tuple(facts()["parsing"]["LaPa"]["faceptor_order"])
 AGES: tuple[int, ...] = tuple(range(facts()["age_bins_dldl"]["first"], facts()["age_bins_dldl"]["last"] + 1))
+GENDERS: tuple[str, ...] = tuple(facts()["demographics"]["UTKFace_gender"])
+UTKFACE_RACES: tuple[str, ...] = tuple(facts()["demographics"]["UTKFace_race"])
+FAIRFACE_RACES: tuple[str, ...] = tuple(facts()["demographics"]["FairFace_race"])
+FAIRFACE_AGES: tuple[str, ...] = tuple(facts()["demographics"]["FairFace_age"])
+AGE_DECADES: tuple[str, ...] = tuple(facts()["demographics"]["FaceXFormer_age_bins"])
+DECADE_STARTS: tuple[int, ...] = tuple(facts()["demographics"]["FaceXFormer_age_bins_first_year"])
+FAIRFACE_AGE_TO_DECADE: tuple[int, ...] = tuple(facts()["demographics"]["FairFace_age_to_FaceXFormer_bin"])
+FFHQ_AGES: tuple[str, ...] = tuple(facts()["demographics"]["FFHQ_Aging_age_groups_unconfirmed_strings"])
+FERPLUS_VOTES: tuple[str, ...] = tuple(facts()["expression"]["FERPlus_vote_columns"])
+FERPLUS_TO_UNIFIED: dict[int, int] = dict(facts()["expression"]["FERPlus_column_to_unified"])
 VERIFICATION: dict[str, int] = {name: entry["pairs"] for name, entry in facts()["verification_sets"].items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -10,21 +9,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject, integer, number, share
+from faceptor.datasets.base import BadSample, Check, integer, number, share
 from faceptor.datasets.labels import LFW_73
-from faceptor.datasets.matlab import load_mat
+from faceptor.datasets.lfwa import SPLIT, LFWAPackage
 from faceptor.datasets.textfiles import lines
 
-LABELS, SPLIT, SCORES = "lfw_att_73.mat", "indices_train_test.mat", "lfw_attributes.txt"
+SCORES = "lfw_attributes.txt"
 TRAIN_SHARE = 6263 / 13143
 
 
-def bare(name: str) -> str:
-    """A name without case, spaces and signs: the sources spell the same attribute differently."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-class LFW73(Reader):
+class LFW73(LFWAPackage):
     """`source="lfwa"`: the 0/1 labels and split of the LFWA package; "kumar": classifier scores, positive = yes."""
 
     name = "lfw73"
@@ -33,7 +27,7 @@ class LFW73(Reader):
     licence = "research use"
     published: ClassVar = {"train": 6263, "test": 6880}
     choices: ClassVar = {"source": ("lfwa", "kumar")}
-    columns = ("attributes",)
+    names = LFW_73
     classes: ClassVar = {"attributes": LFW_73}
 
     @property
@@ -41,62 +35,29 @@ class LFW73(Reader):
         split = "LFWA split" if self._listed_split else f"by person, seed {self.options['seed']}, not a published split"
         return f"labels from {self.options['source']} (inferred to be the paper's), {split}"
 
-    def read(self, split: str) -> Iterator[Record | Reject]:
-        images = self.require("lfw", "LFW/lfw", what="the folder of images")
-        _ = self._order  # a wrong header is found before the first row
-        rows = {"lfwa": self._from_mat, "kumar": self._from_text}[self.options["source"]]
-        for name, where, row in rows():
-            side = self._side(name)
-            if (side or "train") == split:
-                yield self.attempt(name, where, self._record, name, row, images, side)
+    @property
+    def _scored(self) -> bool:
+        return self.options["source"] == "kumar"
 
-    def _record(self, name: str, row, images: Path, split: str | None) -> Record:
-        if split is None:
-            raise BadSample(f"the image is neither in the training nor in the test rows of {SPLIT}")
-        attributes = self._binary(row) if self.options["source"] == "lfwa" else self._signs(row)
-        if len(attributes) != 73:
-            raise BadSample(f"expected 73 attributes, found {len(attributes)}")
-        return Record(
-            key=name,
-            split=split,
-            image=self.image(name, folder=images),
-            group=name.split("/")[0],
-            attributes=attributes[self._order],
-        )
+    def _rows(self) -> Iterator[tuple[str, str, object]]:
+        return self._from_text() if self._scored else super()._rows()
 
-    # --- LFWA: Matlab files ----------------------------------------------------------------------------------------
+    def _values(self, row) -> np.ndarray:
+        return self._signs(row) if self._scored else super()._values(row)
+
+    def _attributes(self) -> tuple[Path, list[str]]:
+        return (self._text, self._header) if self._scored else super()._attributes()
 
     @cached_property
-    def _mat(self) -> dict:
-        path = self.require(LABELS, f"LFWA/{LABELS}", what="the attribute labels")
-        content = load_mat(path, ("name", "label", "AttrName"))
-        names, label = content["name"], np.asarray(content["label"])
-        if label.ndim == 2 and label.shape == (73, len(names)) != (len(names), 73):
-            label = label.T
-        if label.shape != (len(names), 73):
-            raise self.wrong(path, expected=f"label of shape ({len(names)}, 73)", found=str(label.shape))
-        return {"names": [str(name).replace("\\", "/") for name in names], "label": label,
-                "attributes": content["AttrName"], "path": path}
+    def _listed_split(self) -> dict[str, str]:
+        """Empty for scores without the files of the LFWA package: then people are drawn."""
+        package = all(any((self.root / at / file).exists() for at in (".", "LFWA")) for file in (SPLIT, self.labels))
+        return super()._listed_split if package or not self._scored else {}
 
-    def _from_mat(self) -> Iterator[tuple[str, str, np.ndarray]]:
-        for row, name in enumerate(self._mat["names"]):
-            yield name, f"{LABELS}:{row + 1}", self._mat["label"][row]
-
-    def _binary(self, row: np.ndarray) -> np.ndarray:
-        if not np.isin(row, (-1, 0, 1)).all():  # -1 (unknown) occurs in generated faces only
-            raise BadSample(f"expected labels 0 or 1, found {row[~np.isin(row, (-1, 0, 1))][0]}")
-        return row.astype(np.int8)
-
-    @cached_property
-    def _order(self) -> np.ndarray:
-        """Position in the file of every attribute of `labels.LFW_73`: matched by name, never by place."""
-        if self.options["source"] == "lfwa":
-            path, names = self._mat["path"], [bare(str(name)) for name in self._mat["attributes"]]
-        else:
-            path, names = self._text, [bare(name) for name in self._header]
-        if missing := [name for name in LFW_73 if bare(name) not in names]:
-            raise self.wrong(path, expected="the 73 attribute names", found=f"no {missing[0]!r}")
-        return np.array([names.index(bare(name)) for name in LFW_73])
+    def _side(self, name: str) -> str | None:
+        if self._listed_split:
+            return super()._side(name)
+        return "train" if share(self.options["seed"], name.split("/")[0]) < TRAIN_SHARE else "test"
 
     # --- Kumar et al.: a text file of scores -----------------------------------------------------------------------
 
@@ -128,33 +89,9 @@ class LFW73(Reader):
         scores = np.array([number(score) for score in row[1:]])
         return np.where(scores == 0, -1, scores > 0).astype(np.int8)  # no score is exactly 0 unless nothing is known
 
-    # --- split -----------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def _listed_split(self) -> dict[str, str]:
-        """Image -> "train" or "test" by the LFWA indices (1-based rows of the label file); empty without them."""
-        path = next((p for p in (self.root / SPLIT, self.root / "LFWA" / SPLIT) if p.exists()), None)
-        if path is None and self.options["source"] == "lfwa":
-            path = self.require(SPLIT, f"LFWA/{SPLIT}", what="the split of LFWA")
-        if path is None or not any((self.root / name).exists() for name in (LABELS, f"LFWA/{LABELS}")):
-            return {}
-        indices = load_mat(path, ("indices_img_train", "indices_img_test"))
-        side = {}
-        for split in ("train", "test"):
-            for row in np.asarray(indices[f"indices_img_{split}"], np.int64).ravel():
-                if not 1 <= row <= len(self._mat["names"]):
-                    raise self.wrong(path, expected=f"rows in 1..{len(self._mat['names'])}", found=str(row))
-                side[self._mat["names"][row - 1]] = split
-        return side
-
-    def _side(self, name: str) -> str | None:
-        if self._listed_split:
-            return self._listed_split.get(name)
-        return "train" if share(self.options["seed"], name.split("/")[0]) < TRAIN_SHARE else "test"
-
     def checks(self) -> Iterator[Check]:
         name = "scores > 0 agree with the labels of LFWA"
-        if not ((self.root / SCORES).exists() and (self.root / LABELS).exists()):
+        if not ((self.root / SCORES).exists() and (self.root / self.labels).exists()):
             yield Check(name, "na", "only one source is present")
             return
         other = LFW73(self.root, **{**self.options, "source": "kumar"})
@@ -165,6 +102,6 @@ class LFW73(Reader):
             except (BadSample, IndexError):
                 continue
         mine = LFW73(self.root, **{**self.options, "source": "lfwa"})
-        pairs = [(mine._binary(row)[mine._order], signs[key]) for key, _, row in mine._from_mat() if key in signs]
+        pairs = [(mine._values(row)[mine._order], signs[key]) for key, _, row in mine._rows() if key in signs]
         equal = float(np.mean([a == b for a, b in pairs])) if pairs else 0.0
         yield Check(name, "na" if not pairs else "pass" if equal == 1 else "fail", f"{equal:.4f} of {len(pairs)}")

@@ -14,6 +14,7 @@ from faceptor.datasets.labels import AGES
 from faceptor.datasets.textfiles import csv_rows, fields, lines
 
 LISTS = "label/RANDOM_80_20"
+OWNER = "morph_2008_nonCommercial.csv"
 NAME = re.compile(r"(?P<id>\d+)_(?P<picture>\d+)(?P<gender>[MF])(?P<age>\d+)$")
 TRAIN_SHARE = 0.8
 
@@ -37,7 +38,9 @@ class Morph2(Reader):
     """`protocol="random_80_20"` splits by image (one subject may be on both sides), "subject_exclusive" by subject.
 
     With lists in `label/RANDOM_80_20/{train,test}.txt` the random protocol follows them; without, it draws with
-    `seed` and is then not the paper's split, whose lists are unpublished.
+    `seed` and is then not the paper's split, whose lists are unpublished. Any csv with the columns age and photo names
+    the images: `csv="owner"` wants the owner's, "cleaned" another one; "any" prefers the owner's. Without a csv the
+    file names tell id and age.
     """
 
     name = "morph2"
@@ -45,20 +48,21 @@ class Morph2(Reader):
     source = "licence from the Face Aging Group, University of North Carolina Wilmington"
     licence = "by licence agreement, academic and non-commercial"
     published: ClassVar = {"train": 44194, "test": 11049}
-    choices: ClassVar = {"protocol": ("random_80_20", "subject_exclusive")}
+    choices: ClassVar = {"protocol": ("random_80_20", "subject_exclusive"), "csv": ("any", "owner", "cleaned")}
     strict_counts = False  # releases and cleaned lists differ; the paper's own counts are rounded
     columns = ("age",)
     classes: ClassVar = {"age": tuple(str(age) for age in AGES)}
 
     @property
     def protocol(self) -> str:
+        images = self._csv.name if self._csv else "file names"
         if self.options["protocol"] == "subject_exclusive":
-            return f"subject_exclusive: 80/20 by subject, seed {self.options['seed']}"
+            return f"subject_exclusive: 80/20 by subject, seed {self.options['seed']}; images of {images}"
         if self._lists:
             return f"random_80_20: lists in {LISTS} (by image: a subject may be in train and test)"
         return (
             f"random_80_20: drawn by image, seed {self.options['seed']}, not the paper's unpublished lists "
-            "(a subject may be in train and test)"
+            f"(a subject may be in train and test); images of {images}"
         )
 
     @cached_property
@@ -87,11 +91,22 @@ class Morph2(Reader):
 
     @cached_property
     def _entries(self) -> list[Entry]:
-        for path in sorted(self.root.glob("*.csv")):
-            header = next((text for _, text in lines(path)), "")
-            if {"age", "photo"} <= {name.strip() for name in header.split(",")}:
-                return [entry_of(row, self.where(path, line)) for line, row in csv_rows(path, ("age", "photo"))]
+        if path := self._csv:
+            return [entry_of(row, self.where(path, line)) for line, row in csv_rows(path, ("age", "photo"))]
         return list(self._by_file_name())
+
+    @cached_property
+    def _csv(self) -> Path | None:
+        """The csv to follow: the owner's before others, these by name; None where file names must do."""
+        found = [path for path in sorted(self.root.glob("*.csv")) if {"age", "photo"} <= set(header(path))]
+        found.sort(key=lambda path: path.name != OWNER)
+        if (wanted := self.options["csv"]) == "any":
+            return found[0] if found else None
+        found = [path for path in found if (path.name == OWNER) == (wanted == "owner")]
+        if len(found) != 1:
+            expected = OWNER if wanted == "owner" else "one more csv with columns age, photo"
+            raise self.wrong(self.root, expected=expected, found=", ".join(path.name for path in found) or "none")
+        return found[0]
 
     def _by_file_name(self) -> Iterator[Entry]:
         self.require(".", what="the folder with albums")
@@ -123,6 +138,11 @@ class Morph2(Reader):
         wrong = sum(age != int(text) for age, text in both)
         status = "na" if not both else "fail" if wrong else "pass"
         yield Check("age in the file name == age column", status, f"{wrong} of {len(both)} differ")
+
+
+def header(path: Path) -> list[str]:
+    """Column names of a csv."""
+    return [name.strip() for name in next((text for _, text in lines(path)), "").split(",")]
 
 
 def listed(path: Path, where: str) -> Iterator[Entry]:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject
+from faceptor.datasets.base import BadSample, Bulk, Check, Listed, Reader, Record, Reject
 from faceptor.datasets.labels import VERIFICATION
 from faceptor.datasets.recordio import RecordFile, unpack
 from faceptor.errors import ConfigError
 
+SKIMMED = 5000  # records that a quick look opens at most
 LARGEST_LABEL = 1 << 24  # labels are float32: exact up to here
+ROWS = 4096  # read at once
 
 
 class MS1MV3(Reader):
     """Record 0 tells how many images there are; without such a record every key is an image.
 
-    `verification` lists the `.bin` sets to prepare; without it, those that are there.
+    `verification` lists the `.bin` sets to prepare; without it, those that are there. `verify="full"` decodes every
+    image to its end, "header" looks at start, size and end of each and decodes one in a hundred; "auto" does that from
+    half a million images on.
     """
 
     name = "ms1mv3"
@@ -28,6 +32,7 @@ class MS1MV3(Reader):
     source = "https://github.com/deepinsight/insightface/tree/master/recognition/_datasets_"
     licence = "research only; derived from MS-Celeb-1M, which its owner withdrew: check whether use is allowed"
     published: ClassVar = {"train": 5179510, **{f"verification/{name}": pairs for name, pairs in VERIFICATION.items()}}
+    choices: ClassVar = {"verify": ("auto", "full", "header")}
     columns = ("identity",)
 
     def __init__(self, root: Path | str, *, verification: Sequence[str] | None = None, **options):
@@ -79,10 +84,21 @@ class MS1MV3(Reader):
         return images
 
     def read(self, split: str) -> Iterator[Record | Reject]:
-        if split != "train":
-            return
-        self._largest = -1
-        for position in self._images:
+        if split == "train":
+            self._largest = -1
+            yield from self._at(self._images)
+
+    def skim(self, split: str) -> Iterator[Record | Reject | Listed]:
+        """Records evenly spread over the file; millions of others lie where the index says."""
+        if split == "train":
+            self._largest = -1
+            some = self._images[:: len(self._images) // SKIMMED + 1]
+            yield from self._at(some)
+            if left := len(self._images) - len(some):
+                yield Listed("others", self._file.path.name, left)
+
+    def _at(self, positions: np.ndarray) -> Iterator[Record | Reject]:
+        for position in positions:
             key = str(self._file.keys[position])
             yield self.attempt(key, f"{self._file.path.name}:{key}", self._record, key, position)
 
@@ -93,6 +109,45 @@ class MS1MV3(Reader):
             raise BadSample(f"expected an identity in 0..{limit - 1}, found {identity}")
         self._largest = max(self._largest, int(identity))
         return Record(key=key, split="train", image=image, group=str(int(identity)), identity=int(identity))
+
+    def bulk(self, split: str, start: int, done: Iterable[int]) -> Iterator[Bulk] | None:
+        return self._bulk(start, done) if split == "train" else None
+
+    def _bulk(self, start: int, done: Iterable[int]) -> Iterator[Bulk]:
+        self._largest, file = max(done, default=-1), self._file.path.name
+        for first in range(start, len(self._images), ROWS):
+            positions = self._images[first : first + ROWS]
+            names = list(map(str, self._file.keys[positions].tolist()))
+            places = [f"{file}:{name}" for name in names]
+            labels, images = self._file.scan(positions)
+            plain = np.isfinite(labels) & (labels >= 0) & (labels < (self._classes or LARGEST_LABEL))
+            plain &= labels == np.floor(labels)
+            identities = np.where(plain, labels, -1).astype(np.int32)
+            rejects, kept = [], []
+            for row, usual in enumerate(plain.tolist()):
+                if not usual:  # in several parts, with several labels, or damaged
+                    item = self.attempt(names[row], places[row], self._record, names[row], positions[row])
+                    if isinstance(item, Reject):
+                        rejects.append(item)
+                        continue
+                    identities[row], images[row] = item.identity, item.image
+                kept.append(row)
+            identities = identities[kept]
+            self._largest = max(self._largest, int(identities.max(initial=-1)))
+            yield Bulk(
+                items=len(positions),
+                keys=[names[row] for row in kept],
+                groups=list(map(str, identities.tolist())),
+                places=[places[row] for row in kept],
+                images=[images[row] for row in kept],
+                labels={"identity": identities},
+                rejects=rejects,
+            )
+
+    @property
+    def images(self) -> int:
+        """How many images the index lists."""
+        return len(self._images)
 
     def verification(self) -> dict[str, Path]:
         folder, wanted = self._file.path.parent, self.options["verification"]

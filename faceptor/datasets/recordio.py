@@ -8,16 +8,22 @@ the magic goes back between the parts. The content starts with `flag, label, id,
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+from pyarrow import csv
 
 from faceptor.datasets.base import BadSample
 from faceptor.datasets.textfiles import lines
 from faceptor.errors import DataError
 
-MAGIC = struct.pack("<I", 0xCED7230A)
+MAGIC_NUMBER = 0xCED7230A
+MAGIC = struct.pack("<I", MAGIC_NUMBER)
+SPAN = 1 << 28  # bytes that are read at once at most
+SLACK = 1 << 16  # room for the last of many records; a longer one is read alone
 WHOLE, FIRST, MIDDLE, LAST = range(4)
 HEADER = struct.Struct("<IfQQ")
 
@@ -28,10 +34,10 @@ class RecordFile:
     def __init__(self, rec: Path, idx: Path):
         self.path = rec
         self.keys, self.offsets = read_index(idx)
-        with open(rec, "rb") as handle:
-            if handle.seek(0, 2) == 0:
-                raise DataError(f"{rec}: expected records, found an empty file; copy it again")
-            self._data = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+        self._handle = open(rec, "rb")  # noqa: SIM115 (open as long as the map is)
+        if self._handle.seek(0, 2) == 0:
+            raise DataError(f"{rec}: expected records, found an empty file; copy it again")
+        self._data = mmap.mmap(self._handle.fileno(), 0, access=mmap.ACCESS_READ)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -57,6 +63,33 @@ class RecordFile:
             at += 8 + length + -length % 4
 
 
+    def scan(self, positions: np.ndarray) -> tuple[np.ndarray, list[bytes | None]]:
+        """Labels (n,) float32 and payloads of many records, read at once where they lie together.
+
+        None for a record that is not whole, in one part and with a scalar label: `content` and `unpack` know what to
+        make of it. Read and not mapped, so that memory does not grow with the file.
+        """
+        offsets, nothing = self.offsets[positions], [None] * len(positions)
+        labels = np.full(len(positions), np.nan, np.float32)
+        low, high = int(offsets.min(initial=0)), int(offsets.max(initial=0))
+        if len(positions) == 0 or low < 0 or high >= len(self._data) or high - low > SPAN:
+            return labels, nothing
+        low = int(offsets.min())
+        data = os.pread(self._handle.fileno(), high - low + SLACK, low)
+        starts = offsets - low
+        rows = np.flatnonzero(starts + 8 + HEADER.size <= len(data))
+        heads = np.frombuffer(data, np.uint8)[starts[rows, None] + np.arange(16)].view("<u4")
+        magic, word, flag, label = heads.T
+        ends = starts[rows] + 8 + (word & 0x1FFFFFFF).astype(np.int64)
+        good = (magic == MAGIC_NUMBER) & (word >> 29 == WHOLE) & (flag == 0) & (ends <= len(data))
+        good &= ends >= starts[rows] + 8 + HEADER.size
+        rows, ends = rows[good], ends[good]
+        labels[rows] = np.ascontiguousarray(label[good]).view("<f4")
+        for row, start, end in zip(rows.tolist(), starts[rows].tolist(), ends.tolist(), strict=True):
+            nothing[row] = data[start + 8 + HEADER.size : end]
+        return labels, nothing
+
+
 def unpack(content: bytes) -> tuple[list[float], int, bytes]:
     """(labels, flag, payload) of a record's content; a scalar label is a list of one, with flag 0."""
     if len(content) < HEADER.size:
@@ -72,6 +105,31 @@ def unpack(content: bytes) -> tuple[list[float], int, bytes]:
 
 def read_index(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """(keys, byte offsets) of an `.idx` file, int64, sorted by key."""
+    table = _quick_index(path)
+    table = _careful_index(path) if table is None else table
+    if not (table[1:, 0] > table[:-1, 0]).all():
+        table = table[np.argsort(table[:, 0], kind="stable")]
+        if not (table[1:, 0] > table[:-1, 0]).all():
+            raise DataError(f"{path}: expected every key once, found a key twice; copy the file again")
+    return table[:, 0].copy(), table[:, 1].copy()
+
+
+def _quick_index(path: Path) -> np.ndarray | None:
+    """(n, 2) int64, or None for a file that needs a closer look."""
+    try:
+        found = csv.read_csv(
+            path,
+            read_options=csv.ReadOptions(column_names=["key", "offset"]),
+            parse_options=csv.ParseOptions(delimiter="\t", quote_char=False),
+            convert_options=csv.ConvertOptions(column_types={"key": pa.int64(), "offset": pa.int64()}, null_values=[]),
+        )
+    except (OSError, pa.ArrowInvalid):
+        return None
+    return np.stack([column.to_numpy() for column in found.columns], axis=1) if found.num_rows else None
+
+
+def _careful_index(path: Path) -> np.ndarray:
+    """The same, line by line, with an error that names the line."""
     rows = []
     for line, text in lines(path):
         try:
@@ -83,8 +141,4 @@ def read_index(path: Path) -> tuple[np.ndarray, np.ndarray]:
             ) from None
     if not rows:
         raise DataError(f"{path}: expected one line per record, found none; copy the file again")
-    table = np.frombuffer(b"".join(rows), np.int64).reshape(-1, 2)
-    table = table[np.argsort(table[:, 0], kind="stable")]
-    if len(np.unique(table[:, 0])) != len(table):
-        raise DataError(f"{path}: expected every key once, found a key twice; copy the file again")
-    return table[:, 0].copy(), table[:, 1].copy()
+    return np.frombuffer(b"".join(rows), np.int64).reshape(-1, 2)

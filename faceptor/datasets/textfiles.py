@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,8 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
     Bytes that are not UTF-8 survive as surrogates, so that the sample they name can be rejected alone.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise OSError(errno.EINVAL, "it is no regular file")
         with open(path, "rb") as handle:
             line = 0
             while raw := handle.readline(LONGEST_LINE):

@@ -22,6 +22,7 @@ from faceptor.datasets.base import (
     points,
 )
 from faceptor.datasets.labels import landmark_scheme
+from faceptor.datasets.matlab import load_mat
 from faceptor.datasets.textfiles import csv_rows, pts, row_of
 
 TRAIN = ("afw", "helen/trainset", "lfpw/trainset")
@@ -31,17 +32,25 @@ XY = tuple(f"original_{point}_{axis}" for point in range(68) for axis in "xy")
 
 
 class W300(Reader):
-    """`annotations="pts"` reads the owner's files (1-based: minus 1); "csv" the HRNet lists (minus 2)."""
+    """`annotations="pts"` reads the owner's files (1-based: minus 1); "csv" the HRNet lists (minus 2).
+
+    `box="landmarks"` crops by the square about the landmarks, "detector" by the owner's face detector, whose boxes lie
+    in `Bounding_Boxes/bounding_boxes_<part>.mat` (1-based too; faces without one are rejected).
+    """
 
     name = "300w"
     title = "300W (300 Faces in-the-Wild)"
     source = "https://ibug.doc.ic.ac.uk/resources/300-W/"
     licence = "research only; images keep their owners' rights"
     published: ClassVar = {"train": 3148, "test": 689, "test/common": 554, "test/challenge": 135}
-    choices: ClassVar = {"annotations": ("pts", "csv")}
+    choices: ClassVar = {"annotations": ("pts", "csv"), "box": ("landmarks", "detector")}
     columns = ("landmarks", "box")
     scheme = "300W"
     classes: ClassVar = {"landmarks": tuple(landmark_scheme("300W").groups)}
+
+    def __init__(self, root: Path | str, **options):
+        super().__init__(root, **options)
+        self._detections: dict[str, dict[str, np.ndarray]] = {}  # folder -> image name -> box
 
     def read(self, split: str) -> Iterator[Record | Reject]:
         if self.options["annotations"] == "csv":
@@ -69,7 +78,19 @@ class W300(Reader):
         # AFW and HELEN name faces <photograph>_<face>: one photograph stays on one side of a split.
         group = re.sub(r"_\d+$", "", key) if key.startswith(("afw/", "helen/")) else key
         subsets = () if split == "train" else (TEST[folder],)
+        if self.options["box"] == "detector":
+            face = self._detected(folder, image.name)
         return Record(key=key, split=split, image=image, group=group, subsets=subsets, landmarks=xy, box=face)
+
+    def _detected(self, folder: str, name: str) -> np.ndarray:
+        """The owner's detector box of an image."""
+        if folder not in self._detections:
+            file = f"bounding_boxes_{folder.replace('/', '_')}.mat"
+            path = self.require(f"Bounding_Boxes/{file}", f"Bounding Boxes/{file}", what="the detector boxes")
+            self._detections[folder] = detector_boxes(load_mat(path, ("bounding_boxes",))["bounding_boxes"])
+        if (key := name.replace(" ", "").lower()) not in self._detections[folder]:
+            raise BadSample(f"no detector box for {name}")
+        return box(*self._detections[folder][key])
 
     def _from_csv(self, split: str) -> Iterator[Record | Reject]:
         path = self.require(CSV[split], what=f"HRNet list of the {split} split")
@@ -112,6 +133,19 @@ class W300(Reader):
 def stem(name: str) -> str:
     """Path without its extension: the key of a face."""
     return re.sub(r"\.\w+$", "", name)
+
+
+def detector_boxes(cells: list | np.ndarray) -> dict[str, np.ndarray]:
+    """Image name (lower case, no spaces) -> 0-based box, from structs with `imgName` and `bb_detector`."""
+    found = {}
+    for cell in cells if isinstance(cells, list) else ():
+        names = getattr(getattr(cell, "dtype", None), "names", None) or ()
+        if {"imgName", "bb_detector"} <= set(names) and np.size(cell) == 1:
+            entry = cell.ravel()[0]
+            rectangle = np.asarray(entry["bb_detector"], np.float64).ravel()
+            if rectangle.size == 4:
+                found["".join(np.ravel(entry["imgName"])).replace(" ", "").lower()] = rectangle - 1
+    return found
 
 
 def files_by_stem(folder: Path) -> dict[str, dict[str, Path]]:

@@ -11,6 +11,7 @@ from faceptor.tasks import TaskSpec, kind_of
 
 # Resampling overshoots a little, so [0, 1] is not taken to the letter; 0..255 and normalised images fall outside.
 PLAUSIBLE = (-1.0, 2.0)
+HEAD_ORDER = ("map", "value", "vector")  # batches are laid out so that what shares a module is adjacent
 
 
 class InputGroup(nn.Module):
@@ -76,6 +77,41 @@ class FaceModel(nn.Module):
         for task in tasks:
             bundles.setdefault(self.inputs[self.group[task]].statistics, []).append(task)
         return list(bundles.values())
+
+    def forward(self, images: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """images: float RGB in [0, 1], (B, 3, H, W), H and W divisible by the patch; tasks: None means all.
+
+        Returns raw numbers by task: "map" tasks logits (B, N, H/4, W/4), "value" tasks logits (B, N), recognition
+        the identity embedding (B, embedding), not normalised. Raises FaceptorError on other images or unknown tasks.
+        """
+        self.check_images(images)
+        names = self.choose_tasks(tasks)
+        raw: dict[str, Tensor] = {}
+        for bundle in self.same_statistics(names):
+            raw |= self.answer(self.normalise(images, bundle[0]), {task: slice(0, images.shape[0]) for task in bundle})
+        return {task: raw[task] for task in names}
+
+    def forward_tasks(self, batches: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Training: every task has its own images (as in `forward`); one encoder pass per image size."""
+        names = self.choose_tasks(list(batches))
+        for task in names:
+            self.check_images(batches[task], where=f"images of {task}", values=False)
+        raw: dict[str, Tensor] = {}
+        for size in {batches[task].shape[-2:]: None for task in names}:
+            bundle = sorted((t for t in names if batches[t].shape[-2:] == size), key=self.place_in_batch)
+            rows, start = {}, 0
+            for task in bundle:
+                rows[task] = slice(start, start := start + len(batches[task]))
+            raw |= self.answer(torch.cat([self.normalise(batches[task], task) for task in bundle]), rows)
+        return {task: raw[task] for task in names}
+
+    def answer(self, images: Tensor, rows: Mapping[str, slice]) -> dict[str, Tensor]:
+        """Normalised images (B, 3, H, W) and the rows each task is asked about -> raw numbers by task."""
+        raise NotImplementedError(f"{type(self).__name__} does not answer")
+
+    def place_in_batch(self, task: str) -> tuple:
+        """Sorting key of the tasks of a training batch: what shares a module lies side by side."""
+        return (HEAD_ORDER.index(self.head[task]),)
 
     def choose_tasks(self, tasks: Sequence[str] | None) -> list[str]:
         """The tasks asked for, each once, in order; None means all of the model's."""

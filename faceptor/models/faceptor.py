@@ -20,8 +20,6 @@ from faceptor.models.streams import Stream, cover
 from faceptor.models.textbook import AttentionReport, textbook_decode
 from faceptor.tasks import TaskSpec
 
-HEAD_ORDER = ("map", "value", "vector")  # batches are laid out so that what shares a module is adjacent
-
 
 class Faceptor(FaceModel):
     """layers: the encoder layers (1-based, ascending, the top one last) that Layer-Attention can see."""
@@ -48,33 +46,6 @@ class Faceptor(FaceModel):
         self.layer_attention = nn.ModuleDict()  # "task" or "task+task": tasks that share a state
         for spec in tasks:
             self.add_task(spec)
-
-    def forward(self, images: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
-        """images: float RGB in [0, 1], (B, 3, H, W), H and W divisible by the patch; tasks: None means all.
-
-        Returns raw numbers by task: "map" tasks logits (B, N, H/4, W/4), "value" tasks logits (B, N), recognition
-        the identity embedding (B, embedding), not normalised. Raises FaceptorError on other images or unknown tasks.
-        """
-        self.check_images(images)
-        names = self.choose_tasks(tasks)
-        raw: dict[str, Tensor] = {}
-        for bundle in self.same_statistics(names):
-            raw |= self.answer(self.normalise(images, bundle[0]), {task: slice(0, images.shape[0]) for task in bundle})
-        return {task: raw[task] for task in names}
-
-    def forward_tasks(self, batches: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Training: every task has its own images (as in `forward`); one encoder and decoder pass per image size."""
-        names = self.choose_tasks(list(batches))
-        for task in names:
-            self.check_images(batches[task], where=f"images of {task}", values=False)
-        raw: dict[str, Tensor] = {}
-        for size in {batches[task].shape[-2:]: None for task in names}:
-            bundle = sorted((t for t in names if batches[t].shape[-2:] == size), key=self._place_in_batch)
-            rows, start = {}, 0
-            for task in bundle:
-                rows[task] = slice(start, start := start + len(batches[task]))
-            raw |= self.answer(torch.cat([self.normalise(batches[task], task) for task in bundle]), rows)
-        return {task: raw[task] for task in names}
 
     def answer(self, images: Tensor, rows: Mapping[str, slice]) -> dict[str, Tensor]:
         """Normalised images (B, 3, H, W) and the rows each task is asked about -> raw numbers by task."""
@@ -188,8 +159,8 @@ class Faceptor(FaceModel):
         for entry in structure.get("layer_attention", ()):
             self.enable_layer_attention(entry["tasks"], entry["mode"])
 
-    def _place_in_batch(self, task: str) -> tuple[int, str]:
-        return HEAD_ORDER.index(self.head[task]), self.layer_attention_key(task) or ""
+    def place_in_batch(self, task: str) -> tuple:
+        return *super().place_in_batch(task), self.layer_attention_key(task) or ""
 
 
 class TaskQueries(nn.Module):

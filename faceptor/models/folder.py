@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from faceptor.config import ModelConfig
-from faceptor.errors import WeightsError
+from faceptor.config import ModelConfig, model_config
+from faceptor.errors import ConfigError, WeightsError
 from faceptor.models.base import FaceModel
 from faceptor.models.build import build_model
 from faceptor.tasks import TaskSpec
 
 FORMAT = 1
 WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
+ENCODER_WEIGHTS = "encoder.safetensors"  # a folder with pre-trained weights to start from, and no model
 
 
 def save_model(model: FaceModel, folder: Path | str, provenance: Mapping[str, Any] | None = None) -> Path:
@@ -82,6 +82,12 @@ def read_description(folder: Path | str) -> dict[str, Any]:
     try:
         description = json.loads(path.read_text())
     except FileNotFoundError:
+        encoder = path.with_name(ENCODER_WEIGHTS)
+        if encoder.exists():
+            raise WeightsError(
+                f"{folder}: holds a pre-trained encoder without tasks, expected a model; train from it with "
+                f"model.encoder.pretrained: {encoder}"
+            ) from None
         raise WeightsError(f"{path}: not found; `dvc pull` or `dvc repro` makes model folders") from None
     except json.JSONDecodeError as error:
         raise WeightsError(f"{path}: not valid JSON ({error}); restore it") from None
@@ -116,13 +122,9 @@ def load_strictly(model: torch.nn.Module, tensors: Mapping[str, Tensor], *, orig
 
 def _config(folder: Path, description: dict) -> ModelConfig:
     try:
-        return ModelConfig.model_validate(description["model"])
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise WeightsError(
-            f"{folder / DESCRIPTION}: model.{where}: {first['msg']}; saved by another version?"
-        ) from None
+        return model_config(description["model"], origin=f"{folder / DESCRIPTION}: model")
+    except ConfigError as error:
+        raise WeightsError(f"{error}; saved by another version?") from None
 
 
 def _some(names: list[str], limit: int = 4) -> str:

@@ -29,6 +29,7 @@ def preprocess_set(params: Params, name: str) -> dict:
         validation=params.data.validation if block.validation is None else block.validation,
         seed=params.seed,
         max_rejects=params.data.max_rejects,
+        reader=block.reader,
         options=block.options | ({"verification": list(block.verification)} if block.verification else {}),
     )
     write_json(RESULTS / "preprocess" / f"{name}.json", passport)

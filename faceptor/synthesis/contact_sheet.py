@@ -28,6 +28,7 @@ _PALETTE = (
         [3, 2, 0, 10, 11, 4, 5, 8, 9, 12, 13, 6, 7, 1, 18, 16, 14, 17, 15, 19]
     ]
 )
+_AXES = ("#ff4040", "#40ff40", "#4080ff")  # of a head: to image-right, down, ahead
 _FRAME = {True: "#2ca02c", False: "#d62728"}
 
 
@@ -108,6 +109,9 @@ def _draw_tile(axis, tile: Tile) -> None:
     if tile.box is not None:
         x1, y1, x2, y2 = tile.box
         axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, color="#ffd92f", linewidth=1))
+    if tile.axes is not None:
+        for tip, colour in zip(tile.axes[1:], _AXES, strict=True):
+            axis.plot(*np.stack([tile.axes[0], tip]).T, color=colour, linewidth=1.2, solid_capstyle="round")
     if tile.landmarks is not None:
         hidden = np.zeros(len(tile.landmarks), bool) if tile.hidden is None else tile.hidden
         size = 9 if len(tile.landmarks) < 40 else 2.2

@@ -16,12 +16,13 @@ from faceptor.synthesis.features import Features
 from faceptor.synthesis.geometry import Head
 from faceptor.synthesis.hair import standing_off
 from faceptor.synthesis.labels import attributes
-from faceptor.synthesis.landmarks import landmarks
+from faceptor.synthesis.landmarks import Landmarks, landmarks
 from faceptor.synthesis.palette import Palette
 from faceptor.synthesis.photo import background, develop, light
 from faceptor.synthesis.placement import place
 from faceptor.synthesis.portrait import Portrait
 from faceptor.synthesis.raster import rasterise
+from faceptor.synthesis.seen import bare, uncovered, unobstructed
 from faceptor.synthesis.texture import paint_head
 from faceptor.synthesis.view import View
 from faceptor.synthesis.worn import ears_in_front, paint_ears, paint_occluder, paint_worn
@@ -43,7 +44,7 @@ def render(face: Face, *, size: tuple[int, int], frame: str = "wild", maps: bool
     head = Head(face)
     features, colours = Features.of(head), Palette.of(face)
     marks = landmarks(head, features)
-    matrix = place(frame, size, five=marks.five, box=_box(marks.outline), rng=rng)
+    matrix = place(frame, size, five=marks.five, box=_box(marks.extent), rng=rng)
     view = View(head=head, matrix=matrix, fine=2 if max(size) <= _FINE_UP_TO else 1)
 
     texels = int(np.clip(round(view.unit / _TEXEL), _MIN_TEXELS, _MAX_TEXELS))
@@ -52,25 +53,40 @@ def render(face: Face, *, size: tuple[int, int], frame: str = "wild", maps: bool
     paint_body(canvas, view, colours)
     front = ears_in_front(view)
     paint_ears(canvas, view, colours, ~front)
-    _paste_head(canvas, view, skin, texels)
+    shown = _paste_head(canvas, view, skin, texels)
     paint_ears(canvas, view, colours, front)
     paint_worn(canvas, view, colours)
+    clear = {name: _clear(name, marks, view, canvas, shown) for name in marks.points}
     covered = paint_occluder(canvas, view, colours)[:: view.fine, :: view.fine]
     image = develop(canvas.planes, face, size=size, unit=view.scale, rng=rng)
 
     points = {name: view.pixels(plane).astype(np.float32) for name, plane in marks.points.items()}
     return Portrait(
         image=image, landmarks=points,
-        visible={name: marks.visible[name] & _uncovered(at, covered) for name, at in points.items()},
-        points5=view.pixels(marks.five).astype(np.float32), box=_box(view.pixels(marks.outline)).astype(np.float32),
+        visible={name: clear[name] & uncovered(at, covered) for name, at in points.items()},
+        points5=view.pixels(marks.five).astype(np.float32), box=_box(view.pixels(marks.extent)).astype(np.float32),
         age=face.age, expression=face.expression, attributes=attributes(face, head, features), identity=face.identity,
-        pose=(face.yaw, face.pitch, face.roll), face=face,
+        pose=(face.yaw, face.pitch, face.roll), face=face, unit=view.scale,
+        centre=view.pixels(head.project(np.zeros(3))[:2]).astype(np.float32),
+        solid=np.column_stack([view.pixels(marks.solid[:, :2]), marks.solid[:, 2] * view.scale]).astype(np.float32),
         **(_maps(_majority(canvas.classes, view.fine)) if maps else {}),
     )
 
 
-def _paste_head(canvas: Canvas, view: View, skin: Canvas, texels: int) -> None:
-    """Light the head's texture and show it on the mesh; `texels` pixels of the texture to a mesh cell."""
+def _clear(name: str, marks: Landmarks, view: View, canvas: Canvas, shown: np.ndarray) -> np.ndarray:
+    """(K,) bool: points of a scheme that face the camera, with no hair, hat or nearer part of the head before them."""
+    at, outline = view.fine_pixels(marks.points[name]), marks.outline[name]
+    middle = view.fine_pixels(marks.five.mean(axis=0))
+    over = bare(at, canvas.classes, outline=outline, middle=middle, unit=view.unit)
+    return marks.visible[name] & over & (unobstructed(at, marks.cells[name], shown) | outline)
+
+
+def _paste_head(canvas: Canvas, view: View, skin: Canvas, texels: int) -> np.ndarray:
+    """Light the head's texture and show it on the mesh; `texels` pixels of the texture to a mesh cell.
+
+    Returns the place of the mesh (column, row) that each pixel of the canvas shows, (2, H, W), -1 for none.
+    """
+    shown = np.full((2, *canvas.classes.shape), -1.0, np.float32)
     head = view.head
     grid = head.grid * standing_off(head)[..., None]
     skin.planes *= cv2.warpAffine(light(head, grid), np.array([[texels, 0, 0], [0, texels, 0]], float),
@@ -81,27 +97,21 @@ def _paste_head(canvas: Canvas, view: View, skin: Canvas, texels: int) -> None:
     left, top = np.maximum(np.floor(low) - 1, 0).astype(int)
     right, bottom = np.minimum(np.ceil(high) + 2, canvas.classes.shape[::-1]).astype(int)
     if right <= left or bottom <= top:                         # the head lies outside of the picture
-        return
+        return shown
     column, row = rasterise(mesh - [left, top, 0], height=bottom - top, width=right - left)
+    shown[:, top:bottom, left:right] = column, row
     drawn = column >= 0
     column, row = column * texels, row * texels
     for target, source in zip(canvas.planes, skin.planes, strict=True):
         np.copyto(target[top:bottom, left:right], cv2.remap(source, column, row, cv2.INTER_LINEAR), where=drawn)
     classes = cv2.remap(skin.classes, column, row, cv2.INTER_NEAREST)
     np.copyto(canvas.classes[top:bottom, left:right], classes, where=drawn)
+    return shown
 
 
 def _box(points: np.ndarray) -> np.ndarray:
     """(4,) x1 y1 x2 y2 around (N, 2) points."""
     return np.concatenate([points.min(axis=0), points.max(axis=0)])
-
-
-def _uncovered(points: np.ndarray, covered: np.ndarray) -> np.ndarray:
-    """(K,) bool: the point lies in the picture and nothing stands in front of it; `covered` (H, W) bool."""
-    height, width = covered.shape
-    inside = ((points >= 0) & (points <= [width - 1, height - 1])).all(axis=1)
-    x, y = np.rint(np.clip(points, 0, [width - 1, height - 1])).astype(int).T
-    return inside & ~covered[y, x]
 
 
 def _maps(classes: np.ndarray) -> dict:

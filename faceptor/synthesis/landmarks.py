@@ -21,8 +21,12 @@ class Landmarks:
 
     points: dict[str, np.ndarray]      # scheme ("68", "98", "29", "19", "106") -> (K, 2)
     visible: dict[str, np.ndarray]     # scheme -> (K,) bool: faces the camera, not behind sunglasses
+    cells: dict[str, np.ndarray]       # scheme -> (K, 2) column and row of the mesh
+    outline: dict[str, np.ndarray]     # scheme -> (K,) bool: a point of the face's contour
+    solid: np.ndarray                  # (68, 3) the 68 points of the head itself (x, y, depth; larger = nearer): hidden
+    #                                    contour points stay on the jaw instead of sliding to the visible outline
     five: np.ndarray                   # (5, 2) alignment points: eyes, nose tip, mouth corners
-    outline: np.ndarray                # (N, 2) all points and the forehead: what a box has to hold
+    extent: np.ndarray                 # (N, 2) all points and the forehead: what a box has to hold
 
 
 def landmarks(head: Head, features: Features) -> Landmarks:
@@ -32,17 +36,21 @@ def landmarks(head: Head, features: Features) -> Landmarks:
     part = {name: np.arange(first, last) for name, first, last in zip(blocks, edges, edges[1:], strict=False)}
     part["contour"] = np.arange(edges[-1], edges[-1] + len(head.contour))
     uv = np.concatenate([head.locate(np.concatenate(list(blocks.values()))), head.contour])
+    index = _schemes(part)
+    solid = head.project(head.surface(*uv[index["68"]].T))
     uv, seen = _to_horizon(head, uv, part["contour"])
     xy = head.project(head.surface(uv[:, 0], uv[:, 1]))[:, :2]
-    index = _schemes(part)
+    cells, edge = head.texel(uv), np.isin(np.arange(len(uv)), part["contour"])
     if head.face.sunglasses:
         seen[np.concatenate([part[f"{name}{side}"] for name in ("eye6", "eye8", "pupil") for side in (0, 1)])] = False
     five = np.stack([xy[part["eye80"]].mean(0), xy[part["eye81"]].mean(0), xy[part["ridge"][3]], xy[part["outer"][0]],
                      xy[part["outer"][6]]])
     forehead = head.project(head.surface(0.0, _FOREHEAD_ROW))[None, :2]
     return Landmarks(points={name: xy[chosen] for name, chosen in index.items()},
-                     visible={name: seen[chosen] for name, chosen in index.items()}, five=five,
-                     outline=np.concatenate([xy, forehead]))
+                     visible={name: seen[chosen] for name, chosen in index.items()},
+                     cells={name: cells[chosen] for name, chosen in index.items()},
+                     outline={name: edge[chosen] for name, chosen in index.items()},
+                     solid=solid, five=five, extent=np.concatenate([xy, forehead]))
 
 
 def _blocks(f: Features) -> dict[str, np.ndarray]:

@@ -21,6 +21,11 @@ _KINDS = {
     "expression": ("faceptor.tasks.expression", "Expression"),
     "attributes": ("faceptor.tasks.attributes", "Attributes"),
     "recognition": ("faceptor.tasks.recognition", "Recognition"),
+    "pose": ("faceptor.tasks.pose", "Pose"),
+    "gender": ("faceptor.tasks.gender", "Gender"),
+    "race": ("faceptor.tasks.race", "Race"),
+    "agegroup": ("faceptor.tasks.agegroup", "AgeGroup"),
+    "visibility": ("faceptor.tasks.visibility", "Visibility"),
 }
 
 
@@ -32,10 +37,13 @@ def __getattr__(name: str):
 
 
 def task(name: str) -> TaskSpec:
-    """The task of that name; an unknown name is an error that lists the valid ones."""
-    if name not in TASKS:
-        raise ConfigError(f"task {name!r} is unknown; expected one of {', '.join(TASKS)}")
-    return TASKS[name]
+    """The task of that name, registered by the configuration or in the table; an unknown name is an error."""
+    from faceptor.tasks.custom import registered
+
+    known = TASKS | registered()
+    if name not in known:
+        raise ConfigError(f"task {name!r} is unknown; expected one of {', '.join(known)}")
+    return known[name]
 
 
 def kind_of(spec: TaskSpec) -> Kind:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from faceptor.errors import DataError
 from faceptor.tasks.base import (
     Kind,
+    Loss,
     Metric,
     Prediction,
     TaskSpec,
@@ -40,17 +41,23 @@ class AttributesPrediction(Prediction):
 
 
 class AttributesLoss(nn.Module):
-    """Binary cross entropy, SUMMED over known attributes and averaged over samples (as released, notes item 23)."""
+    """Binary cross entropy, SUMMED over known attributes and averaged over samples, as released for Faceptor.
 
-    def __init__(self, *, column: str):
+    mean: averaged over the known attributes of a sample instead, as FaceXFormer has it.
+    """
+
+    def __init__(self, *, column: str, mean: bool = False):
         super().__init__()
-        self.column = column
+        self.column, self.mean = column, mean
 
     def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
         label = target[self.column].float()
         check_target(self.column, label, -1, 1)
         terms = F.binary_cross_entropy_with_logits(raw.float(), label.clamp(min=0), reduction="none")
-        return {"loss": (terms * (label >= 0)).sum() / len(raw)}
+        known = label >= 0
+        if not self.mean:
+            return {"loss": (terms * known).sum() / len(raw)}
+        return {"loss": ((terms * known).sum(1) / known.sum(1).clamp(min=1)).mean()}
 
 
 def accuracy_per_attribute(yes: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -141,9 +148,18 @@ class AttributesMetric(Metric):
         return [f"{reason}: {', '.join(names[mask])}" for reason, mask in listed.items() if mask.any()]
 
 
+def _summed(kind: Attributes, spec: TaskSpec, *, classes: int | None) -> AttributesLoss:
+    return AttributesLoss(column=kind.column)
+
+
+def _averaged(kind: Attributes, spec: TaskSpec, *, classes: int | None) -> AttributesLoss:
+    return AttributesLoss(column=kind.column, mean=True)
+
+
 class Attributes(Kind):
     name, head, inputs, columns = "attributes", "value", "face", ("attributes",)
     headline, higher_is_better = "mean_accuracy", True
+    losses: ClassVar = {"bce": Loss(_summed), "bce_mean": Loss(_averaged)}
     column: ClassVar[str] = "attributes"
 
     def target(self, spec, sample, crop):
@@ -156,9 +172,6 @@ class Attributes(Kind):
             )
         check_within(f"{key}: {self.column}", labels.min(), labels.max(), (-1, 1), "1 is yes, 0 no, -1 unknown")
         return {self.column: labels}
-
-    def _criterion(self, spec, *, classes):
-        return AttributesLoss(column=self.column)
 
     def restore(self, spec, raw, crop):
         return AttributesPrediction(raw.detach().float().sigmoid().cpu().numpy())

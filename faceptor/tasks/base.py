@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -97,6 +97,14 @@ class Metric(ABC):
     def _compute(self) -> dict[str, float]: ...
 
 
+class Loss(NamedTuple):
+    """One of a kind's losses: build(kind, spec, classes=..., **numbers) -> module, and its numbers with their published
+    values. `classes` is the number of training identities, and None but for recognition."""
+
+    build: Callable[..., nn.Module]
+    numbers: Mapping[str, float] = {}
+
+
 class Kind(ABC):
     """One kind of task. Stateless: everything that differs between data sets is in the `TaskSpec`."""
 
@@ -107,7 +115,8 @@ class Kind(ABC):
     headline: ClassVar[str]  # the metric that stands for the kind; `headline_of` for one task
     higher_is_better: ClassVar[bool]
     mirror: ClassVar[bool] = False  # evaluation also runs the mirrored image; `restore` then gets both, stacked
-    numbers: ClassVar[dict[str, float]] = {}  # numbers of the loss and their published values
+    losses: ClassVar[Mapping[str, Loss]]  # by name, as `criterion: {loss: NAME}` chooses them; the first is the default
+    geometric: ClassVar[bool] = False  # labels move with the pixels: only crop and mirror may displace the image
 
     def headline_of(self, spec: TaskSpec) -> str:
         """Name of the metric that stands for this task."""
@@ -123,19 +132,31 @@ class Kind(ABC):
     def target(self, spec: TaskSpec, sample: Sample, crop: Any) -> dict[str, np.ndarray]:
         """Labels in the crop's frame, ready to be stacked into a batch."""
 
-    def criterion(self, spec: TaskSpec, *, classes: int | None = None, **numbers: float) -> nn.Module:
+    def mirrored(self, spec: TaskSpec, target: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The target of the horizontally mirrored crop; the same where labels know no sides."""
+        return target
+
+    def criterion(
+        self, spec: TaskSpec, *, classes: int | None = None, loss: str | None = None, **numbers: float
+    ) -> nn.Module:
         """The loss: forward(raw, target) -> {"loss": mean over samples (eq. 8), and its named parts}.
 
-        `classes` is the number of identities (recognition only); `numbers` override `self.numbers`.
+        loss: a name of `self.losses`, None for the first. `classes` is the number of identities (recognition only);
+        `numbers` override those of the loss. A name, number or value that does not exist is a ConfigError.
         """
-        unknown = sorted(set(numbers) - set(self.numbers))
+        where = f"feeds.{spec.name}.criterion"
+        name = next(iter(self.losses)) if loss is None else loss
+        if name not in self.losses:
+            raise ConfigError(f"{where}: unknown loss {name!r}; expected one of {', '.join(self.losses)}")
+        chosen = self.losses[name]
+        unknown = sorted(set(numbers) - set(chosen.numbers))
         if unknown:
-            known = ", ".join(self.numbers) or "none"
-            raise ConfigError(f"feeds.{spec.name}.criterion: unknown {', '.join(unknown)}; expected {known}")
-        return self._criterion(spec, classes=classes, **{**self.numbers, **numbers})
-
-    @abstractmethod
-    def _criterion(self, spec: TaskSpec, *, classes: int | None, **numbers: float) -> nn.Module: ...
+            known = ", ".join(chosen.numbers) or "none"
+            raise ConfigError(f"{where}: unknown {', '.join(unknown)}; expected {known} for loss {name}")
+        for key, value in numbers.items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                raise ConfigError(f"{where}.{key}: expected a number, found {value!r}; correct it")
+        return chosen.build(self, spec, classes=classes, **{**chosen.numbers, **numbers})
 
     @abstractmethod
     def restore(self, spec: TaskSpec, raw: Tensor, crop: Any) -> Prediction:

@@ -55,3 +55,24 @@ def draw_points(canvas: np.ndarray, points: np.ndarray, scheme: LandmarkScheme) 
     for index, point in enumerate(fixed.tolist()):
         cv2.circle(canvas, point, round(radius * 2**_SHIFT), colours[index], -1, cv2.LINE_AA, _SHIFT)
     return canvas
+
+
+AXIS_COLOURS = (PALETTE[1], PALETTE[2], PALETTE[0])  # the head's x, its down, where its nose points
+
+
+def draw_axes(canvas: np.ndarray, origin: np.ndarray, axes: np.ndarray, length: float) -> np.ndarray:
+    """Three axes seen along z, on a copy of the canvas. What points at the viewer is drawn last.
+
+    origin: (2,) xy pixels; axes: (3, 3), rows are directions with x to the right, y down, z towards the viewer; length:
+    pixels.
+    """
+    import cv2
+
+    canvas = np.ascontiguousarray(canvas).copy()
+    thickness = max(1, round(length / 25))
+    start = np.rint(origin * 2**_SHIFT).astype(int).tolist()
+    for index in np.argsort(axes[:, 2], kind="stable"):
+        end = np.rint((origin + length * axes[index, :2]) * 2**_SHIFT).astype(int).tolist()
+        for width, colour in ((thickness + 2, (255, 255, 255)), (thickness, _rgb(AXIS_COLOURS[index]))):
+            cv2.line(canvas, start, end, colour, width, cv2.LINE_AA, _SHIFT)
+    return canvas

@@ -1,7 +1,7 @@
-"""Landmarks: one query and one heat map per point (paper section 3; losses as released).
+"""Landmarks: one query and one heat map per point (paper section 3), or coordinates where a model regresses them.
 
-Points are xy pixels, pixel centres at integers. Normalised points are (pixel + 0.5) / S of the crop. NME, AUC and
-failure rate are fractions in the pure functions and percent in `LandmarksMetric.compute`, as tables print them.
+Points are xy pixels, pixel centres at integers; losses are in `faceptor.tasks.landmark_losses`. NME, AUC and failure
+rate are fractions in the pure functions and percent in `LandmarksMetric.compute`, as tables print them.
 """
 
 from __future__ import annotations
@@ -11,111 +11,36 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
 from faceptor.datasets.labels import landmark_scheme
 from faceptor.errors import DataError
 from faceptor.tasks.base import (
     Kind,
+    Loss,
     Metric,
     Prediction,
     TaskSpec,
     check_finite,
-    check_target,
     check_within,
     key_of,
     label_of,
 )
-
-# Jitter may push points out of the crop; further out than one crop side, the crop does not show this face.
-REACH = (-1.0, 2.0)
+from faceptor.tasks.landmark_losses import REACH, HeatmapLoss, L1Loss, StarLoss, points_of
 
 
 @dataclass(frozen=True)
 class LandmarksPrediction(Prediction):
-    """points: (K, 2) xy pixels of the image; scores: (K,) peak of each heat map in [0, 1]."""
+    """points: (K, 2) xy pixels of the image; scores: (K,) peak of each heat map in [0, 1], None without heat maps."""
 
     points: np.ndarray
-    scores: np.ndarray
+    scores: np.ndarray | None
 
     def to_json(self, spec: TaskSpec) -> dict[str, Any]:
         return {
-            "scheme": spec.options.get("scheme"),
+            "scheme": landmark_scheme(spec.options["scheme"]).name if "scheme" in spec.options else None,
             "labels": list(spec.labels),
             "points": [[float(x), float(y)] for x, y in self.points],
-            "scores": [float(score) for score in self.scores],
-        }
-
-
-# --- heat maps and loss ----------------------------------------------------------------------------------------------
-
-
-def render_heatmaps(points: Tensor, size: tuple[int, int], *, radius: float = 5.0) -> Tensor:
-    """Normalised points (..., 2) -> (..., h, w): a Gaussian of sigma radius/4 cells, cut off beyond the radius.
-
-    Centres are real-valued, so the peak is below 1 unless a point falls on a cell centre; a point outside the map
-    still paints the part of its disc that lies inside.
-    """
-    h, w = size
-    squares = []
-    for axis, cells in ((0, w), (1, h)):
-        centre = points[..., axis, None] * cells - 0.5
-        squares.append((torch.arange(cells, device=points.device, dtype=points.dtype) - centre) ** 2)
-    x2, y2 = squares
-    falloff = -8.0 / radius**2  # 1 / (2 sigma^2)
-    # The Gaussian separates, so exp runs over h + w values instead of h * w; the disc does not.
-    heat = (falloff * y2).exp()[..., :, None] * (falloff * x2).exp()[..., None, :]
-    return heat.masked_fill_(y2[..., :, None] + x2[..., None, :] > radius**2, 0.0)
-
-
-def soft_argmax(logits: Tensor) -> Tensor:
-    """(..., h, w) logits -> (..., 2) normalised xy: the centroid of the whole sigmoid map."""
-    heat = logits.sigmoid()
-    columns, rows = heat.sum(-2), heat.sum(-1)
-    total = columns.sum(-1).clamp_min(1e-6)
-    centres = [
-        (torch.arange(mass.shape[-1], device=mass.device, dtype=mass.dtype) * mass).sum(-1) / total
-        for mass in (columns, rows)
-    ]
-    sizes = (logits.shape[-1], logits.shape[-2])
-    return torch.stack([(c + 0.5) / n for c, n in zip(centres, sizes, strict=True)], dim=-1)
-
-
-def coordinate_loss(points: Tensor, target: Tensor) -> Tensor:
-    """Mean Euclidean distance over all points, normalised units."""
-    return torch.linalg.vector_norm(points - target, dim=-1).mean()
-
-
-def heatmap_loss(logits: Tensor, target: Tensor, *, radius: float = 5.0, size: tuple[int, int] | None = None) -> Tensor:
-    """Mean binary cross entropy against the rendered target; logits of another size are resized (half-pixel)."""
-    size = size or tuple(logits.shape[-2:])
-    if tuple(logits.shape[-2:]) != size:
-        logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
-    return F.binary_cross_entropy_with_logits(logits, render_heatmaps(target, size, radius=radius))
-
-
-class LandmarksLoss(nn.Module):
-    """coordinate * coordinate term + heatmap * heat-map term.
-
-    `map_size` 0 renders the target at the size of the logits; the reference renders at 128 for any input.
-    """
-
-    def __init__(self, *, radius: float, map_size: float, coordinate: float, heatmap: float):
-        super().__init__()
-        self.radius, self.map_size, self.coordinate, self.heatmap = radius, int(map_size), coordinate, heatmap
-
-    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        raw, points = raw.float(), target["points"].float()
-        check_target("landmarks (normalised)", points, *REACH)
-        size = (self.map_size, self.map_size) if self.map_size else None
-        coordinate = coordinate_loss(soft_argmax(raw), points)
-        heatmap = heatmap_loss(raw, points, radius=self.radius, size=size)
-        return {
-            "loss": self.coordinate * coordinate + self.heatmap * heatmap,
-            "coordinate": coordinate,
-            "heatmap": heatmap,
+            "scores": None if self.scores is None else [float(score) for score in self.scores],
         }
 
 
@@ -229,8 +154,18 @@ class LandmarksMetric(Metric):
 
 class Landmarks(Kind):
     name, head, inputs, columns = "landmarks", "map", "dense", ("landmarks",)
-    headline, higher_is_better = "nme_inter_ocular", False
-    numbers: ClassVar = {"radius": 5.0, "map_size": 0, "coordinate": 1.0, "heatmap": 1.0}
+    headline, higher_is_better, geometric = "nme_inter_ocular", False, True
+    losses: ClassVar = {
+        "heatmap": Loss(
+            lambda kind, spec, *, classes, **numbers: HeatmapLoss(**numbers),
+            {"radius": 5.0, "map_size": 0, "coordinate": 1.0, "heatmap": 1.0},
+        ),
+        "star": Loss(
+            lambda kind, spec, *, classes, **numbers: StarLoss(**numbers),
+            {"beta": 0.01, "epsilon": 1e-5, "eigenvalue": 1.0},
+        ),
+        "l1": Loss(lambda kind, spec, *, classes, **numbers: L1Loss(**numbers), {"beta": 0.0}),
+    }
 
     def target(self, spec, sample, crop):
         truth, key = np.asarray(label_of(sample, "landmarks"), np.float32), key_of(sample)
@@ -249,13 +184,16 @@ class Landmarks(Kind):
         )
         return {"points": points}
 
-    def _criterion(self, spec, *, classes, **numbers):
-        return LandmarksLoss(**numbers)
+    def mirrored(self, spec, target):
+        """Points change places as the scheme says, and sides."""
+        points = target["points"][list(landmark_scheme(spec.options["scheme"]).flip)]
+        return {"points": np.stack([1 - points[:, 0], points[:, 1]], axis=1)}
 
     def restore(self, spec, raw, crop):
         raw = raw.detach().float()
-        points = soft_argmax(raw).cpu().numpy().astype(np.float64) * crop.size - 0.5
-        return LandmarksPrediction(crop.points_back(points), raw.amax((-2, -1)).sigmoid().cpu().numpy())
+        points = points_of(raw[None])[0].cpu().numpy().astype(np.float64) * crop.size - 0.5
+        scores = raw.amax((-2, -1)).sigmoid().cpu().numpy() if raw.ndim == 3 else None
+        return LandmarksPrediction(crop.points_back(points), scores)
 
     def metric(self, spec):
         return LandmarksMetric(spec)
@@ -298,4 +236,5 @@ class Landmarks(Kind):
         return draw_points(canvas, prediction.points, landmark_scheme(spec.options["scheme"]))
 
     def describe(self, spec, prediction):
-        return [f"{len(prediction.points)} landmarks, mean peak {np.mean(prediction.scores):.2f}"]
+        peak = "" if prediction.scores is None else f", mean peak {np.mean(prediction.scores):.2f}"
+        return [f"{len(prediction.points)} landmarks{peak}"]

@@ -8,15 +8,18 @@ mean over all classes but the background, in percent. A class that is neither la
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from faceptor.datasets.labels import flip_classes
 from faceptor.errors import DataError
 from faceptor.tasks.base import (
     Kind,
+    Loss,
     Metric,
     Prediction,
     TaskSpec,
@@ -49,16 +52,51 @@ class ParsingPrediction(Prediction):
         }
 
 
+def raised(raw: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """(B, C, h, w) logits of any size -> float logits raised bilinearly (half-pixel) to that of the (B, H, W) int64
+    label map, and that map, checked."""
+    mask = target["mask"].long()
+    check_target("mask", mask, 0, raw.shape[1] - 1)
+    logits = raw.float()
+    if logits.shape[-2:] != mask.shape[-2:]:
+        logits = F.interpolate(logits, size=mask.shape[-2:], mode="bilinear", align_corners=False)
+    return logits, mask
+
+
 class ParsingLoss(nn.Module):
     """Mean pixel cross entropy, the logits raised bilinearly (half-pixel) to the size of the label map."""
 
     def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        mask = target["mask"].long()
-        check_target("mask", mask, 0, raw.shape[1] - 1)
-        logits = raw.float()
-        if logits.shape[-2:] != mask.shape[-2:]:
-            logits = F.interpolate(logits, size=mask.shape[-2:], mode="bilinear", align_corners=False)
-        return {"loss": F.cross_entropy(logits, mask)}
+        return {"loss": F.cross_entropy(*raised(raw, target))}
+
+
+def generalised_dice(p: Tensor, mask: Tensor) -> Tensor:
+    """(B, C, H, W) probabilities, (B, H, W) int64 classes -> (B,) generalised dice loss of each image, in [0, 1].
+
+    1 - 2 sum_c w_c sum_n t p / sum_c w_c sum_n (t + p), with w_c = 1 / (sum_n t)^2 (Sudre et al. 2017). A class that
+    the image does not have takes the largest weight of those it has, so that painting it costs something.
+    """
+    true, nothing = mask.flatten(1), p.new_zeros(p.shape[:2])
+    area = nothing.scatter_add(1, true, torch.ones_like(true, dtype=p.dtype))
+    overlap = nothing.scatter_add(1, true, p.gather(1, mask[:, None]).flatten(1))
+    weight = torch.where(area > 0, area.clamp(min=1) ** -2, 0)
+    weight = torch.where(area > 0, weight, weight.amax(1, keepdim=True))
+    return 1 - 2 * (weight * overlap).sum(1) / (weight * (area + p.sum((-2, -1)))).sum(1)
+
+
+class DiceCrossEntropyLoss(nn.Module):
+    """dice * generalised dice + ce * pixel cross entropy, means over images (FaceXFormer section 3.4: their mean)."""
+
+    def __init__(self, *, dice: float, ce: float):
+        super().__init__()
+        self.dice, self.ce = dice, ce
+
+    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
+        logits, mask = raised(raw, target)
+        log_p = logits.log_softmax(1)
+        ce = F.nll_loss(log_p, mask)
+        dice = generalised_dice(log_p.exp(), mask).mean()
+        return {"loss": self.dice * dice + self.ce * ce, "dice": dice, "ce": ce}
 
 
 class ParsingMetric(Metric):
@@ -100,7 +138,13 @@ class ParsingMetric(Metric):
 
 class Parsing(Kind):
     name, head, inputs, columns = "parsing", "map", "dense", ("mask",)
-    headline, higher_is_better = "f1_mean", True
+    headline, higher_is_better, geometric = "f1_mean", True, True
+    losses: ClassVar = {
+        "cross_entropy": Loss(lambda kind, spec, *, classes: ParsingLoss()),
+        "dice_ce": Loss(
+            lambda kind, spec, *, classes, **numbers: DiceCrossEntropyLoss(**numbers), {"dice": 0.5, "ce": 0.5}
+        ),
+    }
 
     def target(self, spec, sample, crop):
         mask = crop.mask(label_of(sample, "mask"))
@@ -113,8 +157,10 @@ class Parsing(Kind):
         )
         return {"mask": mask}
 
-    def _criterion(self, spec, *, classes):
-        return ParsingLoss()
+    def mirrored(self, spec, target):
+        """Left and right parts change their class too."""
+        swap = np.asarray(flip_classes(spec.options["scheme"]), np.uint8)
+        return {"mask": np.ascontiguousarray(swap[target["mask"][:, ::-1]])}
 
     def restore(self, spec, raw, crop):
         logits = raw.detach().float().cpu().numpy()

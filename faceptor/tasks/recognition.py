@@ -1,4 +1,4 @@
-"""Recognition: one identity embedding per face, trained with CosFace, judged by 1:1 verification (paper section 3).
+"""Recognition: one identity embedding per face, trained with a margin, judged by 1:1 verification (paper section 3).
 
 Verification follows the usual protocol: the embeddings of an image and of its mirror image are added and
 L2-normalised, pairs are compared by squared Euclidean distance, and the threshold of each of ten contiguous folds is
@@ -9,27 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
 from faceptor.errors import ConfigError, DataError
 from faceptor.tasks.base import (
     Kind,
+    Loss,
     Metric,
     Prediction,
     TaskSpec,
     check_finite,
-    check_target,
     check_within,
     key_of,
     label_of,
 )
+from faceptor.tasks.margins import ArcFace, CosFace, MarginLoss
 
 THRESHOLDS = np.arange(0, 4, 0.01)  # squared distances of unit vectors lie in [0, 4]
 
@@ -44,34 +43,6 @@ class IdentityPrediction(Prediction):
 
     def to_json(self, spec: TaskSpec) -> dict[str, Any]:
         return {"embedding": [float(value) for value in self.embedding]}
-
-
-class CosFace(nn.Module):
-    """Cross entropy of scale * (cosine - margin at the true class); `classifier` (classes, 512) holds class centres."""
-
-    def __init__(self, *, classes: int, embedding: int, scale: float, margin: float):
-        super().__init__()
-        self.scale, self.margin = scale, margin
-        self.classifier = nn.Parameter(torch.empty(classes, embedding))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Uniform in +-1/sqrt(512), as released. The loss ignores lengths, but AdamW's steps do not: short rows turn
-        faster."""
-        bound = self.classifier.shape[1] ** -0.5
-        nn.init.uniform_(self.classifier, -bound, bound)
-
-    def cosines(self, embedding: Tensor) -> Tensor:
-        """(B, 512) -> (B, classes) cosines with the class centres."""
-        with torch.autocast(embedding.device.type, enabled=False):  # times 64, bfloat16 would drown the margin
-            return F.normalize(embedding.float(), eps=1e-8) @ F.normalize(self.classifier.float(), eps=1e-8).T
-
-    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        label = target["identity"].long()
-        check_target("identity", label, 0, len(self.classifier) - 1)
-        cosines = self.cosines(raw)
-        lowered = cosines.scatter_add(1, label[:, None], cosines.new_full((len(label), 1), -self.margin))
-        return {"loss": F.cross_entropy(self.scale * lowered, label)}
 
 
 # --- verification ----------------------------------------------------------------------------------------------------
@@ -222,10 +193,23 @@ class RecognitionMetric(Metric):
         return {"accuracy": 100 * np.mean([r["accuracy"] for r in results.values()]), **named, **norms}
 
 
+def _margin_loss(
+    loss: type[MarginLoss], kind: Kind, spec: TaskSpec, *, classes: int | None, embedding: float, **numbers: float
+) -> MarginLoss:
+    if not classes or classes < 2:
+        raise ConfigError(
+            f"{spec.name}: expected at least 2 training identities, found {classes}; check the prepared {spec.dataset}"
+        )
+    return loss(classes=classes, embedding=int(embedding), **numbers)
+
+
 class Recognition(Kind):
     name, head, inputs, columns = "recognition", "vector", "face", ("identity",)
     headline, higher_is_better, mirror = "accuracy", True, True
-    numbers: ClassVar = {"scale": 64.0, "margin": 0.4, "embedding": 512}
+    losses: ClassVar = {
+        "cosface": Loss(partial(_margin_loss, CosFace), {"scale": 64.0, "margin": 0.4, "embedding": 512}),
+        "arcface": Loss(partial(_margin_loss, ArcFace), {"scale": 64.0, "margin": 0.5, "embedding": 512}),
+    }
 
     def samples(self, spec, folder, split):
         """Training and validation images carry identities; the test split is the verification sets, pair by pair."""
@@ -235,14 +219,6 @@ class Recognition(Kind):
         identity = int(label_of(sample, "identity"))
         check_within(f"{key_of(sample)}: identity", identity, identity, (0, np.inf), "identities count from 0")
         return {"identity": np.asarray(identity, np.int64)}
-
-    def _criterion(self, spec, *, classes, scale, margin, embedding):
-        if not classes or classes < 2:
-            raise ConfigError(
-                f"{spec.name}: expected at least 2 training identities, found {classes}; "
-                f"check the prepared {spec.dataset}"
-            )
-        return CosFace(classes=classes, embedding=int(embedding), scale=scale, margin=margin)
 
     def restore(self, spec, raw, crop):
         """raw: (512,), or (2, 512) with the mirrored image's embedding second."""

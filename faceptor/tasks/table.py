@@ -50,13 +50,14 @@ def _plain(kind: str, dataset: str, names: tuple[str, ...], **options: Any) -> T
 
 _AGES = tuple(str(age) for age in labels.AGES)
 _AGE_OPTIONS = {"first": labels.AGES[0]}
+_DECADES = {"starts": labels.DECADE_STARTS}
 
 TASKS: dict[str, TaskSpec] = {
     spec.name: spec
     for spec in (
         _landmarks("300w", "300W", "nme_inter_ocular", "nme_inter_pupil"),
         _landmarks("wflw", "WFLW", "nme_inter_ocular", "nme_inter_pupil", auc={"nme_inter_ocular": 0.10}),
-        _landmarks("cofw", "COFW", "nme_inter_ocular", auc={"nme_inter_ocular": 0.10}),
+        _landmarks("cofw", "COFW", "nme_inter_ocular", "nme_inter_pupil", auc={"nme_inter_ocular": 0.10}),
         # The paper normalises AFLW by the diagonal of the face box (Table 3); AUC and FR use sqrt(w * h).
         _landmarks(
             "aflw19", "AFLW-19", "nme_diag", "nme_box", "nme_inter_ocular", "nme_inter_pupil", auc={"nme_box": 0.07}
@@ -71,5 +72,14 @@ TASKS: dict[str, TaskSpec] = {
         _plain("attributes", "celeba", labels.CELEBA_40),
         _plain("attributes", "lfw73", labels.LFW_73),
         _plain("recognition", "ms1mv3", ()),
+        # FaceXFormer's: both sets share its eight decades, so that one head can serve them.
+        _plain("pose", "300wlp", ("pitch", "yaw", "roll")),
+        _plain("gender", "utkface", labels.GENDERS),
+        _plain("gender", "fairface", labels.GENDERS),
+        _plain("race", "utkface", labels.UTKFACE_RACES),
+        _plain("race", "fairface", labels.FAIRFACE_RACES),
+        _plain("agegroup", "utkface", labels.AGE_DECADES, **_DECADES),
+        _plain("agegroup", "fairface", labels.AGE_DECADES, groups=labels.FAIRFACE_AGE_TO_DECADE, **_DECADES),
+        _plain("visibility", "cofw", _point_names(labels.landmark_scheme("COFW")), scheme="COFW"),
     )
 }

@@ -40,8 +40,7 @@ def test_full_counts_103_335_681():
 def test_every_parameter_belongs_to_a_named_part(name):
     model = budget.meta_model(load_preset(name))
     table = budget.parts(model)
-    assert set(table["component"]) == set(budget.COMPONENTS)
-    assert set(table["part"]) <= set(budget.PARTS.values())
+    assert set(table["component"]) <= set(budget.COMPONENTS)
     assert table["parameters"].sum() == sum(parameter.numel() for parameter in model.parameters())
     assert all(parameter.is_meta for parameter in model.parameters())
 
@@ -55,6 +54,29 @@ def test_a_task_owns_its_queries(base):
     assert age["level_released"] == 5 * 256 + 5 * (768 * 256 + 256) == 985_600
     assert table.loc["recognition_ms1mv3", ["queries", "parameters", "level_paper", "level_released"]].eq(0).all()
     assert table["parameters"].sum() == 123_904
+
+
+def test_a_model_without_queries_owns_heads():
+    """Naive Faceptor: a kind's head comes with its first task; what a further task brings is one linear map."""
+    naive = budget.meta_model(load_preset("naive"))
+    assert sum(budget.components(naive).values()) == paper.NAIVE_TOTAL
+    assert {row.part: row.parameters for row in budget.parts(naive).query("component == 'heads'").itertuples()} == (
+        paper.NAIVE_HEADS
+    )
+    table = budget.per_task(naive).set_index("task")
+    linear = 512 * 7 + 7
+    assert table.loc[["expression_affectnet", "expression_rafdb"], "parameters"].eq(linear).all()
+    assert table.loc["expression_rafdb", "with_kind"] == paper.NAIVE_HEADS["expression"] - linear
+    assert table.loc["age_morph2", "parameters"] == table.loc["age_morph2", "with_kind"] == paper.NAIVE_HEADS["age"]
+    assert table["queries"].eq(0).all() and table["level_paper"].eq(0).all()
+
+
+def test_counting_what_tasks_own_leaves_the_model_alone(base):
+    before = (list(base.tasks), budget.size(base.parameters()))
+    owned = budget.ownership(base)
+    assert (list(base.tasks), budget.size(base.parameters())) == before
+    assert sum(row["parameters"] for row in owned.values()) == 123_904
+    assert owned["expression_rafdb"] == {"parameters": 7 * 512, "with_kind": 7 * 512}
 
 
 @pytest.mark.parametrize("mode", ["paper", "released"])
@@ -137,16 +159,18 @@ def test_configurations_add_the_file_only_if_it_differs(tmp_path):
         budget.configurations(["bass"])
 
 
-def test_the_verb_prints_json_and_tables(tmp_path):
+def test_the_verb_prints_json_and_tables():
     app = typer.Typer()
     app.command()(budget_command)
-    machine = CliRunner().invoke(app, ["base", "full", "--json"])
+    machine = CliRunner().invoke(app, ["base", "--json"])
     report = json.loads(machine.stdout)
-    assert report["base"]["total"] == 103_200_001 and report["full"]["total"] == 103_335_681
+    assert list(report) == ["base"] and report["base"]["total"] == 103_200_001
     assert report["base"]["components"]["pixel_decoder"] == 525_312
     assert sum(report["base"]["parts"]["encoder"].values()) == report["base"]["components"]["encoder"]
-    people = CliRunner().invoke(app, ["embedded"])
-    assert people.exit_code == 0 and "recognition_ms1mv3" in people.stdout
+    assert set(report["base"]["tasks"]) == set(report["base"]["compute"]["tasks"])
+    people = CliRunner().invoke(app, ["--preset", "embedded"])
+    assert people.exit_code == 0 and "recognition_ms1mv3" in people.stdout and "GMACs" in people.stdout
+    assert isinstance(CliRunner().invoke(app, ["-p", "bass"]).exception, ConfigError)
 
 
 def test_figures_have_titles_and_labelled_axes(base):

@@ -87,6 +87,6 @@ def test_parameter_budget_runs(tmp_path, monkeypatch):
     )  # fmt: skip
     outputs = [output for cell in code(executed) for output in cell.outputs]
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
-    assert len(pictures) == 3
+    assert len(pictures) == 5
     said = "".join(output.get("text", "") for output in outputs)
     assert "103,200,001" in said and "at 4 tasks" in said

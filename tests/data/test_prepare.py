@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from faceptor.data.checks import CHECKS
 from faceptor.data.prepare import prepare
 from faceptor.data.prepared import open_split, open_verification, read_passport, verification_sets
 from faceptor.datasets import READERS
@@ -51,7 +52,7 @@ def test_labels_come_back_as_they_were_read(name, tmp_path):
             assert sample["image"].dtype == np.uint8 and sample["image"].shape == (*sample["size"], 3)
             data = record.image if isinstance(record.image, bytes) else record.image.read_bytes()
             assert samples.column("image")[index] == data  # as published
-            for column in ("landmarks", "box", "points5", "mask", "age", "expression", "attributes", "identity"):
+            for column in set(CHECKS):
                 assert (column in sample) == (column in reader.columns)
                 if column in reader.columns:
                     np.testing.assert_array_equal(sample[column], getattr(record, column))
@@ -286,16 +287,21 @@ def test_a_failed_run_leaves_the_old_output(morph, tmp_path):
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
-def test_an_interrupted_run_leaves_nothing(morph, tmp_path, monkeypatch):
+def test_an_interrupted_run_leaves_the_old_output(morph, tmp_path, monkeypatch):
     import faceptor.data.prepare as module
 
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "keys_hash", stop)
-    with pytest.raises(KeyboardInterrupt):
+    run("morph2", morph, tmp_path / "out", seed=2)
+    before = bytes_of(tmp_path / "out")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module, "write_split", stop)
         run("morph2", morph, tmp_path / "out")
-    assert not (tmp_path / "out").exists() and not list(tmp_path.glob(".out*"))
+    assert bytes_of(tmp_path / "out") == before and (tmp_path / ".out.partial").exists()
+    run("morph2", morph, tmp_path / "out")
+    run("morph2", morph, tmp_path / "again")
+    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "again") and not list(tmp_path.glob(".out*"))
 
 
 def test_leftovers_of_a_killed_run_do_not_matter(morph, tmp_path):

@@ -309,7 +309,206 @@ def lfw73(root):
     return labels
 
 
+# --- demographics -------------------------------------------------------------------------------------------------
+
+
+def fairface(root, folder=""):
+    rows = {
+        "train": ["9.jpg,3-9,Male,White,True", "10.jpg,0-2,Female,Latino_Hispanic,False",
+                  "11.jpg,more than 70,Female,Middle Eastern,False"],
+        "val": ["1.jpg,10-19,Male,East Asian,True", "2.jpg,60-69,Female,Black,False"],
+    }  # fmt: skip
+    for part, faces in rows.items():
+        table = [f"{part}/{face}" for face in faces]
+        put(root / f"fairface_label_{part}.csv", "\n".join(["file,age,gender,race,service_test", *table]) + "\n")
+        for number, face in enumerate(table):
+            put(root / folder / face.split(",")[0], jpg(number, 64, 64))
+
+
+def utkface(root, listed=21):
+    """Three names in the training list are broken as the owner's are; the ages of the lists are `listed` too low."""
+    parts = {
+        "train": ["21_0_1_20170117163203851.jpg.chip.jpg", "24_0_1_20170116220224657 .jpg.chip.jpg",
+                  "60_1_4_20170109142408075.jpg.chip.jpg", "39_1_20170116174525125.jpg.chip.jpg",
+                  "38_0_1_201701162330572788.jpg.chip.jpg", "55_0_0_20170116232725357jpg.chip.jpg"],
+        "test": ["40_1_3_20170119165539693.jpg.chip.jpg"],
+        "": ["1_0_2_20161219140530307.jpg.chip.jpg", "100_1_0_20170112213500903.jpg.chip.jpg",
+             "116_1_0_20170112213500904.jpg.chip.jpg"],
+    }  # fmt: skip
+    for part, names in parts.items():
+        rows = [f"{number},{name},{int(name.split('_')[0]) - listed}" for number, name in enumerate(names)]
+        if part:
+            put(root / f"utk_{part}.csv", "\n".join([",file,age", *rows]) + "\n")
+        for number, name in enumerate(names):
+            put(root / "UTKFace" / name, jpg(number, 64, 64))
+
+
+def lfwa(root):
+    """`lfw_att_40.mat` beside the files of LFW-73."""
+    lfw73(root)
+    labels = np.random.default_rng(1).integers(0, 2, (8, 40)).astype(float)
+    names = [str(path.relative_to(root / "lfw")).replace("/", "\\") for path in sorted((root / "lfw").rglob("*.jpg"))]
+    attributes = [name.replace("_", " ") for name in CELEBA_40]
+    hdf5_mat(root / "lfw_att_40.mat", name=names, label=labels, AttrName=attributes)
+    return labels
+
+
+# Usage, and votes for neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, unknown, not a face.
+FER_VOTES = (
+    ("Training", (6, 1, 1, 1, 1, 0, 0, 0, 0, 0)),  # neutral
+    ("Training", (5, 5, 0, 0, 0, 0, 0, 0, 0, 0)),  # no majority; the commonest is neutral
+    ("Training", (0, 0, 4, 1, 1, 1, 1, 1, 1, 0)),  # surprise: only its votes are not of a single tagger
+    ("Training", (1, 0, 0, 0, 0, 0, 0, 9, 0, 0)),  # contempt
+    ("Training", (0, 0, 0, 0, 0, 0, 0, 0, 0, 10)),  # not a face
+    ("PublicTest", (0, 0, 0, 0, 0, 2, 8, 0, 0, 0)),  # fear
+    ("PrivateTest", (0, 0, 0, 0, 7, 0, 0, 0, 3, 0)),  # anger
+    ("PrivateTest", (0, 0, 0, 0, 2, 0, 0, 0, 8, 0)),  # unknown
+)
+FER_COLUMNS = "neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+
+
+def fer_faces():
+    return np.random.default_rng(0).integers(0, 256, (len(FER_VOTES), 48, 48), np.uint8)
+
+
+def fer_votes(root):
+    rows = [f"Usage,Image name,{FER_COLUMNS}"]
+    for number, (usage, votes) in enumerate(FER_VOTES):
+        rows.append(",".join([usage, "" if votes[-1] == 10 else f"fer{number:07d}.png", *map(str, votes)]))
+    put(root / "fer2013new.csv", "\n".join(rows) + "\n")
+
+
+def ferplus(root):
+    fer_votes(root)
+    rows = ["emotion,pixels,Usage"]
+    for face, (usage, _) in zip(fer_faces(), FER_VOTES, strict=True):
+        rows.append(f"0,{' '.join(map(str, face.ravel()))},{usage}")
+    put(root / "fer2013.csv", "\n".join(rows) + "\n")
+
+
+def ferplus_folders(root, votes_inside=True):
+    """Pictures as the owner's tool writes them, with votes in each folder or in one list."""
+    folders = {"Training": "FER2013Train", "PublicTest": "FER2013Valid", "PrivateTest": "FER2013Test"}
+    tables = {folder: [] for folder in folders.values()}
+    for number, (face, (usage, votes)) in enumerate(zip(fer_faces(), FER_VOTES, strict=True)):
+        name = f"fer{number:07d}.png"
+        if votes[-1] != 10:
+            put(root / folders[usage] / name, png(face))
+            tables[folders[usage]].append(f'{name},"(0, 0, 48, 48)",{",".join(map(str, votes))}')
+    if not votes_inside:
+        return fer_votes(root)
+    for folder, rows in tables.items():
+        put(root / folder / "label.csv", "\n".join(rows) + "\n")
+
+
+def ffhqaging(root, numbers=(0, 999, 1000, 60000, 69999)):
+    rows = ["image_number,age_group,age_group_confidence,gender,gender_confidence,head_pitch,head_roll,head_yaw,"
+            "left_eye_occluded,right_eye_occluded,glasses"]  # fmt: skip
+    groups = ("0-2", "10-14", "50-69", "70-120", "20-29")
+    for number, group in zip(numbers, groups, strict=True):
+        gender = ("male", "female")[number % 2]
+        rows.append(f"{number},{group},0.9,{gender},0.99,-3.5,1.2,7.0,0.1,0.2,Normal")
+        put(root / f"thumbnails128x128/{number // 1000 * 1000:05d}/{number:05d}.png", png(picture(number, 128, 128)))
+    put(root / "ffhq_aging_labels.csv", "\n".join(rows) + "\n")
+
+
+# --- landmarks and head pose -------------------------------------------------------------------------------------
+
+
+def wflw_line(xy, image, flags="0 1 0 0 0 1", box="5 6 45 55"):
+    return f"{' '.join(f'{value:.6f}' for value in np.ravel(xy))} {box} {flags} {image}"
+
+
+def face98(shift=0.0):
+    """98 points inside a 50 x 60 picture, image-left pupil left of the other."""
+    xy = np.stack([np.linspace(8, 42, 98), np.linspace(10, 50, 98)], axis=1)
+    xy[96], xy[97] = (18, 25), (32, 25)
+    return xy + shift
+
+
+def wflw(root):
+    """3 training faces, two of them on one photograph, and 2 test faces."""
+    home = root / "WFLW_annotations"
+    names = [f"36--Football/36_Football_game_36_{number}.jpg" for number in (1, 2, 3, 4)]
+    for number, name in enumerate(names):
+        put(root / "WFLW_images" / name, jpg(number))
+    train = [wflw_line(face98(0.25 * n), names[n // 2]) for n in range(3)]
+    test = [wflw_line(face98(), names[2]), wflw_line(face98(), names[3], flags="1 1 0 0 0 0")]
+    put(home / "list_98pt_rect_attr_train_test/list_98pt_rect_attr_train.txt", "\n".join(train) + "\n")
+    put(home / "list_98pt_rect_attr_train_test/list_98pt_rect_attr_test.txt", "\n".join(test) + "\n")
+    for subset, count in {"expression": 2, "blur": 1, "largepose": 1, "makeup": 0}.items():
+        put(home / f"list_98pt_test/list_98pt_test_{subset}.txt", "x\n" * count)
+
+
+def cofw(root, faces=(3, 2)):
+    """Images as cells (one of them grey), points counted from 1, point 4 of every face hidden."""
+    for (name, end), count in zip((("train", "Tr"), ("test", "T")), faces, strict=True):
+        with h5py.File(put(root / f"COFW_{name}_color.mat", b""), "w", userblock_size=512) as file:
+            references = np.empty((1, count), h5py.ref_dtype)
+            for row in range(count):
+                image = picture(row)[..., 0] if row == 1 else picture(row)
+                references[0, row] = file.create_dataset(f"#refs#/{row}", data=image.T).ref
+            file.create_dataset(f"Is{end}", data=references)
+            x, y = np.linspace(10, 40, 29), np.linspace(12, 50, 29)
+            x[16:18], y[16:18] = (18, 32), 25
+            phi = np.concatenate([x, y, np.arange(29) == 4]).astype(float)
+            file.create_dataset(f"phis{end}", data=np.stack([phi] * count, axis=1))
+            file.create_dataset(f"bboxes{end}", data=np.array([[6.0, 8, 30, 40]] * count).T)
+
+
+def pose_mat(path, angles, **points):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scipy.io.savemat(path, {"Pose_Para": np.deg2rad([[*angles, 0, 0, 0, 0]]), **points})
+
+
+def w300lp(root):
+    """Two poses of one photograph, the second beyond 99 degrees, their mirror images, and one of another part."""
+    home = root / "300W_LP"
+    poses = {"AFW/AFW_1_1_0": (5, 20, -8), "AFW/AFW_1_1_1": (5, 100, -8), "LFPW/LFPW_2_0": (0, -30, 1)}
+    for name, angles in poses.items():
+        mirrored = name.replace("/", "_Flip/", 1)
+        for key, (pitch, yaw, roll) in {name: angles, mirrored: (angles[0], -angles[1], -angles[2])}.items():
+            put(home / f"{key}.jpg", jpg(3))
+            pose_mat(home / f"{key}.mat", (pitch, yaw, roll), pt2d=face68().T)
+        put(home / f"landmarks/{name}_pts.mat", b"")
+        pose_mat(home / f"landmarks/{name}_pts.mat", angles, pts_2d=face68(), pts_3d=face68(0.5))
+    put(home / "Code/ReadMe.txt", b"junk")
+
+
+def aflw2000(root):
+    for number, angles in {2: (10, 20, 30), 4: (0, -80, 3), 6: (120, 0, 0)}.items():
+        put(root / f"AFLW2000/image{number:05d}.jpg", jpg(number))
+        solid = np.vstack([face68().T, np.zeros((1, 68))])
+        pt2d = np.full((2, 21), -1.0)
+        pt2d[:, :4] = [[10, 40, 10, 40], [12, 12, 50, 50]]
+        pose_mat(root / f"AFLW2000/image{number:05d}.mat", angles, pt3d_68=solid, pt2d=pt2d)
+
+
+def biwi(root, sequences=("01", "03", "15")):
+    """Two frames each: a head that looks straight ahead, and one turned to the image's left by 30 degrees."""
+    cosine, sine = np.cos(np.pi / 6), 0.5
+    turned = np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
+    for sequence in sequences:
+        home = root / "hpdb" / sequence
+        put(home / "rgb.cal", "500 0 320\n0 500 240\n0 0 1\n\n0 0 0 0\n\n1 0 0\n0 1 0\n0 0 1\n\n-25 0 0\n\n640 480\n")
+        for frame, matrix in ((3, np.eye(3)), (4, turned)):
+            put(home / f"frame_{frame:05d}_rgb.png", png(picture(frame, 480, 640)))
+            put(home / f"frame_{frame:05d}_depth.bin", b"junk")
+            rows = "\n".join(" ".join(map(str, row)) for row in matrix)
+            put(home / f"frame_{frame:05d}_pose.txt", f"{rows} \n\n25 -50 1000 \n")
+
+
+def w300vw(root):
+    """Frames of two test videos, and of one that is for training."""
+    for video, frames in {"114": 3, "410": 2, "001": 1}.items():
+        for frame in range(1, frames + 1):
+            put(root / f"300VW_Dataset_2015_12_14/{video}/imgs/{frame:06d}.jpg", jpg(frame))
+            put(root / f"300VW_Dataset_2015_12_14/{video}/annot/{frame:06d}.pts", pts_text(face68() + 1))
+
+
 BUILDERS = {
     "300w": w300, "aflw19": aflw19, "celebamaskhq": celebamaskhq, "lapa": lapa, "morph2": morph2,
     "affectnet": affectnet, "rafdb": rafdb, "celeba": celeba, "ms1mv3": ms1mv3, "lfw73": lfw73,
+    "fairface": fairface, "utkface": utkface, "lfwa": lfwa, "ferplus": ferplus, "ffhqaging": ffhqaging,
+    "wflw": wflw, "cofw": cofw, "300wlp": w300lp, "aflw2000": aflw2000, "biwi": biwi, "300vw": w300vw,
 }  # fmt: skip

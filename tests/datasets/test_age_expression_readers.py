@@ -43,6 +43,24 @@ def test_morph_user_lists(tmp_path):
     assert "lists" in READERS["morph2"](tmp_path).protocol
 
 
+def test_morph_prefers_the_owners_csv_unless_told_otherwise(tmp_path):
+    pub.morph2(tmp_path)
+    _, *rows = (tmp_path / "morph_2008_nonCommercial.csv").read_text().splitlines()
+    cleaned = [",".join(['"' + row.split(",")[-1] + '"', row.split(",")[7]]) for row in rows[:30]]
+    pub.put(tmp_path / "MORPH_cleaned.csv", "\n".join(["photo,age", *cleaned]))
+    pub.put(tmp_path / "notes.csv", "a,b\n1,2\n")
+
+    def count(**options):
+        return sum(len(good(read("morph2", tmp_path, split, **options))) for split in ("train", "test"))
+
+    assert count() == count(csv="owner") == 60 and count(csv="cleaned") == 30
+    assert "MORPH_cleaned.csv" in READERS["morph2"](tmp_path, csv="cleaned").protocol
+    (tmp_path / "morph_2008_nonCommercial.csv").unlink()
+    assert count() == 30
+    with pytest.raises(DataError, match="morph_2008_nonCommercial"):
+        count(csv="owner")
+
+
 def test_morph_bad_rows(tmp_path):
     pub.morph2(tmp_path)
     path = tmp_path / "morph_2008_nonCommercial.csv"
@@ -71,6 +89,14 @@ def test_affectnet_csv_gives_boxes_and_counts_what_it_drops(tmp_path):
     assert [item.expression for item in train] == [0, 6, 3]
     assert train[0].box.tolist() == [4, 6, 34, 46] and "box" in reader.columns
     assert sum(reader.dropped.values()) == 2
+
+
+def test_affectnet_lists_in_a_folder_of_their_own(tmp_path):
+    pub.affectnet(tmp_path)
+    (tmp_path / "Manually_Annotated_file_lists").mkdir()
+    for name in ("training.csv", "validation.csv"):
+        (tmp_path / name).rename(tmp_path / "Manually_Annotated_file_lists" / name)
+    assert [item.expression for item in read("affectnet", tmp_path, "train")] == [0, 6, 3]
 
 
 def test_affectnet_npy_and_lists(tmp_path):

@@ -1,9 +1,9 @@
-"""CelebA and LFW-73: label values, splits, sources, and bad rows."""
+"""CelebA, LFW-73 and LFWA: label values, splits, sources, and bad rows."""
 
 import numpy as np
 import pytest
 
-from faceptor.datasets.labels import LFW_73
+from faceptor.datasets.labels import CELEBA_40, LFW_73
 from faceptor.datasets.matlab import load_mat
 from faceptor.errors import DataError
 from tests.datasets import published as pub
@@ -89,3 +89,46 @@ def test_lfw73_bad_rows(tmp_path):
         read("lfw73", tmp_path, "train", source="kumar")
 
 
+# --- LFWA -----------------------------------------------------------------------------------------------------------
+
+
+def test_lfwa_labels_split_and_groups(tmp_path):
+    labels = pub.lfwa(tmp_path)
+    train, test = read("lfwa", tmp_path, "train"), read("lfwa", tmp_path, "test")
+    np.testing.assert_array_equal([item.attributes for item in train + test], labels)
+    assert len(train) == len(test) == 4 and train[0].key == "Aaron_Eckhart/Aaron_Eckhart_0001.jpg"
+    assert not {item.group for item in train} & {item.group for item in test}
+
+
+def test_lfwa_tests_on_every_image_if_asked(tmp_path):
+    pub.lfwa(tmp_path)
+    assert not read("lfwa", tmp_path, "train", protocol="all_test")
+    assert len(read("lfwa", tmp_path, "test", protocol="all_test")) == 8
+    (tmp_path / "indices_train_test.mat").unlink()
+    assert len(read("lfwa", tmp_path, "test", protocol="all_test")) == 8
+    with pytest.raises(DataError, match="indices_train_test"):
+        read("lfwa", tmp_path, "test")
+
+
+@pytest.mark.parametrize("suffix", ["txt", "csv"])
+@pytest.mark.parametrize("no", ["-1", "0"])
+def test_lfwa_lists_in_the_form_of_celeba(suffix, no, tmp_path):
+    """Both codes of "no"; attributes in another order; the split from a partition or from the owner's indices."""
+    labels = pub.lfwa(tmp_path)
+    (tmp_path / "lfw_att_40.mat").unlink()
+    names = sorted(str(path.relative_to(tmp_path / "lfw")) for path in (tmp_path / "lfw").rglob("*.jpg"))
+    table = [["image_id"] * (suffix == "csv") + list(CELEBA_40[::-1])]
+    table += [[name, *["1" if yes else no for yes in row[::-1]]] for name, row in zip(names, labels, strict=True)]
+    gap = "," if suffix == "csv" else "  "
+    head = ["8"] * (suffix == "txt")
+    path = pub.put(tmp_path / f"list_attr_lfwa.{suffix}", "\n".join([*head, *map(gap.join, table)]) + "\n")
+    train, test = read("lfwa", tmp_path, "train"), read("lfwa", tmp_path, "test")
+    np.testing.assert_array_equal([item.attributes for item in train + test], labels)
+    parts = "\n".join(f"{name}{gap}{2 * (place < 3)}" for place, name in enumerate(names))
+    pub.put(tmp_path / f"list_eval_partition.{suffix}", parts + "\n")
+    assert [item.key for item in read("lfwa", tmp_path, "test")] == names[:3]
+    path.write_text(path.read_text().replace(f"{gap}1", f"{gap}yes", 1))
+    assert bad(read("lfwa", tmp_path, "test") + read("lfwa", tmp_path, "train")).keys() == {names[0]}
+    path.write_text(path.read_text().replace("Attractive", "Plain"))
+    with pytest.raises(DataError, match="40 attribute names"):
+        read("lfwa", tmp_path, "train")

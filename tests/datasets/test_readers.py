@@ -16,7 +16,8 @@ def test_every_sample_of_a_published_layout_is_a_record(name, tmp_path):
     reader = READERS[name](tmp_path)
     train, test = list(reader.read("train")), list(reader.read("test"))
     assert not bad(train + test)
-    assert len(good(train)) == len(train) > 0
+    assert len(good(train)) == len(train) and ("train" not in reader.published or train)
+    assert len(good(test)) == len(test) and (train or test)
     for item in train + test:
         assert all(getattr(item, column) is not None for column in reader.columns)
         assert isinstance(item.image, bytes) or item.image.is_file()
@@ -34,13 +35,15 @@ def test_reading_twice_gives_the_same_order(name, tmp_path):
 def test_an_empty_folder_names_what_is_missing_and_where_to_get_it(name, tmp_path):
     with pytest.raises(DataError) as error:
         read(name, tmp_path, "train")
+        read(name, tmp_path, "test")
     assert "expected" in str(error.value) and "faceptor synthesize" in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", READERS)
 def test_facts_are_complete(name):
     reader = READERS[name]
-    assert reader.title and reader.source and reader.licence and reader.published["train"] > 0
+    assert reader.title and reader.source and reader.licence and reader.redistribution
+    assert reader.published and min(reader.published.values()) > 0
 
 
 def test_unknown_names_and_options_are_config_errors(tmp_path):

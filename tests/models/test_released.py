@@ -5,11 +5,21 @@ import torch
 from model_goldens import ModelGolden, released_state
 from torch.nn import functional as F
 
-from faceptor.errors import ConfigError, WeightsError
 from faceptor.models.encoder import Encoder
 from faceptor.models.folder import load_strictly
-from faceptor.models.released import TASK_NAMES, encoder_state, faceptor_from, load_farl, read_checkpoint, resize_table
+from faceptor.models.released import faceptor, naive
+from faceptor.models.released.farl import encoder_state
+from faceptor.models.released.published import TASK_NAMES
 
+NAIVE_TOTAL = 178_911_058
+NAIVE_HEADS = {
+    "age": 4_150_405,
+    "attributes": 4_119_112,
+    "expression": 4_105_774,
+    "landmarks": 39_372_612,
+    "parsing": 39_347_475,
+    "recognition": 987_136,
+}
 VALUES = ("age_morph2", "biattr_celeba", "affect_affectnet", "affect_rafdb")
 
 
@@ -19,19 +29,24 @@ def no_gradients():
         yield
 
 
-def ready(model):
-    """The recorded inputs are normalised already; and remember what the decoder gave for each task."""
+def normalised(model):
+    """The recorded inputs are normalised already."""
     for group in model.inputs.values():
         group.statistics = ((0.0,) * 3, (1.0,) * 3)
         group.mean.zero_()
         group.std.fill_(1.0)
-    model.decoder.register_forward_hook(lambda module, inputs, result: setattr(module, "last", result[0]))
+    return model
+
+
+def ready(model):
+    """And remember what the decoder gave for each task."""
+    normalised(model).decoder.register_forward_hook(lambda module, inputs, result: setattr(module, "last", result[0]))
     return model
 
 
 @pytest.fixture(scope="module")
 def base():
-    return ready(faceptor_from(released_state("faceptor_base")))
+    return ready(faceptor.from_state(released_state("faceptor_base"), origin="base"))
 
 
 def check_values(model, golden):
@@ -45,14 +60,17 @@ def check_values(model, golden):
 
 def check_maps(model, golden):
     raw = model(golden.images(512), tasks=["parsing_celebamaskhq", "landmarks_300w"])
-    logits, heatmaps = raw.values()
+    check_map_outputs(golden, *raw.values())
+    for official, tokens in zip(("parsing_celebam", "align_300w"), model.decoder.last, strict=True):
+        golden.check(f"{official}.decoder_output", tokens.transpose(0, 1))
+
+
+def check_map_outputs(golden, logits, heatmaps):
     golden.check("parsing_celebam.logits_lowres", logits)
     full = F.interpolate(logits, size=(512, 512), mode="bilinear", align_corners=False).permute(0, 2, 3, 1)
     golden.check("parsing_celebam.head_output", full)
     golden.check("parsing_celebam.argmax", full.argmax(-1).to(torch.uint8))
     golden.check("align_300w.heatmap", heatmaps)
-    for official, tokens in zip(("parsing_celebam", "align_300w"), model.decoder.last, strict=True):
-        golden.check(f"{official}.decoder_output", tokens.transpose(0, 1))
 
     mass = heatmaps.sigmoid()  # the centroid of the whole map, in cells, then normalised
     cells = torch.arange(128.0)
@@ -86,7 +104,8 @@ def test_sharp_queries(base):
 
 def test_layer_attention_of_stage_2():
     golden = ModelGolden("faceptor_la_age")
-    model = ready(faceptor_from(released_state("faceptor_layer_attention"), layer_attention=["age_morph2"]))
+    state = released_state("faceptor_layer_attention")
+    model = ready(faceptor.from_state(state, tasks=["age_morph2"], origin="stage 2"))
     images = golden.images(112)
     golden.check("age_morph2.head_output", model(images, tasks=["age_morph2"])["age_morph2"])
     golden.check("age_morph2.decoder_output", model.decoder.last[0].transpose(0, 1))
@@ -111,82 +130,31 @@ def test_farl_encoder():
             golden.check(f"feat{size}.{block}", features[block])
 
 
-# --- files and what can be wrong with them ---------------------------------------------------------------------------
+# --- Naive Faceptor --------------------------------------------------------------------------------------------------
 
 
-def toy_farl(width=16, depth=2, side=3):
-    """A FaRL-like checkpoint of a toy size, as a trainer would wrap it."""
-    shapes = {"class_embedding": (width,), "positional_embedding": (side * side + 1, width), "proj": (width, 512)}
-    shapes |= {"conv1.weight": (width, 3, 8, 8)}
-    shapes |= {f"{norm}.{part}": (width,) for norm in ("ln_pre", "ln_post") for part in ("weight", "bias")}
-    for block in range(depth):
-        shapes |= {
-            f"transformer.resblocks.{block}.{name}": shape
-            for name, shape in {
-                "attn.in_proj_weight": (3 * width, width),
-                "attn.in_proj_bias": (3 * width,),
-                "attn.out_proj.weight": (width, width),
-                "attn.out_proj.bias": (width,),
-                "ln_1.weight": (width,),
-                "ln_1.bias": (width,),
-                "ln_2.weight": (width,),
-                "ln_2.bias": (width,),
-                "mlp.c_fc.weight": (4 * width, width),
-                "mlp.c_fc.bias": (4 * width,),
-                "mlp.c_proj.weight": (width, 4 * width),
-                "mlp.c_proj.bias": (width,),
-            }.items()
-        }
-    state = {f"module.visual.{name}": torch.randn(shape) for name, shape in shapes.items()}
-    return {"state_dict": state | {"module.token_embedding.weight": torch.randn(3, 3)}, "step": 7}
+@pytest.fixture(scope="module")
+def naive_model():
+    model = naive.from_state(released_state("naive_faceptor"), origin="naive")
+    return normalised(model)
 
 
-def toy_encoder(**changes):
-    numbers = {"width": 16, "depth": 2, "heads": 2, "mlp_ratio": 4.0, "patch": 8, "grid": 4, "extras": True}
-    return Encoder(**numbers | changes)
+def test_naive_values_and_identity(naive_model):
+    golden = ModelGolden("naive_faceptor")
+    names = {TASK_NAMES[official]: official for official in VALUES} | {"recognition_ms1mv3": "recog_ms1mv3"}
+    raw = naive_model(golden.images(112), tasks=list(names))
+    for task, official in names.items():
+        golden.check(f"{official}.head_output", raw[task])
 
 
-@pytest.mark.parametrize("extras", [True, False])
-def test_farl_file_starts_an_encoder(tmp_path, extras):
-    checkpoint = toy_farl()
-    torch.save(checkpoint, tmp_path / "farl.pth")
-    encoder = toy_encoder(extras=extras)
-    load_farl(encoder, tmp_path / "farl.pth")
-    table = checkpoint["state_dict"]["module.visual.positional_embedding"]
-    torch.testing.assert_close(encoder.pos_embed, resize_table(table, grid=4))
-    torch.testing.assert_close(encoder.pos_embed[0, 0], table[0])
+def test_naive_maps(naive_model):
+    golden = ModelGolden("naive_faceptor")
+    raw = naive_model(golden.images(512), tasks=["parsing_celebamaskhq", "landmarks_300w"])
+    check_map_outputs(golden, *raw.values())
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"visual.ln_pre.weight": None}, "1 missing: norm_pre.weight"),
-        ({"visual.ln_pre.weight": torch.zeros(3)}, "1 misshapen: norm_pre.weight expected"),
-        ({"visual.something": torch.zeros(3)}, "tensor something has no counterpart"),
-        ({"visual.ln_pre.weight": "text"}, "expected named tensors"),
-    ],
-)
-def test_a_wrong_file_is_named(tmp_path, change, message):
-    state = {name.removeprefix("module."): value for name, value in toy_farl()["state_dict"].items()} | change
-    torch.save({name: value for name, value in state.items() if value is not None}, tmp_path / "farl.pth")
-    with pytest.raises(WeightsError, match=message):
-        load_farl(toy_encoder(), tmp_path / "farl.pth")
-
-
-def test_unreadable_files(tmp_path):
-    with pytest.raises(WeightsError, match="not found"):
-        read_checkpoint(tmp_path / "absent.pth")
-    (tmp_path / "page.pth").write_text("<html>sign in</html>")
-    with pytest.raises(WeightsError, match="not a readable PyTorch checkpoint"):
-        read_checkpoint(tmp_path / "page.pth")
-
-
-def test_stage_2_must_say_for_which_task():
-    state = {
-        "backbone_module.visual.proj": torch.zeros(1),
-        "heads_module.decoder.new_level_embed.weight": torch.zeros(1),
-    }
-    with pytest.raises(ConfigError, match="layer_attention="):
-        faceptor_from(state)
-    with pytest.raises(WeightsError, match="expected Faceptor's tensors"):
-        faceptor_from({"visual.proj": torch.zeros(1)})
+def test_naive_counts(naive_model):
+    sizes = {kind: sum(p.numel() for p in head.parameters()) for kind, head in naive_model.heads.items()}
+    assert sizes == NAIVE_HEADS
+    assert sum(p.numel() for p in naive_model.encoder.parameters()) == 86_828_544
+    assert sum(p.numel() for p in naive_model.parameters()) == NAIVE_TOTAL

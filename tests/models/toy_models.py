@@ -2,7 +2,7 @@
 
 import torch
 
-from faceptor.config import ModelConfig
+from faceptor.config import FaceptorConfig
 from faceptor.models.build import build_model
 from faceptor.tasks import task
 
@@ -21,7 +21,7 @@ QUERIED = TASKS[:-1]
 
 def toy_config(*, encoder=(), decoder=(), dense=HALF, face=HALF):
     sizes = {"width": 32, "depth": 4, "heads": 2, "patch": 8, "grid": 4, "layers": (1, 2, 4), "drop_path": 0.0}
-    return ModelConfig(
+    return FaceptorConfig(
         encoder=sizes | {"extras": False} | dict(encoder),
         decoder={"width": 16, "depth": 2, "heads": 2, "hidden": 32} | dict(decoder),
         embedding=12,

@@ -2,7 +2,7 @@ import pytest
 
 from faceptor.synthesis import synthesize
 from faceptor.synthesis.layouts import base
-from tests.synthesis.fake import COUNTS, RECOGNITION, SEED, fake_render
+from tests.synthesis.fake import COUNTS, RECOGNITION, SEED, fake_render, published
 
 
 @pytest.fixture(scope="module")
@@ -14,8 +14,8 @@ def made(tmp_path_factory):
 
     def make(name):
         if name not in done:
-            extra, test = (RECOGNITION, 0) if name == "ms1mv3" else ({}, COUNTS["test"])
-            done[name] = synthesize(name, root / name, seed=SEED, train=COUNTS["train"], test=test, workers=1, **extra)
+            counts = {"train": COUNTS["train"], **RECOGNITION} if name == "ms1mv3" else published(name, COUNTS)
+            done[name] = synthesize(name, root / name, seed=SEED, workers=1, **counts)
         return root / name
 
     yield make

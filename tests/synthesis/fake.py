@@ -35,15 +35,23 @@ def fake_render(face: Face, *, size: tuple[int, int], frame: str, maps: bool = F
         identity=face.identity,
         pose=(face.yaw, face.pitch, face.roll),
         face=face,
+        solid=np.column_stack([points["68"], rng.random(68) * height]).astype(np.float32),
+        centre=np.float32([width / 2, height / 2]),
+        unit=width / 5,
         parts={"skin": classes19 == 2, "eye_g": np.zeros((height, width), bool)} if maps else {},
         classes19=classes19 if maps else None,
         classes11=classes11 if maps else None,
     )
 
 
+def published(name: str, counts: dict[str, int]) -> dict[str, int]:
+    """The counts with 0 for a part that the owner does not publish."""
+    return {split: count if split in LAYOUTS[name].splits else 0 for split, count in counts.items()}
+
+
 def planned(name: str, **counts: int) -> list[Shot]:
     """The shots of the data set that the `made` fixture writes, or of one with other counts."""
-    own = {"test": 0, **RECOGNITION} if name == "ms1mv3" else {}
+    own = {"test": 0, **RECOGNITION} if name == "ms1mv3" else published(name, COUNTS)
     return LAYOUTS[name].plan(Order(name=name, seed=SEED, **{**COUNTS, **own, **counts}))
 
 

@@ -176,7 +176,8 @@ def test_visible_points_lie_in_the_picture_and_face_the_camera():
     left_eye, right_eye = slice(60, 68), slice(68, 76)
     assert hidden[60.0][left_eye].sum() > 2 and not hidden[60.0][right_eye].any()  # nose to image-left hides that side
     assert hidden[-60.0][right_eye].sum() > 2 and not hidden[-60.0][left_eye].any()
-    assert not hidden[0.0].any() and hidden[60.0][:11].all() and not hidden[60.0][16:33].any()
+    # the last point of the contour lies in the hair at the temple
+    assert not hidden[0.0].any() and hidden[60.0][:11].all() and not hidden[60.0][16:32].any()
     for i in range(8):  # aligned pictures cut chins and ears off
         portrait = render(sample_face(6, identity=i), size=(112, 112), frame="arcface")
         for count, points in portrait.landmarks.items():

@@ -74,6 +74,11 @@ class FakeCrop:
     origin: tuple[float, float] = (0.0, 0.0)
     zoom: float = 1.0
 
+    @property
+    def matrix(self):
+        x, y = self.origin
+        return np.array([[self.zoom, 0, -self.zoom * x], [0, self.zoom, -self.zoom * y], [0, 0, 1]])
+
     def points(self, points):
         return ((np.asarray(points) - self.origin) * self.zoom).astype(np.float32)
 
@@ -106,6 +111,10 @@ class FakeSplit:
 
     def __init__(self, samples):
         self.samples = [dict(sample) for sample in samples]
+
+    @property
+    def columns(self):
+        return tuple(self.samples[0])
 
     def __len__(self):
         return len(self.samples)

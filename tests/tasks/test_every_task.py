@@ -26,6 +26,14 @@ COUNTS = {
     "attributes_celeba": 40,
     "attributes_lfw73": 73,
     "recognition_ms1mv3": 0,
+    "pose_300wlp": 3,
+    "gender_utkface": 2,
+    "gender_fairface": 2,
+    "race_utkface": 5,
+    "race_fairface": 7,
+    "agegroup_utkface": 8,
+    "agegroup_fairface": 8,
+    "visibility_cofw": 29,
 }
 SIDE = 32  # of the crops here; maps have a quarter of it
 
@@ -42,6 +50,11 @@ def sample_of(spec: TaskSpec, rng: np.random.Generator, index: int = 0) -> dict:
         "expression": int(rng.integers(0, 7)),
         "attributes": rng.integers(-1, 2, max(spec.queries, 1)).astype(np.int8),
         "identity": index // 2 % 5,
+        "pose": rng.uniform(-60, 60, 3).astype(np.float32),
+        "gender": int(rng.integers(0, 2)),
+        "race": int(rng.integers(0, 5)),
+        "agegroup": int(rng.integers(0, 8)),
+        "visibility": rng.integers(-1, 2, max(spec.queries, 1)).astype(np.int8),
         "subsets": (),
     }
 
@@ -81,7 +94,7 @@ def test_unknown_names_list_the_valid_ones():
     with pytest.raises(ConfigError, match="landmarks_300w"):
         task("landmarks_300W")
     with pytest.raises(ConfigError, match="parsing"):
-        kind_of(TaskSpec("pose_300wlp", "pose", "300wlp"))
+        kind_of(TaskSpec("gaze_toy", "gaze", "toy"))
 
 
 def test_spec_survives_json(spec):
@@ -94,8 +107,19 @@ def test_table_needs_neither_torch_nor_matplotlib():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_loss_is_finite_and_every_output_gets_a_gradient(spec, crop):
-    criterion = KINDS[spec.kind].criterion(spec, classes=5 if spec.kind == "recognition" else None)
+LOSSES = [(name, loss) for name, spec in TASKS.items() for loss in KINDS[spec.kind].losses]
+
+
+@pytest.fixture(params=LOSSES, ids="-".join)
+def chosen(request):
+    """A task and one of its losses, ready to use."""
+    spec, loss = TASKS[request.param[0]], request.param[1]
+    classes = 5 if spec.kind == "recognition" else None
+    return spec, KINDS[spec.kind].criterion(spec, classes=classes, loss=loss)
+
+
+def test_loss_is_finite_and_every_output_gets_a_gradient(chosen, crop):
+    spec, criterion = chosen
     raw = raw_of(spec, 12)
     parts = criterion(raw, batch_of(spec, crop, 12))
     parts["loss"].backward()
@@ -103,15 +127,15 @@ def test_loss_is_finite_and_every_output_gets_a_gradient(spec, crop):
     assert (raw.grad.abs().sum(0) > 0).all()  # over the batch, because unknown attributes are masked
 
 
-def test_loss_of_a_batch_is_the_mean_of_its_samples(spec, crop):
-    criterion = KINDS[spec.kind].criterion(spec, classes=5 if spec.kind == "recognition" else None)
+def test_loss_of_a_batch_is_the_mean_of_its_samples(chosen, crop):
+    spec, criterion = chosen
     raw, target = raw_of(spec, 3), batch_of(spec, crop, 3)
     single = [criterion(raw[i : i + 1], {k: v[i : i + 1] for k, v in target.items()})["loss"] for i in range(3)]
     torch.testing.assert_close(criterion(raw, target)["loss"], torch.stack(single).mean(), rtol=1e-5, atol=1e-5)
 
 
-def test_half_precision_outputs_give_a_float32_loss(spec, crop):
-    criterion = KINDS[spec.kind].criterion(spec, classes=5 if spec.kind == "recognition" else None)
+def test_half_precision_outputs_give_a_float32_loss(chosen, crop):
+    spec, criterion = chosen
     target = batch_of(spec, crop, 2)
     with torch.autocast("cpu", torch.bfloat16):
         half = criterion(raw_of(spec, 2).bfloat16(), target)["loss"]
@@ -167,7 +191,7 @@ def test_from_output_to_report(spec, crop, fake_split):
     canvas = np.full((SIDE, SIDE, 3), 128, np.uint8)
     drawn = kind.draw(spec, canvas, prediction)
     assert drawn.shape == canvas.shape and drawn.dtype == np.uint8 and (canvas == 128).all()
-    assert (drawn != canvas).any() == (kind.head == "map")
+    assert (drawn != canvas).any() == (type(kind).draw is not Kind.draw)
 
 
 def test_figure_is_made_without_pyplot_state(spec, crop, fake_split, tmp_path):

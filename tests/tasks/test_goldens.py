@@ -6,6 +6,7 @@ import torch
 
 from faceptor.tasks import KINDS, TASKS, TaskSpec
 from faceptor.tasks import age as ages
+from faceptor.tasks import landmark_losses as ll
 from faceptor.tasks import landmarks as lm
 from faceptor.tasks.landmarks import LandmarksPrediction
 from faceptor.tasks.measures import f1_per_class
@@ -103,9 +104,9 @@ def test_landmarks(losses, case, map_size):
     losses.check(f"{case}.coord_l1", parts["coordinate"].detach())
     losses.check(f"{case}.heatmap_bce", parts["heatmap"].detach())
     losses.check(f"{case}.grad_heatmap_logits", logits.grad)
-    found = leaf(lm.soft_argmax(logits.detach()).numpy())
+    found = leaf(ll.soft_argmax(logits.detach()).numpy())
     losses.check(f"{case}.pred_landmark", found.detach())
-    lm.coordinate_loss(found, points).backward()
+    ll.coordinate_loss(found, points).backward()
     losses.check(f"{case}.grad_pred_landmark", found.grad)
 
 
@@ -113,7 +114,7 @@ def test_heatmap_target(losses):
     points = torch.tensor((losses["align.label"] + 0.5) / 512)
     losses.check("align.normalized_label", points)
     losses.check("align.denormalized128", points * 128 - 0.5)
-    heat = lm.render_heatmaps(points, (128, 128)).numpy()
+    heat = ll.render_heatmaps(points, (128, 128)).numpy()
     losses.check("align.target_heatmap_nonzero_count", (heat > 0).sum((-2, -1)))
     losses.check("align.target_heatmap_max", heat.max((-2, -1)))
     losses.check("align.target_heatmap_nonzero_index", np.argwhere(heat > 0))

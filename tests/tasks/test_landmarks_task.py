@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from faceptor.errors import DataError
 from faceptor.tasks import KINDS, TASKS, TaskSpec
+from faceptor.tasks import landmark_losses as ll
 from faceptor.tasks import landmarks as lm
 from faceptor.tasks.landmarks import LandmarksPrediction
 
@@ -29,35 +30,35 @@ def brute_force(x: float, y: float, size: tuple[int, int], radius: float) -> np.
 @given(x=st.floats(-0.3, 1.3), y=st.floats(-0.3, 1.3), radius=st.sampled_from([2.0, 3.5, 5.0]))
 def test_rendering_follows_its_definition(x, y, radius):
     size = (12, 20)
-    heat = lm.render_heatmaps(torch.tensor([x, y], dtype=torch.float64), size, radius=radius).numpy()
+    heat = ll.render_heatmaps(torch.tensor([x, y], dtype=torch.float64), size, radius=radius).numpy()
     np.testing.assert_allclose(heat, brute_force(x, y, size, radius), atol=1e-9)
 
 
 def test_rendering_keeps_leading_axes_and_dtype():
-    heat = lm.render_heatmaps(torch.rand(2, 3, 4, 2), (8, 16))
+    heat = ll.render_heatmaps(torch.rand(2, 3, 4, 2), (8, 16))
     assert heat.shape == (2, 3, 4, 8, 16) and heat.dtype == torch.float32
 
 
 def test_everything_stays_on_the_device_of_its_input():
     points, logits = torch.rand(2, 3, 2, device="meta"), torch.rand(2, 3, 8, 8, device="meta")
-    assert lm.render_heatmaps(points, (8, 8)).is_meta and lm.soft_argmax(logits).is_meta
-    assert lm.heatmap_loss(logits, points, size=(16, 16)).is_meta
+    assert ll.render_heatmaps(points, (8, 8)).is_meta and ll.soft_argmax(logits).is_meta
+    assert ll.heatmap_loss(logits, points, size=(16, 16)).is_meta
 
 
 def test_centroid_of_a_sharp_peak_is_its_cell():
     logits = torch.full((1, 16, 32), -40.0)
     logits[0, 3, 20] = 40.0
-    torch.testing.assert_close(lm.soft_argmax(logits), torch.tensor([[20.5 / 32, 3.5 / 16]]))
+    torch.testing.assert_close(ll.soft_argmax(logits), torch.tensor([[20.5 / 32, 3.5 / 16]]))
 
 
 def test_centroid_of_an_empty_map_stays_finite():
-    point = lm.soft_argmax(torch.full((1, 8, 8), -1000.0))
+    point = ll.soft_argmax(torch.full((1, 8, 8), -1000.0))
     torch.testing.assert_close(point, torch.full((1, 2), 0.5 / 8))
 
 
 def test_perfect_points_have_no_coordinate_loss_and_a_finite_gradient():
     points = torch.rand(2, 5, 2, requires_grad=True)
-    loss = lm.coordinate_loss(points, points.detach())
+    loss = ll.coordinate_loss(points, points.detach())
     loss.backward()
     assert loss.item() == 0 and torch.isfinite(points.grad).all()
 
@@ -92,7 +93,7 @@ def test_round_trip_through_a_heat_map(fake_crop):
     rng = np.random.default_rng(0)
     truth = rng.uniform((90, 40), (330, 280), (68, 2)).astype(np.float32)
     target = torch.tensor(KIND.target(SPEC, {"landmarks": truth}, crop)["points"])
-    logits = torch.logit(lm.render_heatmaps(target, (64, 64)), eps=1e-12)
+    logits = torch.logit(ll.render_heatmaps(target, (64, 64)), eps=1e-12)
     found = KIND.restore(SPEC, logits, crop)
     np.testing.assert_allclose(found.points, truth, atol=0.1)
     assert found.points.shape == (68, 2) and ((found.scores > 0) & (found.scores <= 1)).all()

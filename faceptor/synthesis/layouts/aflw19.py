@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, closeup, jpeg, put
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, closeup, facing, jpeg, put
 
 _FOLDERS = (0, 2, 3)
 # No file says where training ends: it is at the first 20,000 of the 24,386 in `ra`; a smaller file keeps that share.
@@ -35,6 +35,7 @@ class Aflw19(Layout):
                     person=self.person(split, int(n)),
                     size=self.size(order),
                     frame="wild",
+                    fixed=facing(order.rng("pose", row), yaw=25, pitch=10, roll=9),
                 )
             )
         return shots

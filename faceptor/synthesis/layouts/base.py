@@ -18,7 +18,8 @@ import simplejpeg
 
 from faceptor.errors import ConfigError
 from faceptor.synthesis.draw import render
-from faceptor.synthesis.face import sample_face
+from faceptor.synthesis.face import MAX_PITCH, MAX_ROLL, MAX_YAW, sample_face
+from faceptor.synthesis.geometry import rotation
 from faceptor.synthesis.portrait import Portrait
 
 JPEG_QUALITY = 92
@@ -88,6 +89,7 @@ class Tile:
     hidden: np.ndarray | None = None  # (K,) bool: landmarks drawn hollow
     box: np.ndarray | None = None  # (4,)
     mask: np.ndarray | None = None  # (H, W) classes
+    axes: np.ndarray | None = None  # (4, 2): middle of the head, tips of its axes to image-right, down and ahead
     good: bool | None = None  # colours the frame: same / different person
 
 
@@ -105,6 +107,7 @@ class Layout(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     default_size: ClassVar[int]  # longer side of the embedded pictures
+    splits: ClassVar[tuple[str, ...]] = ("train", "test")  # what the owner publishes
     needs: ClassVar[tuple[str, ...]] = ()  # fields of the order that must be given beside train and test
 
     def check(self, order: Order) -> None:
@@ -118,6 +121,11 @@ class Layout(ABC):
                 raise ConfigError(f"synthesis.{self.name}.{key}: expected at least {low}, found {value}")
             if value is not None and key in {"identities", "pairs"} - set(self.needs):
                 raise ConfigError(f"synthesis.{self.name}.{key}: this data set has none, found {value}; remove the key")
+        for split in {"train", "test"} - set(self.splits):
+            if (value := getattr(order, split)) > 0:
+                raise ConfigError(
+                    f"synthesis.{self.name}.{split}: this data set has no {split} part, expected 0, found {value}"
+                )
         if order.train + order.test == 0:
             raise ConfigError(f"synthesis.{self.name}: train and test are both 0, ask for at least one face")
 
@@ -178,6 +186,8 @@ def cut(portrait: Portrait, size: tuple[int, int]) -> Portrait:
         image=portrait.image[rows, columns],
         landmarks={key: points - shift for key, points in portrait.landmarks.items()},
         points5=portrait.points5 - shift,
+        solid=portrait.solid - np.float32([left, top, 0]),
+        centre=portrait.centre - shift,
         box=portrait.box - np.tile(shift, 2),
         parts={key: mask[rows, columns] for key, mask in portrait.parts.items()},
         classes19=None if portrait.classes19 is None else portrait.classes19[rows, columns],
@@ -198,7 +208,14 @@ def closeup(tile: Tile, box: np.ndarray, margin: float = 0.3) -> Tile:
         mask=None if tile.mask is None else tile.mask[top:bottom, left:right],
         landmarks=None if tile.landmarks is None else tile.landmarks - shift,
         box=None if tile.box is None else tile.box - np.tile(shift, 2),
+        axes=None if tile.axes is None else tile.axes - shift,
     )
+
+
+def axes(portrait: Portrait) -> np.ndarray:
+    """(4, 2) pixels: the middle of the head and the tips of its axes, one and a half half-widths of a head long."""
+    tips = 1.5 * portrait.unit * rotation(*portrait.pose)[:2].T
+    return np.concatenate([portrait.centre[None], portrait.centre + tips])
 
 
 def sitting(rng: np.random.Generator) -> dict[str, Any]:
@@ -215,6 +232,35 @@ def sitting(rng: np.random.Generator) -> dict[str, Any]:
         "blur": float(rng.uniform(0.01, 0.03)) if rng.random() < 0.08 else 0.0,
         "grayscale": bool(rng.random() < 0.05),
     }
+
+
+def facing(rng: np.random.Generator, *, yaw: float, pitch: float = 7.0, roll: float = 6.0) -> dict[str, Any]:
+    """Head pose of sets that only a face detector filtered: normal about the camera, spreads in degrees.
+
+    Clipped at 2.5 deviations and at what `Face` can show, so that no single picture decides the mean face.
+    """
+    spreads = {"yaw": (yaw, MAX_YAW), "pitch": (pitch, MAX_PITCH), "roll": (roll, MAX_ROLL)}
+    score = np.clip(rng.standard_normal(3), -2.5, 2.5)
+    return {
+        angle: float(np.clip(spread * n, -most, most))
+        for n, (angle, (spread, most)) in zip(score, spreads.items(), strict=True)
+    }
+
+
+def turned(rng: np.random.Generator, *, most: float = 85.0) -> dict[str, Any]:
+    """Head pose of sets that look for large poses: two thirds within 30 degrees of yaw, an eighth beyond 60."""
+    low, high = ((0, 30), (30, 60), (60, most))[rng.choice(3, p=(0.65, 0.23, 0.12))]
+    pitch, roll = np.clip(rng.standard_normal(2), -2.5, 2.5) * 12
+    return {"yaw": float(rng.choice((-1, 1)) * rng.uniform(low, high)), "pitch": float(pitch), "roll": float(roll)}
+
+
+def swaying(rng: np.random.Generator, count: int, *, yaw: float, pitch: float, roll: float) -> list[dict[str, Any]]:
+    """Poses of `count` frames of a turning head: slow sines about a pose of its own, reaching those degrees at most."""
+    most = np.array([yaw, pitch, roll])
+    middle, reach = most * rng.uniform(-0.3, 0.3, 3), most * rng.uniform(0.4, 0.7, 3)
+    turns, phase = rng.uniform(0.02, 0.05, 3), rng.uniform(0, 1, 3)  # turns per frame
+    angles = middle + reach * np.sin(2 * np.pi * (np.arange(count)[:, None] * turns + phase))
+    return [dict(zip(("yaw", "pitch", "roll"), map(float, row), strict=True)) for row in angles]
 
 
 # --- people and labels ----------------------------------------------------------------------------------------------
@@ -234,9 +280,10 @@ def albums(count: int, mean: float, rng: np.random.Generator, most: int | None =
 def shares(count: int, weights: Sequence[float]) -> list[int]:
     """Split a count by weights (largest remainder), no part empty while there is enough; the sum is exact."""
     exact = count * np.asarray(weights, float) / np.sum(weights)
-    if count >= len(exact) and (exact < 1).any():
-        rest = shares(count - int((exact < 1).sum()), np.where(exact < 1, 0, weights))
-        return [max(part, 1) if few else part for part, few in zip(rest, exact < 1, strict=True)]
+    few = (exact < 1) & (exact > 0)
+    if count >= len(exact) and few.any():
+        rest = shares(count - int(few.sum()), np.where(few, 0, weights))
+        return [1 if alone else part for part, alone in zip(rest, few, strict=True)]
     parts = np.floor(exact).astype(int)
     parts[np.argsort(parts - exact, kind="stable")[: count - parts.sum()]] += 1
     return parts.tolist()

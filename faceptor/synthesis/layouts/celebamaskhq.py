@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, jpeg, lines, png, put, shares
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, facing, jpeg, lines, png, put, shares
 from faceptor.synthesis.layouts.celeba import attribute_list, known
 
 _PARTITION = (24183, 2993)  # published training and validation pictures
@@ -30,6 +30,7 @@ class CelebAMaskHQ(Layout):
                 size=self.size(order),
                 frame="celebahq",
                 maps=True,
+                fixed=facing(order.rng("pose", file), yaw=12, pitch=6),  # portraits, eyes and mouth aligned
                 note={"index": index, "celeba": int(file), "partition": list(first).index(parts[file])},
             )
             for index, file in enumerate(files)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, closeup, jpeg, lines, png, put, shares
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, closeup, facing, jpeg, lines, png, put, shares
 
 _TRAIN = (18168, 2000)  # published training and validation pictures
 
@@ -29,6 +29,7 @@ class LaPa(Layout):
                     frame="wild",
                     maps=True,
                     zoom=1.2,
+                    fixed=facing(order.rng("pose", part, n), yaw=18),
                     note={"part": part},
                 )
                 for n, photo in enumerate(photos)

@@ -57,17 +57,11 @@ class Lfw73(Layout):
     def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
         # Not needed by the drawing processes.
         from faceptor.datasets.labels import CELEBA_40, LFW_73
-        from faceptor.synthesis.layouts.matlab import save_hdf5_mat
 
         celeba, lfw = zip(*rows, strict=True)
-        for count, names, seen in ((40, CELEBA_40, celeba), (73, LFW_73, lfw)):
-            save_hdf5_mat(
-                root / f"lfw_att_{count}.mat",
-                name=[shot.key.replace("/", "\\") for shot in shots],
-                label=np.array([[_LABEL[yes.get(name)] for name in names] for yes in seen], float),
-                AttrName=[name.replace("_", " ") for name in names],
-            )
-        save_hdf5_mat(root / "indices_train_test.mat", **_indices(shots))
+        save_labels(root, shots, CELEBA_40, celeba)
+        save_labels(root, shots, LFW_73, lfw)
+        save_split(root, shots)
         put(root / "lfw_attributes.txt", _scores(order, shots, lfw, LFW_73))
         return self.count(shots)
 
@@ -76,6 +70,25 @@ class Lfw73(Layout):
 
 
 _LABEL = {True: 1.0, False: 0.0, None: -1.0}  # the owner knows every label; a drawing does not show them all
+
+
+def save_labels(root: Path, shots: Sequence[Shot], names: Sequence[str], seen: Sequence[dict]) -> None:
+    """`lfw_att_<N>.mat` of the LFWA package."""
+    from faceptor.synthesis.layouts.matlab import save_hdf5_mat
+
+    save_hdf5_mat(
+        root / f"lfw_att_{len(names)}.mat",
+        name=[shot.key.replace("/", "\\") for shot in shots],
+        label=np.array([[_LABEL[yes.get(name)] for name in names] for yes in seen], float),
+        AttrName=[name.replace("_", " ") for name in names],
+    )
+
+
+def save_split(root: Path, shots: Sequence[Shot]) -> None:
+    """`indices_train_test.mat` of the LFWA package."""
+    from faceptor.synthesis.layouts.matlab import save_hdf5_mat
+
+    save_hdf5_mat(root / "indices_train_test.mat", **_indices(shots))
 
 
 def _indices(shots: Sequence[Shot]) -> dict[str, np.ndarray]:

@@ -27,10 +27,12 @@ def frame(content: bytes) -> bytes:
     places (flags 1, 2, 3 = first, middle, last) and the four bytes themselves are left out.
     """
     parts, start = [], 0
-    for at in range(0, len(content) - 3, 4):
-        if content[at : at + 4] == _MAGIC_BYTES:
+    at = content.find(_MAGIC_BYTES)
+    while at >= 0:
+        if at % 4 == 0:
             parts.append(content[start:at])
             start = at + 4
+        at = content.find(_MAGIC_BYTES, at + 1 if at % 4 else at + 4)
     parts.append(content[start:])
     flags = [0] if len(parts) == 1 else [1, *[2] * (len(parts) - 2), 3]
     return b"".join(

@@ -5,7 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, closeup, encode_image, lines, put, shares
+from faceptor.synthesis.layouts.base import (
+    Layout,
+    Order,
+    Shot,
+    Tile,
+    closeup,
+    encode_image,
+    facing,
+    lines,
+    put,
+    shares,
+)
 
 # Published numbers of pictures; an order is split in the same proportions.
 _TRAIN = {"afw": 337, "helen/trainset": 2000, "lfpw/trainset": 811}
@@ -34,7 +45,7 @@ class W300(Layout):
                     person=self.person(split, n),
                     size=self.size(order),
                     frame="wild",
-                    fixed=_hard(order.rng(key)) if key.startswith("ibug") else {},
+                    fixed=_pose(key, order.rng(key)),
                 )
                 for n, key in enumerate(names)
             ]
@@ -66,6 +77,10 @@ def _hard(rng: np.random.Generator) -> dict:
         "roll": float(rng.uniform(-22, 22)),
         "occluder": str(rng.choice(["", "hand", "bar"])),
     }
+
+
+def _pose(key: str, rng: np.random.Generator) -> dict:
+    return _hard(rng) if key.startswith("ibug") else facing(rng, yaw=12, pitch=6, roll=5)
 
 
 def _names(folder: str, count: int, order: Order) -> list[str]:

@@ -2,12 +2,13 @@
 
 import platform
 import subprocess
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from faceptor.config import Params
 from faceptor.data.prepared import read_passport
-from faceptor.datasets import READERS
+from faceptor.datasets import reader_class
 from faceptor.errors import FaceptorError
 
 PACKAGES = ("torch", "torchvision", "timm", "dvc", "papermill", "jupyterlab", "datasets", "opencv-python-headless")
@@ -45,17 +46,15 @@ def device() -> dict:
 
 
 def dvc_state() -> dict:
-    result = subprocess.run(["dvc", "remote", "list"], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-m", "dvc", "remote", "list"], capture_output=True, text=True)
     remotes = result.stdout.split("\n")[0].split() if result.returncode == 0 and result.stdout.strip() else []
     return {"remote": remotes[1] if len(remotes) > 1 else None}
 
 
 def dataset(params: Params, name: str) -> dict:
     """Where a data set is expected, whether it is there and prepared, and where to ask for it."""
-    folder = params.data.root / params.datasets[name].path
-    reader = READERS.get(name)
-    if reader is None:
-        return {"folder": str(folder), "state": "no reader yet", "licence": "", "ask": ""}
+    block = params.datasets[name]
+    folder, reader = params.data.root / block.path, reader_class(block.reader or name, key=name)
     facts = {"folder": str(folder), "licence": reader.licence, "ask": reader.source}
     try:
         passport = read_passport(params.prepared(name))
@@ -80,3 +79,4 @@ def show(facts: dict) -> None:
         ask = entry["ask"] if entry["state"] == "absent" else ""
         table.add_row(name, entry["state"], counts, str(entry.get("rejects", "")), entry["folder"], ask)
     console.print(table)
+    console.print("`faceptor doctor data` looks into the data sets, `faceptor doctor model FOLDER` at a model.")

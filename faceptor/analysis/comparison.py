@@ -1,0 +1,274 @@
+"""Models side by side and beside what is printed about them: parameters, work, memory (paper Table 1 in numbers).
+
+A report is plain data: `budget.summary` of a configuration, with "compute" (`compute.summary`), "model" and "printed".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import torch
+
+from faceptor.analysis import budget, compute, paper
+from faceptor.analysis.trace import FLOPS_PER_MAC
+from faceptor.config import Params, load_preset
+from faceptor.tasks import KINDS, TASKS
+
+Report = dict[str, Any]
+THIRTEEN = "full"  # the preset whose tasks, in the order of Table 2, growth is shown with
+
+
+def report(name: str, params: Params, *, alone: bool = True) -> Report:
+    """All figures of one configuration; `alone`: also every task asked by itself, which takes the longest."""
+    model = budget.meta_model(params)
+    facts: Report = {"model": params.model.name} | budget.summary(params, model)
+    facts["compute"] = compute.summary(params, alone=alone, model=model)
+    return facts | {"printed": printed(name, facts, params)}
+
+
+def reports(configured: Mapping[str, Params], *, alone: Collection[str] | None = None) -> dict[str, Report]:
+    """`report` of several; `alone`: the names of those whose tasks are asked one by one too, None means all."""
+    return {name: report(name, params, alone=alone is None or name in alone) for name, params in configured.items()}
+
+
+# --- beside the papers ----------------------------------------------------------------------------------------------
+
+
+def printed(name: str, facts: Report, params: Params) -> list[dict]:
+    """Rows (what, unit, ours, printed, difference, agrees, where, remark) of what is published about a preset.
+
+    `agrees`: equal when rounded as printed, for a kind of head at least one of them. GFLOPs have a row for every call
+    and one for all: which of them a printed figure means is unknown.
+    """
+    rows = []
+    for figure in paper.PARAMETERS.get(name, ()):
+        counts = _counts(facts, figure.what)
+        agrees = any(round(count / 1e6, figure.decimals) == round(figure.millions, figure.decimals) for count in counts)
+        remark = "" if agrees else REMARKS.get((name, figure.what), lambda *_: "")(facts, params)
+        ours = sum(counts) / len(counts) / 1e6
+        rows.append(_row(figure.what, "M", ours, figure.millions, agrees, figure.where, remark))
+    for what, macs in _readings(facts) if name in paper.GFLOPS else ():
+        ours, figure = FLOPS_PER_MAC * macs / 1e9, paper.GFLOPS[name]
+        rows.append(_row(what, "GFLOPs", ours, figure, round(ours) == figure, paper.GFLOPS_WHERE, paper.GFLOPS_UNKNOWN))
+    return rows
+
+
+def _row(what: str, unit: str, ours: float, figure: float, agrees: bool, where: str, remark: str) -> dict:
+    return {
+        "what": what, "unit": unit, "ours": ours, "printed": figure, "difference": ours - figure, "agrees": agrees,
+        "where": where, "remark": remark,
+    }  # fmt: skip
+
+
+def _counts(facts: Report, what: str) -> list[int]:
+    """Parameters that a printed figure may mean: those of a component, the total, or every head of a category."""
+    if what.endswith(" head"):
+        return heads(facts)[what.removesuffix(" head")]
+    return [(facts["components"] | {"total": facts["total"]})[what]]
+
+
+def heads(facts: Report) -> dict[str, list[int]]:
+    """Sizes of the heads of a Naive Faceptor by the paper's categories."""
+    sizes: dict[str, list[int]] = {category: [] for category in paper.NAIVE_HEAD_MILLIONS}
+    for kind, count in facts["parts"]["heads"].items():
+        sizes[budget.CATEGORIES[KINDS[kind].head]].append(count)
+    return sizes
+
+
+def _readings(facts: Report) -> list[tuple[str, int]]:
+    calls = [
+        (f"call at {call['size']} px, {len(call['tasks'])} tasks", call["macs"]) for call in facts["compute"]["passes"]
+    ]
+    return calls if len(calls) == 1 else [*calls, ("all tasks", facts["compute"]["macs"])]
+
+
+def _text_and_total(facts: Report, params: Params) -> str:
+    """What the paper's text gives for a head does not lead to the paper's own total; our count does."""
+    counts = {category: len(sizes) for category, sizes in heads(facts).items()}
+    parts = " + ".join(f"{count} x {paper.NAIVE_HEAD_MILLIONS[category]}" for category, count in counts.items())
+    encoder = paper.FACEPTOR_MILLIONS["encoder"]
+    together = encoder + sum(paper.NAIVE_HEAD_MILLIONS[category] * count for category, count in counts.items())
+    return (
+        f"the paper disagrees with itself: {encoder} + {parts} = {together:.1f}, its total is {paper.NAIVE_MILLIONS}; "
+        f"with our heads it is {facts['total'] / 1e6:.1f}"
+    )
+
+
+def _released_tasks(facts: Report, params: Params) -> str:
+    """The released weights belong to other tasks and to the variant "released"; built so, how many there are."""
+    model = params.model.model_copy(update={"variant": "released"})
+    same = budget.meta_model(params.model_copy(update={"model": model}), paper.FACEXFORMER_TASKS)
+    count = budget.size(same.parameters())
+    return f"with variant released and the {len(same.tasks)} tasks of those weights it has {count:,} parameters"
+
+
+REMARKS = {("naive", "attribute head"): _text_and_total, ("facexformer", "total"): _released_tasks}
+
+
+def against_papers(found: Mapping[str, Report]) -> pd.DataFrame:
+    """The rows of `printed` of several reports, with a column `preset`; their remarks are in `remarks`."""
+    columns = ["preset", "what", "unit", "ours", "printed", "difference", "agrees", "where"]
+    rows = [{"preset": name} | row for name, facts in found.items() for row in facts["printed"]]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def remarks(found: Mapping[str, Report]) -> list[str]:
+    """What is to be said about printed figures, a sentence each."""
+    rows = [(name, row) for name, facts in found.items() for row in facts["printed"] if row["remark"]]
+    own = [f"{name}, {row['what']}: {row['remark']}." for name, row in rows if row["unit"] == "M"]
+    work = [f"GFLOPs of {row['where']}: {row['remark']}." for _, row in rows if row["unit"] != "M"]
+    return list(dict.fromkeys([*own, *work]))
+
+
+# --- side by side ---------------------------------------------------------------------------------------------------
+
+
+def side_by_side(found: Mapping[str, Report]) -> pd.DataFrame:
+    """A row per configuration: parameters and weights, one image's work (all tasks, a call per input size) and the
+    most activations it takes, what one training step keeps for backward (all its images, Table 2)."""
+    rows = {}
+    for name, facts in found.items():
+        work = facts["compute"]
+        rows[name] = {
+            "model": facts["model"],
+            "tasks": len(facts["tasks"]),
+            "input, px": " + ".join(str(call["size"]) for call in work["passes"]),
+            "parameters, M": facts["total"] / 1e6,
+            "weights, MB": facts["megabytes"],
+            "GMACs": work["macs"] / 1e9,
+            "GFLOPs": FLOPS_PER_MAC * work["macs"] / 1e9,
+            "inference peak, MB": max(call["peak_bytes"] for call in work["passes"]) / 1e6,
+            "step, images": sum(work["training_step"]["samples"].values()),
+            "step keeps, GB": work["training_step"]["saved_bytes"] / 1e9,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def work_by_component(found: Mapping[str, Report]) -> pd.DataFrame:
+    """Rows (preset, call, component, macs) of answering all tasks about one image, for the models of the papers."""
+    rows = [
+        (name, f"{call['size']} px", component, macs)
+        for name, facts in found.items()
+        if name in paper.PARAMETERS
+        for call in facts["compute"]["passes"]
+        for component, macs in call["components"].items()
+    ]
+    table = pd.DataFrame(rows, columns=["preset", "call", "component", "macs"])
+    return table.sort_values(
+        "component", key=lambda names: names.map(budget.place_of), kind="stable", ignore_index=True
+    )
+
+
+def memory_by_component(found: Mapping[str, Report]) -> pd.DataFrame:
+    """GB that a training step keeps for backward, by component, and MB of each of its images on average."""
+    columns = {}
+    for name, facts in found.items():
+        step = facts["compute"]["training_step"]
+        columns[name] = {component: count / 1e9 for component, count in step["components"].items()}
+        columns[name]["all, GB"] = step["saved_bytes"] / 1e9
+        columns[name]["images"] = sum(step["samples"].values())
+        columns[name]["an image, MB"] = step["saved_bytes"] / 1e6 / columns[name]["images"]
+    table = pd.DataFrame(columns)
+    last = ["all, GB", "images", "an image, MB"]
+    return table.loc[[*sorted((name for name in table.index if name not in last), key=budget.place_of), *last]]
+
+
+def work_by_task(facts: Report) -> pd.DataFrame:
+    """A row per task: input side, GMACs of asking it alone, MB that one of its training images keeps for backward;
+    below, all tasks one by one and together."""
+    rows = [
+        (task, str(row["size"]), row["macs"] / 1e9, row["saved_bytes"] / 1e6)
+        for task, row in facts["compute"]["tasks"].items()
+    ]
+    sizes = " + ".join(str(call["size"]) for call in facts["compute"]["passes"])
+    rows.append(("all, one by one", "", facts["compute"]["macs_one_by_one"] / 1e9, float("nan")))
+    rows.append(("all, one call per input size", sizes, facts["compute"]["macs"] / 1e9, float("nan")))
+    return pd.DataFrame(rows, columns=["task", "input, px", "GMACs", "MB per training image"])
+
+
+def table_1(found: Mapping[str, Report]) -> pd.DataFrame:
+    """Table 1 in numbers, for the kinds of task of the presets: training cycles, GMACs of one image, parameters.
+
+    Fine-tuning is Naive Faceptor taken apart: an encoder and one head for each kind of task. Rows whose preset is not
+    in `found` are left out; models that the table does not have come last.
+    """
+    rows = []
+    if "naive" in found:
+        naive = found["naive"]
+        own = naive["components"]["encoder"]
+        stored = sum(own + head for head in naive["parts"]["heads"].values())
+        first = {TASKS[task].kind: row["macs"] for task, row in reversed(naive["compute"]["tasks"].items())}
+        rows.append((budget.TUNED, sum(first.values()), stored))
+        rows.append((budget.NAIVE, naive["compute"]["macs"], naive["total"]))
+    if "base" in found:
+        rows.append((budget.FACEPTOR, found["base"]["compute"]["macs"], found["base"]["total"]))
+    if "facexformer" in found:
+        rows.append(("FaceXFormer", found["facexformer"]["compute"]["macs"], found["facexformer"]["total"]))
+    table = pd.DataFrame(
+        [
+            (
+                name,
+                paper.CYCLES.get(name, "1"),
+                paper.CALCULATION.get(name, ""),
+                macs / 1e9,
+                paper.STORAGE.get(name, ""),
+                stored / 1e6,
+            )
+            for name, macs, stored in rows
+        ],
+        columns=["paradigm", "training cycles", "calculation", "GMACs", "storage", "parameters, M"],
+    )
+    return table
+
+
+def measured_growth(params: Params, tasks: Sequence[str]) -> pd.DataFrame:
+    """Rows (tasks, task, kind, parameters, added, kilobytes): a model without tasks is given these, in order; added
+    and kilobytes are what the last one brought."""
+    model = budget.meta_model(params, ())
+    rows, before = [(0, "", "", budget.size(model.parameters()), 0)], budget.size(model.parameters())
+    for count, name in enumerate(tasks, start=1):
+        with torch.device("meta"):
+            model.add_task(TASKS[name])
+        after = budget.size(model.parameters())
+        rows.append((count, name, TASKS[name].kind, after, after - before))
+        before = after
+    table = pd.DataFrame(rows, columns=["tasks", "task", "kind", "parameters", "added"])
+    return table.assign(kilobytes=table["added"] * budget.BYTES / 1e3)
+
+
+def growth(configured: Mapping[str, Params], tasks: Sequence[str] | None = None) -> pd.DataFrame:
+    """`measured_growth` with a column `preset`: every preset that a paper prints a total of, given the
+    same tasks in the same order (None: the thirteen of Table 2)."""
+    order = list(load_preset(THIRTEEN).stage1.tasks) if tasks is None else tasks
+    tables = [
+        measured_growth(params, order).assign(preset=name)
+        for name, params in configured.items()
+        if name in paper.PARAMETERS
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def conclusions(found: Mapping[str, Report], grown: pd.DataFrame) -> list[str]:
+    """What the tables say, a sentence each; every figure in them is computed."""
+    added = grown[grown["tasks"] > 0].groupby("preset")["kilobytes"]
+    most = {name: f"{name} {largest:,.0f} kB" for name, largest in added.max().items()}
+    least = {name: f"{name} {smallest:,.0f} kB" for name, smallest in added.min().items()}
+    work = {
+        name: f"{name} {facts['compute']['macs'] / 1e9:,.1f}"
+        for name, facts in found.items()
+        if name in paper.PARAMETERS
+    }
+    kept = {
+        name: f"{name} {table['an image, MB']:,.0f}"
+        for name, table in memory_by_component(found).items()
+        if name in paper.PARAMETERS
+    }
+    return [
+        f"Of the tasks of Table 2, given one by one, the dearest brings {', '.join(most.values())}; the cheapest "
+        f"{', '.join(least.values())}.",
+        f"All tasks about one image take, in GMACs: {', '.join(work.values())} (each at its own input sizes).",
+        f"A training image keeps on average, in MB of float32: {', '.join(kept.values())}.",
+        *remarks(found),
+    ]

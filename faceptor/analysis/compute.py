@@ -1,0 +1,210 @@
+"""Work and memory of a model: multiply-accumulates (MACs) and activations, by component and by task.
+
+Nothing is calculated and no weight exists: models run on fake tensors, which are shapes and storages of a pretended
+CPU and take the fused attention as a real run does. The largest preset takes seconds. Bytes are those of float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from faceptor.analysis.budget import meta_model
+from faceptor.analysis.trace import AliveBytes, Cost, totals, trace
+from faceptor.config import Params
+from faceptor.models.base import FaceModel
+from faceptor.models.parameters import part_of
+
+# --- models without memory ------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def fake(model: FaceModel) -> Iterator[FaceModel]:
+    """A model of the meta device turned into one of fake tensors, for good; tensors made inside are fake too."""
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        yield model.to_empty(device="cpu")
+
+
+def passes(model: FaceModel, tasks: Sequence[str] | None = None) -> dict[int, list[str]]:
+    """Side of the square input in pixels -> the tasks (None: all) that one call at this size answers."""
+    sizes: dict[int, list[str]] = {}
+    for name in model.choose_tasks(tasks):
+        sizes.setdefault(input_size(model, name), []).append(name)
+    return sizes
+
+
+def input_size(model: FaceModel, task: str) -> int:
+    return model.inputs[model.group[task]].size
+
+
+# --- the cost of a call ---------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def answering(model: FaceModel, tasks: Sequence[str], *, size: int) -> Cost:
+    """Cost of answering these tasks about one image of size x size, in evaluation mode; nothing is kept.
+
+    The peak is an estimate: what a kernel takes for itself is unseen, and an allocator rounds up.
+    """
+    with shapes_only(model, training=False), AliveBytes() as alive:
+        cost = trace(model, torch.zeros(1, 3, size, size), list(tasks))
+    return by_component(cost, peak=alive.most)
+
+
+def training(model: FaceModel, samples: Mapping[str, int], *, work: bool = True) -> Cost:
+    """Cost of the forward half of a training pass: `samples` images of each task, at its own size.
+
+    What is kept includes the normalised images; losses and the gradients that backward makes come on top.
+    work: count MACs too, which takes as long again.
+    """
+    images = {name: torch.zeros(count, 3, *[input_size(model, name)] * 2) for name, count in samples.items()}
+    with shapes_only(model, training=True, one_image=min(samples.values()) == 1):
+        return by_component(trace(TrainingPass(model), images, below="model", work=work))
+
+
+class TrainingPass(nn.Module):
+    """`forward_tasks` as a call, so that modules are known by their names below it."""
+
+    def __init__(self, model: FaceModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, batches: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return self.model.forward_tasks(batches)
+
+
+@contextmanager
+def shapes_only(model: FaceModel, *, training: bool, one_image: bool = False) -> Iterator[None]:
+    """In training or evaluation mode, without a look at pixel values, which such tensors do not have.
+
+    one_image: batch norms, which refuse to train on one image, keep to evaluation; they hold on to the same tensors.
+    """
+    before = {module: module.training for module in model.modules()}
+    model.train(training)
+    if one_image:
+        for module in model.modules():
+            module.training = training and not isinstance(module, (FaceModel, _BatchNorm))
+    model.check_images = partial(type(model).check_images, model, values=False)
+    try:
+        yield
+    finally:
+        del model.check_images
+        for module, mode in before.items():
+            module.training = mode
+
+
+WITHOUT_PARAMETERS = {"position": "decoder", "": "rest"}  # parts that only work, and where they belong
+
+
+def by_component(cost: Cost, *, peak: int = 0) -> Cost:
+    """From modules to the components of `models.parameters`; what belongs to no part goes to "rest"."""
+
+    def component(module: str) -> str:
+        part = part_of(f"{module}.").split(".")[0]
+        return WITHOUT_PARAMETERS.get(part, part)
+
+    macs, saved = (
+        totals((component(module), count) for module, count in counts.items()) for counts in (cost.macs, cost.saved)
+    )
+    return Cost(macs=macs, saved=saved, peak=peak)
+
+
+# --- a configuration ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One call: the side of its input in pixels, the tasks that it answers, what that costs."""
+
+    size: int
+    tasks: tuple[str, ...]
+    cost: Cost
+
+    @property
+    def macs(self) -> int:
+        return sum(self.cost.macs.values())
+
+
+@dataclass(frozen=True)
+class Compute:
+    """passes: all tasks, one call per input size; tasks: rows (task, size, macs, saved) of asking one alone about one
+    image, and of training with it; samples, step: images per task of a training step, and the bytes that
+    it keeps for backward, by component.
+    """
+
+    passes: tuple[Pass, ...]
+    tasks: pd.DataFrame
+    samples: dict[str, int]
+    step: dict[str, int]
+
+    @property
+    def together(self) -> int:
+        """MACs of all tasks in one call per input size."""
+        return sum(one.macs for one in self.passes)
+
+    @property
+    def apart(self) -> int:
+        """MACs of all tasks asked one by one."""
+        return int(self.tasks["macs"].sum())
+
+
+def measure(params: Params, *, alone: bool = True, model: FaceModel | None = None) -> Compute:
+    """The stage-1 model of a configuration: its passes, one of its training steps, and (`alone`) each task by itself,
+    which takes the longest. model: its `meta_model`, which is given up; None builds it."""
+    samples = {name: mix.samples for name, mix in params.stage1.tasks.items()}
+    with fake(model or meta_model(params)) as model:
+        calls = tuple(
+            Pass(size=size, tasks=tuple(tasks), cost=answering(model, tasks, size=size))
+            for size, tasks in passes(model).items()
+        )
+        step = training(model, samples, work=False)
+        return Compute(
+            passes=calls, tasks=per_task(model, model.tasks if alone else ()), samples=samples, step=step.saved
+        )
+
+
+def per_task(model: FaceModel, tasks: Iterable[str]) -> pd.DataFrame:
+    """Rows (task, size, macs, saved): one image of a task alone. `model` is fake."""
+    known: dict[tuple, Cost] = {}  # tasks of a kind with as many labels cost the same
+    rows = []
+    for name in tasks:
+        spec = model.tasks[name]
+        alike = (spec.kind, spec.queries, model.group[name])
+        if alike not in known:
+            known[alike] = training(model, {name: 1})
+        cost = known[alike]
+        rows.append((name, input_size(model, name), sum(cost.macs.values()), sum(cost.saved.values())))
+    return pd.DataFrame(rows, columns=["task", "size", "macs", "saved"])
+
+
+def summary(params: Params, *, alone: bool = True, model: FaceModel | None = None) -> dict:
+    """`measure` as plain data; without `alone` there are no rows of tasks."""
+    found = measure(params, alone=alone, model=model)
+    return {
+        "macs": found.together,
+        "macs_one_by_one": found.apart if alone else None,
+        "passes": [
+            {
+                "size": one.size, "tasks": list(one.tasks), "macs": one.macs, "components": one.cost.macs,
+                "peak_bytes": one.cost.peak,
+            }
+            for one in found.passes
+        ],
+        "tasks": {
+            row.task: {"size": int(row.size), "macs": int(row.macs), "saved_bytes": int(row.saved)}
+            for row in found.tasks.itertuples()
+        },
+        "training_step": {
+            "samples": found.samples,
+            "saved_bytes": sum(found.step.values()),
+            "components": found.step,
+        },
+    }  # fmt: skip

@@ -1,0 +1,60 @@
+"""The figure of `crop_sensitivity`: a row of panels per task, one for each way of displacing the crop."""
+
+from __future__ import annotations
+
+import pandas as pd
+import seaborn
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from faceptor.analysis.crop_sensitivity import AXES, LOSS, NEUTRAL, limit_of
+from faceptor.analysis.figures import grid
+from faceptor.tasks.plots import PALETTE
+
+LABELS = {
+    "margin": "margin (1: as trained; larger: looser)",
+    "shift": "shift, fraction of the crop's side",
+    "rotation": "rotation, degrees",
+}
+
+
+def sensitivity_lines(table: pd.DataFrame, share: float = LOSS) -> Figure:
+    """Headline metric against margin, shift and rotation: a row per task, bands of two standard errors.
+
+    Dotted: worse by `share` of the undisplaced value. Dashed: the best constant guess.
+    """
+    tasks = list(dict.fromkeys(table["task"]))
+    figure, axes = grid(
+        f"Headline metric of displaced crops, {table['faces'].max()} validation faces per task",
+        len(tasks), len(AXES), width=3.6, heights=[2.3] * len(tasks),
+    )  # fmt: skip
+    for row, task in zip(axes, tasks, strict=True):
+        of_task = table[table["task"] == task]
+        for panel, axis in zip(row, AXES, strict=True):
+            _curve(panel, of_task[of_task["axis"] == axis], axis, share)
+        lows, highs = zip(*(panel.get_ylim() for panel in row), strict=True)
+        for panel in row:
+            panel.set_ylim(min(lows), max(highs))
+        better = "higher" if of_task["higher_is_better"].iloc[0] else "lower"
+        row[0].set_title(task, loc="left", fontsize=9)
+        row[0].set_ylabel(f"{of_task['metric'].iloc[0].replace('_', ' ')}\n({better} is better)", fontsize=8)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+    return figure
+
+
+def _curve(panel: Axes, part: pd.DataFrame, axis: str, share: float) -> None:
+    part = part.sort_values("value")
+    seaborn.lineplot(
+        part, x="value", y="score", marker="o", markersize=4, color=PALETTE[0], ax=panel, label="model", legend=False
+    )
+    low, high = part["score"] - 2 * part["error"], part["score"] + 2 * part["error"]
+    panel.fill_between(part["value"], low, high, color=PALETTE[0], alpha=0.2, linewidth=0)
+    reference = part.loc[part["value"] == NEUTRAL[axis], "score"].iloc[0]
+    limit = limit_of(reference, bool(part["higher_is_better"].iloc[0]), share)
+    panel.axhline(limit, color=PALETTE[1], linestyle=":", linewidth=1, label=f"worse by {share:.0%}")
+    constant = part["constant"].iloc[0]
+    panel.axhline(constant, color="0.6", linestyle="--", linewidth=1, label="best constant guess")
+    panel.set(xlabel=LABELS[axis], ylabel="")
+    panel.tick_params(labelsize=7)
+    panel.xaxis.label.set_size(8)
+    panel.spines[["top", "right"]].set_visible(False)

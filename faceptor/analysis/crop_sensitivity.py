@@ -1,0 +1,292 @@
+"""How much worse a model answers when the face is cropped wider, tighter, beside the middle or turned.
+
+Every task is measured on validation faces of its own data set, cropped by the spec in the model folder and then
+displaced about the crop's centre:
+
+* margin m: the crop shows m times the side it should; below 1 it is too tight, above 1 too loose. Beyond the picture
+  it is black.
+* shift s: its centre lies s crop sides off, in one of eight directions, dealt to the faces in turn.
+* rotation r: it is turned by r degrees, to either side in turn.
+
+Labels stay where they are: predictions come back to the picture's own pixels before they are judged, so nothing but
+the network's view has changed. A frame has the columns task, metric, higher_is_better, axis, value, score, error (its
+standard error over faces, by the jackknife), constant (what the best constant guess scores) and faces, the number of
+faces behind a score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from faceptor.config import Params
+from faceptor.data.crop import Crop, CropSpec, Jitter
+from faceptor.errors import ConfigError, DataError
+from faceptor.evaluate import headline_of, predict_samples
+from faceptor.framing import crop_of
+from faceptor.models.base import FaceModel
+from faceptor.tasks import kind_of
+from faceptor.tasks.base import Prediction, TaskSpec
+
+AXES = ("margin", "shift", "rotation")
+NEUTRAL = {"margin": 1.0, "shift": 0.0, "rotation": 0.0}
+DIRECTIONS = 8
+RUN = 8  # neighbours that are sampled together, so that a person's pictures stay together
+BLOCKS = 8  # of the jackknife
+WAYS = {"tighter": "{:.2f} x", "looser": "{:.2f} x", "shift": "{:.1%} of the side", "rotation": "{:.0f}°"}
+LOSS = 0.1  # share of a metric's value that counts as lost
+
+
+@dataclass(frozen=True)
+class Displaced:
+    """A crop spec whose crops are all displaced alike; stands where a CropSpec does."""
+
+    spec: CropSpec
+    jitter: Jitter
+
+    def place(self, sample_size: tuple[int, int], box=None, points5=None) -> Crop:
+        return self.spec.place(sample_size, box=box, points5=points5, jitter=self.jitter)
+
+
+def displaced(spec: CropSpec, axis: str, value: float, direction: int) -> Displaced:
+    """The spec with one displacement. direction: 0 to 7, eighths of a turn from x towards y; odd ones turn back."""
+    angle = 2 * np.pi * direction / DIRECTIONS
+    amount = {**NEUTRAL, axis: float(value)}
+    shift = (amount["shift"] * np.cos(angle), amount["shift"] * np.sin(angle))
+    turn = np.deg2rad(amount["rotation"]) * (1 if direction % 2 == 0 else -1)
+    return Displaced(replace(spec, scale=spec.scale / amount["margin"]), Jitter(shift=shift, rotation=turn))
+
+
+def crops(model: FaceModel) -> pd.DataFrame:
+    """What is displaced. By task the kind, magnification and side of the crop of its own pictures, and what it shows
+    of any photograph: width, height and middle in sides of the face box (square, brows to chin), x right, y down."""
+    rows = {}
+    for name in model.tasks:
+        crop, framing = crop_of(model, name)
+        left, top, right, bottom = framing.to_list()
+        shown = {"width": right - left, "height": bottom - top, "x": (left + right) / 2, "y": (top + bottom) / 2}
+        rows[name] = {"kind": crop.kind, "scale": crop.scale, "side": crop.size, **shown}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("task").round(2)
+
+
+# --- faces ----------------------------------------------------------------------------------------------------------
+
+
+def measurable(model: FaceModel, params: Params, *, root: Path) -> list[str]:
+    """Tasks whose data sets are prepared here: a model may know more than the parameters list."""
+    named = [name for name, spec in model.tasks.items() if spec.dataset in params.datasets]
+    found = [n for n in named if (root / params.prepared(model.tasks[n].dataset) / "passport.json").exists()]
+    if not found:
+        raise DataError(
+            f"{root / params.data.prepared}: expected a prepared data set of {', '.join(model.tasks)}, found none; "
+            "run `faceptor preprocess`"
+        )
+    return found
+
+
+def validation_samples(params: Params, spec: TaskSpec, *, root: Path, count: int) -> list[Mapping]:
+    """Up to `count` samples of the task's validation split, in runs of neighbours spread evenly over it."""
+    split = kind_of(spec).samples(spec, root / params.prepared(spec.dataset), "val")
+    if not len(split):
+        raise DataError(f"{spec.dataset}: the val split is empty; raise data.validation and preprocess again")
+    return [split[index] for index in spread(len(split), count)]
+
+
+def spread(size: int, count: int) -> list[int]:
+    """Up to `count` of `size` positions, ascending: runs of RUN, their starts evenly spaced."""
+    if count >= size:
+        return list(range(size))
+    runs = -(-count // RUN)
+    starts = np.linspace(0, max(size - RUN, 0), runs).round().astype(int)
+    chosen = sorted({int(start) + step for start in starts for step in range(RUN) if start + step < size})
+    return chosen[:count]
+
+
+# --- measuring ------------------------------------------------------------------------------------------------------
+
+
+def predictions(
+    model: FaceModel, spec: TaskSpec, samples: Sequence[Mapping], crop: CropSpec, axis: str, value: float, *, batch: int
+) -> list[Prediction]:
+    """What the model says about samples whose crops are displaced by `value` along `axis`, in their order."""
+    answers: dict[int, Prediction] = {}
+    directions = 1 if value == NEUTRAL[axis] or axis == "margin" else DIRECTIONS
+    for direction in range(directions):
+        # 3 and 8 share no factor, so neighbours, such as a person's pictures, go different ways
+        mine = [index for index in range(len(samples)) if index * 3 % directions == direction]
+        place, some = displaced(crop, axis, value, direction), [samples[index] for index in mine]
+        told = predict_samples(model, spec, some, place, batch=batch, device=next(model.parameters()).device)
+        answers |= {index: answer for index, (_, _, answer) in zip(mine, told, strict=True)}
+    return [answers[index] for index in range(len(samples))]
+
+
+def score(spec: TaskSpec, answers: Sequence[Prediction], samples: Sequence[Mapping]) -> float:
+    """The task's headline metric."""
+    metric = kind_of(spec).metric(spec)
+    for answer, sample in zip(answers, samples, strict=True):
+        metric.update(answer, sample)
+    return metric.compute()[headline_of(spec)]
+
+
+def error(spec: TaskSpec, answers: Sequence[Prediction], samples: Sequence[Mapping]) -> float:
+    """Standard error of the score: the jackknife over blocks of neighbours. NaN for too few faces to tell."""
+    block = np.arange(len(samples)) // RUN % BLOCKS
+    blocks = np.unique(block)
+    if len(blocks) < 2:
+        return float("nan")
+    without = []
+    for left_out in blocks:
+        kept = np.flatnonzero(block != left_out)
+        try:
+            without.append(score(spec, [answers[i] for i in kept], [samples[i] for i in kept]))
+        except DataError:  # what is left makes no metric, such as faces of a single person
+            return float("nan")
+    return float(np.sqrt((len(blocks) - 1) * np.var(without)))
+
+
+def measure_task(
+    model: FaceModel, name: str, samples: Sequence[Mapping], values: Mapping[str, Sequence[float]], *, batch: int
+) -> pd.DataFrame:
+    """One task along every axis; the undisplaced crop is measured once and stands on all of them."""
+    spec, (crop, _) = model.require_task(name), crop_of(model, name)
+
+    def row(axis: str, value: float) -> dict[str, Any]:
+        answers = predictions(model, spec, samples, crop, axis, value, batch=batch)
+        return {"score": score(spec, answers, samples), "error": error(spec, answers, samples)}
+
+    reference, rows = row("margin", NEUTRAL["margin"]), []
+    for axis in AXES:
+        for value in sorted({*map(float, values[axis]), NEUTRAL[axis]}):
+            rows.append({"axis": axis, "value": value} | (reference if value == NEUTRAL[axis] else row(axis, value)))
+    better, faces = kind_of(spec).higher_is_better, len(samples)
+    return pd.DataFrame(rows).assign(task=name, metric=headline_of(spec), higher_is_better=better, faces=faces)
+
+
+def constant_guess(model: FaceModel, name: str, train: Any, samples: Sequence[Mapping]) -> float:
+    """What the best constant guess from the training labels scores on the undisplaced samples."""
+    spec, (crop, _) = model.require_task(name), crop_of(model, name)
+
+    def place(sample: Mapping) -> Crop:
+        return crop.place(sample_size=sample["size"], box=sample.get("box"), points5=sample.get("points5"))
+
+    guess = kind_of(spec).trivial(spec, train, place)
+    return score(spec, [guess(sample, place(sample)) for sample in samples], samples)
+
+
+def measure_tasks(
+    model: FaceModel,
+    params: Params,
+    *,
+    root: Path,
+    faces: int,
+    margins: Sequence[float],
+    shifts: Sequence[float],
+    rotations: Sequence[float],
+    batch: int = 32,
+) -> pd.DataFrame:
+    """The `measurable` tasks of the model, each on `faces` validation faces of its own data set."""
+    values = checked({"margin": margins, "shift": shifts, "rotation": rotations})
+    model.eval()
+    tables = []
+    for name in measurable(model, params, root=root):
+        spec = model.tasks[name]
+        samples = validation_samples(params, spec, root=root, count=faces)
+        train = kind_of(spec).samples(spec, root / params.prepared(spec.dataset), "train")
+        table = measure_task(model, name, samples, values, batch=batch)
+        tables.append(table.assign(constant=constant_guess(model, name, train, samples)))
+    return pd.concat(tables, ignore_index=True)
+
+
+def checked(values: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+    """The displacements as lists of numbers; ConfigError for those that mean nothing."""
+    least = {"margin": 1e-3, "shift": 0.0, "rotation": 0.0}
+    for axis, found in values.items():
+        wrong = [v for v in found if isinstance(v, bool) or not isinstance(v, int | float) or not v >= least[axis]]
+        if wrong or not len(found):
+            raise ConfigError(
+                f"notebooks.crop_sensitivity.{axis}s: expected numbers, {'above' if axis == 'margin' else 'from'} 0, "
+                f"found {wrong[0] if wrong else 'none'!r}"
+            )
+    return {axis: [float(v) for v in found] for axis, found in values.items()}
+
+
+# --- summary --------------------------------------------------------------------------------------------------------
+
+
+def losses(table: pd.DataFrame, share: float = LOSS) -> pd.DataFrame:
+    """By task: the undisplaced score, and the least displacement at which it is worse by `share` of its value.
+
+    Columns metric, score, error, constant, faces, and WAYS: "tighter" (a margin below 1), "looser", "shift",
+    "rotation", NaN where none that was measured costs so much. Between measured displacements the score is taken to be
+    a straight line.
+    """
+    return pd.DataFrame([_loss(part, share) for _, part in table.groupby("task", sort=False)]).set_index("task")
+
+
+def _loss(part: pd.DataFrame, share: float) -> dict[str, Any]:
+    first = part[(part["axis"] == "margin") & (part["value"] == NEUTRAL["margin"])].iloc[0]
+    better = bool(first["higher_is_better"])
+    limit = limit_of(first["score"], better, share)
+    curves = {axis: curve.set_index("value")["score"].sort_index() for axis, curve in part.groupby("axis")}
+    margin = curves["margin"]
+    ways = {"tighter": margin[margin.index <= 1][::-1], "looser": margin[margin.index >= 1]}
+    ways |= {axis: curves[axis] for axis in ("shift", "rotation")}
+    facts = {key: first[key] for key in ("task", "metric", "score", "error", "constant", "faces")}
+    return facts | {way: crossing(ways[way], limit, better) for way in WAYS}
+
+
+def limit_of(score: float, higher_is_better: bool, share: float = LOSS) -> float:
+    """The score that is worse by `share` of its value."""
+    return score - share * abs(score) * (1 if higher_is_better else -1)
+
+
+def crossing(curve: pd.Series, limit: float, higher_is_better: bool) -> float:
+    """Where a curve, followed from its first point, first becomes worse than `limit`; NaN where it never does."""
+    gap = (curve.to_numpy(float) - limit) * (1 if higher_is_better else -1)  # negative: worse
+    places = curve.index.to_numpy(float)
+    for one, other in zip(range(len(gap)), range(1, len(gap)), strict=False):
+        if gap[one] >= 0 > gap[other]:
+            return float(places[one] + (places[other] - places[one]) * gap[one] / (gap[one] - gap[other]))
+    return float("nan")
+
+
+def readable(table: pd.DataFrame, share: float = LOSS) -> pd.DataFrame:
+    """`losses` in words; "beyond" the last measured displacement where none costs so much."""
+    found, ends = losses(table, share), _ends(table)
+    words = pd.DataFrame(index=found.index)
+    words["metric"] = found["metric"]
+    pairs = zip(found["score"], found["error"], strict=True)
+    words["score"] = [f"{score:.2f} ± {2 * error:.2f}" for score, error in pairs]
+    words["best constant"] = found["constant"].map("{:.2f}".format)
+    for way, form in WAYS.items():
+        beyond = f"beyond {form.format(ends[way])}"
+        words[way] = [form.format(value) if np.isfinite(value) else beyond for value in found[way]]
+    return words
+
+
+def _ends(table: pd.DataFrame) -> dict[str, float]:
+    """The largest displacement that was measured, each way."""
+    values = table.groupby("axis")["value"]
+    ends = {axis: float(value) for axis, value in values.max().items()}
+    return {"tighter": float(values.min()["margin"]), "looser": ends["margin"], **ends}
+
+
+def conclusions(table: pd.DataFrame, share: float = LOSS) -> list[str]:
+    """One sentence per task, and one about all of them, from the numbers."""
+    found, words = losses(table, share), readable(table, share)
+    sentences = []
+    for name, row in found.iterrows():
+        told = ", ".join(f"{way} {words.loc[name, way]}" for way in WAYS)
+        blur = 2 * row["error"] / abs(row["score"]) if row["score"] else float("nan")
+        noise = "" if blur < share else f" (on {row['faces']} faces the score itself is known to ± {blur:.0%})"
+        sentences.append(f"{name}: {row['metric']} {row['score']:.2f} is worse by {share:.0%} at: {told}{noise}.")
+    for way, most in (("shift", "off the middle"), ("rotation", "turned")):
+        if found[way].notna().any():
+            name = found[way].idxmin()
+            sentences.append(f"Most sensitive to a crop {most}: {name}, at {words.loc[name, way]}.")
+    return sentences

@@ -1,0 +1,317 @@
+"""A user's own data set: a folder of images, a csv or parquet file of labels, and a YAML that names its columns.
+
+See `faceptor.datasets.description` for the YAML. Its landmarks, classes and attributes become tasks
+(`faceptor.tasks.custom`), so that no code is needed for them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from faceptor.datasets.base import (
+    BadSample,
+    Check,
+    Reader,
+    Record,
+    Reject,
+    box,
+    integer,
+    landmark_box,
+    number,
+    points,
+    printable,
+    share,
+)
+from faceptor.datasets.description import Classes, Description, parse_description, permutation, read_description
+from faceptor.datasets.images import read_gray
+from faceptor.datasets.labels import AGES, landmark_scheme
+from faceptor.datasets.textfiles import csv_rows, row_of
+from faceptor.errors import ConfigError, DataError
+
+Row = Mapping[str, Any]
+CLASSED = ("expression", "gender", "race", "agegroup")
+
+
+class Generic(Reader):
+    """`description`: the YAML file (below the data set's folder, else below the working directory), or its content."""
+
+    name = "generic"
+    title = "own data set"
+    source = "its owner"
+    licence = "not stated"
+    strict_counts = False  # nothing is published about it
+
+    def __init__(self, root: Path | str, *, description: str | Mapping | None = None, **options):
+        super().__init__(root, **options)
+        self.description = facts = find_description(self.root, description, name=self.name)
+        self.options["description"] = facts.model_dump(mode="json", exclude_defaults=True)
+        self.title, self.source, self.licence = facts.title, facts.source, facts.licence
+        self.redistribution = facts.redistribution
+        self.columns, self.classes = columns_of(facts), classes_of(facts)
+        self.scheme = facts.landmarks.scheme(facts.title) if facts.landmarks else None
+        self.mask_flip = permutation(facts.mask.flip, facts.mask.classes, "mask.flip") if facts.mask else None
+
+    @property
+    def protocol(self) -> str:
+        facts = self.description
+        if isinstance(facts.split, str):
+            named = "; ".join(f"{part}: {', '.join(words)}" for part, words in facts.splits.items())
+            return f"column {facts.split} of {facts.labels} ({named})"
+        by = facts.group or facts.key or facts.image
+        return f"test drawn: a share {facts.split} of the values of column {by}, seed {self.options['seed']}"
+
+    def read(self, split: str) -> Iterator[Record | Reject]:
+        path = self.require(self.description.labels, what="the label file")
+        for line, row in rows(path, wanted_columns(self.description)):
+            part = None if row is None else self._part(row)
+            # A row that belongs to neither split is reported once, with the training rows.
+            if part == split or (part is None and split == "train"):
+                key = str((row or {}).get(self.description.key or self.description.image) or f"line {line}")
+                yield self.attempt(key, self.where(path, line), self._record, key, row, part)
+
+    def _part(self, row: Row) -> str | None:
+        facts = self.description
+        if isinstance(facts.split, str):
+            word = text(row[facts.split]).lower()
+            return next((part for part, words in facts.splits.items() if word in words), None)
+        unit = text(row[facts.group or facts.key or facts.image])
+        return "test" if share(self.options["seed"], f"test:{unit}") < facts.split else "train"
+
+    def _record(self, key: str, row: Row | None, part: str | None) -> Record:
+        facts, row = self.description, row_of(row)
+        if part is None:
+            raise BadSample(f"{facts.split}: expected a name of a split, found {text(row[facts.split])!r}")
+        labels = {name: READ[name](self, row) for name in READ if name in self.columns}
+        if facts.landmarks and not facts.box:
+            labels["box"] = landmark_box(labels["landmarks"])
+        if facts.landmarks and facts.landmarks.five:
+            labels["points5"] = landmark_scheme(self.scheme).five_points(labels["landmarks"])
+        return Record(
+            key=key,
+            split=part,
+            image=self.image(text(row[facts.image]), folder=self.root / facts.images),
+            group=text(row[facts.group]) if facts.group else "",
+            subsets=tuple(text(row[facts.subsets]).split()) if facts.subsets and part == "test" else (),
+            **labels,
+        )
+
+    def checks(self) -> Iterator[Check]:
+        if self.description.split and not self.description.group:
+            yield Check("groups are named", "na", "no group column: pictures of one person may be on both sides")
+
+
+# --- description --------------------------------------------------------------------------------------------------
+
+
+def find_description(root: Path, given: str | Mapping | None, *, name: str) -> Description:
+    """A description from its file, or from the values themselves."""
+    where = f"datasets.{name}.options.description"
+    if given is None:
+        raise ConfigError(f"{where}: missing; name the YAML file that says what the columns of the label file are")
+    if isinstance(given, Mapping):
+        return parse_description(given, where)
+    for path in (root / given, Path(given)):
+        if path.is_file():
+            return read_description(path)
+    raise ConfigError(f"{where}: expected the file {root / given} or {given}, found neither; write it there")
+
+
+def stored_description(root: Path, given: Any, passport: Path) -> dict[str, Any]:
+    """The option `description` as the prepared data's passport has it, if the file itself is not here."""
+    if not isinstance(given, str) or (root / given).is_file() or Path(given).is_file() or not passport.is_file():
+        return {}
+    return {"description": json.loads(passport.read_text(encoding="utf-8"))["options"]["description"]}
+
+
+def columns_of(facts: Description) -> tuple[str, ...]:
+    """Label columns of the prepared data."""
+    found = [
+        name
+        for name in ("landmarks", "mask", "age", *CLASSED, "attributes", "pose", "identity")
+        if getattr(facts, name)
+    ]
+    if facts.box or facts.landmarks:
+        found.append("box")
+    if facts.landmarks and facts.landmarks.five:
+        found.append("points5")
+    if facts.landmarks and facts.landmarks.visibility:
+        found.append("visibility")
+    return tuple(found)
+
+
+def classes_of(facts: Description) -> dict[str, tuple[str, ...]]:
+    """Column -> names of its classes."""
+    classes = {name: getattr(facts, name).classes for name in (*CLASSED, "mask") if getattr(facts, name)}
+    if facts.attributes:
+        classes["attributes"] = facts.attributes.labels
+    if facts.landmarks:
+        classes["landmarks"] = facts.landmarks.labels
+    if facts.age:
+        classes["age"] = tuple(str(age) for age in AGES)
+    return classes
+
+
+def wanted_columns(facts: Description) -> tuple[str, ...]:
+    """Columns that the label file must have."""
+    single = [facts.image, facts.key, facts.group, facts.subsets, facts.age, facts.identity]
+    single += [facts.split] if isinstance(facts.split, str) else []
+    single += [part.column for name in (*CLASSED, "mask") if (part := getattr(facts, name))]
+    many = [*(facts.box or ()), *(facts.pose or ())]
+    if facts.landmarks:
+        many += [*facts.landmarks.points, *(facts.landmarks.visibility or ())]
+    if facts.attributes:
+        many += facts.attributes.columns
+    return tuple(dict.fromkeys(name for name in (*single, *many) if name))
+
+
+# --- label files ----------------------------------------------------------------------------------------------------
+
+
+def rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Row | None]]:
+    """(line or row number, row) of a csv or parquet file that has these columns."""
+    yield from (_parquet_rows if path.suffix.lower() == ".parquet" else csv_rows)(path, tuple(columns))
+
+
+def _parquet_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, Row]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            if missing := [name for name in columns if name not in file.schema_arrow.names]:
+                raise DataError(
+                    f"{path}: expected the columns {', '.join(columns)}, found no {', '.join(missing)}; "
+                    "correct the description or the file"
+                )
+            line = 0
+            for batch in file.iter_batches(batch_size=1024, columns=list(columns)):
+                for row in batch.to_pylist():
+                    line += 1
+                    yield line, row
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: cannot be read as parquet: {error}; write it again") from error
+
+
+def text(value: Any) -> str:
+    """A cell as text; parquet gives numbers and None."""
+    if value is None:
+        return ""
+    return printable(str(int(value) if isinstance(value, float) and value.is_integer() else value)).strip()
+
+
+def values(row: Row, columns: Sequence[str]) -> list:
+    """Cells of several columns, or the items of the list in the only one (csv: separated by spaces, ; or ,)."""
+    if len(columns) > 1:
+        return [row[name] for name in columns]
+    cell = row[columns[0]]
+    if isinstance(cell, str):
+        return re.split(r"[\s;,]+", cell.strip().strip("[]()").strip())
+    return list(np.ravel(np.asarray(cell, dtype=object))) if cell is not None else []
+
+
+def numbers(row: Row, columns: Sequence[str], count: int, what: str) -> list[float]:
+    found = values(row, columns)
+    found = [item for one in found for item in (one if isinstance(one, (list, tuple, np.ndarray)) else [one])]
+    if len(found) != count:
+        raise BadSample(f"{what}: expected {count} numbers, found {len(found)}")
+    return [_number(value, what) for value in found]
+
+
+def _number(value: Any, what: str) -> float:
+    if value is None or value == "":
+        raise BadSample(f"{what}: missing")
+    try:
+        return number(text(value) if isinstance(value, str) else repr(float(value)))
+    except (BadSample, TypeError, ValueError):
+        raise BadSample(f"{what}: expected a finite number, found {str(value)[:40]!r}") from None
+
+
+# --- labels ---------------------------------------------------------------------------------------------------------
+
+
+def _landmarks(reader: Generic, row: Row) -> np.ndarray:
+    facts = reader.description.landmarks
+    count = len(facts.labels)
+    return points(numbers(row, facts.points, 2 * count, "landmarks"), count) - facts.first
+
+
+def _visibility(reader: Generic, row: Row) -> np.ndarray:
+    facts = reader.description.landmarks
+    found = values(row, facts.visibility)
+    if len(found) != len(facts.labels):
+        raise BadSample(f"visibility: expected {len(facts.labels)} values, found {len(found)}")
+    words = [text(value) or "-1" for value in found]
+    return np.array([integer(word, low=-1, high=1, what="visibility") for word in words], np.int8)
+
+
+def _box(reader: Generic, row: Row) -> np.ndarray | None:
+    facts = reader.description
+    if not facts.box:
+        return None  # comes from the landmarks
+    x, y, a, b = numbers(row, facts.box, 4, "box")
+    first = facts.landmarks.first if facts.landmarks else 0
+    x, y = x - first, y - first
+    return box(x, y, x + a, y + b) if facts.box_form == "size" else box(x, y, a - first, b - first)
+
+
+def _mask(reader: Generic, row: Row) -> np.ndarray:
+    facts = reader.description.mask
+    folder = reader.root / (facts.folder or reader.description.images)
+    return read_gray(reader.image(text(row[facts.column]), folder=folder))
+
+
+def _age(reader: Generic, row: Row) -> float:
+    return _number(row[reader.description.age], "age")
+
+
+def _class(column: str) -> Callable[[Generic, Row], int]:
+    def read(reader: Generic, row: Row) -> int:
+        facts: Classes = getattr(reader.description, column)
+        word = text(row[facts.column])
+        if word in facts.classes:
+            return facts.classes.index(word)
+        numbered = not any(name.isdigit() for name in facts.classes)  # else a number is a name
+        if numbered and re.fullmatch(r"\d+", word) and int(word) < len(facts.classes):
+            return int(word)
+        raise BadSample(f"{column}: expected one of {', '.join(facts.classes)} or its number, found {word[:40]!r}")
+
+    return read
+
+
+def _attributes(reader: Generic, row: Row) -> np.ndarray:
+    facts = reader.description.attributes
+    meaning = {w.lower(): v for v, words in ((1, facts.yes), (0, facts.no), (-1, facts.unknown)) for w in words}
+    found = [text(value).lower() for value in values(row, facts.columns)]
+    if len(found) != len(facts.labels):
+        raise BadSample(f"attributes: expected {len(facts.labels)} values, found {len(found)}")
+    for name, word in zip(facts.labels, found, strict=True):
+        if word not in meaning:
+            raise BadSample(f"{name}: expected {', '.join(filter(None, meaning))} or nothing, found {word[:40]!r}")
+    return np.array([meaning[word] for word in found], np.int8)
+
+
+def _pose(reader: Generic, row: Row) -> np.ndarray:
+    return np.array(numbers(row, reader.description.pose, 3, "pose"), np.float32)
+
+
+def _identity(reader: Generic, row: Row) -> int:
+    return integer(text(row[reader.description.identity]), low=0, high=(1 << 31) - 1, what="identity")
+
+
+READ: dict[str, Callable[[Generic, Row], Any]] = {
+    "landmarks": _landmarks,
+    "visibility": _visibility,
+    "box": _box,
+    "mask": _mask,
+    "age": _age,
+    **{column: _class(column) for column in CLASSED},
+    "attributes": _attributes,
+    "pose": _pose,
+    "identity": _identity,
+}

@@ -1,0 +1,251 @@
+"""All registered data sets below one root: found, incomplete or absent, and what to do about it, as plain facts."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import perf_counter
+
+from faceptor.config import Params
+from faceptor.data.passport import compare_published, generated_check
+from faceptor.data.prepared import read_passport
+from faceptor.datasets import READERS, reader_class
+from faceptor.datasets.base import Reader
+from faceptor.doctor.survey import Progress, Survey, survey
+from faceptor.errors import ConfigError, FaceptorError
+
+FOUND, INCOMPLETE, ABSENT = STATES = ("found", "incomplete", "absent")
+SECONDS = 60.0  # a quick look at a whole disk
+LEAST_SECONDS = 1.0  # for one set
+SHOWN = 4  # problems quoted per set
+
+
+@dataclass(frozen=True)
+class Problem:
+    """where: file[:line] below the set's folder, "" for the set itself; count: how many samples have it."""
+
+    what: str
+    where: str = ""
+    count: int = 1
+    blocking: bool = True  # preparation would stop
+
+
+def examine_data(
+    params: Params,
+    *,
+    root: Path | None = None,
+    names: Sequence[str] = (),
+    deep: bool = False,
+    seconds: float = SECONDS,
+    progress: Callable[[str, str, int], None] | None = None,
+) -> dict:
+    """{"root", "deep", "datasets": {name: facts}, "summary"}, fit for JSON.
+
+    root: where the data sets lie; None = data.root of the parameters. names: only these. A quick look takes about
+    `seconds` for all sets together.
+    """
+    known = list(dict.fromkeys((*READERS, *params.datasets)))
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"doctor data: {name!r} is no data set; expected one of {', '.join(known)}")
+    begun, chosen = perf_counter(), list(names or known)
+    own = root is None or Path(root).resolve() == params.data.root.resolve()
+    home = params.data.root if root is None else Path(root)
+    if not home.is_dir() and not own:
+        raise ConfigError(f"--root {home}: expected a folder that holds the data sets, found none")
+    disk = params.model_copy(update={"data": params.data.model_copy(update={"root": home})})
+    waiting = [name for name in chosen if _holds_something(home / _path(params, name))]
+    entries = {}
+    for name in chosen:
+        entry = entries[name] = _facts(disk, name)
+        entry["needed"] = bool(names) or name in params.datasets
+        if name not in waiting:
+            excused, remedy = _absence(disk, name, generated=own and name in params.synthesis)
+            entry |= {"ok": excused or not entry["needed"], "remedy": remedy}
+            continue
+        left = seconds - (perf_counter() - begun)
+        tell = (lambda split, count, name=name: progress(name, split, count)) if progress else None
+        entry |= _look(disk, name, deep=deep, seconds=max(left / len(waiting), LEAST_SECONDS), progress=tell)
+        entry["ok"] = entry["state"] == FOUND or not entry["needed"]
+        waiting.remove(name)
+    return {
+        "root": str(home),
+        "deep": deep,
+        "named": bool(names),
+        "datasets": entries,
+        "summary": _summary(entries),
+        "seconds": round(perf_counter() - begun, 1),
+    }
+
+
+def _kind(params: Params, name: str) -> type[Reader]:
+    block = params.datasets.get(name)
+    return reader_class((block.reader if block else None) or name, key=name)
+
+
+def _path(params: Params, name: str) -> Path:
+    return params.datasets[name].path if name in params.datasets else Path(name)
+
+
+def _facts(params: Params, name: str) -> dict:
+    """What is known of a data set without looking at it."""
+    kind, block = _kind(params, name), params.datasets.get(name)
+    chosen = block.options if block else {}
+    return {
+        "title": kind.title,
+        "folder": str(params.data.root / _path(params, name)),
+        "state": ABSENT,
+        "listed": block is not None,  # in params.yaml
+        "needed": False,
+        "ok": True,
+        "licence": kind.licence,
+        "redistribution": kind.redistribution,
+        "ask": kind.source,
+        "published": dict(kind.published),
+        "options": {
+            option: {"chosen": chosen.get(option, values[0]), "known": list(values)}
+            for option, values in kind.choices.items()
+        },
+        "prepared": _prepared(params, name),
+        "problems": [],
+    }
+
+
+def _prepared(params: Params, name: str) -> dict | None:
+    """What preparation left, if it ran."""
+    if name not in params.datasets:
+        return None
+    try:
+        passport = read_passport(params.prepared(name))
+    except FaceptorError:
+        return None
+    counts, rejected = passport["counts"], passport["rejects"]["count"]
+    return {"folder": str(params.prepared(name)), "counts": counts, "rejected": rejected}
+
+
+# --- a data set that is there ---------------------------------------------------------------------------------------
+
+
+def _look(params: Params, name: str, *, deep: bool, seconds: float, progress: Progress | None) -> dict:
+    begun, facts = perf_counter(), {}
+    try:
+        listed = name in params.datasets
+        reader = params.reader(name) if listed else _kind(params, name)(params.data.root / name)
+        found = survey(reader, deep=deep, seconds=seconds, progress=progress)
+        facts = _findings(reader, found)
+        problems = list(_problems(reader, found, facts["counts"], params.data.max_rejects))
+        problems.sort(key=lambda problem: not problem.blocking)
+    except FaceptorError as error:  # nothing could be read, or the options are wrong
+        problems = [Problem(str(error))]
+    blocked = any(problem.blocking for problem in problems)
+    return facts | {
+        "state": INCOMPLETE if blocked else FOUND,
+        "problems": [asdict(problem) for problem in problems],
+        "seconds": round(perf_counter() - begun, 2),
+    }
+
+
+def _findings(reader: Reader, found: Survey) -> dict:
+    compared = compare_published(reader, found.counts, {name: len(s.rejects) for name, s in found.splits.items()})
+    whole = {name for name, split in found.splits.items() if split.complete}
+    known = {name for name, split in found.splits.items() if split.exact} | {"verification"}
+    compared = {
+        name: row
+        for name, row in compared.items()
+        if name.partition("/")[0] in (whole | {"verification"} if "/" in name else known)
+    }
+    try:
+        protocol = reader.protocol
+    except FaceptorError:
+        protocol = None
+    return {
+        "published": dict(reader.published),
+        "generated": reader.generated,
+        "protocol": protocol,
+        "splits": {name: split.to_dict() for name, split in found.splits.items()},
+        "counts": compared,
+        "verification": found.verification,
+        "left_out": found.dropped,
+        "checks": [asdict(check) for check in (*found.checks, *generated_check(reader, found.counts))],
+    }
+
+
+# --- what is wrong --------------------------------------------------------------------------------------------------
+
+
+def _problems(reader: Reader, found: Survey, counts: dict, limit: float):
+    """Errors about the set first, then counts, then samples, then failed self-checks."""
+    for stop in found.stops:
+        yield Problem(_relative(stop, reader))
+    for name, row in counts.items() if not found.stops else ():
+        split = found.splits.get(name.partition("/")[0])
+        counted = split is None or split.exact
+        if counted and not row["equal"] and not reader.generated:
+            gap = row["published"] - row["found"]
+            text = f"{name}: {row['found']:,} samples, {abs(gap):,} {'fewer' if gap > 0 else 'more'} than published"
+            yield Problem(text, blocking=row["enforced"])
+    for name, split in found.splits.items():
+        if split.stopped:
+            yield Problem(f"{name}: not counted to the end, it took too long; --deep takes its time", blocking=False)
+        first: dict[str, list] = {}
+        for reject in split.rejects:
+            first.setdefault(re.sub(r"'[^']*'|[\w./-]*\d[\w./-]*", "…", reject.reason), []).append(reject)
+        for group in sorted(first.values(), key=len, reverse=True):
+            text = f"{group[0].key}: {group[0].reason}"
+            yield Problem(text, group[0].where, len(group), blocking=split.unusable > limit)
+    for check in (*found.checks, *generated_check(reader, found.counts)):
+        if check.status == "fail":
+            yield Problem(f"self-check failed: {check.name}: {check.detail}", blocking=False)
+
+
+def _relative(text: str, reader: Reader) -> str:
+    """The error without what the report says anyway: the set's name before, and how to get it after."""
+    return text.removeprefix(f"{reader.name}: ").removesuffix(f"; {reader.remedy}")
+
+
+# --- a data set that is not there -----------------------------------------------------------------------------------
+
+
+def _holds_something(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return any(not entry.name.startswith(".") for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True  # there, but closed to us: the reader says why
+
+
+def _absence(params: Params, name: str, *, generated: bool) -> tuple[bool, str]:
+    """Whether the pipeline can do without it (it will generate the faces, or has prepared them), and what to do."""
+    kind, folder = _kind(params, name), params.data.root / _path(params, name)
+    if generated:
+        return True, f"nothing: will be generated (`faceptor synthesize {name}` or `dvc repro`)"
+    return _prepared(params, name) is not None, _remedy(kind, folder)
+
+
+def _remedy(kind: type[Reader], folder: Path) -> str:
+    known = {_bare(kind.name), _bare(kind.title), _bare(kind.title.partition("(")[0])}
+    beside = sorted(path for path in folder.parent.iterdir() if path.is_dir()) if folder.parent.is_dir() else []
+    for other in beside:
+        if other.name != folder.name and _bare(other.name) in known:
+            return f"there is a folder {other.name}: set datasets.{kind.name}.path to it, or rename it"
+    return f"unpack it to {folder}"
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _summary(entries: dict) -> dict:
+    states = Counter(entry["state"] for entry in entries.values())
+    return {
+        **{state: states.get(state, 0) for state in STATES},
+        "needed": sum(entry["needed"] for entry in entries.values()),
+        "wrong": [name for name, entry in entries.items() if not entry["ok"]],
+        "ok": all(entry["ok"] for entry in entries.values()),
+    }

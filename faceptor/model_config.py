@@ -1,0 +1,168 @@
+"""The model section of params.yaml: one class per model, chosen by `name`."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
+
+from faceptor.errors import ConfigError
+from faceptor.sections import Count, Positive, Section, Share, Triple, explain
+
+
+class Input(Section):
+    size: Count  # pixels; the side of the square input
+    mean: Triple
+    std: tuple[Positive, Positive, Positive]
+
+
+class Inputs(Section):
+    dense: Input  # landmarks, parsing
+    face: Input  # age, expression, attributes, recognition
+
+
+class EncoderConfig(Section):
+    width: Count = 768
+    depth: Count = 12
+    heads: Count = 12
+    mlp_ratio: Positive = 4.0
+    patch: Literal[8, 16] = 16
+    grid: Count = 32  # side of the shared position table
+    layers: tuple[Count, ...] = (2, 4, 6, 8, 10, 12)  # the six that Layer-Attention sees, 1-based, last = top
+    stem: Literal["patch", "conv"] = "patch"
+    class_token: bool = True
+    norm_eps: Positive = 1e-5
+    drop_path: Share = 0.2
+    drop_path_axis: Literal["paper", "released"] = "paper"
+    extras: bool = True  # keep FaRL's unused final norm and projection, as the published counts do
+    pretrained: Path | None = None  # FaRL weights
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        if list(self.layers) != sorted(set(self.layers)) or self.layers[-1] != self.depth:
+            raise ValueError(f"layers {list(self.layers)} must ascend and end at depth {self.depth}")
+        return self
+
+
+class DecoderConfig(Section):
+    width: Count = 256
+    depth: Count = 9
+    heads: Count = 8
+    hidden: Count = 2048
+    position: Literal["paper", "released"] = "released"
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        if self.width % 4:
+            raise ValueError(f"width {self.width} must be a multiple of 4 (sine and cosine, x and y)")
+        return self
+
+
+class LayerAttentionConfig(Section):
+    mode: Literal["paper", "released"] = "paper"
+
+
+class _OnPatches(Section):
+    """What the models around a ViT share."""
+
+    encoder: EncoderConfig = EncoderConfig()
+    embedding: Count = 512
+    inputs: Inputs
+
+    @model_validator(mode="after")
+    def _whole_patches(self):
+        for group in ("dense", "face"):
+            size = getattr(self.inputs, group).size
+            if size % self.encoder.patch:
+                raise ValueError(f"inputs.{group}.size {size} is not a multiple of the patch {self.encoder.patch}")
+        return self
+
+
+class FaceptorConfig(_OnPatches):
+    name: Literal["faceptor"] = "faceptor"
+    decoder: DecoderConfig = DecoderConfig()
+    layer_attention: LayerAttentionConfig = LayerAttentionConfig()
+
+
+class AttributeHeadConfig(Section):
+    """SwinFace's attribute heads: one per kind with values (age, expression, attributes, ...)."""
+
+    layers: tuple[Count, ...] = (6, 8, 10, 12)  # encoder layers it sees, 1-based, ascending
+    width: Count = 128  # channels per layer; the hidden width is their sum
+    reduction: Count = 16  # of the channel gate
+    dropout: Share = 0.5
+
+
+class DenseHeadConfig(Section):
+    """UPerNet: one per kind with maps (landmarks, parsing). Its layers make a pyramid, the finest one first."""
+
+    layers: tuple[Count, Count, Count, Count] = (4, 6, 8, 12)
+    width: Count = 512
+    pools: tuple[Count, ...] = (1, 2, 3, 6)
+    dropout: Share = 0.1
+
+
+class NaiveConfig(_OnPatches):
+    name: Literal["naive"] = "naive"
+    values: AttributeHeadConfig = AttributeHeadConfig()
+    maps: DenseHeadConfig = DenseHeadConfig()
+
+    @model_validator(mode="after")
+    def _layers_exist(self):
+        for part in ("values", "maps"):
+            layers = getattr(self, part).layers
+            if list(layers) != sorted(set(layers)) or layers[-1] > self.encoder.depth:
+                raise ValueError(f"{part}.layers {list(layers)} must ascend and not exceed depth {self.encoder.depth}")
+        return self
+
+
+class BackboneConfig(Section):
+    name: str = "swin_base_patch4_window7_224"  # any timm model with features at several depths
+    options: dict[str, Any] = Field(default_factory=dict)  # its own keyword arguments, e.g. embed_dim of a tiny one
+    pretrained: Literal["imagenet"] | Path | None = None  # "imagenet" downloads; a path is a file with timm's names
+
+
+class TwoWayConfig(Section):
+    width: Count = 256
+    depth: Count = 2
+    heads: Count = 8
+    hidden: Count = 2048
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        if self.width % 8 or self.width % (2 * self.heads):
+            raise ValueError(f"width {self.width} must be a multiple of 8 and of twice the heads {self.heads}")
+        return self
+
+
+class FaceXFormerConfig(Section):
+    name: Literal["facexformer"] = "facexformer"
+    variant: Literal["paper", "released"] = "paper"  # how landmarks and pose are read
+    backbone: BackboneConfig = BackboneConfig()
+    decoder: TwoWayConfig = TwoWayConfig()
+    embedding: Count = 512
+    inputs: Inputs
+
+
+def _name(value: Any) -> str:
+    name = value.get("name", "faceptor") if isinstance(value, dict) else getattr(value, "name", type(value).__name__)
+    return str(name)
+
+
+ModelConfig = Annotated[
+    Annotated[FaceptorConfig, Tag("faceptor")]
+    | Annotated[NaiveConfig, Tag("naive")]
+    | Annotated[FaceXFormerConfig, Tag("facexformer")],
+    Discriminator(_name),
+]
+
+
+def model_config(values: Any, *, origin: str = "model") -> ModelConfig:
+    """A model section from plain values; without a `name` it is a Faceptor. Raises ConfigError naming every bad key."""
+    try:
+        return TypeAdapter(ModelConfig).validate_python(values)
+    except ValidationError as error:
+        raise ConfigError("; ".join(explain(e, root=ModelConfig, origin=origin) for e in error.errors())) from None

@@ -1,0 +1,152 @@
+"""FaceXFormer: a multi-scale backbone, MLP-Fusion, a two-way decoder and a unified head (arXiv 2403.12960).
+
+Tasks of a kind share one token (or one per class, point or matrix entry) and one head as long as their label tables
+agree; see `facexformer_heads` for what each kind has, and for the two variants. All tokens go through the decoder for
+every image, whatever is asked: what a task answers does not depend on the question, but does on the tasks the model
+has.
+
+Shapes: B images, C width, h w grid of the backbone's finest level, N tokens of all tasks together.
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from faceptor.models.backbone import Backbone
+from faceptor.models.base import FaceModel, InputGroup
+from faceptor.models.faceptor import shifted
+from faceptor.models.facexformer_heads import Readout
+from faceptor.models.fusion import Fusion
+from faceptor.models.streams import cover
+from faceptor.models.two_way import FourierPosition, TwoWayDecoder
+from faceptor.tasks import TaskSpec
+
+
+class FaceXFormer(FaceModel):
+    """readouts: kind, or category of output, -> how it is read (`facexformer_heads.readouts`).
+
+    `tokens` and `heads` are named after the tasks that share them, "task" or "task+task": the patterns
+    "tokens.*{task}*" and "heads.*{task}*" address what a task uses.
+
+    Raw numbers: parsing logits (B, N, 4 h, 4 w), the size of the image with a stride of 4; landmarks heat map logits
+    (B, N, h, w) ("paper") or points (B, N, 2) in [-1, 1] ("released"); pose rotation matrices (B, 3, 3) ("paper") or
+    pitch, yaw, roll (B, 3) in radians ("released"); recognition an embedding (B, embedding), not normalised;
+    everything else logits (B, labels).
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: Backbone,
+        fusion: Fusion,
+        position: FourierPosition,
+        decoder: TwoWayDecoder,
+        readouts: Mapping[str, Readout],
+        inputs: Mapping[str, InputGroup],
+        tasks: Sequence[TaskSpec],
+    ):
+        super().__init__(inputs=inputs, stride=backbone.strides[0])
+        self.backbone = backbone
+        self.fusion = fusion
+        self.position = position
+        self.decoder = decoder
+        self.readouts = dict(readouts)
+        self.tokens = SharedModules()
+        self.heads = SharedModules()
+        for spec in tasks:
+            self.add_task(spec)
+
+    def answer(self, images: Tensor, rows: Mapping[str, slice]) -> dict[str, Tensor]:
+        """Normalised images (B, 3, H, W) and the rows each task is asked about -> raw numbers by task."""
+        tokens, face = self.decode(images)
+        spans = self.spans()
+        raw = {}
+        for key, head in self.heads.items():
+            asked = [task for task in key.split("+") if task in rows]
+            if not asked:
+                continue
+            drawn = cover(rows[task] for task in asked)
+            pixels = head.pixels(face[drawn])
+            for task in asked:
+                raw[task] = head(tokens[rows[task], spans[task]], pixels[shifted(rows[task], drawn)])
+        return raw
+
+    def decode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised images -> refined tokens of all tasks (B, N, C), refined face representation (B, C, h, w)."""
+        face = self.fusion(self.backbone(images))
+        start = torch.cat([self.tokens[key].content for key in self.token_order()])
+        return self.decoder(start, face, self.position(*face.shape[-2:]))
+
+    def token_order(self) -> list[str]:
+        """Names in `tokens` in the order of the tasks."""
+        return list(dict.fromkeys(self.tokens.key(task) for task in self.tasks))
+
+    def spans(self) -> dict[str, slice]:
+        """Task -> where its tokens lie among all."""
+        spans, start = {}, 0
+        for key in self.token_order():
+            span = slice(start, start := start + len(self.tokens[key].content))
+            spans |= dict.fromkeys(key.split("+"), span)
+        return spans
+
+    def place_in_batch(self, task: str) -> tuple:
+        return list(self.heads).index(self.heads.key(task)), task
+
+    # --- tasks and what they own ------------------------------------------------------------------------------------
+
+    def add_task(self, spec: TaskSpec) -> None:
+        """Give the model a task; tokens (N(0, 1)) and a head start fresh unless tasks with these labels have them."""
+        self.register_task(spec)
+        readout = self.readouts.get(spec.kind) or self.readouts[self.head[spec.name]]
+        labels = (spec.kind, spec.labels)
+        like = self.fusion.fuse.weight
+        dim = like.shape[0]
+        self.tokens.join(spec.name, labels, lambda: Tokens(count=readout.tokens(spec), dim=dim).to(like))
+        self.heads.join(spec.name, labels if readout.per_labels else spec.kind, lambda: readout.head(spec).to(like))
+
+    def remove_task(self, task: str) -> None:
+        """Take a task away, and with it tokens and a head that no other task shares."""
+        self.require_task(task)
+        self.tokens.leave(task)
+        self.heads.leave(task)
+        self.unregister_task(task)
+
+
+class Tokens(nn.Module):
+    """What a task starts the decoder with, (count, C); the same numbers are the tokens' position."""
+
+    def __init__(self, *, count: int, dim: int):
+        super().__init__()
+        self.content = nn.Parameter(torch.randn(count, dim))
+
+
+class SharedModules(nn.ModuleDict):
+    """Modules under the names of the tasks that share them, "task" or "task+task"."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meaning: dict[str, Hashable] = {}  # name -> what its tasks have in common
+
+    def key(self, task: str) -> str:
+        return next(key for key in self if task in key.split("+"))
+
+    def join(self, task: str, meaning: Hashable, make: Callable[[], nn.Module]) -> None:
+        """Let a task share the module of that meaning, or make one for it."""
+        key = next((key for key, other in self.meaning.items() if other == meaning), None)
+        if key is None:
+            self._put(task, meaning, make())
+        else:
+            self._put(f"{key}+{task}", meaning, self.pop(key))
+
+    def leave(self, task: str) -> None:
+        """Take a task out; a module without tasks goes."""
+        key = self.key(task)
+        module, meaning = self.pop(key), self.meaning[key]
+        others = [other for other in key.split("+") if other != task]
+        if others:
+            self._put("+".join(others), meaning, module)
+
+    def _put(self, key: str, meaning: Hashable, module: nn.Module) -> None:
+        self[key] = module
+        self.meaning = {k: m for k, m in self.meaning.items() if k in self} | {key: meaning}

@@ -1,0 +1,37 @@
+"""MLP-Fusion: feature maps of several scales become one face representation F (FaceXFormer, section 3.1).
+
+Shapes: B images, C width, h w grid of the finest level.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Fusion(nn.Module):
+    """A linear map per level, bilinear resize (half-pixel) to the finest grid, concatenation, a linear map without
+    bias.
+
+    The paper counts 983k parameters here; its formulas and the released code have 754 688 with Swin-B and C = 256.
+    """
+
+    def __init__(self, *, channels: Sequence[int], dim: int):
+        super().__init__()
+        self.project = nn.ModuleList(nn.Conv2d(count, dim, kernel_size=1) for count in channels)
+        self.fuse = nn.Conv2d(len(channels) * dim, dim, kernel_size=1, bias=False)  # inputs: coarsest level first
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        """Levels (B, channels[i], h_i, w_i), finest first -> F (B, C, h, w).
+
+        A linear map of channels and a resize commute, and so do a sum and a concatenation before a linear map: every
+        level is fused on its own small grid, and the wide concatenated map is never made.
+        """
+        size = levels[0].shape[-2:]
+        parts = self.fuse.weight.chunk(len(levels), dim=1)[::-1]  # finest first
+        fused = [
+            F.conv2d(project(level), part) for project, level, part in zip(self.project, levels, parts, strict=True)
+        ]
+        raised = [F.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in fused[1:]]
+        return torch.stack([fused[0], *raised]).sum(dim=0)

@@ -1,0 +1,102 @@
+"""FaceX, the decoder of FaceXFormer: tokens and image attend to each other (section 3.2).
+
+Shapes: B images, C width, h w grid of the face representation, M = h * w image tokens, N task tokens.
+"""
+
+import math
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class FourierPosition(nn.Module):
+    """Random Fourier features of the cell centres, scaled to [-1, 1]; the matrix is drawn once and kept as a buffer."""
+
+    def __init__(self, *, dim: int):
+        super().__init__()
+        self.register_buffer("matrix", torch.randn(2, dim // 2))
+
+    def forward(self, h: int, w: int) -> Tensor:
+        """(h * w, C), row-major: sines, then cosines."""
+        y, x = ((torch.arange(n, device=self.matrix.device, dtype=torch.float32) + 0.5) / n for n in (h, w))
+        centres = torch.stack([x.expand(h, w), y[:, None].expand(h, w)], dim=-1).flatten(0, 1)
+        phase = 2 * math.pi * ((2 * centres - 1) @ self.matrix.float())
+        return torch.cat([phase.sin(), phase.cos()], dim=-1).to(self.matrix)
+
+
+class TwoWayDecoder(nn.Module):
+    """`depth` two-way layers, then the tokens read the image once more.
+
+    The tokens as they start are also the tokens' position; the image's is added to its queries and keys, never to
+    values. Cross-attentions work at half the width.
+    """
+
+    def __init__(self, *, dim: int, depth: int, heads: int, hidden: int):
+        super().__init__()
+        self.layers = nn.ModuleList(
+            TwoWayLayer(dim=dim, heads=heads, hidden=hidden, first=index == 0) for index in range(depth)
+        )
+        self.read = Attention(dim=dim, inner=dim // 2, heads=heads)
+        self.read_norm = nn.LayerNorm(dim)
+
+    def forward(self, tokens: Tensor, face: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
+        """tokens (N, C), the same for every image; face F (B, C, h, w); place (h * w, C).
+
+        Returns tokens (B, N, C) and the refined face representation (B, C, h, w).
+        """
+        height = face.shape[-2]
+        image = rearrange(face, "b c h w -> b (h w) c")
+        start = tokens = tokens.expand(face.shape[0], -1, -1)
+        for layer in self.layers:
+            tokens, image = layer(tokens, image, start, place)
+        tokens = self.read_norm(tokens + self.read(tokens + start, image + place, image))
+        return tokens, rearrange(image, "b (h w) c -> b c h w", h=height)
+
+
+class TwoWayLayer(nn.Module):
+    """Tokens among themselves, tokens to image, feed-forward, image to tokens; a norm after each (eps 1e-5).
+
+    In the first layer the tokens have nothing to add to yet: their self-attention replaces them, without position.
+    """
+
+    def __init__(self, *, dim: int, heads: int, hidden: int, first: bool):
+        super().__init__()
+        self.first = first
+        self.confer = Attention(dim=dim, inner=dim, heads=heads)
+        self.confer_norm = nn.LayerNorm(dim)
+        self.look = Attention(dim=dim, inner=dim // 2, heads=heads)
+        self.look_norm = nn.LayerNorm(dim)
+        self.feed_forward = nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, dim))
+        self.feed_forward_norm = nn.LayerNorm(dim)
+        self.answer = Attention(dim=dim, inner=dim // 2, heads=heads)
+        self.answer_norm = nn.LayerNorm(dim)
+
+    def forward(self, tokens: Tensor, image: Tensor, start: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
+        """tokens, start (B, N, C); image (B, M, C); place (M, C)."""
+        if self.first:
+            tokens = self.confer(tokens, tokens, tokens)
+        else:
+            tokens = tokens + self.confer(tokens + start, tokens + start, tokens)
+        tokens = self.confer_norm(tokens)
+        tokens = self.look_norm(tokens + self.look(tokens + start, image + place, image))
+        tokens = self.feed_forward_norm(tokens + self.feed_forward(tokens))
+        image = self.answer_norm(image + self.answer(image + place, tokens + start, tokens))
+        return tokens, image
+
+
+class Attention(nn.Module):
+    """Multi-head attention between different queries, keys and values at an inner width of its own."""
+
+    def __init__(self, *, dim: int, inner: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value = (nn.Linear(dim, inner) for _ in range(3))
+        self.output = nn.Linear(inner, dim)
+
+    def forward(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """queries (B, N, C), keys and values (B, M, C) -> (B, N, C)."""
+        parts = (self.query(queries), self.key(keys), self.value(values))
+        q, k, v = (rearrange(part, "b n (h d) -> b h n d", h=self.heads) for part in parts)
+        return self.output(rearrange(F.scaled_dot_product_attention(q, k, v), "b h n d -> b n (h d)"))

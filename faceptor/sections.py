@@ -1,0 +1,85 @@
+"""What the sections of params.yaml are made of, and how a value that does not fit is explained."""
+
+import difflib
+from typing import Annotated, Any, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Tag
+
+
+def _real(value: Any) -> Any:
+    # YAML 1.1 reads 5e-5 (no dot) as text; a learning rate written that way is still a number.
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+Real = Annotated[float, BeforeValidator(_real), Field(allow_inf_nan=False)]
+Positive = Annotated[Real, Field(gt=0)]
+NonNegative = Annotated[Real, Field(ge=0)]
+Share = Annotated[Real, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Triple = tuple[Real, Real, Real]
+
+
+class Section(BaseModel):
+    """A block of params.yaml: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def explain(item: dict, *, root: Any, origin: str) -> str:
+    """One validation error of pydantic in words: origin, dotted key, what was expected, what was found.
+
+    root: the section or type that was validated.
+    """
+    keys, _ = _walk(item["loc"], root)
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        siblings = _known_keys(item["loc"][:-1], root)
+        near = difflib.get_close_matches(str(item["loc"][-1]), siblings, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(siblings)}"
+        message = f"unknown key; {hint}"
+    elif item["type"] == "missing":
+        message = "missing"
+    elif item["type"] == "union_tag_invalid":  # a section whose `name` chooses what the other keys mean
+        keys, known = [*keys, "name"], item["ctx"]["expected_tags"].replace("'", "")
+        message = f"unknown, expected one of {known}, found {item['ctx']['tag']!r}"
+    elif item["loc"] and not isinstance(item["input"], dict):
+        message = f"{message}, found {item['input']!r}"
+    location = ".".join(map(str, keys))
+    return f"{origin}: {location}: {message}" if location else f"{origin}: {message}"
+
+
+def _known_keys(location: tuple, root: Any) -> list[str]:
+    """Field names of the section at a location."""
+    return sorted(getattr(_walk(location, root)[1], "model_fields", {}))
+
+
+def _walk(location: tuple, root: Any) -> tuple[list, Any]:
+    """The keys as they are written in the file, and the section they lead to.
+
+    pydantic's locations also name the chosen member of a tagged union, which is no key of the file.
+    """
+    keys, section = [], root
+    for part in location:
+        members = _tagged(section)
+        if part in members:
+            section = members[part]
+            continue
+        keys.append(part)
+        fields = getattr(section, "model_fields", {})
+        annotation = fields[part].annotation if part in fields else section
+        inner = [a for a in get_args(annotation) if isinstance(a, type) and issubclass(a, Section)]
+        section = inner[-1] if inner else annotation
+    return keys, section
+
+
+def _tagged(annotation: Any) -> dict[str, Any]:
+    """tag -> member of a union of Annotated[section, Tag(tag)]."""
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    members = [(get_args(a)[0], get_args(a)[1:]) for a in get_args(annotation) if get_origin(a) is Annotated]
+    return {mark.tag: member for member, marks in members for mark in marks if isinstance(mark, Tag)}

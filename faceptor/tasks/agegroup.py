@@ -1,0 +1,75 @@
+"""Age group: the decades 0-9, ..., 60-69 and 70+ as classes (FaceXFormer section F.5).
+
+A data set labels either its own groups (FairFace), which `options["groups"]` takes to the task's classes, or years
+(UTKFace), which fall into the class whose first year in `options["starts"]` is the last one reached.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from faceptor.errors import ConfigError
+from faceptor.tasks.base import Loss, TaskSpec, check_target, check_within, key_of, label_of
+from faceptor.tasks.classification import Classification
+
+
+def group_of_years(years: Any, starts: tuple[float, ...]) -> np.ndarray:
+    """Years, any shape -> index of the group they fall into; group i begins at starts[i], which ascend."""
+    return np.searchsorted(np.asarray(starts, np.float64), np.asarray(years, np.float64), side="right") - 1
+
+
+class OrderedLoss(nn.Module):
+    """ce * cross entropy + l1 * |expected group - group|, means over samples; groups are numbered from 0.
+
+    FaceXFormer (section 3.4) trains age with the mean of the two.
+    """
+
+    def __init__(self, *, column: str, ce: float, l1: float):
+        super().__init__()
+        self.column, self.ce, self.l1 = column, ce, l1
+
+    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
+        raw, label = raw.float(), target[self.column].long()
+        check_target(self.column, label, 0, raw.shape[1] - 1)
+        groups = torch.arange(raw.shape[1], device=raw.device, dtype=raw.dtype)
+        expected = (raw.softmax(1) * groups).sum(1)
+        ce, l1 = F.cross_entropy(raw, label), (expected - label).abs().mean()
+        return {"loss": self.ce * ce + self.l1 * l1, "ce": ce, "l1": l1}
+
+
+class AgeGroup(Classification):
+    name, columns = "agegroup", ("agegroup", "age")  # either: years only count where there are no groups
+    column: ClassVar[str] = "agegroup"
+    losses: ClassVar = {
+        **Classification.losses,
+        "l1_ce": Loss(
+            lambda kind, spec, *, classes, **numbers: OrderedLoss(column=kind.column, **numbers), {"ce": 0.5, "l1": 0.5}
+        ),
+    }
+
+    def label(self, spec, sample):
+        if sample.get("agegroup") is None and sample.get("age") is not None:
+            years, starts = float(sample["age"]), spec.options["starts"]
+            check_within(f"{key_of(sample)}: age", years, years, (starts[0], np.inf), "no group holds this age")
+            return int(group_of_years(years, starts))
+        groups = self._groups(spec)
+        group, key = int(label_of(sample, "agegroup")), key_of(sample)
+        check_within(f"{key}: agegroup", group, group, (0, len(groups) - 1), f"{spec.dataset} has {len(groups)} groups")
+        return groups[group]
+
+    def known_labels(self, spec, train):
+        if "agegroup" in train.columns:
+            return np.asarray(self._groups(spec))[np.asarray(train.column("agegroup"), np.int64)]
+        return group_of_years(train.column("age"), spec.options["starts"])
+
+    def _groups(self, spec: TaskSpec) -> tuple[int, ...]:
+        """Class of each of the data set's own groups."""
+        groups = spec.options.get("groups", tuple(range(spec.queries)))
+        if any(not 0 <= index < spec.queries for index in groups):
+            raise ConfigError(f"{spec.name}: options.groups: expected classes below {spec.queries}, found {groups}")
+        return groups

@@ -1,0 +1,154 @@
+"""One class per image: one query per class, softmax cross entropy. All reported metrics in percent.
+
+Expression, gender, race and age group are this with another label; `column` names it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from faceptor.tasks.base import (
+    Kind,
+    Loss,
+    Metric,
+    Prediction,
+    TaskSpec,
+    check_finite,
+    check_target,
+    check_within,
+    key_of,
+    label_of,
+)
+from faceptor.tasks.measures import confusion_matrix, mean_of_defined, recall_per_class, reliability
+
+
+@dataclass(frozen=True)
+class ClassPrediction(Prediction):
+    """label: index of the likeliest class; probabilities: (N,), sums to 1."""
+
+    label: int
+    probabilities: np.ndarray
+
+    def to_json(self, spec: TaskSpec) -> dict[str, Any]:
+        named = zip(spec.labels, self.probabilities, strict=True)
+        return {"label": spec.labels[self.label], "probabilities": {name: float(value) for name, value in named}}
+
+
+class ClassLoss(nn.Module):
+    """Mean cross entropy over samples."""
+
+    def __init__(self, *, column: str):
+        super().__init__()
+        self.column = column
+
+    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
+        label = target[self.column].long()
+        check_target(self.column, label, 0, raw.shape[1] - 1)
+        return {"loss": F.cross_entropy(raw.float(), label)}
+
+
+class ClassMetric(Metric):
+    """accuracy, mean_recall, recall_<class>, calibration_error: percent."""
+
+    def __init__(self, kind: Classification, spec: TaskSpec):
+        super().__init__(spec)
+        self.kind = kind
+        self.truth: list[int] = []
+        self.probabilities: list[np.ndarray] = []
+        self.predicted: list[int] = []
+
+    def _update(self, prediction: ClassPrediction, sample: Any) -> None:
+        check_finite(key_of(sample), prediction.probabilities)
+        self.truth.append(self.kind.label(self.spec, sample))
+        self.predicted.append(int(prediction.label))
+        self.probabilities.append(prediction.probabilities)
+
+    def confusion(self) -> np.ndarray:
+        """(C, C) counts, rows = truth."""
+        return confusion_matrix(np.asarray(self.truth), np.asarray(self.predicted), len(self.spec.labels))
+
+    def reliability(self):
+        """Probability of the chosen class against how often it was right."""
+        correct = np.equal(self.predicted, self.truth)
+        chosen = np.stack(self.probabilities)[np.arange(len(self.predicted)), self.predicted]
+        return reliability(chosen, correct)
+
+    def _absent(self) -> list[str]:
+        rows = self.confusion().sum(1)
+        return [label for label, row in zip(self.spec.labels, rows, strict=True) if not row]
+
+    def _compute(self) -> dict[str, float]:
+        confusion = self.confusion()
+        recall = recall_per_class(confusion)
+        named = {
+            f"recall_{label}": 100 * value
+            for label, value in zip(self.spec.labels, recall, strict=True)
+            if not np.isnan(value)
+        }
+        return {
+            "accuracy": 100 * np.trace(confusion) / confusion.sum(),
+            "mean_recall": 100 * mean_of_defined(recall),
+            **named,
+            "calibration_error": 100 * self.reliability().error,
+        }
+
+    def notes(self) -> list[str]:
+        absent = self._absent() if self.count else []
+        return [f"no sample of {', '.join(absent)}: left out of mean_recall"] if absent else []
+
+
+def _cross_entropy(kind: Classification, spec: TaskSpec, *, classes: int | None) -> ClassLoss:
+    return ClassLoss(column=kind.column)
+
+
+class Classification(Kind):
+    """Base of the kinds that name one class per image; `column` is the prepared column and the target's name."""
+
+    head, inputs = "value", "face"
+    headline, higher_is_better = "accuracy", True
+    losses: ClassVar = {"cross_entropy": Loss(_cross_entropy)}
+    column: ClassVar[str]
+
+    def label(self, spec: TaskSpec, sample: Any) -> int:
+        """The sample's class, an index into the task's labels."""
+        label, key = int(label_of(sample, self.column)), key_of(sample)
+        last = spec.queries - 1
+        check_within(f"{key}: {self.column}", label, label, (0, last), f"{spec.name} has {spec.queries} classes")
+        return label
+
+    def known_labels(self, spec: TaskSpec, train: Any) -> np.ndarray:
+        """(n,) classes of all samples of a prepared split."""
+        return np.asarray(train.column(self.column), np.int64)
+
+    def target(self, spec, sample, crop):
+        return {self.column: np.asarray(self.label(spec, sample), np.int64)}
+
+    def restore(self, spec, raw, crop):
+        probabilities = raw.detach().float().softmax(0).cpu().numpy()
+        return ClassPrediction(int(probabilities.argmax()), probabilities)
+
+    def metric(self, spec):
+        return ClassMetric(self, spec)
+
+    def trivial(self, spec, train, place=None):
+        """The commonest training class, stated with the training frequencies."""
+        counts = np.bincount(self.known_labels(spec, train), minlength=spec.queries)
+        guess = ClassPrediction(int(counts.argmax()), (counts / counts.sum()).astype(np.float32))
+        return lambda sample, crop: guess
+
+    def figure(self, spec, metric):
+        """Confusion (rows sum to 100 %) and reliability diagram."""
+        from faceptor.tasks.plots import draw_confusion, draw_reliability, new_figure
+
+        figure, (left, right) = new_figure(f"{spec.name}: accuracy {metric.compute()['accuracy']:.1f} %", 2)
+        draw_confusion(left, metric.confusion(), spec.labels)
+        draw_reliability(right, metric.reliability(), "probability of the chosen class")
+        return figure
+
+    def describe(self, spec, prediction):
+        return [f"{spec.labels[prediction.label]} {100 * prediction.probabilities[prediction.label]:.0f} %"]

@@ -1,0 +1,12 @@
+"""Race in the classes of the data set: five in UTKFace, seven in FairFace (FaceXFormer sections 3.4 and F.5)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from faceptor.tasks.classification import Classification
+
+
+class Race(Classification):
+    name, columns = "race", ("race",)
+    column: ClassVar[str] = "race"

@@ -1,0 +1,96 @@
+"""Visibility of landmarks: one query per point, sigmoid cross entropy on "visible" (FaceXFormer sections 3.4 and F.8).
+
+Labels: 1 visible, 0 occluded, -1 unknown. COFW is judged by the recall of *occluded* points at 80 % precision, all
+points of all faces pooled; a point's score is 1 - the probability of being visible. FaceXFormer does not say which
+class is the positive one, so the recall of visible points is reported beside it.
+
+Augmentation that paints over the face hides points which the labels call visible: policy `landmarks` wants
+`occlusion: 0` here.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from faceptor.datasets.labels import landmark_scheme
+from faceptor.errors import DataError
+from faceptor.tasks.attributes import Attributes, AttributesMetric
+
+PRECISION = 0.8
+
+
+def recall_at_precision(score: np.ndarray, positive: np.ndarray, precision: float = PRECISION) -> float:
+    """Largest share of the positives that a threshold on the score finds while at least `precision` of what it finds
+    is positive; a fraction, 0 where no threshold is that precise. score (n,), positive (n,) bool."""
+    from sklearn.metrics import precision_recall_curve
+
+    reached, recall, _ = precision_recall_curve(positive, score)
+    return float(recall[reached >= precision].max())  # the curve ends at precision 1, recall 0
+
+
+class VisibilityMetric(AttributesMetric):
+    """recall_at_80_precision (occluded points), recall_at_80_precision_visible, and those of attributes: percent."""
+
+    def pooled(self) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) probability of being visible and (n,) bool visible, all known points together."""
+        p, truth = self.arrays()
+        return p[truth >= 0], truth[truth >= 0] == 1
+
+    def _compute(self):
+        p, visible = self.pooled()
+        if visible.all() or not visible.any():
+            found = "visible" if visible.any() else "occluded"
+            raise DataError(
+                f"{self.spec.name}: every known point is {found}, so recall at a precision means nothing; evaluate "
+                "more samples"
+            )
+        recall = {
+            "recall_at_80_precision": 100 * recall_at_precision(1 - p, ~visible),
+            "recall_at_80_precision_visible": 100 * recall_at_precision(p, visible),
+        }
+        return recall | super()._compute()
+
+
+class Visibility(Attributes):
+    name, columns = "visibility", ("visibility",)
+    headline = "recall_at_80_precision"
+    column: ClassVar[str] = "visibility"
+
+    def mirrored(self, spec, target):
+        """Flags change places as their points do."""
+        return {"visibility": target["visibility"][list(landmark_scheme(spec.options["scheme"]).flip)]}
+
+    def metric(self, spec):
+        return VisibilityMetric(spec, self.column)
+
+    def figure(self, spec, metric):
+        """Precision and recall of finding occluded points, and accuracy of each point."""
+        from sklearn.metrics import precision_recall_curve
+
+        from faceptor.tasks.plots import PALETTE, draw_bars, new_figure
+
+        p, visible = metric.pooled()
+        precision, recall, _ = precision_recall_curve(~visible, 1 - p)
+        found = metric.compute()["recall_at_80_precision"]
+        title = f"{spec.name}: {found:.1f} % of occluded points at {100 * PRECISION:.0f} % precision"
+        figure, (left, right) = new_figure(title, 2, height=max(4.4, 0.16 * spec.queries))
+        left.plot(100 * recall, 100 * precision, color=PALETTE[0], drawstyle="steps-post")
+        left.axhline(100 * PRECISION, color="0.6", linestyle="--", linewidth=1)
+        left.set(xlabel="occluded points found (%)", ylabel="found points that are occluded (%)")
+        left.set(xlim=(0, 100), ylim=(0, 101))
+        draw_bars(
+            right,
+            list(spec.labels),
+            100 * metric.accuracies(),
+            "accuracy (%)",
+            100 * metric.majority(),
+            "always the commoner answer",
+        )
+        return figure
+
+    def describe(self, spec, prediction):
+        hidden = [name for name, p in zip(spec.labels, prediction.probabilities, strict=True) if p <= 0.5]
+        seen = f"{spec.queries - len(hidden)} of {spec.queries} points visible"
+        return [seen, *(f"{name} hidden" for name in hidden)]

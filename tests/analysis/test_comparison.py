@@ -1,0 +1,95 @@
+import pandas as pd
+import pytest
+
+from faceptor.analysis import budget, comparison, comparison_figures, paper
+from faceptor.config import load_preset
+
+NAMES = ("base", "naive", "facexformer")
+
+
+@pytest.fixture(scope="module")
+def configured():
+    return {name: load_preset(name) for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def found(configured):
+    return comparison.reports(configured, alone=["naive"])
+
+
+def test_every_printed_count_has_a_row(found):
+    table = comparison.against_papers(found).set_index(["preset", "what"])
+    assert (table["difference"] == table["ours"] - table["printed"]).all()
+    parameters = table[table["unit"] == "M"]
+    assert len(parameters) == sum(len(paper.PARAMETERS[name]) for name in NAMES)
+    assert set(parameters[~parameters["agrees"]].index) == {("naive", "attribute head"), ("facexformer", "total")}
+    assert table.loc[("base", "total"), "ours"] == pytest.approx(103.200001)
+
+
+def test_gflops_are_compared_call_by_call(found):
+    table = comparison.against_papers(found).query("unit == 'GFLOPs'")
+    assert table["preset"].value_counts().to_dict() == {"base": 3, "facexformer": 1}
+    assert set(table["printed"]) == {114, 167}
+    base = table[table["preset"] == "base"]["ours"].tolist()
+    assert base[-1] == pytest.approx(sum(base[:-1])) == pytest.approx(2 * found["base"]["compute"]["macs"] / 1e9)
+
+
+def test_remarks_say_why_counts_differ(found):
+    text = "\n".join(comparison.remarks(found))
+    assert "86.8 + 2 x 39.3 + 3 x 3.4 + 1 x 1.0 = 176.6" in text and "178.9" in text
+    assert f"{paper.FACEXFORMER_TOTAL:,} parameters" in text  # counted in a model with the tasks of those weights
+    assert "not stated" in text
+
+
+def test_side_by_side_repeats_the_reports(found):
+    table = comparison.side_by_side(found)
+    assert table.index.tolist() == list(NAMES)
+    assert table.loc["naive", "parameters, M"] == pytest.approx(178.911058)
+    assert table.loc["facexformer", "input, px"] == "224" and table.loc["base", "input, px"] == "512 + 112"
+    memory = comparison.memory_by_component(found)
+    parts = memory.drop(index=["all, GB", "images", "an image, MB"])
+    assert parts.sum().to_dict() == pytest.approx(memory.loc["all, GB"].to_dict())
+
+
+def test_table_1_in_numbers(found):
+    table = comparison.table_1(found).set_index("paradigm")
+    assert table.index.tolist() == [*paper.STORAGE, "FaceXFormer"]
+    encoder = found["naive"]["components"]["encoder"]
+    fine_tuned = (6 * encoder + sum(paper.NAIVE_HEADS.values())) / 1e6
+    assert table.loc[budget.TUNED, "parameters, M"] == pytest.approx(fine_tuned)
+    assert table["GMACs"].is_monotonic_decreasing
+    assert comparison.table_1({"base": found["base"]})["paradigm"].tolist() == [budget.FACEPTOR]
+
+
+def test_measured_growth_ends_at_the_model():
+    params = load_preset("naive")
+    tasks = list(params.stage1.tasks)
+    table = comparison.measured_growth(params, tasks)
+    assert table["tasks"].tolist() == list(range(len(tasks) + 1)) and table["task"].tolist() == ["", *tasks]
+    assert table["parameters"].iloc[0] == 86_828_544 and table["parameters"].iloc[-1] == paper.NAIVE_TOTAL
+    assert table["added"].sum() == sum(paper.NAIVE_HEADS.values())
+    assert table["kilobytes"].sum() == pytest.approx(sum(paper.NAIVE_HEADS.values()) * 4 / 1000)
+
+
+def test_growth_gives_all_the_same_tasks(configured):
+    table = comparison.growth(configured | {"embedded": load_preset("embedded")})
+    assert table["preset"].unique().tolist() == list(NAMES)
+    order = table[table["tasks"] > 0].groupby("preset")["task"].agg(list)
+    assert all(tasks == list(load_preset("full").stage1.tasks) for tasks in order)
+    added = table.pivot(index="task", columns="preset", values="kilobytes").drop(index="")
+    assert added["base"].max() < 250 and added["naive"].max() > 150_000
+    assert added.loc["expression_rafdb", "facexformer"] == 0  # the labels of AffectNet: nothing of its own
+
+
+def test_tasks_one_by_one_and_together(found):
+    table = comparison.work_by_task(found["naive"]).set_index("task")
+    one_by_one = table.loc["all, one by one", "GMACs"]
+    assert one_by_one == pytest.approx(table["GMACs"].iloc[:-2].sum()) and one_by_one > table["GMACs"].iloc[-1]
+
+
+def test_figures_have_titles_and_labelled_axes(configured, found):
+    work = comparison.work_by_component(found)
+    assert isinstance(work, pd.DataFrame) and set(work["preset"]) == set(NAMES)
+    for figure in (comparison_figures.growth(comparison.growth(configured)), comparison_figures.work(work)):
+        assert figure.get_suptitle() and all(panel.get_xlabel() for panel in figure.axes)
+        assert figure._repr_png_().startswith(b"\x89PNG")

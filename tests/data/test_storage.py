@@ -1,0 +1,104 @@
+"""Prepared shards are read the same from a folder, from a URL, and as `datasets` wrote them; damage is an error."""
+
+import pickle
+import shutil
+
+import fsspec
+import numpy as np
+import pytest
+
+import faceptor.data.shards as shards
+from faceptor.data.prepare import prepare
+from faceptor.data.prepared import open_split, open_verification, read_passport, verification_sets
+from faceptor.errors import DataError
+from tests.datasets import published as pub
+
+
+@pytest.fixture
+def prepared(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "BATCH_ROWS", 2)
+    pub.ms1mv3(tmp_path / "raw")
+    options = {"strict_counts": False}
+    prepare("ms1mv3", tmp_path / "raw", tmp_path / "out", validation=0.3, seed=1, options=options)
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def in_memory(prepared):
+    """The same folder in fsspec's memory file system."""
+    files = fsspec.filesystem("memory")
+    for path in sorted(prepared.rglob("*")):
+        if path.is_file():
+            files.pipe_file(f"/bucket/ms1mv3/{path.relative_to(prepared)}", path.read_bytes())
+    yield "memory://bucket/ms1mv3"
+    files.rm("/bucket", recursive=True)
+
+
+@pytest.mark.parametrize("scheme", ["memory", "file"])
+def test_a_url_reads_like_a_folder(prepared, in_memory, scheme):
+    url = in_memory if scheme == "memory" else f"file://{prepared}"
+    here, there = open_split(prepared, "train"), open_split(url, "train")
+    assert len(here) == len(there) > 4 and here.columns == there.columns
+    for index in (0, len(here) - 1, 3, -1):
+        assert there.encoded(index) == here.encoded(index)
+        np.testing.assert_array_equal(there[index]["image"], here[index]["image"])
+        assert there[index]["identity"] == here[index]["identity"]
+    np.testing.assert_array_equal(there.column("identity"), here.column("identity"))
+    assert read_passport(url) == read_passport(prepared)
+    assert verification_sets(url) == verification_sets(prepared) == ("agedb_30", "lfw")
+    np.testing.assert_array_equal(open_verification(url, "lfw")[3], open_verification(prepared, "lfw")[3])
+    again = pickle.loads(pickle.dumps(there))  # into a loader's process
+    assert again[1]["key"] == here[1]["key"]
+
+
+def test_only_the_batch_that_is_needed_travels(in_memory, monkeypatch):
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    asked = []
+    fetch = MemoryFileSystem.cat_file
+
+    def counting(self, path, start=None, end=None, **kwargs):
+        asked.append((path.rpartition("/")[2], start, end))
+        return fetch(self, path, start=start, end=end, **kwargs)
+
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", counting)
+    split = open_split(in_memory, "train")
+    asked.clear()
+    split.encoded(4), split.encoded(5), split.sample(4)  # one batch of two rows
+    ((name, start, end),) = asked
+    whole = fsspec.filesystem("memory").size(f"/bucket/ms1mv3/train/{name}")
+    assert name.endswith(".arrow") and 0 < start < end < whole
+
+
+def test_what_is_not_there(in_memory, prepared):
+    with pytest.raises(DataError, match="not a prepared data set"):
+        open_split("memory://bucket/other", "train")
+    with pytest.raises(DataError, match="has no test split"):
+        open_split(in_memory, "test")
+    with pytest.raises(DataError, match="no way to read"):
+        open_split("nosuch://bucket/ms1mv3", "train")
+
+
+@pytest.mark.parametrize("damage", ["short", "missing", "index"])
+def test_a_damaged_shard_is_named(prepared, damage):
+    (shard, *_) = sorted((prepared / "train").glob("*.arrow"))
+    if damage == "short":
+        shard.write_bytes(shard.read_bytes()[:2000])
+    elif damage == "missing":
+        shard.unlink()
+    else:
+        shard = prepared / "train" / "shards.json"
+        shard.write_text("[{]")
+    with pytest.raises(DataError, match=f"{shard.name}: cannot be read.*prepare the data set again"):
+        open_split(prepared, "train").encoded(-1)
+
+
+def test_a_folder_that_datasets_saved(prepared, tmp_path):
+    import datasets
+
+    split = open_split(prepared, "train")
+    datasets.load_from_disk(str(prepared / "train")).save_to_disk(str(tmp_path / "saved" / "train"))
+    shutil.copy(prepared / "passport.json", tmp_path / "saved")
+    again = open_split(tmp_path / "saved", "train")
+    assert not (tmp_path / "saved/train/shards.json").exists()
+    assert again.column("key") == split.column("key") and again.encoded(3) == split.encoded(3)

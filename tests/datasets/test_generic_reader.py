@@ -1,0 +1,178 @@
+"""A user's own data set: its YAML, its label file, its records, and the tasks made from them."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from faceptor.data.prepare import prepare
+from faceptor.data.prepared import open_split
+from faceptor.datasets.base import Record, Reject
+from faceptor.datasets.generic import Generic
+from faceptor.errors import ConfigError, DataError
+from faceptor.tasks import KINDS, TaskSpec
+from faceptor.tasks.custom import specs_of
+from tests.datasets import published as pub
+
+POINTS = {"left_eye": (12, 15), "right_eye": (28, 14), "nose": (20, 22), "chin": (21, 36)}
+DESCRIPTION = {
+    "title": "Three friends",
+    "labels": "labels.csv",
+    "images": "photos",
+    "image": "file",
+    "split": "part",
+    "group": "person",
+    "landmarks": {
+        "points": [f"{name}_{axis}" for name in POINTS for axis in "xy"],
+        "names": list(POINTS),
+        "flip": [["left_eye", "right_eye"]],
+        "normalisers": {"nme_eyes": ["left_eye", "right_eye"], "nme_diag": "diag"},
+    },
+    "age": "years",
+    "expression": {"column": "mood", "classes": ["calm", "cheerful", "cross"]},
+    "attributes": ["glasses", "hat"],
+}
+MOODS = ("calm", "cheerful", "2")
+
+
+def row(i, test):
+    points = [value + i % 5 for xy in POINTS.values() for value in xy]
+    part = "test" if i >= 18 - test else "val" if i == 3 else "train"
+    return [f"{i:03d}.jpg", part, f"p{i // 2}", *points, 20 + i, MOODS[i % 3], i % 2, "" if i % 4 == 3 else "yes"]
+
+
+def own(root, *, faces=18, test=4, **changes):
+    """A folder as a user might have it."""
+    description = DESCRIPTION | changes
+    for i in range(faces):
+        pub.put(root / f"photos/{i:03d}.jpg", pub.jpg(i, 48, 40))
+    header = ["file", "part", "person", *DESCRIPTION["landmarks"]["points"], "years", "mood", "glasses", "hat"]
+    rows = [",".join(map(str, values)) for values in (header, *(row(i, test) for i in range(faces)))]
+    pub.put(root / "labels.csv", "\n".join(rows) + "\n")
+    pub.put(root / "mine.yaml", yaml.safe_dump(description, sort_keys=False))
+    return root
+
+
+def reader(root, **options):
+    return Generic(root, **({"description": "mine.yaml"} | options))
+
+
+def test_records_say_what_the_columns_say(tmp_path):
+    records = list(reader(own(tmp_path)).read("train"))
+    assert len(records) == 14 and all(isinstance(record, Record) for record in records)
+    third = records[3]
+    assert third.key == "003.jpg" and third.group == "p1" and third.split == "train"  # val is part of training
+    np.testing.assert_array_equal(third.landmarks, np.float32([*POINTS.values()]) + 3)
+    np.testing.assert_array_equal(third.box, [12, 17, 34, 39])  # the square about them, whole pixels
+    assert third.age == 23 and third.expression == 0 and records[2].expression == 2
+    assert third.attributes.tolist() == [1, -1] and records[2].attributes.tolist() == [0, 1]
+    assert [record.key for record in reader(tmp_path).read("test")] == [f"{i:03d}.jpg" for i in range(14, 18)]
+
+
+def test_tasks_come_from_the_description(tmp_path):
+    specs = {spec.name: spec for spec in specs_of("mine", reader(own(tmp_path)), like="generic")}
+    assert set(specs) == {"landmarks_mine", "age_mine", "expression_mine", "attributes_mine"}
+    assert specs["landmarks_mine"].labels == tuple(POINTS)
+    assert specs["landmarks_mine"].options["headline"] == "nme_eyes"
+    assert specs["landmarks_mine"].options["normalisers"] == {"nme_eyes": ((0,), (1,)), "nme_diag": "diag"}
+    assert specs["expression_mine"].labels == ("calm", "cheerful", "cross")
+    assert specs["attributes_mine"].labels == ("glasses", "hat")
+    for spec in specs.values():  # a model folder keeps them as JSON
+        assert TaskSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+    mirrored = KINDS["landmarks"].mirrored(
+        specs["landmarks_mine"], {"points": np.float32([[0.2, 0], [0.7, 0.1], [0.5, 0], [0.5, 1]])}
+    )
+    np.testing.assert_allclose(mirrored["points"], [[0.3, 0.1], [0.8, 0], [0.5, 0], [0.5, 1]], atol=1e-6)
+
+
+def test_own_data_are_prepared_like_any_other(tmp_path):
+    own(tmp_path / "raw")
+    passport = prepare(
+        "mine", tmp_path / "raw", tmp_path / "out", validation=0.3, seed=1, reader="generic",
+        options={"description": "mine.yaml"},
+    )  # fmt: skip
+    assert passport["dataset"] == "mine" and passport["title"] == "Three friends"
+    assert sum(passport["counts"].values()) == 18 and passport["counts"]["test"] == 4
+    assert passport["landmark_scheme"]["flip_permutation"] == [1, 0, 2, 3]
+    assert not [check for check in passport["checks"] if check["status"] == "fail"]
+    sample = open_split(tmp_path / "out", "test")[0]
+    assert sample["landmarks"].shape == (4, 2) and sample["attributes"].shape == (2,)
+    # The passport alone is enough to know the tasks again, where the raw data are not at hand.
+    again = Generic(tmp_path / "gone", description=passport["options"]["description"])
+    assert specs_of("mine", again, like="generic") == specs_of("mine", reader(tmp_path / "raw"), like="generic")
+
+
+def test_parquet_with_list_columns(tmp_path):
+    own(
+        tmp_path,
+        labels="labels.parquet",
+        landmarks={"points": "points", "count": 4, "first": 1},
+        attributes={"columns": "flags", "names": ["glasses", "hat"]},
+    )
+    rows = [row(i, 4) for i in range(18)]
+    table = {
+        "file": [r[0] for r in rows], "part": [r[1] for r in rows], "person": [r[2] for r in rows],
+        "points": [[float(v) for v in r[3:11]] for r in rows], "years": [float(r[11]) for r in rows],
+        "mood": [i % 3 for i in range(18)], "flags": [[i % 2 == 1, None] for i in range(18)],
+    }  # fmt: skip
+    pq.write_table(pa.table(table), tmp_path / "labels.parquet")
+    records = list(reader(tmp_path).read("train"))
+    assert len(records) == 14 and records[1].attributes.tolist() == [1, -1] and records[1].expression == 1
+    np.testing.assert_array_equal(records[0].landmarks[0], np.float32(POINTS["left_eye"]) - 1)
+    (spec, *_) = specs_of("mine", reader(tmp_path), like="generic")
+    assert spec.labels == ("point_0", "point_1", "point_2", "point_3") and spec.options["headline"] == "nme_diag"
+
+
+def test_a_drawn_test_split_keeps_groups_together(tmp_path):
+    root = own(tmp_path, split=0.4)
+    sides = {part: {record.group for record in reader(root).read(part)} for part in ("train", "test")}
+    assert sides["train"] and sides["test"] and not sides["train"] & sides["test"]
+    other = {record.group for record in reader(root, seed=7).read("test")}
+    assert other != sides["test"]
+
+
+def test_every_bad_row_is_named(tmp_path):
+    root = own(tmp_path)
+    lines = (root / "labels.csv").read_text().splitlines()
+    lines[1] = lines[1].replace("calm", "sleepy")
+    lines[2] = lines[2].replace("train", "trian")
+    lines[3] = lines[3].replace(",22,", ",old,")
+    lines[4] = lines[4] + ",more"
+    lines[5] = lines[5].replace("004.jpg", "../004.jpg")
+    (root / "labels.csv").write_text("\n".join(lines))
+    rejects = [item for item in reader(root).read("train") if isinstance(item, Reject)]
+    assert [reject.where for reject in rejects] == [f"labels.csv:{line}" for line in range(2, 7)]
+    for reject, part in zip(rejects, ("calm, cheerful, cross", "'trian'", "'old'", "fields", "inside"), strict=True):
+        assert part in reject.reason, reject
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"imagee": "x"}, "imagee: unknown key; did you mean 'image'"),
+        ({"landmarks": {"points": ["a", "b"], "names": ["p", "q"]}}, "4 columns"),
+        ({"landmarks": {"points": "a", "names": ["p", "q"], "flip": [["p", "r"]]}}, "no 'r'"),
+        ({"landmarks": {"points": "a", "names": ["p", "q"], "flip": [["p", "q"], ["p", "p"]]}}, "one pair at most"),
+        ({"landmarks": {"points": "a", "names": ["p", "q"], "normalisers": {"nme": ["p", 5]}}}, "below 2, found 5"),
+        ({"expression": {"column": "mood", "classes": ["calm"]}}, "classes"),
+        ({"attributes": {"columns": ["a"], "no": ["-1"]}}, "no word twice"),
+        ({"box": ["a", "b"]}, "1 or 4 columns"),
+    ],
+)
+def test_a_wrong_description_names_the_key(tmp_path, changes, message):
+    own(tmp_path, **changes)
+    with pytest.raises(ConfigError, match=message):
+        reader(tmp_path)
+
+
+def test_a_missing_description_or_column(tmp_path):
+    own(tmp_path, age="yeras")
+    with pytest.raises(DataError, match="found no yeras"):
+        list(reader(tmp_path).read("train"))
+    with pytest.raises(ConfigError, match=r"other\.yaml"):
+        reader(tmp_path, description="other.yaml")
+    with pytest.raises(ConfigError, match="description: missing"):
+        Generic(tmp_path)

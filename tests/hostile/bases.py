@@ -1,0 +1,99 @@
+"""Small sound data sets to damage: every reader in the layout that is generated, and in others that it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from faceptor.datasets import READERS
+from faceptor.synthesis import synthesize
+from faceptor.synthesis.layouts import base
+from tests.datasets import published as hand
+from tests.synthesis.fake import fake_render, published
+
+SIDE = 48  # pixels: the smallest that all layouts can be drawn in
+COUNTS = {"train": 5, "test": 3}
+OWN = {"ms1mv3": {"train": 5, "identities": 3, "pairs": 2}}
+
+
+@dataclass(frozen=True)
+class Base:
+    """A way to write one small set of a reader, and the options it is read with."""
+
+    reader: str
+    variant: str
+    build: Callable[[Path], object]
+    options: dict = field(default_factory=dict)
+    drawn: bool = False  # train and test are told apart by all names together, so that a line more moves others
+
+    @property
+    def name(self) -> str:
+        return f"{self.reader}-{self.variant}"
+
+
+def generated(reader: str) -> Callable[[Path], object]:
+    def build(root: Path) -> None:
+        counts = OWN.get(reader) or published(reader, COUNTS)
+        with pytest.MonkeyPatch.context() as patch:  # flat pictures with known labels, a thousand times as fast
+            patch.setattr(base, "render", fake_render)
+            synthesize(reader, root, seed=7, workers=1, image_size=SIDE, **counts)
+
+    return build
+
+
+def marked(build: Callable[[Path], object], **counts: int) -> Callable[[Path], object]:
+    """A hand-made set that is not held to the published counts."""
+
+    def write(root: Path) -> None:
+        build(root)
+        if not (root / "GENERATED").exists():
+            hand.put(root / "GENERATED", f"counts: {counts}\n")
+
+    return write
+
+
+def _w300_csv(root: Path) -> None:
+    hand.w300(root)
+    faces = {path: hand.face68() for path in ("afw/134212_1.jpg", "afw/134212_2.jpg", "lfpw/trainset/image_0001.png")}
+    hand.csv300w(root, "face_landmarks_300w_train.csv", faces)
+    tests = ("helen/testset/296814969_3.jpg", "ibug/image_003_1.jpg", "ibug/image_092_01.jpg")
+    hand.csv300w(root, "face_landmarks_300w_valid.csv", {path: hand.face68() for path in tests})
+
+
+def _affectnet_lists(root: Path) -> None:
+    for number in range(8):
+        hand.put(root / f"data/{number}.jpg", hand.jpg(number))
+    for part, rows in (("train", range(5)), ("test", range(5, 8))):
+        hand.put(root / f"label/{part}.txt", "".join(f"{number}.jpg {number % 7}\n" for number in rows))
+
+
+OTHERS = (
+    Base("300w", "csv", marked(_w300_csv), {"annotations": "csv"}),
+    Base("affectnet", "npy", marked(hand.affectnet_npy)),
+    Base("affectnet", "lists", marked(_affectnet_lists)),
+    Base("celeba", "csv", marked(lambda root: hand.celeba(root, csv=True))),
+    Base("morph2", "names", marked(lambda root: hand.morph2(root, subjects=4, csv=False)), drawn=True),
+    Base("morph2", "subjects", marked(lambda root: hand.morph2(root, subjects=4)), {"protocol": "subject_exclusive"}, True),
+    Base("ferplus", "folders", marked(hand.ferplus_folders)),
+    Base("lfw73", "hand", marked(hand.lfw73)),
+    Base("lfw73", "scores", marked(hand.lfw73), {"source": "kumar"}),
+    Base("lfwa", "hand", marked(hand.lfwa)),
+    Base("utkface", "random", marked(hand.utkface), {"protocol": "random_80_20"}),
+    Base("wflw", "hand", marked(hand.wflw), {"box": "detector"}),
+    Base("aflw2000", "pt2d", marked(hand.aflw2000), {"points": "pt2d", "within_99": False}),
+    Base("300wlp", "hand", marked(hand.w300lp)),
+    Base("cofw", "hand", marked(hand.cofw), {"box": "published"}),
+    Base("ffhqaging", "ffhq", marked(hand.ffhqaging), {"protocol": "ffhq"}),
+    Base("lapa", "hand", marked(hand.lapa)),
+    Base("ms1mv3", "hand", marked(hand.ms1mv3)),
+)
+BASES: dict[str, list[Base]] = {
+    reader: [
+        Base(reader, "generated", generated(reader), drawn=reader == "morph2"),
+        *(base for base in OTHERS if base.reader == reader),
+    ]
+    for reader in READERS
+}
