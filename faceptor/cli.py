@@ -52,6 +52,7 @@ def main() -> None:
 def synthesize(
     names: Annotated[list[str] | None, typer.Argument(help="Data sets; none = all under `synthesis`.")] = None,
     workers: Annotated[int, typer.Option(help="Processes; 0 = all cores.")] = 0,
+    every: Annotated[bool, typer.Option("--all", help="Every data set, a few faces where no line says more.")] = False,
     params: ParamsFile = DEFAULT,
 ):
     """Generate faces in the published layout of a data set, below `data.root`.
@@ -60,7 +61,7 @@ def synthesize(
     """
     from faceptor.stages.data import synthesize_set
 
-    config = _load(params)
+    config = _load(params, every=every)
     for name in _chosen(names, config.synthesis, "synthesis"):
         counts = synthesize_set(config, name, workers=workers)
         print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in counts.items()))
@@ -69,6 +70,7 @@ def synthesize(
 @app.command()
 def preprocess(
     names: Annotated[list[str] | None, typer.Argument(help="Data sets; none = all under `datasets`.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every data set that lies below `data.root` too.")] = False,
     params: ParamsFile = DEFAULT,
 ):
     """Read a data set in its owner's layout, check it, write prepared shards and a passport.
@@ -77,8 +79,13 @@ def preprocess(
     """
     from faceptor.stages.data import preprocess_set
 
-    config = _load(params)
+    listed = _load(params)
+    config = _load(params, every=every)
     for name in _chosen(names, config.datasets, "datasets"):
+        folder = config.data.root / config.datasets[name].path
+        if not names and name not in listed.datasets and not folder.is_dir():
+            print(f"{name}: not there ({folder}), left out")
+            continue
         passport = preprocess_set(config, name)
         counts = ", ".join(f"{split} {count}" for split, count in passport["counts"].items())
         print(f"{name}: {counts}; rejected {passport['rejects']['count']}")
@@ -86,22 +93,23 @@ def preprocess(
 
 @app.command()
 def train(
-    stage: Annotated[str, typer.Argument(help="stage1, stage2 or merge (stage 2 of all tasks in one folder).")],
+    stage: Annotated[str, typer.Argument(help="stage1, stage2, merge (stage 2 of all tasks in one folder) or a baseline.")],
     task: Annotated[str | None, typer.Option(help="The task of stage 2, e.g. age_morph2.")] = None,
     device: Device = "auto",
     params: ParamsFile = DEFAULT,
 ):
     """Train a stage; a run that was stopped goes on where it was.
 
-    Example: `faceptor train stage2 --task age_morph2`
+    Example: `faceptor train stage2 --task age_morph2`, or `faceptor train naive` (see `baselines` in params.yaml)
     """
     from faceptor.stages import training
 
     config = _load(params)
     if stage == "stage2" and not task:
         raise FaceptorError(f"train stage2: name a task with --task, one of {', '.join(config.stage2.tasks)}")
+    joint = ("stage1", *config.baselines)
     verbs = {
-        "stage1": lambda: training.train_stage1(config, device=device),
+        **{name: lambda name=name: training.train_joint(config, name, device=device) for name in joint},
         "stage2": lambda: training.train_stage2(config, task, device=device),
         "merge": lambda: training.merge_stage2(config),
     }
@@ -195,10 +203,14 @@ def params_check(params: ParamsFile = DEFAULT):
     print(f"{params}: valid" + (f", equals preset {same[0]}" if same else ", differs from every preset"))
 
 
-def _load(path: Path):
+def _load(path: Path, *, every: bool = False):
     from faceptor.config import load_params
 
-    return load_params(path)
+    if not every:
+        return load_params(path)
+    from faceptor.stages.every import with_every_data_set
+
+    return with_every_data_set(load_params(path))
 
 
 def _chosen(names: list[str] | None, known, section: str) -> list[str]:

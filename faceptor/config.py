@@ -31,7 +31,7 @@ from faceptor.model_config import (
 )
 from faceptor.sections import Count, NonNegative, Positive, Section, Share, explain
 from faceptor.tasks import task
-from faceptor.tasks.custom import register, specs_of
+from faceptor.tasks.custom import forget, register, specs_of, unchanged
 
 __all__ = [  # the model section and its parts live in faceptor.model_config; this is where they are imported from
     "AttributeHeadConfig",
@@ -153,6 +153,7 @@ class Optimiser(Section):
     weight_decay: NonNegative = 0.05
     clip: Positive = 5.0
     warmup: Annotated[int, Field(ge=0)] = 2000
+    betas: tuple[Share, Share] = (0.9, 0.999)
 
 
 class Stage(Section):
@@ -181,10 +182,18 @@ class Stage2(Stage):
     trainable: tuple[str, ...] = ("layer_attention.{task}.*",)
 
 
+class Baseline(Section):
+    """Another structure for the same data: what `faceptor train <name>` trains beside `model`."""
+
+    model: ModelConfig
+    train: Stage1
+
+
 class Evaluation(Section):
     models: tuple[str, ...] = ("stage1", "stage2")
     batch: Count = 64
     samples: Count | None = None  # None = the whole test split
+    test_sets: dict[str, str] = Field(default_factory=dict)  # task -> data set whose test split stands for its own
 
 
 class TransferMode(Section):
@@ -220,12 +229,14 @@ class Params(Section):
     model: ModelConfig
     stage1: Stage1
     stage2: Stage2
+    baselines: dict[str, Baseline] = Field(default_factory=dict)
     evaluate: Evaluation = Evaluation()
     transfer: Transfer
     notebooks: Notebooks = Notebooks()
 
     @model_validator(mode="after")
     def _tasks_of_data_sets(self):
+        forget()
         for name, block in self.datasets.items():
             if block.reader or block.options:
                 register(specs_of(name, self.reader(name), like=block.reader or name))
@@ -233,16 +244,21 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _names_exist(self):
-        for stage in ("stage1", "stage2", "transfer"):
-            for name in getattr(self, stage).tasks:
+        trained = {"stage1": self.stage1, "transfer": self.transfer}
+        trained |= {f"baselines.{name}.train": baseline.train for name, baseline in self.baselines.items()}
+        for where, stage in trained.items():
+            role = "transfer" if where == "transfer" else "joint"
+            for name in stage.tasks:
                 dataset = task(name).dataset
                 if dataset not in self.datasets:
-                    raise ValueError(f"{stage}.tasks.{name}: its data set is missing, add datasets.{dataset}")
-        roles = {"stage1": "joint", "transfer": "transfer"}
-        for stage, role in roles.items():
-            for name in getattr(self, stage).tasks:
-                if self.datasets[task(name).dataset].role != role:
-                    raise ValueError(f"{stage}.tasks.{name}: datasets.{task(name).dataset}.role must be {role!r}")
+                    raise ValueError(f"{where}.tasks.{name}: its data set is missing, add datasets.{dataset}")
+                if self.datasets[dataset].role != role:
+                    raise ValueError(f"{where}.tasks.{name}: datasets.{dataset}.role must be {role!r}")
+        for name, dataset in self.evaluate.test_sets.items():
+            if dataset not in self.datasets:
+                raise ValueError(f"evaluate.test_sets.{name}: {dataset!r} is no data set, add datasets.{dataset}")
+            task(name)
+        _subset("evaluate.models", self.evaluate.models, "the models", {"stage1", "stage2", *self.baselines})
         if self.stage2.tasks and not hasattr(self.model, "layer_attention"):
             raise ValueError(f"stage2.tasks: model {self.model.name!r} has no Layer-Attention to train, expected {{}}")
         _subset("stage2.tasks", self.stage2.tasks, "stage1.tasks", self.stage1.tasks)
@@ -265,6 +281,13 @@ class Params(Section):
         if block.reader == "generic":  # where only the prepared data are, these know what the columns meant
             options |= stored_description(root, options.get("description"), self.prepared(name) / "passport.json")
         return reader_class(block.reader or name, key=name)(root, **options)
+
+    def variant(self, model: str) -> "Params":
+        """These parameters as a model folder sees them: a baseline has its own `model`, and `stage1` is its training."""
+        if model not in self.baselines:
+            return self
+        baseline = self.baselines[model]
+        return self.model_copy(update={"model": baseline.model, "stage1": baseline.train})
 
     def feed(self, name: str) -> Feed:
         """How a task's images reach the network, whichever stage trains it."""
@@ -315,4 +338,5 @@ def preset_path(name: str) -> Path:
 
 
 def load_preset(name: str) -> Params:
-    return load_params(preset_path(name))
+    with unchanged():  # a preset is looked at beside the experiment at hand
+        return load_params(preset_path(name))

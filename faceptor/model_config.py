@@ -68,6 +68,7 @@ class LayerAttentionConfig(Section):
 class _OnPatches(Section):
     """What the models around a ViT share."""
 
+    init: Literal["released", "scratch"] = "released"  # "scratch" where no published weights lie below
     encoder: EncoderConfig = EncoderConfig()
     embedding: Count = 512
     inputs: Inputs

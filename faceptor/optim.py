@@ -83,6 +83,7 @@ def build_optimiser(parameters: Parameters, optimiser: Optimiser) -> torch.optim
         ],
         lr=optimiser.start_lr,
         weight_decay=optimiser.weight_decay,
+        betas=optimiser.betas,
     )
 
 

@@ -31,18 +31,18 @@ def block(params: Params) -> str:
 
 
 def evaluation_table(params: Params, reports: dict) -> str:
-    header = ["task", "samples", "metric", "trivial guess", *reports]
-    rows = []
-    for name in params.stage1.tasks:
+    """Models side by side on the same test faces; "-" where a model has no such task."""
+    rows = [["parameters", "", "", ""] + [f"{report['about']['parameters'] / 1e6:.2f} M" for report in reports.values()]]
+    for name in {task_name: None for model in reports for task_name in params.variant(model).stage1.tasks}:
         spec = task(name)
         headline = headline_of(spec)
-        first = next(iter(reports.values()))[name]
+        first = next(report[name] for report in reports.values() if name in report)
         rows.append(
             [f"`{name}`", str(first["samples"]), f"{headline} {UNITS[KINDS[spec.kind].higher_is_better]}"]
             + [f"{first['trivial_' + headline]:.2f}"]
-            + [f"{report[name][headline]:.2f}" for report in reports.values()]
+            + [f"{report[name][headline]:.2f}" if name in report else "-" for report in reports.values()]
         )
-    return markdown(header, rows)
+    return markdown(["task", "samples", "metric", "trivial guess", *reports], rows)
 
 
 def transfer_table(params: Params) -> str:

@@ -55,13 +55,11 @@ def run(
     validate: Callable[[nn.Module], tuple[float, dict]],
     live=None,
     workers: int = 0,
-    start_as_best: bool = False,
 ) -> Outcome:
     """Train until `stage.steps`, validate on the way, leave the best weights in the model.
 
     folder: where the checkpoint of the run lies; a run found there is continued. validate(model) returns
-    (score, metrics); the higher score wins. start_as_best: the untrained model competes too, so that a run
-    which gains nothing changes nothing. live: a dvclive-like object, told every logged number.
+    (score, metrics); the higher score wins. live: a dvclive-like object, told every logged number.
     """
     model.to(device)
     criteria.to(device)
@@ -102,9 +100,6 @@ def run(
         _set_modes(model, criteria)
         return {f"val/{t}/{m}": v for t, values in metrics.items() for m, v in values.items()} | {"val/score": score}
 
-    if start_as_best and begin == 0:
-        history.append({"step": 0, **validated(0)})
-        _report(live, history[-1])
     if begin == 0:
         torch.manual_seed(seed)
     _set_modes(model, criteria)

@@ -47,7 +47,7 @@ def chain(tmp_path_factory):
         for name in params.synthesis:
             synthesize_set(params, name, workers=1)
             preprocess_set(params, name)
-        training.train_stage1(params)
+        training.train_joint(params)
         evaluate_model(params, "stage1")
         yield params, folder
 

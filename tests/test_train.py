@@ -144,18 +144,6 @@ def test_best_weights_are_those_of_the_best_validation(tmp_path):
     assert all(torch.equal(value, kept[0][name]) for name, value in model.state_dict().items())
 
 
-def test_untrained_model_may_be_the_best(tmp_path):
-    scores = iter([9.0, 1.0, 2.0, 1.0])
-    model, criteria = toy.model_and_criteria()
-    start = weights(model)
-    outcome = train.run(
-        model, criteria, toy.steps(10), stage=toy.stage(10), mixes=toy.mixes(), trainable=("*",), folder=tmp_path,
-        seed=7, device=torch.device("cpu"), validate=lambda m: (next(scores), {}), start_as_best=True,
-    )  # fmt: skip
-    assert outcome.best_step == 0
-    assert all(torch.equal(value, start[name]) for name, value in model.state_dict().items())
-
-
 @pytest.mark.parametrize("world", [2, 3])
 def test_sharded_batches_hold_the_same_samples(world):
     whole = toy.steps(4, samples=6)[2]

@@ -70,8 +70,9 @@ def crops(model: FaceModel) -> pd.DataFrame:
         crop, framing = crop_of(model, name)
         left, top, right, bottom = framing.to_list()
         shown = {"width": right - left, "height": bottom - top, "x": (left + right) / 2, "y": (top + bottom) / 2}
-        rows[name] = {"kind": crop.kind, "scale": crop.scale, "side": crop.size, **shown}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("task").round(2)
+        rounded = {key: round(value, 2) + 0.0 for key, value in shown.items()}  # no -0.0
+        rows[name] = {"kind": crop.kind, "scale": crop.scale, "side": crop.size, **rounded}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("task")
 
 
 # --- faces ----------------------------------------------------------------------------------------------------------
@@ -261,7 +262,7 @@ def readable(table: pd.DataFrame, share: float = LOSS) -> pd.DataFrame:
     words = pd.DataFrame(index=found.index)
     words["metric"] = found["metric"]
     pairs = zip(found["score"], found["error"], strict=True)
-    words["score"] = [f"{score:.2f} ± {2 * error:.2f}" for score, error in pairs]
+    words["score"] = [f"{score:.2f}" + (f" ± {2 * error:.2f}" if error >= 0 else "") for score, error in pairs]
     words["best constant"] = found["constant"].map("{:.2f}".format)
     for way, form in WAYS.items():
         beyond = f"beyond {form.format(ends[way])}"

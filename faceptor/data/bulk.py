@@ -17,22 +17,24 @@ import simplejpeg
 from faceptor.data.passport import SplitFacts
 from faceptor.data.shards import FACTS, SAMPLE_TYPES
 from faceptor.datasets.base import BadSample, Bulk, Reject
-from faceptor.datasets.images import Picture, verify
+from faceptor.datasets.images import LARGEST_IMAGE, MARKS, Picture, verify
 
 DECODED = 100
+USUAL = ("YCbCr", "Gray")
 SLICE = 64  # images that one thread decodes at a time
 
 Examined = list[Picture | BadSample]
 
 
 def header(data: bytes) -> Picture | BadSample:
-    """Size from the header of a JPEG that begins and ends as one; everything else is decoded."""
-    if data[:2] == b"\xff\xd8" and data[-2:] == b"\xff\xd9" and b"Exif\0" not in data[: 1 << 16]:
+    """Size from the header of a JPEG that begins and ends as one and cannot be turned; everything else is decoded."""
+    if data[:2] == b"\xff\xd8" and data[-2:] == b"\xff\xd9" and not any(mark in data for mark in MARKS["JPEG"]):
         try:
-            height, width, *_ = simplejpeg.decode_jpeg_header(data)
-            return upright_jpeg(height, width)
+            height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
         except ValueError:
-            pass
+            return whole(data)
+        if colours in USUAL and 0 < height * width <= LARGEST_IMAGE:
+            return upright_jpeg(height, width)
     return whole(data)
 
 

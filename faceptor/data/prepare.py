@@ -36,7 +36,7 @@ from faceptor.data.passport import (
 from faceptor.data.shards import FACTS, SAMPLE_TYPES, VERIFICATION_TYPES, ShardWriter, complete, shard_name, write_json
 from faceptor.data.splits import shared, write_split
 from faceptor.datasets import reader_class
-from faceptor.datasets.base import BadSample, Check, Reader, Reject, share
+from faceptor.datasets.base import BadSample, Check, Reader, Reject, printable, share
 from faceptor.datasets.images import verify
 from faceptor.datasets.restricted_pickle import load_verification
 from faceptor.errors import ConfigError, DataError, FaceptorError
@@ -96,7 +96,7 @@ def _plan(reader: Reader, validation: float, seed: int) -> dict:
     """All that the bytes depend on, for a run that goes on where another was killed."""
     top = sorted(reader.root.iterdir())
     inner = [path for folder in top if folder.is_dir() for path in nsmallest(100, folder.iterdir())]
-    state = {str(path.relative_to(reader.root)): path.lstat() for path in (*top, *inner)}
+    state = {printable(str(path.relative_to(reader.root))): path.lstat() for path in (*top, *inner)}
     return {
         "format": FORMAT,
         "dataset": reader.name,

@@ -7,6 +7,7 @@ its number, so that reading also shows that no byte went astray.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -85,24 +86,16 @@ def convert(folder: Path, out: Path, *, verify: str, kill_after: float | None = 
             process.join()
             journal = out.with_name(f".{out.name}.partial") / "journal"
             killed = {"killed_after_seconds": kill_after, "shards_kept": len(list(journal.glob("*.json")))}
-    start = time.perf_counter()
     process, answer = _start(folder, out, verify)
     try:
-        passport = answer.recv()
+        report = answer.recv()
     except EOFError:
         raise DataError(f"{out}: the preparation ended with code {process.exitcode} and no answer") from None
     process.join()
-    seconds = time.perf_counter() - start
-    records = sum(passport["counts"].values())
-    return killed | {
-        "seconds": round(seconds, 2),
-        "records_per_second": round(records / seconds),
-        "MB_per_second": round(size / 1e6 / seconds, 1),
-        "images_checked": passport["images_checked"],
-        "counts": passport["counts"],
-        "memory_MB": passport["memory"],
-        "split_hashes": passport["split_hashes"],
-    }
+    seconds, records = report["seconds"], sum(report["counts"].values())
+    speed = {"records_per_second": round(records / seconds), "MB_per_second": round(size / 1e6 / seconds, 1)}
+    shards = b"".join((out / part / "shards.json").read_bytes() for part in report["counts"])
+    return killed | report | ({} if killed else speed) | {"shards_sha256": hashlib.sha256(shards).hexdigest()}
 
 
 def _start(folder: Path, out: Path, verify: str):
@@ -121,12 +114,15 @@ def _prepare(folder: Path, out: Path, verify: str, answer) -> None:
     watch = threading.Thread(target=_watch, args=(out, seen, stop), daemon=True)
     watch.start()
     options = {"strict_counts": False, "verify": verify}
+    start, cpu = time.perf_counter(), time.process_time()
     passport = prepare("ms1mv3", folder, out, validation=0.05, seed=SEED, options=options)
+    seconds = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu}
     stop.set()
     watch.join()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     memory = {name: round(value / 1e6) for name, value in (seen | {"peak": peak}).items()}
-    answer.send({key: passport[key] for key in ("counts", "images_checked", "split_hashes")} | {"memory": memory})
+    facts = {key: passport[key] for key in ("counts", "images_checked")}
+    answer.send(facts | {key: round(value, 2) for key, value in seconds.items()} | {"memory_MB": memory})
     answer.close()
 
 

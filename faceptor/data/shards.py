@@ -207,14 +207,14 @@ class Shards:
 def _scan(folder: Folder, name: str) -> dict:
     """Places of the batches of an Arrow stream that `shards.json` does not list."""
     try:
-        with pa.memory_map(str(folder.place / name)) as source:
+        with pa.memory_map(str(folder.path / name)) as source:
             stream = pa.ipc.open_stream(source)
             batches, at = [], source.tell()
             for batch in stream:
                 batches.append((at, source.tell() - at, batch.num_rows))
                 at = source.tell()
             return {"filename": name, "batches": batches, "bytes": source.size()}
-    except (OSError, TypeError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowInvalid) as error:
         raise DataError(f"{folder}/{name}: cannot be read ({error}); prepare the data set again") from error
 
 

@@ -36,6 +36,13 @@ class Folder:
         return str(self.place)
 
     @property
+    def path(self) -> Path:
+        """Where it lies on this machine; DataError for one that does not."""
+        if self._files is not None:
+            raise DataError(f"{self}: its shards have no shards.json, which reading them from afar needs; copy it here")
+        return self._root
+
+    @property
     def remote(self) -> bool:
         """Whether its files cannot be mapped into memory."""
         return self._files is not None

@@ -35,9 +35,9 @@ class AffectNet(Reader):
     strict_counts = False  # the number of usable images differs between releases and papers
     classes: ClassVar = {"expression": EXPRESSIONS}
 
-    def __init__(self, root: Path | str, **options):
-        super().__init__(root, **options)
-        self.columns = ("expression", "box") if self._release == "csv" else ("expression",)
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return ("expression", "box") if self._release == "csv" else ("expression",)
 
     @cached_property
     def _release(self) -> str:
@@ -78,7 +78,7 @@ class AffectNet(Reader):
     def _from_npy(self, split: str) -> Iterator[tuple]:
         images = self.require(f"{NPY[split]}/images", what=f"images of the {split} split")
         labels = self.require(f"{NPY[split]}/annotations", what=f"annotations of the {split} split")
-        for path in sorted(images.iterdir()):
+        for path in self.listing(images):
             if path.suffix.lower() in IMAGE_SUFFIXES:
                 yield f"{NPY[split]}/{path.name}", self.where(path), self._npy_record, path, labels
 
@@ -125,5 +125,7 @@ def scalar(path: Path) -> str:
             raise BadSample(f"{path.name}: expected one number, found shape {shape} of {kind}")
         data.seek(0)
         return str(np.lib.format.read_array(data, allow_pickle=False).reshape(()).item())
-    except (ValueError, EOFError) as error:
-        raise BadSample(f"{path.name}: expected a .npy scalar: {error}") from error
+    except BadSample:
+        raise
+    except Exception as error:  # the header is Python source, which fails in as many ways
+        raise BadSample(f"{path.name}: expected a .npy scalar: {' '.join(str(error).split())[:200]}") from error

@@ -10,7 +10,7 @@ import numpy as np
 
 from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject, box, points
 from faceptor.datasets.labels import landmark_scheme
-from faceptor.datasets.matlab import load_mat
+from faceptor.datasets.matlab import load_mat, matrix
 
 INFO = "AFLWinfo_release.mat"
 TRAIN = 20000  # rows of the permutation that train; the rest is for testing
@@ -31,13 +31,16 @@ class AFLW19(Reader):
         path = self.require(INFO, what="the annotation file")
         info = load_mat(path, ("nameList", "bbox", "data", "mask_new", "ra"))
         count = len(info["nameList"])
+        if not isinstance(info["nameList"], list):
+            raise self.wrong(path, expected="nameList to be cells of names", found="an array")
         for name, width in (("bbox", 4), ("data", 38), ("mask_new", 19)):
+            info[name] = matrix(path, name, info[name])
             if np.shape(info[name]) != (count, width):
                 raise self.wrong(path, expected=f"{name} of shape ({count}, {width})", found=str(np.shape(info[name])))
-        order = np.asarray(info["ra"], np.int64).ravel()
+        order = matrix(path, "ra", info["ra"]).ravel()
         if not np.array_equal(np.sort(order), np.arange(1, count + 1)):
             raise self.wrong(path, expected=f"ra to be a permutation of 1..{count}", found="another set of numbers")
-        return info | {"order": order - 1}
+        return info | {"order": order.astype(np.int64) - 1}
 
     def read(self, split: str) -> Iterator[Record | Reject]:
         order = self._info["order"]
@@ -49,8 +52,8 @@ class AFLW19(Reader):
         name = self._info["nameList"][row]
         if not isinstance(name, str):
             raise BadSample(f"expected a file name, found {type(name).__name__}")
-        xy = self._info["data"][row].astype(np.float64)
-        left, right, top, bottom = self._info["bbox"][row].astype(np.float64)
+        xy = self._info["data"][row]
+        left, right, top, bottom = self._info["bbox"][row]
         visible = self._info["mask_new"][row].astype(bool).all()
         return Record(
             key=key,

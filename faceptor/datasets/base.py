@@ -136,6 +136,7 @@ class Reader(ABC):
         self.root = Path(root)
         self.dropped: Counter[str] = Counter()  # samples left out on purpose, by reason
         self._real_root: str | None = None
+        self._real_folders: dict[str, str] = {}
 
     @abstractmethod
     def read(self, split: str) -> Iterator[Record | Reject]:
@@ -221,7 +222,10 @@ class Reader(ABC):
     def _stays(self, path: Path) -> bool:
         """Whether a path leads into the data set's folder once every symbolic link is followed."""
         self._real_root = self._real_root or os.path.realpath(self.root)
-        real = os.path.realpath(path)
+        parent = str(path.parent)
+        if parent not in self._real_folders:  # one look per folder, not per file: sets have millions of files
+            self._real_folders[parent] = os.path.realpath(parent)
+        real = os.path.realpath(path) if os.path.islink(path) else os.path.join(self._real_folders[parent], path.name)
         return real == self._real_root or real.startswith(self._real_root + os.sep)
 
     def wrong(self, path: Path, *, expected: str, found: str) -> DataError:

@@ -80,7 +80,7 @@ class Biwi(Reader):
 
     def _sequences(self, split: str) -> list[Path]:
         home = self.require("hpdb", "kinect_head_pose_db/hpdb", ".", what="the folder of sequences")
-        folders = sorted(path for path in home.iterdir() if re.fullmatch(r"\d\d", path.name) and path.is_dir())
+        folders = [path for path in self.listing(home) if re.fullmatch(r"\d\d", path.name) and path.is_dir()]
         if not folders:
             raise self.wrong(home, expected="folders 01, 02, ... of frames", found="none")
         if self.options["protocol"] == "all":

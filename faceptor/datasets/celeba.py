@@ -11,7 +11,7 @@ import numpy as np
 
 from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject
 from faceptor.datasets.labels import CELEBA_40
-from faceptor.datasets.textfiles import lines
+from faceptor.datasets.textfiles import lines, table
 
 VALUES = {"1": 1, "-1": 0, "0": -1}  # published -> stored; 0 (unknown) occurs in generated faces only
 
@@ -39,15 +39,14 @@ class CelebA(Reader):
     def _partition(self) -> dict[str, str]:
         path = self._file("Eval", "list_eval_partition")
         rows = (text.replace(",", " ").split() for _, text in lines(path))
-        return {row[0]: row[1] for row in rows if len(row) == 2 and row[0] != "image_id"}
+        return table(rows)
 
     @cached_property
     def _people(self) -> dict[str, str]:
         """Image -> person, where the owner's list is present: keeps one person on one side of the validation cut."""
-        path = next((p for p in (self.root / "identity_CelebA.txt", self.root / "Anno/identity_CelebA.txt")
-                     if p.exists()), None)
+        path = self.find("identity_CelebA.txt", "Anno/identity_CelebA.txt")
         rows = (text.split() for _, text in lines(path)) if path else ()
-        return {row[0]: row[1] for row in rows if len(row) == 2}
+        return table(rows)
 
     def read(self, split: str) -> Iterator[Record | Reject]:
         path = self._file("Anno", "list_attr_celeba")
@@ -95,5 +94,5 @@ class CelebA(Reader):
         path = self._file("Anno", "list_attr_celeba")
         declared = next((text.strip() for _, text in lines(path)), "")
         found = sum(1 for _ in self._rows(path))
-        status = "na" if not declared.isdigit() else "pass" if int(declared) == found else "fail"
+        status = "na" if not declared.isdecimal() or len(declared) > 9 else "pass" if int(declared) == found else "fail"
         yield Check("rows == count in the first line", status, f"declared {declared[:20]!r}, found {found}")

@@ -11,21 +11,23 @@ import numpy as np
 
 from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject, integer
 from faceptor.datasets.images import read_gray
-from faceptor.datasets.labels import CELEBAMASK_19, facts
-from faceptor.datasets.textfiles import fields, lines
+from faceptor.datasets.labels import CELEBAMASK_19, LAPA_11, facts
+from faceptor.datasets.textfiles import fields, lines, table
 
 MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
 PARTITION = "list_eval_partition.txt"
 _ENTRY = facts()["parsing"]["CelebAMask-HQ"]
 # Value of each part file, and the order of painting: later parts cover earlier ones.
 VALUES = {part: value for value, part in enumerate(_ENTRY["mask_file_suffix_per_class"]) if part}
+TO_LAPA = np.array(_ENTRY["to_LaPa"], np.uint8)
 ORDERS = {"faceptor": tuple(VALUES), "owner": tuple(_ENTRY["owner_script_order"][1:])}
 
 
 class CelebAMaskHQ(Reader):
     """`painting="faceptor"` covers as the paper's released code does, "owner" as the owner's script.
 
-    Class numbers are the same in both: `labels.CELEBAMASK_19`.
+    Class numbers are the same in both: `labels.CELEBAMASK_19`. `classes=11` merges them into the eleven of LaPa, ten
+    of them foreground, after painting (`to_LaPa` in labels.yaml: inferred, since FaceXFormer does not publish its rule).
     """
 
     name = "celebamaskhq"
@@ -33,13 +35,20 @@ class CelebAMaskHQ(Reader):
     source = "https://github.com/switchablenorms/CelebAMask-HQ"
     licence = "non-commercial research and education"
     published: ClassVar = {"train": 27176, "test": 2824}
-    choices: ClassVar = {"painting": ("faceptor", "owner")}
+    choices: ClassVar = {"painting": ("faceptor", "owner"), "classes": (19, 11)}
     columns = ("mask",)
     classes: ClassVar = {"mask": CELEBAMASK_19}
 
+    def __init__(self, root: Path | str, **options):
+        super().__init__(root, **options)
+        if self.options["classes"] == len(LAPA_11):
+            self.classes = {"mask": LAPA_11}
+            self.task_options = {"parsing": {"scheme": "LaPa"}}
+
     @property
     def protocol(self) -> str:
-        return f"CelebA evaluation partition (train + val / test), painted in {self.options['painting']} order"
+        merged = "" if self.options["classes"] == len(CELEBAMASK_19) else ", merged into the classes of LaPa"
+        return f"CelebA evaluation partition (train + val / test), painted in {self.options['painting']} order{merged}"
 
     @cached_property
     def _home(self) -> Path:
@@ -48,10 +57,13 @@ class CelebAMaskHQ(Reader):
     @cached_property
     def _partition(self) -> dict[str, str]:
         """CelebA file name -> "0" train, "1" val or "2" test."""
-        for folder in (self._home, self.root, self.root.parent, self.root.parent / "celeba", self.root / "../CelebA"):
+        home = self._home.relative_to(self.root)
+        if path := self.find(*(str(home / name) for name in (PARTITION, f"Eval/{PARTITION}")), PARTITION):
+            return table(text.split() for _, text in lines(path))
+        for folder in (self.root.parent, self.root.parent / "celeba", self.root.parent / "CelebA"):
             for path in (folder / PARTITION, folder / "Eval" / PARTITION):
                 if path.exists():
-                    return dict(text.split()[:2] for _, text in lines(path) if len(text.split()) == 2)
+                    return table(text.split() for _, text in lines(path))
         raise self.wrong(
             self._home / PARTITION,
             expected="CelebA's evaluation partition (this set has no split of its own; copy the file from CelebA)",
@@ -97,7 +109,8 @@ class CelebAMaskHQ(Reader):
             mask[area] = VALUES[part]
         if mask is None:
             raise BadSample("no part file exists for this image")
-        return mask
+        return mask if self.options["classes"] == len(CELEBAMASK_19) else TO_LAPA[mask]
 
     def checks(self) -> Iterator[Check]:
-        yield Check("painted label max <= 18", "pass", "values come from the table of 18 parts")
+        last = self.options["classes"] - 1
+        yield Check(f"painted label max <= {last}", "pass", "values come from the table of 18 parts")

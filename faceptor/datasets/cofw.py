@@ -12,7 +12,7 @@ import numpy as np
 from faceptor.datasets.base import BadSample, Reader, Record, Reject, box, landmark_box, points
 from faceptor.datasets.images import encode_mask as encode_png
 from faceptor.datasets.labels import landmark_scheme
-from faceptor.datasets.matlab import load_cell, load_mat
+from faceptor.datasets.matlab import load_cell, load_mat, matrix
 from faceptor.errors import DataError
 
 FILES = {"train": ("COFW_train_color.mat", "Tr"), "test": ("COFW_test_color.mat", "T")}  # file, end of variable names
@@ -45,8 +45,8 @@ class COFW(Reader):
         """The file of a split, its labels (N, 87) and its boxes (N, 4) x, y, width, height."""
         name, end = FILES[split]
         path = self.require(name, f"COFW_color/{name}", what=f"the {split} file")
-        phis, boxes = load_mat(path, (f"phis{end}", f"bboxes{end}")).values()
-        phis, boxes = np.asarray(phis, np.float64), np.asarray(boxes, np.float64)
+        content = load_mat(path, (f"phis{end}", f"bboxes{end}"))
+        phis, boxes = (matrix(path, name, value) for name, value in content.items())
         if phis.ndim != 2 or phis.shape[1] != 3 * K or boxes.shape != (len(phis), 4):
             expected = f"phis{end} of N x {3 * K} and bboxes{end} of N x 4"
             raise self.wrong(path, expected=expected, found=f"{phis.shape} and {boxes.shape}")

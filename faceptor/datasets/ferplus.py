@@ -93,19 +93,27 @@ class FERPlus(Reader):
         for number, (voted, drawn) in enumerate(both):
             if voted is None or drawn is None:
                 raise self.wrong(votes, expected=f"a row for every row of {pixels.name}", found=f"no row {number + 1}")
-            if {(row or {}).get("Usage", part).strip() for _, row in (voted, drawn)} == {part}:
+            usages = {row["Usage"].strip() for _, row in (voted, drawn) if row} & FOLDERS.keys()
+            if len(usages) > 1:  # every row after a missing one would have the votes of another
+                found = f"two in row {number + 1}; the files do not belong together"
+                raise self.wrong(votes, expected=f"the same Usage as in {pixels.name}", found=found)
+            if usages == {part} or (part == "Training" and not usages):
                 key = f"fer{number:07d}.png"
                 yield key, self.where(votes, voted[0]), self._pixel_record, voted[1], drawn[1]
 
     def _pixel_record(self, key: str, split: str, part: str, voted: dict | None, drawn: dict | None) -> Record:
-        label = self._label(row_of(voted))
-        return self._make(key, split, part, encode_mask(grey(row_of(drawn)["pixels"])), label)
+        voted, drawn = row_of(voted), row_of(drawn)
+        for row in (voted, drawn):
+            if row["Usage"].strip() not in FOLDERS:
+                raise BadSample(f"Usage: expected one of {', '.join(FOLDERS)}, found {row['Usage'][:20]!r}")
+        label = self._label(voted)
+        return self._make(key, split, part, encode_mask(grey(drawn["pixels"])), label)
 
     # --- folders of png, as the owner's tool writes them --------------------------------------------------------------
 
     def _from_folders(self, part: str) -> Iterator[tuple]:
         folder = self.require(FOLDERS[part], what=f"images of {part}")
-        if (path := folder / "label.csv").exists():  # name, "(0, 0, 48, 48)", ten votes; no header
+        if path := self.find(f"{folder.relative_to(self.root)}/label.csv"):  # name, "(0, 0, 48, 48)", ten votes; no header
             for line, text in lines(path):
                 name, _, rest = text.partition(",")
                 votes = rest.rpartition('"')[2].strip(",").split(",")
@@ -114,11 +122,14 @@ class FERPlus(Reader):
             return
         path = self.require(VOTES, f"{FOLDERS[part]}/label.csv", what="the votes")
         for line, row in csv_rows(path, ("Usage", "Image name", *FERPLUS_VOTES)):
-            if row is not None and row["Usage"].strip() == part:
-                name = row["Image name"].strip()
+            usage = (row or {}).get("Usage", "").strip()
+            if usage == part or (part == "Training" and usage not in FOLDERS):  # reported once
+                name = (row or {}).get("Image name", "").strip()
                 yield name or f"line {line}", self.where(path, line), self._folder_record, row, folder
 
     def _folder_record(self, key: str, split: str, part: str, row: dict | None, folder: Path) -> Record:
+        if row and "Usage" in row and row["Usage"].strip() != part:
+            raise BadSample(f"Usage: expected one of {', '.join(FOLDERS)}, found {row['Usage'][:20]!r}")
         label = self._label(row_of(row))
         return self._make(key, split, part, self.image(key, folder=folder), label)
 

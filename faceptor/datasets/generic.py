@@ -39,7 +39,10 @@ CLASSED = ("expression", "gender", "race", "agegroup")
 
 
 class Generic(Reader):
-    """`description`: the YAML file (below the data set's folder, else below the working directory), or its content."""
+    """`description`: the YAML file (below the data set's folder, else below the working directory), or its content.
+
+    `verification` names `.bin` files of face pairs in that folder, which recognition is measured on.
+    """
 
     name = "generic"
     title = "own data set"
@@ -47,8 +50,16 @@ class Generic(Reader):
     licence = "not stated"
     strict_counts = False  # nothing is published about it
 
-    def __init__(self, root: Path | str, *, description: str | Mapping | None = None, **options):
+    def __init__(
+        self,
+        root: Path | str,
+        *,
+        description: str | Mapping | None = None,
+        verification: Sequence[str] = (),
+        **options,
+    ):
         super().__init__(root, **options)
+        self.options["verification"] = list(verification)
         self.description = facts = find_description(self.root, description, name=self.name)
         self.options["description"] = facts.model_dump(mode="json", exclude_defaults=True)
         self.title, self.source, self.licence = facts.title, facts.source, facts.licence
@@ -100,6 +111,9 @@ class Generic(Reader):
             subsets=tuple(text(row[facts.subsets]).split()) if facts.subsets and part == "test" else (),
             **labels,
         )
+
+    def verification(self) -> dict[str, Path]:
+        return {name: self.require(f"{name}.bin", what="the pairs") for name in self.options["verification"]}
 
     def checks(self) -> Iterator[Check]:
         if self.description.split and not self.description.group:

@@ -30,7 +30,7 @@ class LaPa(Reader):
     def read(self, split: str) -> Iterator[Record | Reject]:
         for part in FOLDERS[split]:
             images = self.require(f"{part}/images", f"LaPa/{part}/images", what=f"images of {part}")
-            for path in sorted(images.iterdir()):
+            for path in self.listing(images):
                 if path.suffix.lower() in (".jpg", ".jpeg", ".png"):
                     key = f"{part}/{path.stem}"
                     yield self.attempt(key, self.where(path), self._record, key, path, split)

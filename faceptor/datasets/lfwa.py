@@ -10,9 +10,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import BadSample, Reader, Record, Reject
+from faceptor.datasets.base import BadSample, Reader, Record, Reject, printable
 from faceptor.datasets.labels import CELEBA_40
-from faceptor.datasets.matlab import load_mat
+from faceptor.datasets.matlab import load_mat, matrix
 from faceptor.datasets.textfiles import lines
 
 SPLIT = "indices_train_test.mat"
@@ -67,7 +67,10 @@ class LFWAPackage(Reader):
     def _mat(self) -> dict:
         path = self.require(self.labels, f"LFWA/{self.labels}", what="the attribute labels")
         content = load_mat(path, ("name", "label", "AttrName"))
-        names, label = content["name"], np.asarray(content["label"])
+        for name in ("name", "AttrName"):
+            if not isinstance(content[name], list):
+                raise self.wrong(path, expected=f"{name} to be cells of text", found="an array")
+        names, label = content["name"], matrix(path, "label", content["label"])
         shape = (len(names), len(self.names))
         if label.shape == shape[::-1] != shape:
             label = label.T
@@ -113,15 +116,15 @@ class LFWAPackage(Reader):
     @cached_property
     def _listed_split(self) -> dict[str, str]:
         """Image -> "train" or "test" by the owner's indices (1-based rows of the label file)."""
-        indices = load_mat(
-            self.require(SPLIT, f"LFWA/{SPLIT}", what="the split of LFWA"), ("indices_img_train", "indices_img_test")
-        )
+        path = self.require(SPLIT, f"LFWA/{SPLIT}", what="the split of LFWA")
+        indices = load_mat(path, ("indices_img_train", "indices_img_test"))
         names, side = self._images_in_order(), {}
         for split in ("train", "test"):
-            for row in np.asarray(indices[f"indices_img_{split}"], np.int64).ravel():
-                if not 1 <= row <= len(names):
-                    raise self.wrong(self.root / SPLIT, expected=f"rows in 1..{len(names)}", found=str(row))
-                side[names[row - 1]] = split
+            for row in matrix(path, f"indices_img_{split}", indices[f"indices_img_{split}"]).ravel().tolist():
+                if not (1 <= row <= len(names) and row.is_integer()):
+                    raise self.wrong(path, expected=f"rows in 1..{len(names)}", found=str(row))
+                if side.setdefault(name := names[int(row) - 1], split) != split:
+                    raise self.wrong(path, expected="every image in one split", found=f"{printable(name)} in both")
         return side
 
     def _side(self, name: str) -> str | None:
@@ -165,9 +168,7 @@ class LFWA(LFWAPackage):
     @cached_property
     def _list(self) -> Path | None:
         """The list, where there is no Matlab file."""
-        if any((self.root / folder / self.labels).exists() for folder in (".", "LFWA")):
-            return None
-        return next((self.root / name for name in LISTS if (self.root / name).exists()), None)
+        return None if self.find(self.labels, f"LFWA/{self.labels}") else self.find(*LISTS)
 
     @cached_property
     def _listed(self) -> tuple[list[str], list[tuple[str, str, list[str]]]]:
@@ -207,7 +208,7 @@ class LFWA(LFWAPackage):
 
     @cached_property
     def _listed_split(self) -> dict[str, str]:
-        path = next((self.root / name for name in PARTITIONS if (self.root / name).exists()), None)
+        path = self.find(*PARTITIONS)
         if not (self._list and path):
             return super()._listed_split
         rows = (text.replace(",", " ").split() for _, text in lines(path))

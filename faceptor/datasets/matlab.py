@@ -55,8 +55,8 @@ def load_cell(path: Path, name: str, index: int) -> np.ndarray | str:
             if references.dtype != h5py.ref_dtype:
                 raise DataError(f"{path}: {name}: expected a cell array")
             return _cell(path, file, _values(path, references).T.ravel()[index])
-    except DataError:
-        raise
+    except DataError as error:
+        raise DataError(f"{path}: {name}: element {index + 1}: {str(error).removeprefix(f'{path}: ')}") from None
     except Exception as error:
         raise _damaged(f"{path}: {name}: element {index + 1} cannot be read", error) from error
 

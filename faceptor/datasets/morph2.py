@@ -67,8 +67,8 @@ class Morph2(Reader):
 
     @cached_property
     def _lists(self) -> dict[str, Path]:
-        found = {split: self.root / LISTS / f"{split}.txt" for split in ("train", "test")}
-        return found if all(path.exists() for path in found.values()) else {}
+        found = {split: self.find(f"{LISTS}/{split}.txt") for split in ("train", "test")}
+        return found if all(found.values()) else {}
 
     def read(self, split: str) -> Iterator[Record | Reject]:
         if self._lists and self.options["protocol"] == "random_80_20":
@@ -134,7 +134,7 @@ class Morph2(Reader):
     def checks(self) -> Iterator[Check]:
         entries = [] if self._lists and self.options["protocol"] == "random_80_20" else self._entries
         names = [(NAME.match(Path(entry.photo).stem), entry.age) for entry in entries]
-        both = [(int(name["age"]), age) for name, age in names if name and age.strip().isdigit()]
+        both = [(int(name["age"]), age) for name, age in names if name and re.fullmatch(r"\s*\d{1,3}\s*", age)]
         wrong = sum(age != int(text) for age, text in both)
         status = "na" if not both else "fail" if wrong else "pass"
         yield Check("age in the file name == age column", status, f"{wrong} of {len(both)} differ")

@@ -12,6 +12,7 @@ import numpy as np
 from faceptor.datasets.base import BadSample, Bulk, Check, Listed, Reader, Record, Reject
 from faceptor.datasets.labels import VERIFICATION
 from faceptor.datasets.recordio import RecordFile, unpack
+from faceptor.datasets.textfiles import lines
 from faceptor.errors import ConfigError
 
 SKIMMED = 5000  # records that a quick look opens at most
@@ -57,11 +58,10 @@ class MS1MV3(Reader):
     def _classes(self) -> int | None:
         """Number of identities that `property` states."""
         path = self._file.path.with_name("property")
-        if not path.exists():
+        if not (path := self.find(str(path.relative_to(self.root)))):
             return None
-        with open(path, encoding="utf-8", errors="replace") as handle:
-            values = handle.read(100).split(",")
-        if len(values) != 3 or not all(value.strip().isdigit() for value in values):
+        values = next((text for _, text in lines(path)), "")[:100].split(",")
+        if len(values) != 3 or not all(value.strip().isdecimal() for value in values):
             raise self.wrong(path, expected="classes,height,width", found=repr(",".join(values)[:40]))
         return int(values[0])
 
@@ -153,9 +153,9 @@ class MS1MV3(Reader):
         folder, wanted = self._file.path.parent, self.options["verification"]
         found = {name: folder / f"{name}.bin" for name in (VERIFICATION if wanted is None else wanted)}
         if wanted is None:
-            return {name: path for name, path in found.items() if path.exists()}
+            return {name: path for name, path in found.items() if self.find(str(path.relative_to(self.root)))}
         for name, path in found.items():
-            if not path.exists():
+            if not self.find(str(path.relative_to(self.root))):
                 raise self.wrong(path, expected=f"verification set {name}", found="no such file")
         return found
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from faceptor.datasets.base import BadSample
-from faceptor.datasets.matlab import load_mat
+from faceptor.datasets.matlab import load_mat, matrix
 from faceptor.errors import DataError
 
 LIMIT = 99.0  # degrees
@@ -20,12 +20,12 @@ MARGIN = 0.3  # the k of `head_box`: middle of the range that is drawn from in t
 NOT_RIGID = 0.02  # entries of R R^T - 1 up to which three rows of text are a rotation
 
 
-def label_mat(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray | list]:
-    """Variables of the small .mat file that labels one image; BadSample when it is missing or damaged."""
+def label_mat(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Numbers in the small .mat file that labels one image; BadSample when it is missing or damaged."""
     if not path.is_file():
         raise BadSample(f"label file {path.name} is missing")
     try:
-        return load_mat(path, names)
+        return {name: matrix(path, name, value) for name, value in load_mat(path, names).items()}
     except DataError as error:
         raise BadSample(str(error).replace(str(path), path.name)) from error
 

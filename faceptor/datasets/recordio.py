@@ -33,6 +33,9 @@ class RecordFile:
 
     def __init__(self, rec: Path, idx: Path):
         self.path = rec
+        for file in (rec, idx):
+            if not file.is_file():
+                raise DataError(f"{file}: expected records and their index, found no regular file; copy it again")
         self.keys, self.offsets = read_index(idx)
         self._handle = open(rec, "rb")  # noqa: SIM115 (open as long as the map is)
         if self._handle.seek(0, 2) == 0:
@@ -71,10 +74,11 @@ class RecordFile:
         """
         offsets, nothing = self.offsets[positions], [None] * len(positions)
         labels = np.full(len(positions), np.nan, np.float32)
-        low, high = int(offsets.min(initial=0)), int(offsets.max(initial=0))
-        if len(positions) == 0 or low < 0 or high >= len(self._data) or high - low > SPAN:
+        if len(positions) == 0:
             return labels, nothing
-        low = int(offsets.min())
+        low, high = int(offsets.min()), int(offsets.max())
+        if low < 0 or high >= len(self._data) or high - low > SPAN:
+            return labels, nothing
         data = os.pread(self._handle.fileno(), high - low + SLACK, low)
         starts = offsets - low
         rows = np.flatnonzero(starts + 8 + HEADER.size <= len(data))
@@ -84,6 +88,8 @@ class RecordFile:
         good = (magic == MAGIC_NUMBER) & (word >> 29 == WHOLE) & (flag == 0) & (ends <= len(data))
         good &= ends >= starts[rows] + 8 + HEADER.size
         rows, ends = rows[good], ends[good]
+        if (ends - starts[rows]).sum() > 2 * len(data):
+            return labels, nothing  # records within records: together they may be any amount of memory
         labels[rows] = np.ascontiguousarray(label[good]).view("<f4")
         for row, start, end in zip(rows.tolist(), starts[rows].tolist(), ends.tolist(), strict=True):
             nothing[row] = data[start + 8 + HEADER.size : end]
@@ -133,6 +139,8 @@ def _careful_index(path: Path) -> np.ndarray:
     rows = []
     for line, text in lines(path):
         try:
+            if not text.isascii() or "_" in text:  # Python would take them for digits
+                raise ValueError
             key, offset = map(int, text.split("\t"))
             rows.append(np.array([key, offset], np.int64).tobytes())
         except (ValueError, OverflowError):

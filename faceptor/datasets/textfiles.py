@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,14 @@ def fields(line: str, count: int) -> list[str]:
     found = line.split()
     if len(found) != count:
         raise BadSample(f"expected {count} fields, found {len(found)}")
+    return found
+
+
+def table(rows: Iterable[Sequence[str]]) -> dict[str, str]:
+    """Name -> value of rows of two; rows of another length are passed over, a name with two values has none ("")."""
+    found: dict[str, str] = {}
+    for name, value in (row for row in rows if len(row) == 2):
+        found[name] = value if found.get(name, value) == value else ""
     return found
 
 

@@ -126,7 +126,7 @@ class UTKFace(Reader):
         return [listed(text, self.where(path, line)) for line, text in list(lines(path))[1:]]
 
     def _drawn(self, split: str) -> list[Entry]:
-        files = sorted((path for folder in self._folders for path in folder.iterdir()), key=lambda path: path.name)
+        files = sorted((path for folder in self._folders for path in self.listing(folder)), key=lambda path: path.name)
         entries = [Entry(path.name, self.where(path)) for path in files if path.name.lower().endswith(".jpg")]
         if not entries:
             example = "21_0_1_20170117163203851.jpg.chip.jpg"

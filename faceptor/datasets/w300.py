@@ -58,7 +58,7 @@ class W300(Reader):
             return
         for folder in TRAIN if split == "train" else TEST:
             path = self.require(folder, what=f"folder {folder}")
-            stems = files_by_stem(path)
+            stems = files_by_stem(self.listing(path))
             if not stems:
                 raise self.wrong(path, expected="images with .pts files", found="none")
             for name, files in stems.items():
@@ -117,7 +117,7 @@ class W300(Reader):
 
     def _csv_agrees_with_pts(self) -> Check:
         name = "csv - 2 == pts - 1"
-        if not (path := self.root / CSV["train"]).exists():
+        if not (path := self.find(CSV["train"])):
             return Check(name, "na", f"no {CSV['train']}")
         for _, row in csv_rows(path, ("image_name", *XY)):
             try:
@@ -142,16 +142,16 @@ def detector_boxes(cells: list | np.ndarray) -> dict[str, np.ndarray]:
         names = getattr(getattr(cell, "dtype", None), "names", None) or ()
         if {"imgName", "bb_detector"} <= set(names) and np.size(cell) == 1:
             entry = cell.ravel()[0]
-            rectangle = np.asarray(entry["bb_detector"], np.float64).ravel()
-            if rectangle.size == 4:
-                found["".join(np.ravel(entry["imgName"])).replace(" ", "").lower()] = rectangle - 1
+            rectangle = np.ravel(entry["bb_detector"])
+            if rectangle.size == 4 and rectangle.dtype.kind in "iuf":
+                found["".join(map(str, np.ravel(entry["imgName"]))).replace(" ", "").lower()] = rectangle - 1
     return found
 
 
-def files_by_stem(folder: Path) -> dict[str, dict[str, Path]]:
+def files_by_stem(paths: list[Path]) -> dict[str, dict[str, Path]]:
     """Image and .pts file of every face, by name without spaces (one published name has a stray one)."""
     found: dict[str, dict[str, Path]] = {}
-    for path in sorted(folder.iterdir()):
+    for path in paths:
         suffix = path.suffix.lower()
         kind = "image" if suffix in IMAGE_SUFFIXES else suffix
         if kind in ("image", ".pts") and not path.name.startswith("."):

@@ -107,7 +107,7 @@ class WFLW(Reader):
         """Key -> subsets of the test faces, from the lists of the subsets that are there."""
         found: dict[str, tuple[str, ...]] = {}
         for subset in SUBSETS:
-            if (path := self.root / CSV.format(part=f"test_{subset}")).exists():
+            if path := self.find(CSV.format(part=f"test_{subset}")):
                 for _, row in csv_rows(path, ("image_name", *XY)):
                     if row:
                         found[_csv_key(row)] = (*found.get(_csv_key(row), ()), subset)
@@ -118,9 +118,9 @@ class WFLW(Reader):
     def checks(self) -> Iterator[Check]:
         """The owner's lists of the subsets name as many faces as the flags."""
         for subset in SUBSETS:
-            path, name = self.root / SUBSET_LIST.format(subset=subset), f"{subset}: list and flags agree"
-            if not path.exists():
-                yield Check(name, "na", f"no {path.name}")
+            listed, name = SUBSET_LIST.format(subset=subset), f"{subset}: list and flags agree"
+            if not (path := self.find(listed)):
+                yield Check(name, "na", f"no {Path(listed).name}")
                 continue
             listed = sum(1 for _ in lines(path))
             status = "pass" if listed == self.flagged[subset] else "fail"

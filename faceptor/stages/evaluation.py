@@ -8,13 +8,14 @@ from faceptor.data.batches import crop_spec
 from faceptor.data.prepared import read_passport
 from faceptor.evaluate import headline_of, measure
 from faceptor.models.folder import load_model, model_hash
-from faceptor.stages.common import First, commit, pick_device, prepared, splits, trivial_guesses
+from faceptor.stages.common import First, commit, pick_device, trivial_guesses
 from faceptor.stages.files import MODELS, RESULTS, write_json
 from faceptor.tasks import KINDS, task
 
 
 def evaluate_model(params: Params, name: str, *, device: str = "auto") -> dict:
     """Write results/evaluate/<name>.json and a figure per task; return what was written."""
+    params = params.variant(name)
     folder = MODELS / name
     model = load_model(folder).to(pick_device(device))
     numbers, figures, notes = evaluate_tasks(params, model, params.stage1.tasks, device=device)
@@ -41,8 +42,8 @@ def evaluate_tasks(params: Params, model, names, *, device: str, figures: bool =
     specs = {name: task(name) for name in names}
     guesses = trivial_guesses(params, specs)
     numbers, drawn, notes = {}, {}, {}
-    for name, samples in splits(params, specs, "test").items():
-        spec = specs[name]
+    for name, spec in specs.items():
+        samples = KINDS[spec.kind].samples(spec, test_folder(params, name), "test")
         result = measure(
             model, spec, First(samples, params.evaluate.samples), crop_spec(params, spec, "test"),
             batch=params.evaluate.batch, device=pick_device(device), trivial=guesses[name],
@@ -59,8 +60,13 @@ def evaluate_tasks(params: Params, model, names, *, device: str, figures: bool =
     return numbers, drawn, notes
 
 
+def test_folder(params: Params, name: str) -> Path:
+    """Prepared data whose test split judges a task: its own data set's, unless `evaluate.test_sets` names another."""
+    return params.prepared(params.evaluate.test_sets.get(name, task(name).dataset))
+
+
 def passport_facts(params: Params, name: str) -> dict:
-    passport = read_passport(prepared(params, task(name)))
+    passport = read_passport(test_folder(params, name))
     return {key: passport[key] for key in ("dataset", "split_hashes") if key in passport}
 
 

@@ -13,7 +13,7 @@ from faceptor.errors import ConfigError
 from faceptor.framing import measure_framing
 from faceptor.models.build import build_model
 from faceptor.models.folder import load_model, model_hash, save_model
-from faceptor.models.released import load_farl
+from faceptor.models.start import start
 from faceptor.stages.common import (
     build_criteria,
     build_validator,
@@ -33,16 +33,16 @@ def named(patterns, name: str) -> tuple[str, ...]:
     return tuple(pattern.replace("{task}", name) for pattern in patterns)
 
 
-def train_stage1(params: Params, *, device: str = "auto") -> train.Outcome:
-    """All tasks from scratch (or from FaRL), only the top encoder layer visible to the decoder."""
+def train_joint(params: Params, name: str = "stage1", *, device: str = "auto") -> train.Outcome:
+    """All tasks together, from scratch or from published weights: stage 1, or one of `baselines`."""
+    params = params.variant(name)
     torch.manual_seed(params.seed)
     stage = params.stage1
-    model = build_model(params.model, [task(name) for name in stage.tasks])
-    if params.model.encoder.pretrained:
-        load_farl(model.encoder, params.model.encoder.pretrained)
-    outcome = _train(params, model, stage, stage.tasks, "stage1", named(stage.trainable, "*"), device)
-    save_model(model, MODELS / "stage1", provenance=provenance(params, "stage1", outcome))
-    train.clear(RUNS / "stage1")
+    model = build_model(params.model, [task(each) for each in stage.tasks])
+    start(model, params.model)
+    outcome = train_tasks(params, model, stage, stage.tasks, name, named(stage.trainable, "*"), device)
+    save_model(model, MODELS / name, provenance=provenance(params, name, outcome))
+    train.clear(RUNS / name)
     return outcome
 
 
@@ -58,7 +58,7 @@ def train_stage2(params: Params, name: str, *, device: str = "auto") -> dict:
     torch.manual_seed(params.seed)
     model.enable_layer_attention(name, params.model.layer_attention.mode)
     mixes = {name: stage.tasks[name]}
-    outcome = _train(params, model, stage, mixes, run_name, named(stage.trainable, name), device)
+    outcome = train_tasks(params, model, stage, mixes, run_name, named(stage.trainable, name), device)
     kept = outcome.best_score > before
     folder = MODELS / "stage2-tasks" / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -96,7 +96,7 @@ def merge_stage2(params: Params) -> dict:
     return verdicts
 
 
-def _train(params: Params, model, stage, mixes, run_name: str, trainable, device: str, **extra) -> train.Outcome:
+def train_tasks(params: Params, model, stage, mixes, run_name: str, trainable, device: str) -> train.Outcome:
     where = pick_device(device)
     steps = training_steps(params, mixes, steps=stage.steps)
     torch.manual_seed(params.seed)
@@ -107,7 +107,7 @@ def _train(params: Params, model, stage, mixes, run_name: str, trainable, device
             model, criteria, steps,
             stage=stage, mixes=mixes, trainable=trainable, folder=Path(RUNS / run_name), seed=params.seed,
             device=where, workers=params.data.workers, live=live,
-            validate=build_validator(params, mixes, limit=stage.validate_samples, device=where), **extra,
+            validate=build_validator(params, mixes, limit=stage.validate_samples, device=where),
         )  # fmt: skip
     model.cpu()
     for name in mixes:

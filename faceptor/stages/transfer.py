@@ -10,7 +10,7 @@ from faceptor.models.folder import load_model, model_hash, save_model
 from faceptor.stages.common import commit, pick_device
 from faceptor.stages.evaluation import evaluate_tasks, passport_facts
 from faceptor.stages.files import MODELS, RESULTS, RUNS, read_json, write_json
-from faceptor.stages.training import _train, named
+from faceptor.stages.training import named, train_tasks
 from faceptor.tasks import task
 
 
@@ -33,7 +33,7 @@ def transfer(params: Params, dataset: str, mode: str, *, device: str = "auto") -
     model.add_task(task(name))
     run_name = f"transfer-{dataset}-{mode}"
     mixes = {name: stage.tasks[name]}
-    outcome = _train(params, model, stage, mixes, run_name, named(settings.trainable, name), device)
+    outcome = train_tasks(params, model, stage, mixes, run_name, named(settings.trainable, name), device)
     model.to(pick_device(device))
     numbers, _, _ = evaluate_tasks(params, model, [name], device=device, figures=False)
     report = {

@@ -1,11 +1,13 @@
 """Tasks that are not in the table: those of users' own data sets, and of further copies of the published ones.
 
-The configuration registers them when it is read, so that `task(name)` finds them; a saved model carries its own copy.
+The configuration registers them when it is read, so that `task(name)` finds those of the last one that was; a saved
+model carries its own copy.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +21,22 @@ from faceptor.tasks.table import TASKS
 _REGISTERED: dict[str, TaskSpec] = {}
 
 
+def forget() -> None:
+    """Nothing but the table is known."""
+    _REGISTERED.clear()
+
+
+@contextmanager
+def unchanged() -> Iterator[None]:
+    """What is registered meanwhile is forgotten, what was registered before is known again."""
+    before = dict(_REGISTERED)
+    try:
+        yield
+    finally:
+        _REGISTERED.clear()
+        _REGISTERED.update(before)
+
+
 def register(specs: Iterable[TaskSpec]) -> None:
     """Make tasks known to `faceptor.tasks.task`; a task of that name which was registered before is replaced.
 
@@ -28,9 +46,7 @@ def register(specs: Iterable[TaskSpec]) -> None:
         listed = TASKS.get(spec.name)
         if listed is not None and (listed.kind, listed.dataset) != (spec.kind, spec.dataset):
             raise ConfigError(f"task {spec.name!r} is taken by {listed.dataset}; give the data set another name")
-        if listed == spec:
-            _REGISTERED.pop(spec.name, None)
-        else:
+        if listed != spec:
             _REGISTERED[spec.name] = spec
 
 

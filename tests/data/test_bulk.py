@@ -5,6 +5,7 @@ import pytest
 
 import faceptor.data.bulk as bulk
 import faceptor.datasets.ms1mv3 as reader
+import faceptor.datasets.recordio as recordio
 from faceptor.data.prepare import prepare
 from faceptor.data.prepared import open_split
 from faceptor.datasets.base import Reader
@@ -73,7 +74,7 @@ def test_headers_alone_are_checked_where_that_is_said(tmp_path, monkeypatch):
     assert bulk.mode_of("auto", 5_179_510) == "header" and bulk.mode_of("auto", 2_400) == "full"
 
 
-def test_records_of_any_form_and_place(tmp_path):
+def test_records_of_any_form_and_place(tmp_path, monkeypatch):
     pub.recordio(tmp_path, records())
     file = RecordFile(tmp_path / "train.rec", tmp_path / "train.idx")
     labels, payloads = file.scan(np.arange(len(file)))
@@ -84,5 +85,9 @@ def test_records_of_any_form_and_place(tmp_path):
             np.testing.assert_equal(labels[position], np.frombuffer(content[4:8], "<f4")[0])
     assert [position for position, payload in enumerate(payloads) if payload is None] == [0, 2, 3]
     assert file.scan(np.arange(0))[1] == []
+    monkeypatch.setattr(recordio, "SPAN", 5000)  # how far records may lie apart, not from the start of the file
+    assert file.scan(np.array([11, 12]))[1] == payloads[11:] and payloads[12] is not None
+    assert file.scan(np.arange(len(file)))[1] == [None] * len(file)
+    monkeypatch.undo()
     file.offsets[5] = 1 << 40
     assert file.scan(np.arange(len(file)))[1] == [None] * len(file)

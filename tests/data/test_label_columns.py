@@ -42,7 +42,7 @@ def prepared(tmp_path, monkeypatch):
                 return (record for record in records if record.split == split)
 
         Everything.published = dict.fromkeys(published, len(records))
-        monkeypatch.setattr(module, "reader_class", lambda name: Everything)
+        monkeypatch.setattr(module, "reader_class", lambda name, key: Everything)
         return prepare("everything", tmp_path, tmp_path / "out", **{"validation": 0.0, "seed": 1} | options)
 
     return make

@@ -102,3 +102,4 @@ def test_a_folder_that_datasets_saved(prepared, tmp_path):
     again = open_split(tmp_path / "saved", "train")
     assert not (tmp_path / "saved/train/shards.json").exists()
     assert again.column("key") == split.column("key") and again.encoded(3) == split.encoded(3)
+    assert open_split(f"file://{tmp_path}/saved", "train").encoded(3) == split.encoded(3)

@@ -176,3 +176,27 @@ def test_a_missing_description_or_column(tmp_path):
         reader(tmp_path, description="other.yaml")
     with pytest.raises(ConfigError, match="description: missing"):
         Generic(tmp_path)
+
+
+def test_masks_poses_and_identities(tmp_path):
+    pub.put(tmp_path / "labels.csv", "file,mask,part,x,y,w,h,angles,who\na.jpg,a.png,train,3,4,20,22,1.5 -20 3,7\n")
+    mask = np.zeros((40, 30), np.uint8)
+    mask[10:20, 5:25] = 2
+    pub.put(tmp_path / "a.jpg", pub.jpg(0, 40, 30))
+    pub.put(tmp_path / "masks/a.png", pub.png(mask))
+    description = {
+        "labels": "labels.csv", "image": "file", "split": "part", "box": ["x", "y", "w", "h"], "box_form": "size",
+        "mask": {"column": "mask", "folder": "masks", "classes": ["background", "left", "right"], "flip": [[1, 2]]},
+        "pose": "angles", "identity": "who",
+    }  # fmt: skip
+    source = reader(tmp_path, description=description)
+    (record,) = source.read("train")
+    np.testing.assert_array_equal(record.box, [3, 4, 23, 26])
+    np.testing.assert_array_equal(record.mask, mask)
+    assert record.pose.tolist() == [1.5, -20, 3] and record.identity == 7
+    specs = {spec.kind: spec for spec in specs_of("mine", source, like="generic")}
+    assert set(specs) == {"parsing", "pose", "recognition"}
+    mirrored = KINDS["parsing"].mirrored(specs["parsing"], {"mask": mask})["mask"]
+    assert mirrored[12, 12] == 1 and mirrored[0, 0] == 0
+    with pytest.raises(DataError, match=r"pairs\.bin"):
+        reader(tmp_path, description=description, verification=["pairs"]).verification()

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from faceptor.datasets.base import BadSample
+from faceptor.datasets.celebamaskhq import TO_LAPA
 from faceptor.datasets.images import read_gray
-from faceptor.datasets.labels import CELEBAMASK_19
+from faceptor.datasets.labels import CELEBAMASK_19, LAPA_11, flip_classes
 from faceptor.errors import DataError
 from tests.datasets import published as pub
 from tests.datasets.published import bad, good, read
@@ -23,6 +24,20 @@ def test_celebamaskhq_paints_later_parts_over_earlier_ones(tmp_path):
     assert CELEBAMASK_19[mask["owner"][11, 11]] == "hair"
     assert [CELEBAMASK_19[mask[order][5, 5]] for order in mask] == ["hair", "neck"]
     assert mask["faceptor"][31, 31] == 0 and mask["faceptor"].shape == (32, 32)
+
+
+def test_celebamaskhq_merged_into_the_classes_of_lapa(tmp_path):
+    pub.celebamaskhq(tmp_path)
+    whole = good(read("celebamaskhq", tmp_path, "train"))["0.jpg"].mask
+    merged = good(read("celebamaskhq", tmp_path, "train", classes=11))["0.jpg"].mask
+    of = {CELEBAMASK_19[old]: LAPA_11[new] for old, new in enumerate(TO_LAPA)}
+    assert of["ulip"] == "ul" and of["llip"] == "ll" and of["imouth"] == "im" and of["hair"] == "hair"
+    assert {of[side] for side in ("face", "rr", "lr", "glass")} == {LAPA_11[1]}
+    assert {of[name] for name in ("background", "neck", "cloth", "hat", "earr", "neckl")} == {"background"}
+    np.testing.assert_array_equal(merged, TO_LAPA[whole])
+    # Merging and mirroring may change places.
+    one, other = (np.array(flip_classes(name)) for name in ("CelebAMask-HQ", "LaPa"))
+    np.testing.assert_array_equal(TO_LAPA[one], other[TO_LAPA])
 
 
 def test_celebamaskhq_splits_by_the_celeba_partition(tmp_path):

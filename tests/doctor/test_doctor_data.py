@@ -242,11 +242,15 @@ def test_deep_opens_everything_however_slow(clock, tmp_path):
     assert found.counts == {"train": 800}
 
 
-def test_a_quick_look_at_records_and_videos_counts_what_it_does_not_open(tmp_path):
-    published.w300vw(tmp_path)
-    reader = READERS["300vw"](tmp_path)
-    items = list(reader.skim("test"))
-    assert sum(item.count if isinstance(item, Listed) else 1 for item in items) == len(list(reader.read("test")))
+@pytest.mark.parametrize(("name", "split"), [("300vw", "test"), ("ms1mv3", "train")])
+def test_a_quick_look_at_records_and_videos_counts_what_it_does_not_open(name, split, tmp_path, monkeypatch):
+    monkeypatch.setattr("faceptor.datasets.ms1mv3.SKIMMED", 2)
+    LAYOUTS[name](tmp_path)
+    reader = READERS[name](tmp_path)
+    items = list(reader.skim(split))
+    assert sum(item.count if isinstance(item, Listed) else 1 for item in items) == len(list(reader.read(split)))
+    if name == "ms1mv3":
+        assert sum(isinstance(item, Record) for item in items) <= 2
 
 
 # --- the command -----------------------------------------------------------------------------------------------------

@@ -38,7 +38,14 @@ def _label_array(tree: Tree, rng: np.random.Generator) -> str | None:
     else:
         content[name] = edits[how](value.copy(), rng)
     tree.write(path, bombs.mat5(content))
+    _note(tree, how)
     return f"{path}: {name}: {how}"
+
+
+def _note(tree: Tree, how: str) -> None:
+    """One value or cell is another: that can concern two samples at most (who had it, and who has it now)."""
+    if how.startswith("another"):
+        tree.touches[-1] = tree.touches[-1]._replace(few=2)
 
 
 def _set(value: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -97,7 +104,8 @@ def _hdf5_array(tree: Tree, path: str, data: bytes, rng: np.random.Generator) ->
         if not isinstance(file[name], h5py.Dataset):
             how = "removed"
         _HDF5[how](file, name, tree, rng)
-    tree.touches[-1] = type(tree.touches[-1])(path, data, place.read_bytes())
+    tree.touches[-1] = tree.touches[-1]._replace(before=data, after=place.read_bytes())
+    _note(tree, how)
     return f"{path}: {name}: {how}"
 
 

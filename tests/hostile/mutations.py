@@ -138,8 +138,8 @@ def _quotes(lines: list[bytes], rng: np.random.Generator) -> str:
 
 def _many(lines: list[bytes], rng: np.random.Generator) -> str:
     at = int(rng.integers(len(lines)))
-    lines[at:at] = [lines[at]] * 3000
-    return f"line {at + 1} three thousand times"
+    lines[at:at] = [lines[at]] * 400
+    return f"line {at + 1} four hundred times"
 
 
 def _recode(tree: Tree, rng: np.random.Generator) -> str | None:
@@ -254,7 +254,8 @@ def _folder(tree: Tree, rng: np.random.Generator) -> str | None:
 
 def _stray(tree: Tree, rng: np.random.Generator) -> str | None:
     """Files that nobody asked for lie among the others."""
-    path = any_file(tree, rng)
+    if (path := any_file(tree, rng)) is None:
+        return None
     parent, stem = os.fsencode(str(PurePosixPath(path).parent)), os.fsencode(PurePosixPath(path).name)
     names = (
         *(b"._" + stem, b"Thumbs.db", b".DS_Store", b"\xff" + stem, b"a\nb" + stem, b"x" * 200 + stem[-8:], b" " + stem),
@@ -345,7 +346,9 @@ def mutate(tree: Tree, rng: np.random.Generator) -> str:
     weights = np.array([WEIGHTS.get(name, 1.0) for name in names])
     done: list[str] = []
     wanted = 1 if rng.random() < 0.85 else 2
-    while len(done) < wanted:
+    for _ in range(100):
+        if len(done) == wanted:
+            break
         name = names[rng.choice(len(names), p=weights / weights.sum())]
         if (what := MUTATIONS[name](tree, rng)) is not None:
             done.append(f"{name}: {what}")

@@ -12,7 +12,6 @@ from tests.hostile.tree import Tree
 
 FIELD = re.compile(rb"[^\s,;]+")
 NUMBER = re.compile(rb"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$")
-HUGE = 64 << 20  # bytes: a file that an earlier mutation has blown up
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
@@ -39,8 +38,9 @@ def is_text(tree: Tree, path: str) -> bool:
 def pick(tree: Tree, rng: np.random.Generator, wanted: Callable[[Tree, str], bool]) -> str | None:
     """A file that is wanted: first a kind of files (folder and suffix), then one of them, so that lists come often."""
     kinds: dict[tuple[str, str], list[str]] = {}
+    touched = {touch.path for touch in tree.touches}  # damaged once is enough
     for path in tree.files():
-        if path != "GENERATED" and (tree.root / path).stat().st_size < HUGE and wanted(tree, path):
+        if path != "GENERATED" and path not in touched and wanted(tree, path):
             kinds.setdefault((str(PurePosixPath(path).parent), suffix(path)), []).append(path)
     if not kinds:
         return None

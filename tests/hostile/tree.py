@@ -6,15 +6,17 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Touch:
+class Touch(NamedTuple):
     """One thing that was changed below the root. `before` and `after` are file contents; None for what is no file."""
 
     path: str  # relative, "/" between parts
     before: bytes | None
     after: bytes | None
+    leaves: bool = False  # a link there leads out of the set
+    few: int = 0  # how many samples it can concern at most; 0 where that is not known
 
 
 @dataclass
@@ -25,7 +27,6 @@ class Tree:
     outside: Path
     canary: Path  # appears when code from the data runs
     touches: list[Touch] = field(default_factory=list)
-    leaves: bool = False  # whether something below the root now leads out of it
 
     @classmethod
     def copy(cls, pristine: Path, home: Path) -> Tree:
@@ -38,7 +39,7 @@ class Tree:
         return sorted(str(path.relative_to(self.root)) for path in self.root.rglob("*") if _plain(path))
 
     def folders(self) -> list[str]:
-        return sorted(str(path.relative_to(self.root)) for path in self.root.rglob("*") if path.is_dir() and not path.is_symlink())
+        return sorted(str(path.relative_to(self.root)) for path in self.root.rglob("*") if _folder(path))
 
     def read(self, path: str) -> bytes:
         return (self.root / path).read_bytes()
@@ -62,12 +63,11 @@ class Tree:
 
     def move_out(self, path: str) -> Path:
         """A file or folder goes outside; a link to it remains."""
-        away = self.outside / "away"
+        away = self.outside / f"away{len(self.touches)}"
         target = self.root / path
-        self.touches.append(Touch(path, _content(target), None))
+        self.touches.append(Touch(path, _content(target), None, leaves=True))
         target.rename(away)
         target.symlink_to(away)
-        self.leaves = True
         return target
 
     @staticmethod
@@ -76,6 +76,10 @@ class Tree:
             shutil.rmtree(target)
         else:
             target.unlink(missing_ok=True)
+
+
+def _folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _plain(path: Path) -> bool:

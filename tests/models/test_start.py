@@ -1,0 +1,44 @@
+"""Where training starts: scratch and published weights."""
+
+import pytest
+import torch
+
+from faceptor.config import load_preset
+from faceptor.models.build import build_model
+from faceptor.models.start import PRETRAINED, start
+from faceptor.tasks import task
+
+NAMES = ["landmarks_300w", "expression_rafdb"]
+
+
+def fresh(config):
+    torch.manual_seed(0)
+    return build_model(config, [task(name) for name in NAMES])
+
+
+@pytest.mark.parametrize("name", ["stage1", "naive"])
+def test_scratch_touches_every_block_and_keeps_dense_queries(name):
+    config = load_preset("embedded").variant(name).model
+    before, after = fresh(config), fresh(config)
+    assert config.init == "scratch"
+    start(after, config)
+    same = {n for n, p in before.named_parameters() if torch.equal(p, dict(after.named_parameters())[n])}
+    weights = {n for n in dict(before.named_parameters()) if n.startswith("encoder.blocks") and n.endswith("weight")}
+    assert not {n for n in weights if "norm" not in n} & same
+    assert "queries.landmarks_300w.content" in same or name == "naive"
+    assert "queries.expression_rafdb.content" not in same
+    assert after.encoder.pos_embed[:, 1:].std() > 10 * before.encoder.pos_embed.std()
+
+
+def test_released_start_changes_nothing():
+    config = load_preset("embedded").model.model_copy(update={"init": "released"})
+    before, after = fresh(config), fresh(config)
+    start(after, config)
+    assert all(torch.equal(p, q) for p, q in zip(before.parameters(), after.parameters(), strict=True))
+
+
+def test_every_model_says_what_published_weights_it_takes():
+    for name in ("stage1", "naive", "facexformer"):
+        config = load_preset("embedded").variant(name).model
+        part, _ = PRETRAINED[config.name]
+        assert hasattr(getattr(config, part), "pretrained")

@@ -1,0 +1,82 @@
+"""Tasks outside the table: of further copies of published sets, of other protocols, of users' own data."""
+
+import pytest
+import yaml
+
+from faceptor.config import load_preset, parse, preset_path
+from faceptor.datasets.labels import EXPRESSIONS_8, LAPA_11
+from faceptor.errors import ConfigError
+from faceptor.tasks import KINDS, TASKS, task
+from faceptor.tasks.custom import forget, registered
+from tests.datasets.test_generic_reader import own
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays():
+    yield
+    forget()
+
+
+def embedded(**datasets):
+    values = yaml.safe_load(preset_path("embedded").read_text())
+    values["datasets"] |= datasets
+    return values
+
+
+def test_a_second_copy_of_a_published_set_has_tasks_of_its_own():
+    block = {"reader": "morph2", "path": "morph2", "role": "joint", "options": {"protocol": "random_80_20"}}
+    values = embedded(morph2_random=block)
+    values["stage1"]["tasks"]["age_morph2_random"] = values["stage1"]["tasks"]["age_morph2"]
+    params = parse(values)
+    spec = task("age_morph2_random")
+    assert spec.dataset == "morph2_random" and spec.labels == TASKS["age_morph2"].labels
+    assert params.reader("morph2_random").options["protocol"] == "random_80_20"
+    assert params.prepared("morph2_random") != params.prepared("morph2")
+
+
+def test_protocols_that_change_the_classes_change_the_task():
+    usual = {name: task(name) for name in ("expression_ferplus", "parsing_celebamaskhq")}
+    parse(
+        embedded(
+            ferplus={"path": "ferplus", "role": "joint", "options": {"expressions": 8}},
+            celebamaskhq={"path": "celebamaskhq", "role": "joint", "options": {"classes": 11}},
+        )
+    )
+    assert task("expression_ferplus").labels == EXPRESSIONS_8 and usual["expression_ferplus"].queries == 7
+    merged = task("parsing_celebamaskhq")
+    assert merged.labels == LAPA_11 and merged.options == {"background": 0, "scheme": "LaPa"}
+    assert KINDS["parsing"].metric(merged).foreground().sum() == 10
+    load_preset("full")  # looking at a preset leaves the experiment as it is
+    assert task("expression_ferplus").queries == 8
+    parse(embedded())
+    assert task("expression_ferplus") == usual["expression_ferplus"] and not registered()
+
+
+def test_own_tasks_are_known_from_the_file_or_from_the_prepared_data(tmp_path):
+    own(tmp_path / "mine")
+    values = embedded(
+        mine={"reader": "generic", "path": "mine", "role": "joint", "options": {"description": "mine.yaml"}}
+    )
+    values["data"]["root"], values["data"]["prepared"] = str(tmp_path), str(tmp_path / "prepared")
+    values["stage1"]["tasks"]["expression_mine"] = values["stage1"]["tasks"]["expression_rafdb"]
+    params = parse(values)
+    found = {name: task(name) for name in registered()}
+    assert set(found) == {"landmarks_mine", "age_mine", "expression_mine", "attributes_mine"}
+
+    from faceptor.stages.data import preprocess_set
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        preprocess_set(params, "mine")
+    (tmp_path / "mine").rename(tmp_path / "elsewhere")
+    parse(values)
+    assert {name: task(name) for name in registered()} == found
+    values["stage1"]["tasks"]["gender_mine"] = values["stage1"]["tasks"]["expression_rafdb"]
+    with pytest.raises(ConfigError, match=r"task .gender_mine. is unknown.*landmarks_mine"):
+        parse(values)
+
+
+def test_cofw_is_measured_by_both_distances():
+    options = task("landmarks_cofw").options
+    assert options["headline"] == "nme_inter_ocular"
+    assert options["normalisers"] == {"nme_inter_ocular": ((8,), (9,)), "nme_inter_pupil": ((16,), (17,))}

@@ -1,0 +1,92 @@
+"""A user's own data set through every stage, without a line of code: prepare, train, evaluate, transfer, predict."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+import faceptor
+from faceptor.config import parse, preset_path
+from faceptor.models.folder import load_model
+from faceptor.stages import training
+from faceptor.stages.data import preprocess_set
+from faceptor.stages.evaluation import evaluate_model
+from faceptor.stages.transfer import transfer
+from faceptor.tasks.custom import forget
+from tests import toy
+from tests.datasets.test_generic_reader import POINTS, own
+
+JOINT = {
+    "landmarks_mine": {"samples": 3, "train": {"kind": "box", "scale": 0.8}, "augment": {"policy": "landmarks"}},
+    "expression_mine": {"samples": 3, "train": {"kind": "whole"}, "augment": {"policy": "flip"}},
+}
+LATER = {"attributes_later": {"samples": 3, "train": {"kind": "square"}, "augment": {"policy": "flip"}}}
+
+
+def params():
+    values = yaml.safe_load(preset_path("embedded").read_text())
+    options = {"description": "mine.yaml"}
+    values["data"] |= {"root": ".", "validation": 0.3}
+    values["synthesis"] = {}
+    values["datasets"] = {
+        "mine": {"reader": "generic", "path": "mine", "role": "joint", "options": options},
+        "later": {"reader": "generic", "path": "mine", "role": "transfer", "options": options},
+    }
+    values["model"] = toy.MODEL.model_dump(mode="json")
+    values["stage1"]["tasks"], values["stage2"]["tasks"], values["transfer"]["tasks"] = JOINT, {}, LATER
+    values["transfer"]["matrix"] = {"dataset": ["later"], "mode": ["prompt"]}
+    for stage in ("stage1", "stage2", "transfer"):
+        values[stage] |= {"steps": 3, "validate_every": 2, "checkpoint_every": 2, "log_every": 1}
+        values[stage]["optimiser"]["warmup"] = 1
+    values["evaluate"]["models"] = ["stage1"]
+    return parse({key: value for key, value in values.items() if key not in ("baselines", "ablations")})
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("own")
+    own(folder / "mine")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        settings = params()
+        for name in settings.datasets:
+            preprocess_set(settings, name)
+        training.train_joint(settings)
+        yield settings, folder
+    forget()
+
+
+def test_own_landmarks_and_classes_are_trained_and_measured(trained):
+    settings, folder = trained
+    report = evaluate_model(settings, "stage1")
+    assert report["landmarks_mine"]["samples"] == 4 and report["landmarks_mine"]["nme_eyes"] > 0
+    assert set(report["landmarks_mine"]) >= {"nme_diag", "trivial_nme_eyes"}
+    assert {"accuracy", "recall_calm"} <= set(report["expression_mine"])
+    assert (folder / "results/evaluate/figures/stage1/landmarks_mine.png").exists()
+
+
+def test_own_attributes_are_a_transfer(trained):
+    settings, _ = trained
+    evaluate_model(settings, "stage1")
+    result = transfer(settings, "later", "prompt")
+    assert result["attributes_later"]["mean_accuracy"] >= 0 and result["forgotten"]["tensors_changed"] == 0
+
+
+def test_the_model_folder_answers_without_params_or_data(trained):
+    forget()
+    model = load_model(Path("models/stage1"))
+    (face,) = faceptor.predict(model, np.full((48, 40, 3), 127, np.uint8), boxes=[(5, 5, 35, 40)])
+    answers = json.loads(json.dumps(face.to_json()))["tasks"]
+    assert answers["landmarks_mine"]["labels"] == list(POINTS) and answers["landmarks_mine"]["scheme"] == "Three friends"
+    assert set(answers["expression_mine"]["probabilities"]) == {"calm", "cheerful", "cross"}
+    params()
+
+
+def test_overlays_draw_own_points(trained):
+    from faceptor.overlay import draw_faces
+
+    rgb = np.full((48, 40, 3), 127, np.uint8)
+    faces = faceptor.predict(load_model(Path("models/stage1")), rgb, boxes=[(5, 5, 35, 40)])
+    assert draw_faces(rgb, faces).size[0] > 0
