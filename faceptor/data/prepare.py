@@ -7,14 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from heapq import nsmallest
-from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,8 +17,8 @@ from tqdm import tqdm
 
 from faceptor.data import shards
 from faceptor.data.blocks import Blocks, Journal
-from faceptor.data.bulk import DECODED, Converter, mode_of, numbered
-from faceptor.data.checks import Ready, checked, place
+from faceptor.data.bulk import DECODED
+from faceptor.data.intake import fill
 from faceptor.data.passport import (
     SplitFacts,
     common_checks,
@@ -179,11 +174,7 @@ class _Preparation:
     def _split(self, split: str, parts: tuple[str, ...]) -> None:
         types = {name: SAMPLE_TYPES[name] for name in (*FACTS, *self.reader.columns)}
         blocks = Blocks(self.journal, split, parts, types, rule=self.threshold)
-        try:
-            self._write_bulk(blocks) or self._write_each(blocks)
-            blocks.finish_block()
-        finally:
-            blocks.abandon()
+        self.verified = fill(blocks, self.reader, lambda group: self._part(group, parts)) or self.verified
         facts, rejects = blocks.facts(), blocks.rejects()
         self.rejects += rejects
         self.rejected[split] = len(rejects)
@@ -199,51 +190,6 @@ class _Preparation:
         for part in facts.values():
             for subset, count in part.subsets.items():
                 self.listed[f"{split}/{subset}"] = self.listed.get(f"{split}/{subset}", 0) + count
-
-    def _write_each(self, blocks: Blocks) -> None:
-        split = blocks.split
-        seen = {key for part in blocks.parts for key in blocks.keys(part).to_pylist()}
-        total = self.reader.generated_counts.get(split) if self.reader.generated else self.reader.published.get(split)
-        items = islice(self.reader.read(split), blocks.done, None)
-        ready = parallel(lambda item: checked(self.reader, item), items)
-        for item in self._bar(ready, split, total, blocks.done):
-            if isinstance(item, Ready) and item.record.key in seen:
-                where = place(self.reader, item.record)
-                item = Reject(item.record.key, where, "the key was seen before: the list names a sample twice")
-            if isinstance(item, Reject):
-                blocks.reject(item)
-                continue
-            seen.add(item.record.key)
-            part = self._part(item.record.group or item.record.key, blocks.parts)
-            blocks.add(part, item.row, item.record, item.picture, resized=item.resized, upright=item.upright)
-
-    def _write_bulk(self, blocks: Blocks) -> bool:
-        """The same for a reader that knows a faster way; False for the others."""
-        known = [identity for facts in blocks.facts().values() for identity in facts.identities]
-        source = self.reader.bulk(blocks.split, blocks.done, known)
-        if source is None:
-            return False
-        self.verified = mode_of(self.reader.options["verify"], self.reader.images)
-        convert = Converter(
-            blocks.parts, self.reader.columns, lambda group: self._part(group, blocks.parts), self.verified
-        )
-        bar = self._bar(None, blocks.split, self.reader.images, blocks.done)
-        with bar, ThreadPoolExecutor(os.cpu_count()) as pool:
-            for first, bulk in numbered(source, blocks.done):
-                columns, facts, rejects = convert(bulk, first, pool)
-                for reject in rejects:
-                    blocks.reject(reject, counts=False)
-                blocks.add_columns(columns, facts, bulk.items)
-                bar.update(bulk.items)
-        return True
-
-    def _bar(self, items: Iterable | None, split: str, total: int | None, done: int) -> tqdm:
-        if done:
-            log.info("%s %s: %d samples were prepared before, going on", self.reader.name, split, done)
-        return tqdm(
-            items, desc=f"preprocess {self.reader.name} {split}", total=total, initial=done, unit="face",
-            dynamic_ncols=True,
-        )  # fmt: skip
 
     def _part(self, group: str, parts: tuple[str, ...]) -> str:
         return "val" if "val" in parts and share(self.seed, group) <= self.threshold else parts[0]
@@ -355,16 +301,3 @@ class _Preparation:
             "dropped": dict(sorted(reader.dropped.items())),
             "rejects": reject_summary(self.rejects, total, self.max_rejects),
         }
-
-
-def parallel(function: Callable, items: Iterable) -> Iterator:
-    """Results in the order of the items, a bounded number ahead; threads, since decoding releases Python's lock."""
-    workers = os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque = deque()
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) >= 8 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()

@@ -27,7 +27,7 @@ class CelebAMaskHQ(Reader):
     """`painting="faceptor"` covers as the paper's released code does, "owner" as the owner's script.
 
     Class numbers are the same in both: `labels.CELEBAMASK_19`. `classes=11` merges them into the eleven of LaPa, ten
-    of them foreground, after painting (`to_LaPa` in labels.yaml: inferred, since FaceXFormer does not publish its rule).
+    of them foreground, after painting (`to_LaPa` in labels.yaml: inferred, FaceXFormer does not publish its rule).
     """
 
     name = "celebamaskhq"

@@ -113,7 +113,8 @@ class FERPlus(Reader):
 
     def _from_folders(self, part: str) -> Iterator[tuple]:
         folder = self.require(FOLDERS[part], what=f"images of {part}")
-        if path := self.find(f"{folder.relative_to(self.root)}/label.csv"):  # name, "(0, 0, 48, 48)", ten votes; no header
+        if path := self.find(f"{folder.relative_to(self.root)}/label.csv"):
+            # name, "(0, 0, 48, 48)", ten votes; no header
             for line, text in lines(path):
                 name, _, rest = text.partition(",")
                 votes = rest.rpartition('"')[2].strip(",").split(",")

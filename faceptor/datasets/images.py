@@ -1,8 +1,8 @@
 """Encoded images to pixels: strict when data are prepared, fast when they are read again.
 
 JPEG is decoded by libjpeg-turbo (simplejpeg), everything else by Pillow, which is as fast on PNG as OpenCV and finds
-truncated files. Labels are in the displayed frame: a rotation in the EXIF data is applied, to sizes and pixels alike, as
-viewers and OpenCV do. No more than `LARGEST_IMAGE` pixels are decoded, whatever a header declares: 267 MB of RGB.
+truncated files. Labels are in the displayed frame: a rotation in the EXIF data is applied, to sizes and pixels alike,
+as viewers and OpenCV do. No more than `LARGEST_IMAGE` pixels are decoded, whatever a header declares: 267 MB of RGB.
 """
 
 from __future__ import annotations

@@ -91,17 +91,19 @@ class LFW73(LFWAPackage):
 
     def checks(self) -> Iterator[Check]:
         name = "scores > 0 agree with the labels of LFWA"
-        if not ((self.root / SCORES).exists() and (self.root / self.labels).exists()):
+        if not (self.find(SCORES) and self.find(self.labels)):
             yield Check(name, "na", "only one source is present")
             return
-        other = LFW73(self.root, **{**self.options, "source": "kumar"})
+        other, mine = (
+            self if source == self.options["source"] else LFW73(self.root, **{**self.options, "source": source})
+            for source in ("kumar", "lfwa")
+        )
         signs = {}
         for key, _, row in other._from_text():
             try:
                 signs[key] = other._signs(row)[other._order]
             except (BadSample, IndexError):
                 continue
-        mine = LFW73(self.root, **{**self.options, "source": "lfwa"})
         pairs = [(mine._values(row)[mine._order], signs[key]) for key, _, row in mine._rows() if key in signs]
         equal = float(np.mean([a == b for a, b in pairs])) if pairs else 0.0
         yield Check(name, "na" if not pairs else "pass" if equal == 1 else "fail", f"{equal:.4f} of {len(pairs)}")

@@ -73,11 +73,6 @@ def _missing(path: Path, names: tuple[str, ...], found: list[str]) -> None:
         )
 
 
-def _room(path: Path, name: str, declared: int, stored: int) -> None:
-    if declared > min(EXPANSION * stored + 4096, LARGEST):
-        raise DataError(f"{path}: {name}: declares {declared} bytes, more than the file can hold or than {LARGEST}")
-
-
 # --- version 5 ----------------------------------------------------------------------------------------------------
 
 
@@ -155,7 +150,11 @@ def _values(path: Path, dataset: h5py.Dataset) -> np.ndarray:
         raise DataError(f"{path}: {dataset.name}: its values lie in another file, refused")
     if dataset.shape is None:
         raise DataError(f"{path}: {dataset.name}: expected an array, found none")
-    _room(path, dataset.name, dataset.size * dataset.dtype.itemsize, dataset.id.get_storage_size())
+    declared, stored = dataset.size * dataset.dtype.itemsize, dataset.id.get_storage_size()
+    if declared > min(EXPANSION * stored + 4096, LARGEST):
+        raise DataError(
+            f"{path}: {dataset.name}: declares {declared} bytes, more than the file can hold or than {LARGEST}"
+        )
     return dataset[()]
 
 

@@ -1,7 +1,7 @@
 """A look through a version 5 .mat file before scipy reads it: no variable may be larger than what is there.
 
-The file is a row of elements, each a kind, a size in bytes, and content; a variable is an element of elements, which may
-be deflated. Its dimensions are written apart from its values, so a short file can ask for any amount of memory.
+The file is a row of elements, each a kind, a size in bytes, and content; a variable is an element of elements, which
+may be deflated. Its dimensions are written apart from its values, so a short file can ask for any amount of memory.
 """
 
 from __future__ import annotations

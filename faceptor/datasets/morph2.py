@@ -134,7 +134,7 @@ class Morph2(Reader):
     def checks(self) -> Iterator[Check]:
         entries = [] if self._lists and self.options["protocol"] == "random_80_20" else self._entries
         names = [(NAME.match(Path(entry.photo).stem), entry.age) for entry in entries]
-        both = [(int(name["age"]), age) for name, age in names if name and re.fullmatch(r"\s*\d{1,3}\s*", age)]
+        both = [(int(name["age"]), age) for name, age in names if name and re.fullmatch(r" *\d{1,3} *", age)]
         wrong = sum(age != int(text) for age, text in both)
         status = "na" if not both else "fail" if wrong else "pass"
         yield Check("age in the file name == age column", status, f"{wrong} of {len(both)} differ")

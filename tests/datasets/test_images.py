@@ -1,15 +1,21 @@
 """Encoded images: every kind becomes RGB, rotation is applied, damaged and greedy files are found."""
 
 import io
+import os
+import tracemalloc
 import zlib
 
+import cv2
 import numpy as np
 import pytest
-from PIL import Image
+import simplejpeg
+from PIL import Image, ImageOps
 
 from faceptor.datasets.base import BadSample
-from faceptor.datasets.images import decode_image, verify
+from faceptor.datasets.images import LARGEST_FILE, LARGEST_IMAGE, decode_image, decode_mask, read_bytes, verify
+from faceptor.errors import DataError
 from tests.datasets import published as pub
+from tests.hostile import bombs
 
 
 def encoded(image, kind, **options):
@@ -78,3 +84,161 @@ def test_stray_bytes_do_not_matter():
     assert decode_image(data + b"\0" * 20).shape == (60, 50, 3)
 
 
+# --- one case each, with real encoded bytes -----------------------------------------------------------------------
+
+
+def rgb():
+    return Image.fromarray(pub.picture(1))
+
+
+def test_jpeg_is_what_libjpeg_turbo_makes_of_it():
+    data = pub.jpg(1)
+    np.testing.assert_array_equal(decode_image(data), simplejpeg.decode_jpeg(data, colorspace="RGB"))
+    np.testing.assert_array_equal(decode_image(data), cv2.imdecode(np.frombuffer(data, np.uint8), 1)[..., ::-1])
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "GIF", "WEBP", "PPM"])
+def test_lossless_kinds_come_back_as_they_were(kind):
+    flat = Image.fromarray(np.uint8([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 255]]]))
+    options = {"lossless": True} if kind == "WEBP" else {}
+    np.testing.assert_array_equal(decode_image(encoded(flat, kind, **options), strict=True), np.asarray(flat))
+
+
+def test_grey_is_repeated_and_a_palette_looked_up():
+    grey = rgb().convert("L")
+    assert (decode_image(encoded(grey, "PNG"), strict=True) == np.asarray(grey)[..., None]).all()
+    palette = rgb().quantize(16)
+    expected = np.asarray(palette.convert("RGB"))
+    np.testing.assert_array_equal(decode_image(encoded(palette, "PNG"), strict=True), expected)
+
+
+def test_alpha_is_dropped_and_colours_stay_below_it():
+    pixels = np.dstack([pub.picture(1), np.zeros((60, 50), np.uint8)])  # fully transparent
+    np.testing.assert_array_equal(decode_image(encoded(Image.fromarray(pixels), "PNG")), pub.picture(1))
+
+
+def test_cmyk_is_converted_in_both_senses_of_the_inks():
+    plain = encoded(rgb().convert("CMYK"), "JPEG", quality=95)
+    pixels = decode_image(plain, strict=True).astype(int)
+    assert np.abs(pixels - pub.picture(1)).max() <= 12
+    np.testing.assert_array_equal(pixels, np.asarray(Image.open(io.BytesIO(plain)).convert("RGB")))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_the_upper_byte_of_sixteen_bits(kind):
+    deep = np.arange(3000, dtype=np.uint16).reshape(60, 50) * 20
+    pixels = decode_image(encoded(Image.fromarray(deep), kind), strict=True)
+    assert (pixels == (deep >> 8)[..., None]).all()
+    colour = (np.arange(9000).reshape(60, 50, 3) * 7).astype(np.uint16)
+    written = cv2.imencode(".png", colour[..., ::-1])[1].tobytes()
+    np.testing.assert_array_equal(decode_image(written, strict=True), colour >> 8)
+
+
+@pytest.mark.parametrize("pixels", [np.zeros((4, 4), np.float32), np.zeros((4, 4), np.int32)])
+def test_thirty_two_bits_are_rejected(pixels):
+    with pytest.raises(BadSample, match="8 or 16 bits"):
+        verify(encoded(Image.fromarray(pixels), "TIFF"))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_orientation_as_pillow_applies_it(orientation, kind):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(rgb(), kind, exif=exif)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
+    np.testing.assert_array_equal(decode_image(data, strict=True), expected)
+    assert verify(data).rotated
+
+
+def test_orientation_behind_other_metadata_is_found():
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    data = encoded(rgb(), "JPEG", exif=exif, quality=95)
+    filler = b"\xff\xed\xff\xff" + bytes(65533)  # an APP13 segment of 64 KiB, twice
+    moved = data[:2] + filler * 2 + data[2:]
+    np.testing.assert_array_equal(decode_image(moved), decode_image(data))
+    assert verify(moved).rotated
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.6, 0.95])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "TIFF", "GIF"])
+def test_truncated_images_of_every_kind_are_rejected(kind, keep):
+    data = encoded(Image.fromarray(pub.picture(1, 200, 200)), kind)
+    with pytest.raises(BadSample):
+        verify(data[: int(keep * len(data))])
+
+
+def test_a_jpeg_that_was_cut_and_closed_again_is_rejected():
+    data = pub.jpg(1, 200, 200)
+    with pytest.raises(BadSample, match="premature end"):
+        verify(data[: int(0.6 * len(data))] + b"\xff\xd9")
+
+
+def test_stray_bytes_between_the_markers_of_a_jpeg_do_no_harm():
+    data = pub.jpg(1)
+    at = data.index(b"\xff\xda")
+    np.testing.assert_array_equal(decode_image(data[:at] + bytes(3) + data[at:], strict=True), decode_image(data))
+
+
+def test_a_png_with_a_wrong_checksum_is_rejected():
+    data = bytearray(encoded(rgb(), "PNG"))
+    data[data.index(b"IDAT") - 4 - 5] ^= 1  # in the checksum of the header
+    with pytest.raises(BadSample):
+        verify(bytes(data))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: bombs.png(bombs.SIDE, bombs.SIDE),
+        lambda: bombs.png((1 << 31) - 1, 1),
+        lambda: bombs.jpeg_giant(pub.jpg()),
+        bombs.bmp_giant,
+    ],
+)
+def test_giants_are_refused_by_their_header(make):
+    data = make()
+    tracemalloc.start()
+    try:
+        for read in (verify, decode_image, decode_mask):
+            with pytest.raises((BadSample, DataError), match="pixels|not an image"):
+                read(data)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+    assert LARGEST_IMAGE < bombs.SIDE**2
+
+
+def test_a_comment_that_unpacks_to_megabytes_is_not_unpacked():
+    with pytest.raises(BadSample):
+        verify(bombs.png_text_bomb())
+
+
+@pytest.mark.parametrize("data", [bombs.eps(), b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"", b"\xff\xd8"])
+def test_formats_that_start_programs_and_no_images_are_refused(data):
+    with pytest.raises(BadSample):
+        verify(data)
+    with pytest.raises(DataError):
+        decode_image(data)
+
+
+def test_a_file_that_is_none_or_too_large(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with open(tmp_path / "large", "wb") as handle:
+        handle.truncate(LARGEST_FILE + 1)
+    for name, reason in (("pipe", "regular"), (".", "regular"), ("none", "No such file"), ("large", "larger")):
+        with pytest.raises(BadSample, match=reason):
+            read_bytes(tmp_path / name)
+
+
+def test_label_images():
+    values = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    palette = Image.fromarray(values, mode="P")
+    palette.putpalette(list(range(255, -1, -1)) * 3)
+    for image in (Image.fromarray(values), palette, Image.fromarray(np.dstack([values] * 3))):
+        np.testing.assert_array_equal(decode_mask(encoded(image, "PNG")), values)
+    with pytest.raises(BadSample, match="colours"):
+        decode_mask(encoded(rgb(), "PNG"))
+    with pytest.raises(BadSample, match="8-bit"):
+        decode_mask(encoded(Image.fromarray(values.astype(np.uint16) * 300), "PNG"))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
+from tqdm import tqdm
 
 from faceptor.datasets import READERS
 from faceptor.synthesis import synthesize
@@ -34,10 +37,18 @@ class Base:
         return f"{self.reader}-{self.variant}"
 
 
+@contextmanager
+def quiet() -> Iterator[pytest.MonkeyPatch]:
+    """No progress bars, which take longer than a small set."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tqdm, "__init__", partialmethod(tqdm.__init__, disable=True))
+        yield patch
+
+
 def generated(reader: str) -> Callable[[Path], object]:
     def build(root: Path) -> None:
         counts = OWN.get(reader) or published(reader, COUNTS)
-        with pytest.MonkeyPatch.context() as patch:  # flat pictures with known labels, a thousand times as fast
+        with quiet() as patch:  # flat pictures with known labels, a thousand times as fast
             patch.setattr(base, "render", fake_render)
             synthesize(reader, root, seed=7, workers=1, image_size=SIDE, **counts)
 

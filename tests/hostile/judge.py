@@ -13,16 +13,24 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from faceptor.datasets.base import MARKER
 from faceptor.errors import DataError
 from tests.hostile.bases import Base
 from tests.hostile.outcome import Outcome, digest, prepared
-from tests.hostile.targets import split_lines
+from tests.hostile.targets import is_image, split_lines, suffix
 from tests.hostile.tree import Touch, Tree
 
 EVERYTHING = None  # in place of a set of keys
 # Reasons to refuse a whole set for the sake of one line: rows are paired by their number, or it is no text.
 FAIR = ("a line longer than", "a row for every row", "do not belong together")
+SHARED = (".cal", ".idx")  # files of numbers that all samples need
+HEAD = 2  # lines of a list in which counts and names of columns may stand
+FACES = 3  # on one photograph, at most
 SEPARATORS = re.compile(rb"[\s,;]+")
+
+
+class Complaint(Exception):
+    """A part of the data has more power over the rest than it should."""
 
 
 @dataclass
@@ -61,22 +69,28 @@ class Judge:
             return now.problem
         if tree.canary.exists():
             return "code from the data was run"
-        explained = self.explained(tree.touches)
-        if now.refusal:
-            return self._unfair(now, explained, tree)
-        return self._escape(tree, now) or self._silent(tree, now, explained) or self._wrong_pairs(tree, now)
+        try:
+            if now.refusal:
+                return self._unfair(now, self.explained(tree.touches), tree)
+            return self._escape(tree, now) or self._silent(tree, now) or self._wrong_pairs(tree, now)
+        except Complaint as complaint:
+            return str(complaint)
 
     def _unfair(self, now: Outcome, explained: set[str] | None, tree: Tree) -> str:
         """A refusal where only a part of the samples was touched, and others were good."""
         if explained is EVERYTHING or any(reason in now.refusal for reason in FAIR):
             return ""
-        if any(touch.leaves or _heads(touch) for touch in tree.touches):
+        if any(touch.leaves or _heads(touch) or self._no_list(touch) for touch in tree.touches):
             return ""
         rows = self.original.rows
         parts = [{key for key in rows if rows[key]["split"] == split} for split in ("train", "test")]
         if any(part and part <= explained for part in parts):
             return ""
         return f"refused, though only {sorted(explained)[:3]} were touched: {now.refusal[:300]}"
+
+    def _no_list(self, touch: Touch) -> bool:
+        """Whether a file that speaks of many samples is none any more."""
+        return touch.after is None and not self._of_one_sample(touch.path, None)
 
     def _escape(self, tree: Tree, now: Outcome) -> str:
         """Samples whose files lie outside the folder."""
@@ -87,7 +101,7 @@ class Judge:
         stolen = [key for key, row in now.rows.items() if row["image"] in outside]
         return f"an image outside the folder was read: {stolen[:3]}" if stolen else ""
 
-    def _silent(self, tree: Tree, now: Outcome, explained: set[str] | None) -> str:
+    def _silent(self, tree: Tree, now: Outcome) -> str:
         """Samples that changed or went without the damage, or without a word."""
         gone = self.original.rows.keys() - now.rows.keys()
         fresh = now.rows.keys() - self.original.rows.keys()
@@ -95,7 +109,7 @@ class Judge:
         few = sum(touch.few or len(self.original.rows) for touch in tree.touches)
         if len(gone | changed) > few:
             return f"one value was touched, and {len(gone | changed)} samples are others: {sorted(gone | changed)[:3]}"
-        if explained is EVERYTHING:
+        if not (gone or changed or fresh) or (explained := self.explained(tree.touches)) is EVERYTHING:
             return ""
         if wrong := (gone | changed) - explained:
             return f"samples that were not touched are {'lost' if wrong & gone else 'changed'}: {sorted(wrong)[:3]}"
@@ -140,10 +154,24 @@ class Judge:
         return found
 
     def owners(self, path: str, line: int | None = None) -> set[str] | None:
-        """Keys that change when a file, folder or line of the sound set is blanked out; EVERYTHING if none is left."""
+        """Keys that change when a file, folder or line of the sound set is blanked out; EVERYTHING if none is left.
+
+        The reader under test tells them itself, so what belongs to one sample by its nature must not decide about many.
+        """
         if (path, line) not in self._owners:
-            self._owners[path, line] = self._found(path, line)
+            found = self._owners[path, line] = self._found(path, line)
+            if self._of_one_sample(path, line) and (found is EVERYTHING or len(found) > FACES):
+                place = path if line is None else f"{path}:{line + 1}"
+                raise Complaint(f"{place} alone decides about {'all samples' if found is EVERYTHING else sorted(found)}")
         return self._owners[path, line]
+
+    def _of_one_sample(self, path: str, line: int | None) -> bool:
+        """An image, a label file with the name of a sample, or a line of a list."""
+        if (self.pristine / path).is_dir() or path == MARKER or suffix(path) in SHARED:
+            return False
+        if line is not None:
+            return line >= HEAD
+        return is_image(path) or any(_stem(path).startswith(_stem(key)) for key in self.original.rows)
 
     def _found(self, path: str, line: int | None) -> set[str] | None:
         if not (self.pristine / path).exists():
@@ -158,6 +186,8 @@ class Judge:
         else:
             tree.write(path, b"")
         now = prepared(self.base, tree.root, self.home / "out")
+        if only := re.search(r": (train|test): 1 of 1 samples cannot be used", now.refusal):
+            return {key for key, row in self.original.rows.items() if row["split"] == only[1]}
         if now.refusal or now.problem:
             return EVERYTHING
         return self._changed(now) | (self.original.rows.keys() - now.rows.keys())
@@ -172,6 +202,8 @@ class Judge:
     def _lines(self, touch: Touch) -> set[str] | None:
         """Owners of the lines of a text that are others now, and whoever the new lines name."""
         old, new = split_lines((self.pristine / touch.path).read_bytes()), split_lines(touch.after)[:2000]
+        if self._of_one_sample(touch.path, None):
+            return self.owners(touch.path)
         matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
         found: set[str] = set()
         for kind, first, last, start, stop in matcher.get_opcodes():
@@ -215,10 +247,10 @@ def _names(touch: Touch, key: str) -> bool:
 
 
 def _heads(touch: Touch) -> bool:
-    """Whether the first two lines of a list were touched, where counts and names of columns stand."""
+    """Whether the first lines of a list were touched."""
     if touch.before is None or touch.after is None:
         return False
-    return split_lines(touch.before)[:2] != split_lines(touch.after)[:2]
+    return split_lines(touch.before)[:HEAD] != split_lines(touch.after)[:HEAD]
 
 
 def _shares(fields: set[bytes], text: bytes) -> bool:

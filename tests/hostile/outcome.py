@@ -11,12 +11,10 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tqdm import tqdm
-
-from faceptor.data import prepare as stage
+from faceptor.data.prepare import prepare
 from faceptor.data.prepared import open_split, open_verification, verification_sets
 from faceptor.errors import FaceptorError
-from tests.hostile.bases import Base
+from tests.hostile.bases import Base, quiet
 
 MEMORY = 384 << 20  # bytes that preparing a dozen small faces may take beyond what was taken before
 SHARE = 0.999  # of rejects, so that a set is refused only for what is wrong with all of it
@@ -47,18 +45,16 @@ def prepared(base: Base, root: Path, out: Path, *, share: float = SHARE) -> Outc
     for old in (out, out.with_name(f".{out.name}.partial")):
         shutil.rmtree(old, ignore_errors=True)
     before = _peak(forget=True)
-    bar, stage.tqdm = stage.tqdm, _quiet
     try:
-        passport = stage.prepare(
-            base.reader, root, out, validation=0.0, seed=0, max_rejects=share, options=dict(base.options)
-        )
+        with quiet():
+            passport = prepare(
+                base.reader, root, out, validation=0.0, seed=0, max_rejects=share, options=dict(base.options)
+            )
         outcome = _gathered(out, passport)
     except FaceptorError as error:
         outcome = Outcome(refusal=str(error) or "\n")
     except Exception as error:
         return Outcome(problem=f"{type(error).__name__}: {error}"[:300])
-    finally:
-        stage.tqdm = bar
     took = _peak() - before
     outcome.problem = _wrong_words(outcome) or (f"took {took >> 20} MiB" if took > MEMORY else "")
     return outcome
@@ -73,8 +69,6 @@ def _peak(*, forget: bool = False) -> int:
     return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) << 10
 
 
-def _quiet(*items, **options) -> tqdm:
-    return tqdm(*items, **options | {"disable": True})
 
 
 def _wrong_words(outcome: Outcome) -> str:
