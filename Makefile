@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export HF_HUB_OFFLINE := 1
 
-.PHONY: repro test lab lint help
+.PHONY: repro test hostile lab lint help
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -28,6 +28,9 @@ repro: $(VENV)/.ready ## generate faces, train both stages, evaluate, transfer, 
 
 test: $(VENV)/.ready ## the whole test suite
 	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m pytest -q -n auto --dist worksteal
+
+hostile: $(VENV)/.ready ## 1000 damaged copies of every data set against its reader (the nightly run)
+	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m tests.hostile.run --inputs 1000
 
 lint: $(VENV)/.ready ## ruff over package, tests and notebooks
 	@ruff check faceptor tests notebooks

@@ -33,7 +33,26 @@ def small_params() -> dict:
     for stage in ("stage1", "stage2", "transfer"):
         values[stage] |= {"steps": 4, "validate_every": 2, "checkpoint_every": 2, "log_every": 1}
         values[stage]["optimiser"]["warmup"] = 1
-    values["evaluate"]["models"] = ["stage1", "stage2"]
+    values["evaluate"] |= {"models": ["stage1", "stage2", "naive", "facexformer"], "test_sets": {}}
+    stage1, inputs = values["stage1"], values["model"]["inputs"]
+    encoder = values["model"]["encoder"]
+    values["baselines"] = {
+        "naive": {
+            "model": {
+                "name": "naive", "encoder": encoder, "inputs": inputs,
+                "values": {"layers": [5, 6], "width": 16, "reduction": 4}, "maps": {"layers": [1, 2, 4, 6], "width": 16},
+            },
+            "train": stage1,
+        },
+        "facexformer": {
+            "model": {
+                "name": "facexformer", "inputs": inputs,
+                "backbone": {"name": "convnext_atto", "options": {"depths": [1, 1, 1, 1], "dims": [8, 16, 24, 32]}},
+                "decoder": {"width": 32, "heads": 2, "hidden": 32},
+            },
+            "train": stage1,
+        },
+    }  # fmt: skip
     return values
 
 
@@ -69,6 +88,24 @@ def test_stage1_leaves_a_model_its_numbers_and_no_run(chain):
     for name in TASKS:
         assert any(key.startswith("trivial_") for key in written[name])
         assert (folder / "results/evaluate/figures/stage1" / f"{name}.png").exists()
+
+
+@pytest.mark.parametrize("name", ["naive", "facexformer"])
+def test_baselines_go_through_the_same_stages(chain, name):
+    params, _ = chain
+    training.train_joint(params, name)
+    model = load_model(f"models/{name}")
+    assert model.config["name"] == name and set(model.tasks) == set(TASKS)
+    written = evaluate_model(params, name)
+    assert set(TASKS) <= set(written)
+    assert written["about"]["parameters"] == sum(p.numel() for p in model.parameters())
+
+
+def test_another_set_may_judge_a_task(chain):
+    values = small_params()
+    values["evaluate"]["test_sets"] = {"expression_rafdb": "rafdb", "age_morph2": "nowhere"}
+    with pytest.raises(ConfigError, match=r"evaluate\.test_sets\.age_morph2: 'nowhere' is no data set"):
+        parse(values)
 
 
 @pytest.mark.parametrize("mode", ["paper", "released"])

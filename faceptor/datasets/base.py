@@ -27,6 +27,7 @@ from faceptor.errors import ConfigError, DataError
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 FARTHEST = 1e6  # pixels; no published image is a hundredth as large
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # characters that end a line or steer a terminal
+LONGEST = 400  # characters of a key, a place or a reason in the list of rejects
 MARKER = "GENERATED"  # a file of this name says that the folder holds generated faces
 
 
@@ -173,13 +174,13 @@ class Reader(ABC):
 
     @property
     def generated(self) -> bool:
-        return (self.root / MARKER).exists()
+        return self.find(MARKER) is not None
 
     @cached_property
     def generated_counts(self) -> dict[str, int]:
         """Samples per split that the marker of generated faces states; empty for photographs."""
         text = ""
-        if (marker := self.root / MARKER).is_file():
+        if (marker := self.find(MARKER)) and marker.is_file():
             with open(marker, encoding="utf-8", errors="replace") as handle:
                 text = handle.read(4096)
         stated = re.search(r"^counts: *(\{[^{}]*\})", text, re.MULTILINE)
@@ -246,7 +247,7 @@ class Reader(ABC):
                 raise BadSample("the name is not valid UTF-8 or holds control characters")
             return build(*args)
         except BadSample as reason:
-            return Reject(printable(key), printable(where), printable(str(reason)))
+            return Reject(brief(key), brief(where), brief(str(reason)))
 
     def inside(self, relative: str, *, folder: Path | None = None) -> Path:
         """Path of a file named in an index; BadSample when it leaves the data set's folder."""
@@ -285,6 +286,12 @@ def printable(text: str) -> str:
     except UnicodeEncodeError:  # half of a character that takes two codes
         text = text.encode("utf-8", "backslashreplace").decode()
     return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def brief(text: str) -> str:
+    """As `printable`, and not longer than a message should be: hostile names have thousands of characters."""
+    text = printable(text)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 40]} ... ({len(text)} characters)"
 
 
 def number(text: str | bytes) -> float:

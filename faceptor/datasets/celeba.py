@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject
+from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject, printable
 from faceptor.datasets.labels import CELEBA_40
 from faceptor.datasets.textfiles import lines, table
 
@@ -86,7 +86,7 @@ class CelebA(Reader):
             key=row[0],
             split=split,
             image=self.image(row[0], folder=images),
-            group=self._people.get(row[0], ""),
+            group=printable(self._people.get(row[0], "")),
             attributes=np.array([VALUES[value] for value in row[1:]], np.int8),
         )
 

@@ -227,7 +227,7 @@ def _class(column: str) -> Callable[[Generic, Row], int]:
         if word in facts.classes:
             return facts.classes.index(word)
         numbered = not any(name.isdigit() for name in facts.classes)  # else a number is a name
-        if numbered and re.fullmatch(r"\d+", word) and int(word) < len(facts.classes):
+        if numbered and re.fullmatch(r"[0-9]{1,4}", word) and int(word) < len(facts.classes):
             return int(word)
         raise BadSample(f"{column}: expected one of {', '.join(facts.classes)} or its number, found {word[:40]!r}")
 

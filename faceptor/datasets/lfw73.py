@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -98,12 +99,14 @@ class LFW73(LFWAPackage):
             self if source == self.options["source"] else LFW73(self.root, **{**self.options, "source": source})
             for source in ("kumar", "lfwa")
         )
-        signs = {}
-        for key, _, row in other._from_text():
-            try:
-                signs[key] = other._signs(row)[other._order]
-            except (BadSample, IndexError):
-                continue
-        pairs = [(mine._values(row)[mine._order], signs[key]) for key, _, row in mine._rows() if key in signs]
+        signs = dict(known(other))
+        pairs = [(values, signs[key]) for key, values in known(mine) if key in signs]
         equal = float(np.mean([a == b for a, b in pairs])) if pairs else 0.0
         yield Check(name, "na" if not pairs else "pass" if equal == 1 else "fail", f"{equal:.4f} of {len(pairs)}")
+
+
+def known(reader: LFW73) -> Iterator[tuple[str, np.ndarray]]:
+    """Image and attributes of every row that can be used."""
+    for key, _, row in reader._rows():
+        with suppress(BadSample, IndexError):
+            yield key, reader._values(row)[reader._order]

@@ -18,7 +18,6 @@ import numpy as np
 
 from faceptor.errors import DataError
 
-
 LARGEST = 1 << 30  # bytes of a file, and of all its images together; the largest published one has 170 million
 _KIND = re.compile(r"[<>|=]?[biufSU]\d{0,4}|bool|u?int\d\d?|float\d\d")  # of arrays of flags, numbers and text
 

@@ -27,13 +27,14 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
         with open(path, "rb") as handle:
             line = 0
             while raw := handle.readline(LONGEST_LINE):
-                line += 1
                 if len(raw) == LONGEST_LINE:
-                    raise DataError(f"{path}:{line}: expected text, found a line longer than {LONGEST_LINE} bytes")
-                text = raw.removeprefix(b"\xef\xbb\xbf") if line == 1 else raw
-                text = text.decode("utf-8", "surrogateescape").rstrip("\r\n")
-                if text.strip():
-                    yield line, text
+                    raise DataError(f"{path}:{line + 1}: expected text, found a line longer than {LONGEST_LINE} bytes")
+                raw = raw.removeprefix(b"\xef\xbb\xbf") if line == 0 else raw
+                for part in raw.rstrip(b"\r\n").split(b"\r"):  # some editors end lines with this alone
+                    line += 1
+                    text = part.decode("utf-8", "surrogateescape")
+                    if text.strip():
+                        yield line, text
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
 
@@ -69,13 +70,18 @@ def csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[s
             header = [name.strip() for name in row]
             if missing := [name for name in columns if name not in header]:
                 raise DataError(
-                    f"{path}:{line}: expected a header with columns {', '.join(columns)}, "
-                    f"found no {', '.join(missing)}; use the file as its owner publishes it"
+                    f"{path}:{line}: expected a header with columns {_few(columns)}, "
+                    f"found no {_few(missing)}; use the file as its owner publishes it"
                 )
             continue
         yield line, dict(zip(header, row, strict=True)) if len(row) == len(header) else None
     if header is None:
-        raise DataError(f"{path}: expected a header with columns {', '.join(columns)}, found an empty file")
+        raise DataError(f"{path}: expected a header with columns {_few(columns)}, found an empty file")
+
+
+def _few(names: Sequence[str]) -> str:
+    """The first of many names, for an error of one line."""
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def row_of(row: dict[str, str] | None) -> dict[str, str]:

@@ -123,7 +123,11 @@ class UTKFace(Reader):
         _ = self._folders  # missing images are found before the first row
         names = [name.format(split=split) for name in LISTS]
         path = self.require(*names, what=f"CORAL list of the {split} split (or set protocol: random_80_20)")
-        return [listed(text, self.where(path, line)) for line, text in list(lines(path))[1:]]
+        entries = [listed(text, self.where(path, line)) for line, text in lines(path)]
+        headed = bool(entries) and not NAME.fullmatch(entries[0].name)
+        if len(entries) == headed:
+            raise self.wrong(path, expected="rows of number, file and age", found="none")
+        return entries[headed:]
 
     def _drawn(self, split: str) -> list[Entry]:
         files = sorted((path for folder in self._folders for path in self.listing(folder)), key=lambda path: path.name)

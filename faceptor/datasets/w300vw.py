@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from faceptor.datasets.base import IMAGE_SUFFIXES, BadSample, Listed, Reader, Record, Reject, landmark_box
+from faceptor.datasets.base import IMAGE_SUFFIXES, BadSample, Check, Listed, Reader, Record, Reject, landmark_box
+from faceptor.datasets.images import LARGEST_IMAGE
 from faceptor.datasets.labels import facts, landmark_scheme
 from faceptor.datasets.textfiles import pts
 
@@ -39,11 +40,18 @@ class W300VW(Reader):
     scheme = "300W"
     classes: ClassVar = {"landmarks": tuple(landmark_scheme("300W").groups)}
 
+    def __init__(self, root: Path | str, **options):
+        super().__init__(root, **options)
+        self._counts: dict[str, tuple[int, int]] = {}  # video -> frames that its header states, frames that came
+
     def read(self, split: str) -> Iterator[Record | Reject]:
         for folder, category in self._videos(split):
             labels = labelled(folder)
             extracted = frames_folder(folder)
-            images = extracted_frames(extracted, labels) if extracted else video_frames(folder / "vid.avi", labels)
+            if extracted:
+                images = extracted_frames(extracted, labels)
+            else:
+                images = video_frames(self._video(folder), labels, counts=self._counts)
             yield from self._frames(folder, category, labels, images)
 
     def skim(self, split: str) -> Iterator[Record | Reject | Listed]:
@@ -54,7 +62,7 @@ class W300VW(Reader):
                 yield from self._frames(folder, category, labels, extracted_frames(extracted, labels))
                 continue
             first = {frame: labels[frame] for frame in sorted(labels)[:1]}
-            yield from self._frames(folder, category, first, video_frames(folder / "vid.avi", first))
+            yield from self._frames(folder, category, first, video_frames(self._video(folder), first))
             if len(labels) > 1:
                 yield Listed(f"{folder.name}/...", self.where(folder / "vid.avi"), len(labels) - 1)
 
@@ -68,6 +76,10 @@ class W300VW(Reader):
         if not found:
             raise self.wrong(home, expected="folders like 114/annot of the test videos", found="none")
         yield from ((folder, category[folder.name]) for folder in found)
+
+    def _video(self, folder: Path) -> Path:
+        """The video file, which may be missing but not lie elsewhere."""
+        return self.find(str((folder / "vid.avi").relative_to(self.root))) or folder / "vid.avi"
 
     def _frames(self, folder: Path, category: str, labels: dict[int, Path], images) -> Iterator[Record | Reject]:
         for frame, image in images:
@@ -87,6 +99,12 @@ class W300VW(Reader):
             landmarks=xy,
             box=landmark_box(xy),
         )
+
+    def checks(self) -> Iterator[Check]:
+        """A frame that is lost inside a video gives all that follow the labels of their neighbours."""
+        wrong = [f"{video}: {came} of {stated}" for video, (stated, came) in self._counts.items() if stated != came]
+        status = "na" if not self._counts else "fail" if wrong else "pass"
+        yield Check("videos give as many frames as they state", status, ", ".join(wrong[:5]))
 
 
 # --- images of the labelled frames: number, and image file, encoded image or what is wrong ------------------------
@@ -113,19 +131,41 @@ def extracted_frames(folder: Path, labels: dict[int, Path]) -> Iterator[tuple[in
         yield frame, files.get(frame, f"no image of frame {frame} in {folder.name}")
 
 
-def video_frames(path: Path, labels: dict[int, Path]) -> Iterator[tuple[int, bytes | str]]:
-    """Labelled frames of a video, decoded in one pass, as JPEG; frame 1 is the first."""
-    video = cv2.VideoCapture(str(path))
-    frame, reached = 0, video.isOpened()
-    problem = "the video ends before this frame" if reached else f"{path.name} is missing or cannot be read"
+def video_frames(
+    path: Path, labels: dict[int, Path], *, counts: dict[str, tuple[int, int]] | None = None
+) -> Iterator[tuple[int, bytes | str]]:
+    """Labelled frames of a video, decoded in one pass, as JPEG; frame 1 is the first.
+
+    `counts` is given the number of frames in the header, and of those that came, under the name of the folder.
+    """
+    video = cv2.VideoCapture()
+    problem, frame = not_a_video(path), 0
+    if not problem and not video.open(str(path)):
+        problem = f"{path.name} cannot be read"
+    if not problem and video.get(cv2.CAP_PROP_FRAME_WIDTH) * video.get(cv2.CAP_PROP_FRAME_HEIGHT) > LARGEST_IMAGE:
+        problem = f"{path.name} declares frames of more than {LARGEST_IMAGE} pixels"
+    reached, problem = not problem, problem or "the video ends before this frame"
     try:
         for wanted in sorted(labels):
             while reached and frame < wanted:
                 frame, reached = frame + 1, video.grab()
             done, image = video.retrieve() if reached else (False, None)
             yield wanted, jpeg(image) if done else problem
+        if counts is not None and video.isOpened():
+            while reached:
+                frame, reached = frame + 1, video.grab()
+            counts[path.parent.name] = (round(video.get(cv2.CAP_PROP_FRAME_COUNT)), max(frame - 1, 0))
     finally:
         video.release()
+
+
+def not_a_video(path: Path) -> str:
+    """Empty for an AVI file, else what it is: decoders also take lists of files under that name, and follow them."""
+    if not path.is_file():
+        return f"{path.name} is missing"
+    with open(path, "rb") as handle:
+        head = handle.read(12)
+    return "" if head[:4] == b"RIFF" and head[8:] == b"AVI " else f"{path.name} is not an AVI file"
 
 
 def jpeg(bgr: np.ndarray) -> bytes:

@@ -1,7 +1,7 @@
 """What every model here shares: its tasks, its input statistics, and what it accepts."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,8 @@ class FaceModel(nn.Module):
     tasks: name -> TaskSpec; `stride`: image sides must be multiples of it; `config`: the model section it was built
     from, `crops`: task -> how its test images are cropped (both plain data for the model folder).
     """
+
+    isolated: ClassVar[bool] = True  # a task added or removed leaves the others' answers as they are
 
     def __init__(self, *, inputs: Mapping[str, InputGroup], stride: int):
         super().__init__()

@@ -35,6 +35,8 @@ class FaceXFormer(FaceModel):
     everything else logits (B, labels).
     """
 
+    isolated = False  # all tokens attend to one another
+
     def __init__(
         self,
         *,
@@ -142,7 +144,7 @@ class SharedModules(nn.ModuleDict):
     def leave(self, task: str) -> None:
         """Take a task out; a module without tasks goes."""
         key = self.key(task)
-        module, meaning = self.pop(key), self.meaning[key]
+        module, meaning = self.pop(key), self.meaning.pop(key)
         others = [other for other in key.split("+") if other != task]
         if others:
             self._put("+".join(others), meaning, module)

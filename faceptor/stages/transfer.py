@@ -61,14 +61,15 @@ def transfer(params: Params, dataset: str, mode: str, *, device: str = "auto") -
 def forgotten(params: Params, model, start, *, device: str) -> dict:
     """Headline of every old task before and after the transfer.
 
-    Where no tensor of the start model has changed (prompt tuning), the old answers are the same numbers and are not
-    computed again.
+    Where no tensor of the start model has changed (prompt tuning) and tasks do not hear each other, the old answers are
+    the same numbers and are not computed again.
     """
     before = read_json(RESULTS / "evaluate" / f"{params.transfer.start}.json")
     now = model.state_dict()
-    changed = [name for name, value in start.state_dict().items() if not torch.equal(value, now[name].cpu())]
+    old = start.state_dict()
+    changed = [name for name, value in old.items() if name not in now or not torch.equal(value, now[name].cpu())]
     after = before
-    if changed:
+    if changed or not model.isolated:
         after, _, _ = evaluate_tasks(params, model, list(params.stage1.tasks), device=device, figures=False)
     rows = {}
     for name in params.stage1.tasks:

@@ -10,6 +10,7 @@ import pytest
 from faceptor.datasets.restricted_pickle import load_pickle, load_verification
 from faceptor.errors import DataError
 from tests.datasets import published as pub
+from tests.hostile import bombs
 
 FACES = [pub.jpg(i, 20, 20) for i in range(4)]
 
@@ -131,3 +132,45 @@ def test_an_image_of_another_kind_becomes_empty(tmp_path):
     images = [FACES[0], 7, np.zeros((2, 2), np.uint8), np.zeros(3)]
     path = pub.put(tmp_path / "lfw.bin", pickle.dumps((images, [True, False]), protocol=2))
     assert load_verification(path)[0] == [FACES[0], b"", b"", b""]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([object()], object),
+        np.zeros(2, [("a", "f8"), ("b", "O")]),
+        np.zeros(2, "V8"),
+        np.array(["2020-01-01"], "datetime64[D]"),
+    ],
+)
+def test_arrays_of_other_things_than_numbers_are_refused(values, tmp_path):
+    path = pub.put(tmp_path / "lfw.bin", pickle.dumps(([values, values], [True]), protocol=4))
+    with pytest.raises(DataError):
+        load_verification(path)
+
+
+@pytest.mark.parametrize("kind", ["u1", "<f4", ">f4", "?", "i8", "S3", "U2"])
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_plain_arrays_come_back(kind, protocol, tmp_path):
+    values = np.arange(6).reshape(2, 3).astype(kind)
+    for array in (values, np.asfortranarray(values)):
+        path = pub.put(tmp_path / "a.bin", pickle.dumps(array, protocol=protocol))
+        np.testing.assert_array_equal(load_pickle(path), values)
+
+
+@pytest.mark.parametrize(
+    "make", [bombs.object_array_bomb, bombs.memo_bomb, lambda: bombs.repeated_image(b"x"), lambda: bombs.zip_bomb()]
+)
+def test_bombs(make, tmp_path):
+    path = pub.put(tmp_path / "lfw.bin", make())
+    with pytest.raises(DataError):
+        load_verification(path)
+
+
+def test_a_shape_that_its_bytes_do_not_fill_is_refused(tmp_path):
+    stream = pickle.dumps(np.arange(5, dtype=np.uint8), protocol=2)
+    assert stream.count(b"K\x05\x85") == 1
+    for shape in (b"J\xff\xff\xff\x7f\x85", b"J\xff\xff\xff\xff\x85", b"K\x04\x85"):
+        path = pub.put(tmp_path / "a.bin", stream.replace(b"K\x05\x85", shape))
+        with pytest.raises(DataError, match="array of"):
+            load_pickle(path)

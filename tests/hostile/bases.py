@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from functools import partialmethod
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from tqdm import tqdm
 
 from faceptor.datasets import READERS
-from faceptor.synthesis import synthesize
+from faceptor.synthesis import LAYOUTS, synthesize
 from faceptor.synthesis.layouts import base
 from tests.datasets import published as hand
+from tests.datasets.test_generic_reader import own
 from tests.synthesis.fake import fake_render, published
 
 SIDE = 48  # pixels: the smallest that all layouts can be drawn in
@@ -81,13 +84,28 @@ def _affectnet_lists(root: Path) -> None:
         hand.put(root / f"label/{part}.txt", "".join(f"{number}.jpg {number % 7}\n" for number in rows))
 
 
+def _w300vw_video(root: Path) -> None:
+    for number, video in enumerate(("114", "410")):
+        folder = root / video
+        folder.mkdir(parents=True)
+        writer = cv2.VideoWriter(str(folder / "vid.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 25, (50, 60))
+        for frame in range(1, 4):
+            writer.write(np.ascontiguousarray(hand.picture(10 * number + frame)[..., ::-1]))
+            hand.put(folder / f"annot/{frame:06d}.pts", hand.pts_text(hand.face68() + 1))
+        writer.release()
+
+
+def _morph2(root: Path) -> None:
+    hand.morph2(root, subjects=4)
+
+
 OTHERS = (
     Base("300w", "csv", marked(_w300_csv), {"annotations": "csv"}),
     Base("affectnet", "npy", marked(hand.affectnet_npy)),
     Base("affectnet", "lists", marked(_affectnet_lists)),
     Base("celeba", "csv", marked(lambda root: hand.celeba(root, csv=True))),
     Base("morph2", "names", marked(lambda root: hand.morph2(root, subjects=4, csv=False)), drawn=True),
-    Base("morph2", "subjects", marked(lambda root: hand.morph2(root, subjects=4)), {"protocol": "subject_exclusive"}, True),
+    Base("morph2", "subjects", marked(_morph2), {"protocol": "subject_exclusive"}, drawn=True),
     Base("ferplus", "folders", marked(hand.ferplus_folders)),
     Base("lfw73", "hand", marked(hand.lfw73)),
     Base("lfw73", "scores", marked(hand.lfw73), {"source": "kumar"}),
@@ -99,12 +117,14 @@ OTHERS = (
     Base("cofw", "hand", marked(hand.cofw), {"box": "published"}),
     Base("ffhqaging", "ffhq", marked(hand.ffhqaging), {"protocol": "ffhq"}),
     Base("lapa", "hand", marked(hand.lapa)),
+    Base("300vw", "video", marked(_w300vw_video)),
     Base("ms1mv3", "hand", marked(hand.ms1mv3)),
+    Base("generic", "csv", marked(lambda root: own(root, faces=9, test=3)), {"description": "mine.yaml"}),
 )
 BASES: dict[str, list[Base]] = {
     reader: [
-        Base(reader, "generated", generated(reader), drawn=reader == "morph2"),
+        *([Base(reader, "generated", generated(reader), drawn=reader == "morph2")] if reader in LAYOUTS else []),
         *(base for base in OTHERS if base.reader == reader),
     ]
-    for reader in READERS
+    for reader in (*READERS, "generic")
 }

@@ -80,6 +80,8 @@ class Judge:
         """A refusal where only a part of the samples was touched, and others were good."""
         if explained is EVERYTHING or any(reason in now.refusal for reason in FAIR):
             return ""
+        if self.base.drawn and re.search(r": (\d+) of \1 samples cannot be used", now.refusal):
+            return ""  # a part for which none but damaged samples were drawn
         if any(touch.leaves or _heads(touch) or self._no_list(touch) for touch in tree.touches):
             return ""
         rows = self.original.rows
@@ -144,7 +146,7 @@ class Judge:
                 more = self.owners(touch.path)
             elif touch.path.endswith(".rec"):
                 more = self._records(touch)
-            elif not _texts(touch.before, touch.after):
+            elif not _text(touch.before):
                 more = self.owners(touch.path)
             else:
                 more = self._lines(touch)
@@ -162,7 +164,8 @@ class Judge:
             found = self._owners[path, line] = self._found(path, line)
             if self._of_one_sample(path, line) and (found is EVERYTHING or len(found) > FACES):
                 place = path if line is None else f"{path}:{line + 1}"
-                raise Complaint(f"{place} alone decides about {'all samples' if found is EVERYTHING else sorted(found)}")
+                many = "all samples" if found is EVERYTHING else sorted(found)
+                raise Complaint(f"{place} alone decides about {many}")
         return self._owners[path, line]
 
     def _of_one_sample(self, path: str, line: int | None) -> bool:
@@ -179,6 +182,8 @@ class Judge:
         tree = Tree.copy(self.pristine, self.home / "blank")
         if line is not None:
             lines = split_lines(tree.read(path))
+            if self.base.drawn:  # one line less would move others from one part to the other
+                return self._mentioned(lines[line])
             lines[line] = b"?\n"
             tree.write(path, b"".join(lines))
         elif (tree.root / path).is_dir():
@@ -258,5 +263,5 @@ def _shares(fields: set[bytes], text: bytes) -> bool:
     return bool(fields & names)
 
 
-def _texts(*contents: bytes) -> bool:
-    return not any(b"\0" in content[:4096] for content in contents)
+def _text(before: bytes) -> bool:
+    return b"\0" not in before[:4096]

@@ -104,7 +104,7 @@ def test_memory(judge, monkeypatch):
 def test_code_that_runs(judge, monkeypatch):
     tree = judge.tree()
     read = RAFDB.read
-    monkeypatch.setattr(RAFDB, "read", lambda self, split: os.mknod(tree.canary) and None or read(self, split))
+    monkeypatch.setattr(RAFDB, "read", lambda self, split: [os.mknod(tree.canary)] and read(self, split))
     assert verdict(judge, tree)
 
 

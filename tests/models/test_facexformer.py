@@ -159,6 +159,8 @@ def test_tasks_come_and_go():
     assert list(model.tokens) == list(model.heads) == ["expression_affectnet"]
     with pytest.raises(ConfigError, match="age_morph2"):
         model(torch.rand(1, 3, 32, 32), tasks=["age_morph2"])
+    model.add_task(task("age_morph2"))  # and back again
+    assert "age_morph2" in model.tokens
 
 
 @pytest.mark.parametrize("variant", ["paper", "released"])
