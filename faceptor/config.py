@@ -283,7 +283,7 @@ class Params(Section):
         return reader_class(block.reader or name, key=name)(root, **options)
 
     def variant(self, model: str) -> "Params":
-        """These parameters as a model folder sees them: a baseline has its own `model`, and `stage1` is its training."""
+        """These parameters as a model sees them: a baseline has its own `model`, and its training is `stage1`."""
         if model not in self.baselines:
             return self
         baseline = self.baselines[model]

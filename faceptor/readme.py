@@ -32,7 +32,8 @@ def block(params: Params) -> str:
 
 def evaluation_table(params: Params, reports: dict) -> str:
     """Models side by side on the same test faces; "-" where a model has no such task."""
-    rows = [["parameters", "", "", ""] + [f"{report['about']['parameters'] / 1e6:.2f} M" for report in reports.values()]]
+    sizes = [f"{report['about']['parameters'] / 1e6:.2f} M" for report in reports.values()]
+    rows = [["parameters", "", "", "", *sizes]]
     for name in {task_name: None for model in reports for task_name in params.variant(model).stage1.tasks}:
         spec = task(name)
         headline = headline_of(spec)

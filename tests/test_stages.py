@@ -40,7 +40,8 @@ def small_params() -> dict:
         "naive": {
             "model": {
                 "name": "naive", "encoder": encoder, "inputs": inputs,
-                "values": {"layers": [5, 6], "width": 16, "reduction": 4}, "maps": {"layers": [1, 2, 4, 6], "width": 16},
+                "values": {"layers": [5, 6], "width": 16, "reduction": 4},
+                "maps": {"layers": [1, 2, 4, 6], "width": 16},
             },
             "train": stage1,
         },
