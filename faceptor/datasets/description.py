@@ -43,6 +43,7 @@ def _words(value: Any) -> Any:
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 Columns = Annotated[tuple[str, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v), Field(min_length=1)]
 Point = int | str  # a landmark or class, by number or name
+LARGEST = 1 << 20  # characters of a description
 MEASURES = ("diag", "box")  # of the face box, see faceptor.tasks.landmarks
 
 
@@ -243,9 +244,15 @@ def parse_description(values: Any, origin: str) -> Description:
 
 def read_description(path: Path) -> Description:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as handle:
+            content = handle.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise ConfigError(f"{path}: expected a YAML file of at most {LARGEST} characters, found a longer one")
+        values = yaml.safe_load(content)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: the description of a data set cannot be read ({error}); correct options") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: not a description: lists within lists, too deep to be read") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     return parse_description(values, str(path))

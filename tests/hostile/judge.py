@@ -23,7 +23,7 @@ from tests.hostile.tree import Touch, Tree
 EVERYTHING = None  # in place of a set of keys
 # Reasons to refuse a whole set for the sake of one line: rows are paired by their number, or it is no text.
 FAIR = ("a line longer than", "a row for every row", "do not belong together")
-SHARED = (".cal", ".idx")  # files of numbers that all samples need
+SHARED = (".cal", ".idx", ".yaml")  # what all samples need
 HEAD = 2  # lines of a list in which counts and names of columns may stand
 FACES = 3  # on one photograph, at most
 SEPARATORS = re.compile(rb"[\s,;]+")
@@ -144,6 +144,8 @@ class Judge:
                 more = self._mentioned(os.fsencode(touch.path))
             elif touch.before is None or touch.after is None:
                 more = self.owners(touch.path)
+            elif touch.path.endswith(".yaml"):
+                more = EVERYTHING  # says what the columns of the list mean
             elif touch.path.endswith(".rec"):
                 more = self._records(touch)
             elif not _text(touch.before):
