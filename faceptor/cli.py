@@ -93,7 +93,7 @@ def preprocess(
 
 @app.command()
 def train(
-    stage: Annotated[str, typer.Argument(help="stage1, stage2, merge (stage 2 of all tasks in one folder), a baseline.")],
+    stage: Annotated[str, typer.Argument(help="stage1, stage2, merge (stage 2 in one folder), baseline.")],
     task: Annotated[str | None, typer.Option(help="The task of stage 2, e.g. age_morph2.")] = None,
     device: Device = "auto",
     params: ParamsFile = DEFAULT,

@@ -59,7 +59,7 @@ def test_misspelt_parameter(project):
 
 def test_unknown_names_list_the_valid_ones(project):
     assert "expected one of 300w" in refused(faceptor(project, "preprocess", "301w"))
-    assert "expected one of stage1, naive, facexformer, stage2, merge" in refused(faceptor(project, "train", "stage3"))
+    assert "expected one of stage1, facexformer, naive, stage2, merge" in refused(faceptor(project, "train", "stage3"))
     assert ", ".join(preset_names()) in refused(faceptor(project, "params", "use", "huge"))
 
 

@@ -128,9 +128,13 @@ def find_description(root: Path, given: str | Mapping | None, *, name: str) -> D
         raise ConfigError(f"{where}: missing; name the YAML file that says what the columns of the label file are")
     if isinstance(given, Mapping):
         return parse_description(given, where)
-    for path in (root / given, Path(given)):
-        if path.is_file():
-            return read_description(path)
+    inside = root / given
+    if inside.is_file():
+        if inside.is_symlink() and not inside.resolve().is_relative_to(root.resolve()):
+            raise ConfigError(f"{where}: {inside} leads outside the data set's folder; copy it there, or name its path")
+        return read_description(inside)
+    if Path(given).is_file():  # a path of the user's own
+        return read_description(Path(given))
     raise ConfigError(f"{where}: expected the file {root / given} or {given}, found neither; write it there")
 
 

@@ -176,7 +176,7 @@ def test_absent_is_no_error_where_the_pipeline_generates_or_has_prepared_it(tmp_
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     assert examine_data(disk, root=elsewhere)["summary"]["wrong"] == [n for n in READERS if n in params.datasets]
-    assert examine_data(disk, names=["cofw"])["summary"]["wrong"] == ["cofw"]  # asked for by name
+    assert examine_data(disk, names=["wflw"])["summary"]["wrong"] == ["wflw"]  # asked for by name
 
 
 def test_unknown_names_and_roots_are_refused(tmp_path):
