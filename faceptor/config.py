@@ -144,16 +144,24 @@ class Feed(Mix):
 
 
 class Optimiser(Section):
-    """AdamW with linear warm-up and cosine decay; a part's rate is `lr` times the first matching multiplier."""
+    """AdamW with linear warm-up and cosine decay; a part's rate is `lr` times the first matching multiplier.
+
+    milestones: shares of the run after which the rate drops by the factor `decay`, instead of the cosine.
+    muon: patterns of parts whose matrices learn by Muon instead, at `lr` times the number beside the pattern. Its steps
+    have the size of AdamW's but the same length in every direction, so that no task's gradient drowns another's.
+    """
 
     lr: Positive = 5e-5
     start_lr: NonNegative = 1e-6
     final_lr: NonNegative = 0.0
     multipliers: dict[str, NonNegative] = Field({"encoder.*": 1.0, "*": 10.0})
     weight_decay: NonNegative = 0.05
-    clip: Positive = 5.0
+    clip: Positive | None = 5.0  # largest norm of the gradient
+    milestones: tuple[Share, ...] = ()
+    decay: Positive = 0.1
     warmup: Annotated[int, Field(ge=0)] = 2000
     betas: tuple[Share, Share] = (0.9, 0.999)
+    muon: dict[str, NonNegative] = {}
 
 
 class Stage(Section):

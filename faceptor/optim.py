@@ -5,7 +5,7 @@ pattern that matches nothing is an error, because a misspelt one would silently 
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 import torch
@@ -17,10 +17,25 @@ from faceptor.errors import ConfigError
 Parameters = Mapping[str, nn.Parameter]
 
 
-def schedule(step: int, *, lr: float, start_lr: float, final_lr: float, warmup: int, steps: int) -> float:
-    """Linear from start_lr to lr over `warmup` steps, then half a cosine down to final_lr (paper section 4.1)."""
+def schedule(
+    step: int,
+    *,
+    lr: float,
+    start_lr: float,
+    final_lr: float,
+    warmup: int,
+    steps: int,
+    milestones: Sequence[float] = (),
+    decay: float = 0.1,
+) -> float:
+    """Linear from start_lr to lr over `warmup` steps, then half a cosine down to final_lr (Faceptor, section 4.1).
+
+    With milestones (shares of the run) the rate drops by `decay` at each of them instead (FaceXFormer, section 4).
+    """
     if step < warmup:
         return start_lr + (step / warmup) * (lr - start_lr)
+    if milestones:
+        return lr * decay ** sum(step >= share * steps for share in milestones)
     progress = (step - warmup) / (steps - warmup)
     return final_lr + (lr - final_lr) * (1 + math.cos(math.pi * progress)) / 2
 
@@ -37,6 +52,8 @@ def rate_at(step: int, optimiser: Optimiser, steps: int) -> float:
         final_lr=optimiser.final_lr,
         warmup=optimiser.warmup,
         steps=steps,
+        milestones=optimiser.milestones,
+        decay=optimiser.decay,
     )
 
 
@@ -66,25 +83,42 @@ def set_trainable(parameters: Parameters, patterns: Iterable[str], *, what: str)
     return chosen
 
 
-def build_optimiser(parameters: Parameters, optimiser: Optimiser) -> torch.optim.AdamW:
-    """AdamW with one group per multiplier pattern; weight decay on every parameter (paper section 4.1)."""
-    groups: dict[str, list[nn.Parameter]] = {}
-    for name, parameter in parameters.items():
-        if not parameter.requires_grad:
-            continue
-        pattern = match(name, optimiser.multipliers)
+def build_optimisers(parameters: Parameters, optimiser: Optimiser) -> dict[str, torch.optim.Optimizer]:
+    """AdamW over everything that learns but what `optimiser.muon` takes; one group per pattern, weight decay on every
+    parameter (paper section 4.1).
+
+    Muon (Jordan 2024; torch.optim.Muon) is for matrices between features: vectors, convolutions and whatever its
+    patterns leave stay with AdamW. A Muon pattern without a matrix is an error.
+    """
+    learning = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
+    rates = {name: match(name, optimiser.muon) for name, parameter in learning.items() if parameter.ndim == 2}
+    matrices = {name: pattern for name, pattern in rates.items() if pattern is not None}
+    others = {name: match(name, optimiser.multipliers) for name in learning if name not in matrices}
+    for pattern in optimiser.muon:
+        if not any(parameter.ndim == 2 and fnmatchcase(name, pattern) for name, parameter in parameters.items()):
+            raise ConfigError(f"optimiser.muon: pattern {pattern!r} matches no matrix; vectors and kernels use AdamW")
+    for name, pattern in others.items():
         if pattern is None:
             raise ConfigError(f"optimiser.multipliers: no pattern matches {name}; add '*' as the last one")
-        groups.setdefault(pattern, []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {"params": members, "name": pattern, "multiplier": optimiser.multipliers[pattern]}
-            for pattern, members in groups.items()
-        ],
-        lr=optimiser.start_lr,
-        weight_decay=optimiser.weight_decay,
-        betas=optimiser.betas,
-    )
+
+    common = {"lr": optimiser.start_lr, "weight_decay": optimiser.weight_decay}
+    optimisers: dict[str, torch.optim.Optimizer] = {}
+    if others:
+        groups = _groups(learning, others, optimiser.multipliers)
+        optimisers["adamw"] = torch.optim.AdamW(groups, betas=optimiser.betas, **common)
+    if matrices:
+        groups = _groups(learning, matrices, optimiser.muon)
+        optimisers["muon"] = torch.optim.Muon(groups, adjust_lr_fn="match_rms_adamw", **common)
+    return optimisers
+
+
+def _groups(parameters: Parameters, chosen: Mapping[str, str], rates: Mapping[str, float]) -> list[dict]:
+    groups: dict[str, list[nn.Parameter]] = {}
+    for name, pattern in chosen.items():
+        groups.setdefault(pattern, []).append(parameters[name])
+    return [
+        {"params": members, "name": pattern, "multiplier": rates[pattern]} for pattern, members in groups.items()
+    ]
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

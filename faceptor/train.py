@@ -6,6 +6,7 @@ each task's criterion for its loss, and minimises their weighted mean, eq. (8) o
 
 import hashlib
 import json
+import math
 import shutil
 import signal
 import sys
@@ -22,7 +23,7 @@ from faceptor.checkpoint import load_checkpoint, random_state, restore_random_st
 from faceptor.config import Mix, Stage
 from faceptor.data.batches import Steps, stream_batches
 from faceptor.errors import FaceptorError
-from faceptor.optim import build_optimiser, rate_at, set_rate, set_trainable
+from faceptor.optim import build_optimisers, rate_at, set_rate, set_trainable
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -65,10 +66,10 @@ def run(
     criteria.to(device)
     names = {**dict(model.named_parameters()), **{f"criteria.{n}": p for n, p in criteria.named_parameters()}}
     chosen = set_trainable(names, trainable, what="trainable")
-    optimiser = build_optimiser(names, stage.optimiser)
+    optimisers = build_optimisers(names, stage.optimiser)
     precision = _precision(stage.precision, device)
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
-    parts = {"model": model, "criteria": criteria, "optimiser": optimiser, "scaler": scaler}
+    parts = {"model": model, "criteria": criteria, **optimisers, "scaler": scaler}
     fingerprint = _fingerprint(stage, mixes, trainable, seed, names, steps)
 
     best = {"step": 0, "score": float("-inf"), "validation": {}, "weights": None}
@@ -107,16 +108,19 @@ def run(
     clock, since = time.monotonic(), begin
     with _stop_requests() as stop:
         for step, batch in enumerate(stream_batches(steps, start=begin, workers=workers), begin):
-            set_rate(optimiser, rate_at(step, stage.optimiser, stage.steps))
+            for optimiser in optimisers.values():
+                set_rate(optimiser, rate_at(step, stage.optimiser, stage.steps))
+                optimiser.zero_grad(set_to_none=True)
             with _autocast(device, precision):
                 losses = task_losses(model, criteria, _to(batch, device))
             total = sum(mixes[name].weight * terms["loss"] for name, terms in losses.items()) / weight_sum
             _require_finite(total, losses, step)
-            optimiser.zero_grad(set_to_none=True)
             scaler.scale(total).backward()
-            scaler.unscale_(optimiser)
-            norm = nn.utils.clip_grad_norm_([names[name] for name in chosen], stage.optimiser.clip)
-            scaler.step(optimiser)
+            for optimiser in optimisers.values():
+                scaler.unscale_(optimiser)
+            norm = nn.utils.clip_grad_norm_([names[name] for name in chosen], stage.optimiser.clip or math.inf)
+            for optimiser in optimisers.values():
+                scaler.step(optimiser)
             scaler.update()
 
             done = step + 1

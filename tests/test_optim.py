@@ -10,7 +10,7 @@ from torch import nn
 
 from faceptor.config import Optimiser
 from faceptor.errors import ConfigError
-from faceptor.optim import build_optimiser, rate_at, schedule, set_rate, set_trainable
+from faceptor.optim import build_optimisers, rate_at, schedule, set_rate, set_trainable
 
 GOLDEN = Path(__file__).parent / "golden" / "lr_schedule"
 RUNS = {
@@ -44,6 +44,13 @@ def test_rate_lags_one_step_behind_the_schedule():
     assert rates[11:] == sorted(rates[11:], reverse=True)
 
 
+def test_milestones_replace_the_cosine():
+    """FaceXFormer, section 4: 1e-4, divided by ten after epochs 6 and 10 of 12."""
+    optimiser = Optimiser(lr=1e-4, start_lr=1e-4, warmup=0, milestones=(6 / 12, 10 / 12))
+    rates = [rate_at(step, optimiser, 1200) for step in (1, 600, 601, 1000, 1001, 1199)]
+    assert rates == pytest.approx([1e-4, 1e-4, 1e-5, 1e-5, 1e-6, 1e-6])
+
+
 def parameters():
     model = nn.ModuleDict({"encoder": nn.Linear(3, 3), "decoder": nn.Linear(3, 2)})
     return dict(model.named_parameters())
@@ -69,7 +76,7 @@ def test_frozen_extras_never_learn():
 def test_first_matching_multiplier_sets_a_parts_rate():
     named = parameters()
     set_trainable(named, ["*"], what="trainable")
-    optimiser = build_optimiser(named, Optimiser(multipliers={"encoder.*": 1.0, "*": 10.0}))
+    optimiser = build_optimisers(named, Optimiser(multipliers={"encoder.*": 1.0, "*": 10.0}))["adamw"]
     set_rate(optimiser, 0.01)
     rates = {group["name"]: group["lr"] for group in optimiser.param_groups}
     assert rates == {"encoder.*": 0.01, "*": pytest.approx(0.1)}
@@ -79,11 +86,43 @@ def test_first_matching_multiplier_sets_a_parts_rate():
 def test_a_parameter_without_multiplier_is_an_error():
     named = parameters()
     with pytest.raises(ConfigError, match=r"no pattern matches decoder\.weight"):
-        build_optimiser(named, Optimiser(multipliers={"encoder.*": 1.0}))
+        build_optimisers(named, Optimiser(multipliers={"encoder.*": 1.0}))
 
 
 def test_adamw_decays_every_parameter():
     named = parameters()
-    optimiser = build_optimiser(named, Optimiser(multipliers={"*": 1.0}, weight_decay=0.05))
-    assert {group["weight_decay"] for group in optimiser.param_groups} == {0.05}
-    assert isinstance(optimiser, torch.optim.AdamW)
+    optimisers = build_optimisers(named, Optimiser(multipliers={"*": 1.0}, weight_decay=0.05))
+    assert {name: type(each) for name, each in optimisers.items()} == {"adamw": torch.optim.AdamW}
+    assert {group["weight_decay"] for group in optimisers["adamw"].param_groups} == {0.05}
+
+
+def members(optimiser) -> set[int]:
+    return {id(parameter) for group in optimiser.param_groups for parameter in group["params"]}
+
+
+def test_muon_takes_the_matrices_it_names_and_leaves_the_rest():
+    named = parameters()
+    set_trainable(named, ["*"], what="trainable")
+    settings = Optimiser(multipliers={"*": 1.0}, muon={"encoder.*": 6.0})
+    optimisers = build_optimisers(named, settings)
+    assert members(optimisers["muon"]) == {id(named["encoder.weight"])}
+    assert members(optimisers["adamw"]) == {id(p) for name, p in named.items() if name != "encoder.weight"}
+    set_rate(optimisers["muon"], 0.01)
+    assert optimisers["muon"].param_groups[0]["lr"] == pytest.approx(0.06)
+
+
+def test_muon_steps_equally_far_in_every_direction():
+    named = parameters()
+    set_trainable(named, ["encoder.weight"], what="trainable")
+    before = named["encoder.weight"].detach().clone()
+    muon = build_optimisers(named, Optimiser(muon={"encoder.*": 1.0}, weight_decay=0.0))["muon"]
+    set_rate(muon, 1.0)
+    named["encoder.weight"].grad = torch.diag(torch.tensor([100.0, 1.0, 0.1]))
+    muon.step()
+    lengths = torch.linalg.svdvals(before - named["encoder.weight"].detach())
+    assert lengths.max() < 2.5 * lengths.min()  # the gradient's own spread is a thousand
+
+
+def test_a_muon_pattern_without_a_matrix_is_an_error():
+    with pytest.raises(ConfigError, match=r"optimiser\.muon: pattern '\*\.bias' matches no matrix"):
+        build_optimisers(parameters(), Optimiser(multipliers={"*": 1.0}, muon={"*.bias": 1.0}))

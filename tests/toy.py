@@ -47,8 +47,11 @@ class FakeSplit:
         return self.samples[index]
 
 
+OPTIMISER = Optimiser(lr=1e-3, multipliers={"*": 1.0}, muon={"encoder.blocks.*": 2.0}, warmup=2)
+
+
 def stage(steps: int, **changes) -> Stage:
-    settings = {"steps": steps, "optimiser": Optimiser(lr=1e-3, multipliers={"*": 1.0}, warmup=2), "log_every": 2}
+    settings = {"steps": steps, "optimiser": OPTIMISER, "log_every": 2}
     return Stage(**(settings | {"validate_every": 4, "checkpoint_every": 1} | changes))
 
 
