@@ -87,16 +87,16 @@ def build_optimisers(parameters: Parameters, optimiser: Optimiser) -> dict[str, 
     """AdamW over everything that learns but what `optimiser.muon` takes; one group per pattern, weight decay on every
     parameter (paper section 4.1).
 
-    Muon (Jordan 2024; torch.optim.Muon) is for matrices between features: vectors, convolutions and whatever its
-    patterns leave stay with AdamW. A Muon pattern without a matrix is an error.
+    Muon (Jordan 2024; torch.optim.Muon) is for matrices and kernels between features: vectors and whatever its patterns
+    leave stay with AdamW. A Muon pattern without a matrix or kernel is an error.
     """
     learning = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
-    rates = {name: match(name, optimiser.muon) for name, parameter in learning.items() if parameter.ndim == 2}
+    rates = {name: match(name, optimiser.muon) for name, parameter in learning.items() if parameter.ndim > 1}
     matrices = {name: pattern for name, pattern in rates.items() if pattern is not None}
     others = {name: match(name, optimiser.multipliers) for name in learning if name not in matrices}
     for pattern in optimiser.muon:
-        if not any(parameter.ndim == 2 and fnmatchcase(name, pattern) for name, parameter in parameters.items()):
-            raise ConfigError(f"optimiser.muon: pattern {pattern!r} matches no matrix; vectors and kernels use AdamW")
+        if not any(parameter.ndim > 1 and fnmatchcase(name, pattern) for name, parameter in parameters.items()):
+            raise ConfigError(f"optimiser.muon: pattern {pattern!r} matches no matrix; vectors use AdamW")
     for name, pattern in others.items():
         if pattern is None:
             raise ConfigError(f"optimiser.multipliers: no pattern matches {name}; add '*' as the last one")
@@ -108,8 +108,32 @@ def build_optimisers(parameters: Parameters, optimiser: Optimiser) -> dict[str, 
         optimisers["adamw"] = torch.optim.AdamW(groups, betas=optimiser.betas, **common)
     if matrices:
         groups = _groups(learning, matrices, optimiser.muon)
-        optimisers["muon"] = torch.optim.Muon(groups, adjust_lr_fn="match_rms_adamw", **common)
+        optimisers["muon"] = Muon(groups, adjust_lr_fn="match_rms_adamw", **common)
     return optimisers
+
+
+class Muon(torch.optim.Muon):
+    """torch.optim.Muon for convolutions, too: a kernel (out, in, ...) learns as the matrix (out, in * ...)."""
+
+    def __init__(self, groups: list[dict], **settings):
+        self.kernels: list[nn.Parameter] = []
+        super().__init__([group | {"params": [self.matrix(p) for p in group["params"]]} for group in groups], **settings)
+
+    def matrix(self, parameter: nn.Parameter) -> nn.Parameter:
+        """The parameter itself, or a matrix that shares its numbers and, after every backward pass, its gradient."""
+        if parameter.ndim == 2:
+            return parameter
+        matrix = nn.Parameter(parameter.detach().flatten(1))
+        if matrix.data_ptr() != parameter.data_ptr():
+            raise ConfigError("optimiser.muon: a kernel is not contiguous in memory; leave it to AdamW")
+        parameter.register_post_accumulate_grad_hook(lambda p: setattr(matrix, "grad", p.grad.flatten(1)))
+        self.kernels.append(parameter)
+        return matrix
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        super().zero_grad(set_to_none)
+        for kernel in self.kernels:
+            kernel.grad = None
 
 
 def _groups(parameters: Parameters, chosen: Mapping[str, str], rates: Mapping[str, float]) -> list[dict]:

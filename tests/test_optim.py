@@ -123,6 +123,23 @@ def test_muon_steps_equally_far_in_every_direction():
     assert lengths.max() < 2.5 * lengths.min()  # the gradient's own spread is a thousand
 
 
+def test_muon_moves_a_kernel_as_the_matrix_it_is():
+    """A 1 x 1 convolution and the linear layer it equals take the same steps."""
+    torch.manual_seed(1)
+    conv, linear = nn.Conv2d(5, 4, 1, bias=False), nn.Linear(5, 4, bias=False)
+    linear.weight.data.copy_(conv.weight[..., 0, 0])
+    images = torch.randn(2, 5, 3, 3)
+    for model in (conv, linear):
+        muon = build_optimisers(dict(model.named_parameters()), Optimiser(muon={"*": 1.0}))["muon"]
+        set_rate(muon, 0.1)
+        for _ in range(3):
+            muon.zero_grad()
+            (model(images) if model is conv else model(images.movedim(1, -1)).movedim(-1, 1)).square().mean().backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 0.01)
+            muon.step()
+    torch.testing.assert_close(conv.weight[..., 0, 0], linear.weight)
+
+
 def test_a_muon_pattern_without_a_matrix_is_an_error():
     with pytest.raises(ConfigError, match=r"optimiser\.muon: pattern '\*\.bias' matches no matrix"):
         build_optimisers(parameters(), Optimiser(multipliers={"*": 1.0}, muon={"*.bias": 1.0}))
