@@ -65,10 +65,13 @@ class LayerAttentionConfig(Section):
     mode: Literal["paper", "released"] = "paper"
 
 
-class _OnPatches(Section):
+class _Start(Section):
+    init: Literal["released", "scratch"] = "released"  # "scratch" where no published weights lie below
+
+
+class _OnPatches(_Start):
     """What the models around a ViT share."""
 
-    init: Literal["released", "scratch"] = "released"  # "scratch" where no published weights lie below
     encoder: EncoderConfig = EncoderConfig()
     embedding: Count = 512
     inputs: Inputs
@@ -139,7 +142,7 @@ class TwoWayConfig(Section):
         return self
 
 
-class FaceXFormerConfig(Section):
+class FaceXFormerConfig(_Start):
     name: Literal["facexformer"] = "facexformer"
     variant: Literal["paper", "released"] = "paper"  # how landmarks and pose are read
     backbone: BackboneConfig = BackboneConfig()

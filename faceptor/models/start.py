@@ -8,35 +8,31 @@ from torch import nn
 
 from faceptor.config import ModelConfig
 from faceptor.models.base import FaceModel
-from faceptor.models.encoder import Encoder
 from faceptor.models.faceptor import Faceptor
+from faceptor.models.facexformer import FaceXFormer
+from faceptor.models.naive import NaiveFaceptor
 from faceptor.models.pretrained import load_backbone
 from faceptor.models.released import load_farl
 
 TABLE = 0.5  # of the sine table's amplitude: patches of a fresh stem have unit variance
 PLACE = 4.0  # spread of a value query's position, so that its attention starts out looking at places
 CONTENT = 0.2  # of N(0, 1): a value query starts as what it sees, not as what it is
+SELF = 2.0**0.5  # gain of queries and keys with which a FaceXFormer token attends to itself among a hundred others
+LOOK = 2.0  # gain of the queries with which FaceXFormer's tokens look at the image
 
 
 def start(model: FaceModel, config: ModelConfig) -> None:
     """Load the published weights that the configuration names, or initialise for training without any."""
-    part, load = PRETRAINED[config.name]
+    part, load, from_scratch = STARTS[config.name]
     pretrained = getattr(config, part).pretrained
     if pretrained:
         load(getattr(model, part), pretrained)
-    elif getattr(config, "init", "released") == "scratch":
-        start_from_scratch(model)
+    elif config.init == "scratch":
+        with torch.no_grad():
+            from_scratch(model)
 
 
-PRETRAINED: dict[str, tuple[str, Callable]] = {
-    "faceptor": ("encoder", load_farl),
-    "naive": ("encoder", load_farl),
-    "facexformer": ("backbone", load_backbone),
-}
-
-
-@torch.no_grad()
-def start_from_scratch(model: FaceModel) -> None:
+def faceptor_from_scratch(model: Faceptor) -> None:
     """An initialisation for small encoders that meet their first face here.
 
     The released one expects FaRL below it: without that, tokens hardly know where they are, attention is flat, and a
@@ -44,21 +40,40 @@ def start_from_scratch(model: FaceModel) -> None:
     blocks get Xavier weights, the position table sines, the keys' position unit gain, and value queries a place to look
     at and little content of their own.
     """
-    start_encoder(model.encoder)
-    if isinstance(model, Faceptor):
-        for module in model.decoder.position.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=module.in_features**-0.5)
-        for task, queries in model.queries.items():
-            if model.head[task] == "value":
-                queries.content.mul_(CONTENT)
-                nn.init.normal_(queries.position, std=PLACE)
+    encoder_from_scratch(model)
+    for module in model.decoder.position.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=module.in_features**-0.5)
+    for task, queries in model.queries.items():
+        if model.head[task] == "value":
+            queries.content.mul_(CONTENT)
+            nn.init.normal_(queries.position, std=PLACE)
 
 
-def start_encoder(encoder: Encoder) -> None:
+def encoder_from_scratch(model: Faceptor | NaiveFaceptor) -> None:
+    encoder = model.encoder
     for module in encoder.blocks.modules():
         if isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight)
     grid = list(encoder.patch_embed.grid_size)
     table = build_sincos2d_pos_embed(grid, dim=encoder.embed_dim, interleave_sin_cos=False)
     encoder.pos_embed[:, encoder.num_prefix_tokens :] = TABLE * table
+
+
+def facexformer_from_scratch(model: FaceXFormer) -> None:
+    """The first self-attention replaces the tokens; flat, as it usually starts, it makes them all the same, and a
+    hundred equal tokens take thousands of faces to part. Here it starts by handing every token on to itself, and looks
+    at the image start out sharper."""
+    first = model.decoder.layers[0].confer
+    for linear, gain in ((first.query, SELF), (first.key, SELF), (first.value, 1.0), (first.output, 1.0)):
+        nn.init.eye_(linear.weight).mul_(gain)
+        nn.init.zeros_(linear.bias)
+    for look in [*(layer.look for layer in model.decoder.layers), model.decoder.read]:
+        look.query.weight.mul_(LOOK)
+
+
+STARTS: dict[str, tuple[str, Callable, Callable]] = {  # model -> part with published weights, their reader, without
+    "faceptor": ("encoder", load_farl, faceptor_from_scratch),
+    "naive": ("encoder", load_farl, encoder_from_scratch),
+    "facexformer": ("backbone", load_backbone, facexformer_from_scratch),
+}

@@ -5,7 +5,7 @@ import torch
 
 from faceptor.config import load_preset
 from faceptor.models.build import build_model
-from faceptor.models.start import PRETRAINED, start
+from faceptor.models.start import STARTS, start
 from faceptor.tasks import task
 
 NAMES = ["landmarks_300w", "expression_rafdb"]
@@ -30,6 +30,22 @@ def test_scratch_touches_every_block_and_keeps_dense_queries(name):
     assert after.encoder.pos_embed[:, 1:].std() > 10 * before.encoder.pos_embed.std()
 
 
+def test_facexformer_tokens_start_apart():
+    """After the first layer's self-attention a token is still nearest to itself; by default all are the same."""
+    config = load_preset("embedded").variant("facexformer").model
+    nearest = {}
+    for init in ("released", "scratch"):
+        model = fresh(config)
+        start(model, config.model_copy(update={"init": init}))
+        tokens = torch.cat([each.content for each in model.tokens.values()])[None]
+        after = model.decoder.layers[0].confer(tokens, tokens, tokens)[0]
+        spread = torch.cdist(after, after).mean() / after.norm(dim=1).mean()
+        nearest[init] = (torch.cdist(after, tokens[0]).argmin(1) == torch.arange(len(after))).float().mean(), spread
+    assert nearest["scratch"][0] == 1.0
+    assert nearest["released"][0] < 0.5
+    assert nearest["scratch"][1] > 3 * nearest["released"][1]
+
+
 def test_released_start_changes_nothing():
     config = load_preset("embedded").model.model_copy(update={"init": "released"})
     before, after = fresh(config), fresh(config)
@@ -40,5 +56,5 @@ def test_released_start_changes_nothing():
 def test_every_model_says_what_published_weights_it_takes():
     for name in ("stage1", "naive", "facexformer"):
         config = load_preset("embedded").variant(name).model
-        part, _ = PRETRAINED[config.name]
+        part, *_ = STARTS[config.name]
         assert hasattr(getattr(config, part), "pretrained")
