@@ -10,6 +10,7 @@ from faceptor.config import ModelConfig
 from faceptor.models.base import FaceModel
 from faceptor.models.faceptor import Faceptor
 from faceptor.models.facexformer import FaceXFormer
+from faceptor.models.facexformer_heads import Masks
 from faceptor.models.naive import NaiveFaceptor
 from faceptor.models.pretrained import load_backbone
 from faceptor.models.released import load_farl
@@ -19,6 +20,7 @@ PLACE = 4.0  # spread of a value query's position, so that its attention starts 
 CONTENT = 0.2  # of N(0, 1): a value query starts as what it sees, not as what it is
 SELF = 2.0**0.5  # gain of queries and keys with which a FaceXFormer token attends to itself among a hundred others
 LOOK = 2.0  # gain of the queries with which FaceXFormer's tokens look at the image
+DRAWN = {"mlp": 8.0, "upsample": 3.0}  # gains of the last layers of its masks, whose logits would start near 0.03
 
 
 def start(model: FaceModel, config: ModelConfig) -> None:
@@ -70,6 +72,10 @@ def facexformer_from_scratch(model: FaceXFormer) -> None:
         nn.init.zeros_(linear.bias)
     for look in [*(layer.look for layer in model.decoder.layers), model.decoder.read]:
         look.query.weight.mul_(LOOK)
+    for head in (head for head in model.heads.values() if isinstance(head, Masks)):
+        for part, gain in DRAWN.items():
+            last = [module for module in getattr(head, part) if hasattr(module, "weight")][-1]
+            last.weight.mul_(gain)
 
 
 STARTS: dict[str, tuple[str, Callable, Callable]] = {  # model -> part with published weights, their reader, without
