@@ -161,7 +161,7 @@ class Optimiser(Section):
     decay: Positive = 0.1
     warmup: Annotated[int, Field(ge=0)] = 2000
     betas: tuple[Share, Share] = (0.9, 0.999)
-    muon: dict[str, NonNegative] = {}
+    muon: dict[str, NonNegative] = Field(default_factory=dict)
 
 
 class Stage(Section):

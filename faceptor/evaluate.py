@@ -35,9 +35,7 @@ def predict_samples(
     indices = iter(range(len(samples)))
     while chunk := list(islice(indices, batch)):
         items = [samples[i] for i in chunk]
-        crops = [
-            crop_spec.place(sample_size=s["size"], box=s.get("box"), points5=s.get("points5")) for s in items
-        ]
+        crops = [crop_spec.place_sample(sample) for sample in items]
         images = torch.stack([to_tensor(c.image(s["image"])) for s, c in zip(items, crops, strict=True)]).to(device)
         raw = model(images, tasks=[spec.name])[spec.name]
         if kind.mirror:  # (B, ...) -> (B, 2, ...): the image and its mirror

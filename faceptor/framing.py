@@ -186,7 +186,7 @@ def measure_framing(spec: TaskSpec, split: Sequence, crop: CropSpec, *, limit: i
         sample = split[int(index)]
         face = _face_box(spec, sample)
         if face is not None:
-            placed = crop.place(sample_size=sample["size"], box=sample.get("box"), points5=sample.get("points5"))
+            placed = crop.place_sample(sample)
             edges.append(framing_of(_seen(placed), face).to_list())
     return Framing(*np.median(edges, axis=0).tolist()) if len(edges) >= min(LEAST, len(split)) else None
 

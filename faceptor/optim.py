@@ -117,7 +117,8 @@ class Muon(torch.optim.Muon):
 
     def __init__(self, groups: list[dict], **settings):
         self.kernels: list[nn.Parameter] = []
-        super().__init__([group | {"params": [self.matrix(p) for p in group["params"]]} for group in groups], **settings)
+        groups = [group | {"params": [self.matrix(parameter) for parameter in group["params"]]} for group in groups]
+        super().__init__(groups, **settings)
 
     def matrix(self, parameter: nn.Parameter) -> nn.Parameter:
         """The parameter itself, or a matrix that shares its numbers and, after every backward pass, its gradient."""

@@ -4,6 +4,7 @@ A notebook runs in the repository root under papermill and in notebooks/ under J
 hold in both.
 """
 
+import shutil
 from pathlib import Path
 
 from faceptor.errors import ConfigError
@@ -18,6 +19,16 @@ def find_root(start: Path | None = None) -> Path:
         if (folder / MARK).is_file():
             return folder
     raise ConfigError(f"{start}: expected {MARK} here or in a folder above, found none; start inside the repository")
+
+
+def replace_folder(partial: Path, out: Path) -> None:
+    """Put a finished folder in its place; one that was there before goes only after that."""
+    old = out.with_name(f".{out.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.exists():
+        out.rename(old)
+    partial.rename(out)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def __getattr__(name: str) -> Path:

@@ -49,8 +49,8 @@ class Displaced:
     spec: CropSpec
     jitter: Jitter
 
-    def place(self, sample_size: tuple[int, int], box=None, points5=None) -> Crop:
-        return self.spec.place(sample_size, box=box, points5=points5, jitter=self.jitter)
+    def place_sample(self, sample: Mapping) -> Crop:
+        return self.spec.place_sample(sample, jitter=self.jitter)
 
 
 def displaced(spec: CropSpec, axis: str, value: float, direction: int) -> Displaced:
@@ -171,12 +171,8 @@ def measure_task(
 def constant_guess(model: FaceModel, name: str, train: Any, samples: Sequence[Mapping]) -> float:
     """What the best constant guess from the training labels scores on the undisplaced samples."""
     spec, (crop, _) = model.require_task(name), crop_of(model, name)
-
-    def place(sample: Mapping) -> Crop:
-        return crop.place(sample_size=sample["size"], box=sample.get("box"), points5=sample.get("points5"))
-
-    guess = kind_of(spec).trivial(spec, train, place)
-    return score(spec, [guess(sample, place(sample)) for sample in samples], samples)
+    guess = kind_of(spec).trivial(spec, train, crop.place_sample)
+    return score(spec, [guess(sample, crop.place_sample(sample)) for sample in samples], samples)
 
 
 def measure_tasks(

@@ -114,8 +114,7 @@ def validation_faces(params: Params, name: str, *, root: Path, count: int) -> Te
 
 
 def _face(sample: Mapping, crop) -> Tensor:
-    place = crop.place(sample_size=sample["size"], box=sample.get("box"), points5=sample.get("points5"))
-    return to_tensor(place.image(sample["image"]))
+    return to_tensor(crop.place_sample(sample).image(sample["image"]))
 
 
 # --- measuring ------------------------------------------------------------------------------------------------------

@@ -79,12 +79,7 @@ class TaskStream:
     def __getitem__(self, position: int) -> tuple[torch.Tensor, dict]:
         rng = generator(self.seed, self.spec.name, "augment", position)
         sample = self.cache.get(self.split, self.index(position))
-        crop = self.crop.place(
-            sample_size=sample["size"],
-            box=sample.get("box"),
-            points5=sample.get("points5"),
-            jitter=self.policy.jitter(rng),
-        )
+        crop = self.crop.place_sample(sample, jitter=self.policy.jitter(rng))
         mirrored, image = self.policy.mirror(rng), crop.image(sample["image"])
         image = self.policy.photometric(flip(image) if mirrored else image, rng)
         kind = KINDS[self.spec.kind]

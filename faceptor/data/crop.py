@@ -5,9 +5,10 @@
 >>> crop.image(rgb), crop.points(landmarks), crop.points_back(predicted)
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from math import ceil
+from typing import Any
 
 import cv2
 import numpy as np
@@ -170,6 +171,10 @@ class CropSpec:
             resize=resize,
             antialias=self.antialias,
         )
+
+    def place_sample(self, sample: Mapping[str, Any], jitter: Jitter | None = None) -> "Crop":
+        """The crop of a sample of a prepared split."""
+        return self.place(sample["size"], box=sample.get("box"), points5=sample.get("points5"), jitter=jitter)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -35,6 +35,7 @@ from faceptor.datasets.base import BadSample, Check, Reader, Reject, printable, 
 from faceptor.datasets.images import verify
 from faceptor.datasets.restricted_pickle import load_verification
 from faceptor.errors import ConfigError, DataError, FaceptorError
+from faceptor.paths import replace_folder
 
 log = logging.getLogger("faceptor")
 
@@ -80,7 +81,7 @@ def prepare(
     try:
         journal = Journal(partial, _plan(source, validation, seed))
         passport = _Preparation(source, journal, validation, seed, max_rejects).run()
-        _replace(partial, out)
+        replace_folder(partial, out)
     except FaceptorError:
         shutil.rmtree(partial, ignore_errors=True)  # what was refused is not worth keeping; what was killed is
         raise
@@ -106,15 +107,6 @@ def _plan(reader: Reader, validation: float, seed: int) -> dict:
 
 def _plain(options: dict) -> dict:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
-
-
-def _replace(partial: Path, out: Path) -> None:
-    old = out.with_name(f".{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        out.rename(old)
-    partial.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 @dataclass

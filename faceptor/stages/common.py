@@ -71,11 +71,7 @@ def trivial_guesses(params: Params, specs: dict[str, TaskSpec]) -> dict:
     guesses = {}
     for name, spec in specs.items():
         crop = crop_spec(params, spec, "test")
-
-        def place(sample, crop=crop):
-            return crop.place(sample_size=sample["size"], box=sample.get("box"), points5=sample.get("points5"))
-
-        guesses[name] = KINDS[spec.kind].trivial(spec, open_split(prepared(params, spec), "train"), place)
+        guesses[name] = KINDS[spec.kind].trivial(spec, open_split(prepared(params, spec), "train"), crop.place_sample)
     return guesses
 
 

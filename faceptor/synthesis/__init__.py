@@ -17,6 +17,7 @@ import joblib
 from tqdm import tqdm
 
 from faceptor.errors import ConfigError
+from faceptor.paths import replace_folder
 from faceptor.synthesis.layouts import LAYOUTS
 from faceptor.synthesis.layouts.base import Drawn, Layout, Order, Shot, Tile
 
@@ -63,7 +64,7 @@ def synthesize(
             progress = tqdm(drawn, total=len(shots), desc=f"synthesize {name}", unit="face", mininterval=0.5)
             counts = layout.write(order, shots, _rows(progress, tiles), partial)
         _mark(partial, layout, order, counts)
-        _replace(partial, out)
+        replace_folder(partial, out)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -134,11 +135,3 @@ def _partial(out: Path) -> Path:
     return partial
 
 
-def _replace(partial: Path, out: Path) -> None:
-    """Put the finished folder in its place; a folder that was there before goes only after that."""
-    old = out.with_name(f".{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if out.exists():
-        out.rename(old)
-    partial.rename(out)
-    shutil.rmtree(old, ignore_errors=True)

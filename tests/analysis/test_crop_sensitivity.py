@@ -19,20 +19,21 @@ from tests import toy
 ROOT = Path(__file__).parents[2]
 SPEC = CropSpec(kind="box", size=64, scale=0.8)
 BOX = np.array([20.0, 30.0, 60.0, 70.0])
+SAMPLE = {"size": (100, 90), "box": BOX}
 
 
 def seen(axis, value, direction=0, spec=SPEC):
     """Corners (4, 2) of the picture's part that a displaced crop shows."""
-    crop = cs.displaced(spec, axis, value, direction).place((100, 90), box=BOX)
+    crop = cs.displaced(spec, axis, value, direction).place_sample(SAMPLE)
     low, high = -0.5, crop.size - 0.5
     return crop.points_back(np.array([[low, low], [high, low], [low, high], [high, high]], np.float64))
 
 
 @pytest.mark.parametrize("axis", cs.AXES)
 def test_a_neutral_displacement_is_none(axis):
-    plain = SPEC.place((100, 90), box=BOX)
+    plain = SPEC.place_sample(SAMPLE)
     for direction in range(cs.DIRECTIONS):
-        crop = cs.displaced(SPEC, axis, cs.NEUTRAL[axis], direction).place((100, 90), box=BOX)
+        crop = cs.displaced(SPEC, axis, cs.NEUTRAL[axis], direction).place_sample(SAMPLE)
         np.testing.assert_allclose(crop.matrix, plain.matrix, atol=1e-12)
 
 
@@ -172,7 +173,7 @@ def test_answers_keep_the_order_of_the_faces_whatever_their_direction(table):
     together = cs.predictions(model, spec, samples, crop, "shift", 0.1, batch=4)
     for index in (0, 3, 11):
         place = cs.displaced(crop, "shift", 0.1, index * 3 % cs.DIRECTIONS)
-        image = place.place(samples[index]["size"], box=samples[index]["box"]).image(samples[index]["image"])
+        image = place.place_sample(samples[index]).image(samples[index]["image"])
         with torch.inference_mode():
             raw = model(torch.from_numpy(image).permute(2, 0, 1)[None].float(), tasks=["age_morph2"])["age_morph2"][0]
         assert together[index].years == pytest.approx(kind_of(spec).restore(spec, raw, None).years, abs=1e-3)
