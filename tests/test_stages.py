@@ -35,6 +35,7 @@ def small_params() -> dict:
         values[stage]["optimiser"]["warmup"] = 1
     values["evaluate"] |= {"models": ["stage1", "stage2", "naive", "facexformer"], "test_sets": {}}
     stage1, inputs = values["stage1"], values["model"]["inputs"]
+    stage1["optimiser"]["muon"] = {}  # its patterns name Faceptor's parts, and the baselines train with this stage, too
     encoder = values["model"]["encoder"]
     values["baselines"] = {
         "naive": {
