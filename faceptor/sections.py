@@ -1,6 +1,7 @@
 """What the sections of params.yaml are made of, and how a value that does not fit is explained."""
 
 import difflib
+import reprlib
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Tag
@@ -48,7 +49,7 @@ def explain(item: dict, *, root: Any, origin: str) -> str:
         keys, known = [*keys, "name"], item["ctx"]["expected_tags"].replace("'", "")
         message = f"unknown, expected one of {known}, found {item['ctx']['tag']!r}"
     elif item["loc"] and not isinstance(item["input"], dict):
-        message = f"{message}, found {item['input']!r}"
+        message = f"{message}, found {reprlib.repr(item['input'])}"
     location = ".".join(map(str, keys))
     return f"{origin}: {location}: {message}" if location else f"{origin}: {message}"
 
