@@ -91,23 +91,19 @@ def build_optimisers(parameters: Parameters, optimiser: Optimiser) -> dict[str, 
     leave stay with AdamW. A Muon pattern without a matrix or kernel is an error.
     """
     learning = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
-    rates = {name: match(name, optimiser.muon) for name, parameter in learning.items() if parameter.ndim > 1}
-    matrices = {name: pattern for name, pattern in rates.items() if pattern is not None}
-    others = {name: match(name, optimiser.multipliers) for name in learning if name not in matrices}
+    matrices = {n: p for n, p in learning.items() if p.ndim > 1 and match(n, optimiser.muon) is not None}
+    others = {name: parameter for name, parameter in learning.items() if name not in matrices}
     for pattern in optimiser.muon:
         if not any(parameter.ndim > 1 and fnmatchcase(name, pattern) for name, parameter in parameters.items()):
             raise ConfigError(f"optimiser.muon: pattern {pattern!r} matches no matrix; vectors use AdamW")
-    for name, pattern in others.items():
-        if pattern is None:
-            raise ConfigError(f"optimiser.multipliers: no pattern matches {name}; add '*' as the last one")
 
     common = {"lr": optimiser.start_lr, "weight_decay": optimiser.weight_decay}
     optimisers: dict[str, torch.optim.Optimizer] = {}
     if others:
-        groups = _groups(learning, others, optimiser.multipliers)
+        groups = _groups(others, optimiser.multipliers)
         optimisers["adamw"] = torch.optim.AdamW(groups, betas=optimiser.betas, **common)
     if matrices:
-        groups = _groups(learning, matrices, optimiser.muon)
+        groups = _groups(matrices, optimiser.muon)
         optimisers["muon"] = Muon(groups, adjust_lr_fn="match_rms_adamw", **common)
     return optimisers
 
@@ -137,13 +133,15 @@ class Muon(torch.optim.Muon):
             kernel.grad = None
 
 
-def _groups(parameters: Parameters, chosen: Mapping[str, str], rates: Mapping[str, float]) -> list[dict]:
+def _groups(parameters: Parameters, rates: Mapping[str, float]) -> list[dict]:
+    """One group per pattern of `rates`, in the order in which the parameters meet them."""
     groups: dict[str, list[nn.Parameter]] = {}
-    for name, pattern in chosen.items():
-        groups.setdefault(pattern, []).append(parameters[name])
-    return [
-        {"params": members, "name": pattern, "multiplier": rates[pattern]} for pattern, members in groups.items()
-    ]
+    for name, parameter in parameters.items():
+        pattern = match(name, rates)
+        if pattern is None:
+            raise ConfigError(f"optimiser.multipliers: no pattern matches {name}; add '*' as the last one")
+        groups.setdefault(pattern, []).append(parameter)
+    return [{"params": members, "name": pattern, "multiplier": rates[pattern]} for pattern, members in groups.items()]
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

@@ -133,5 +133,3 @@ def _partial(out: Path) -> Path:
     partial = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.partial")
     partial.mkdir(parents=True)
     return partial
-
-
