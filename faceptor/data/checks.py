@@ -91,6 +91,8 @@ def _check_points(points: np.ndarray, height: int, width: int) -> None:
 def _check_points5(reader: Reader, record: Record, height: int, width: int) -> None:
     if record.points5 is None or record.points5.shape != (5, 2):
         raise BadSample(f"expected 5 alignment points, found {np.shape(record.points5)}")
+    if np.ptp(record.points5, axis=0).max() == 0:
+        raise BadSample("the five alignment points coincide")
     _check_points(record.points5, height, width)
 
 

@@ -11,13 +11,15 @@ from typing import ClassVar
 import numpy as np
 
 from faceptor.datasets.base import IMAGE_SUFFIXES, BadSample, Reader, Record, Reject, box, integer, number
-from faceptor.datasets.labels import EXPRESSIONS
+from faceptor.datasets.labels import EXPRESSIONS, landmark_scheme
 from faceptor.datasets.textfiles import LARGEST_LABEL, csv_rows, fields, lines, row_of
+from faceptor.errors import ConfigError
 
 _NAMES = {"train": ("training.csv", "train.csv"), "test": ("validation.csv", "valid.csv")}
 _FOLDERS = ("", "Manually_Annotated_file_lists/")
 CSV = {split: tuple(folder + name for folder in _FOLDERS for name in names) for split, names in _NAMES.items()}
 COLUMNS = ("subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "expression")
+LANDMARKS = "facial_landmarks"  # x1;y1;...;x68;y68
 NPY = {"train": "train_set", "test": "val_set"}
 LISTS = {"train": "label/train.txt", "test": "label/test.txt"}
 LAST_RAW_LABEL = 10
@@ -34,10 +36,18 @@ class AffectNet(Reader):
     published: ClassVar = {"train": 283901, "test": 3500}
     strict_counts = False  # the number of usable images differs between releases and papers
     classes: ClassVar = {"expression": EXPRESSIONS}
+    choices: ClassVar = {"landmarks": (False, True)}  # True: read the csv's 68 landmarks, for crops that align faces
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return ("expression", "box") if self._release == "csv" else ("expression",)
+        if not self.options["landmarks"]:
+            return ("expression", "box") if self._release == "csv" else ("expression",)
+        if self._release != "csv":
+            raise ConfigError(
+                f"datasets.affectnet.options.landmarks: only {CSV['train'][0]} has landmarks that are read, but "
+                f"{self.root} has the {self._release} layout; set it to false and crop the whole image"
+            )
+        return ("expression", "box", "points5")
 
     @cached_property
     def _release(self) -> str:
@@ -60,11 +70,12 @@ class AffectNet(Reader):
                 self.dropped[DROPPED] += 1
 
     def _from_csv(self, split: str) -> Iterator[tuple]:
+        columns = (*COLUMNS, LANDMARKS) if self.options["landmarks"] else COLUMNS
         path = self.require(*CSV[split], what=f"list of the {split} split")
         folder = self.require(
             "Manually_Annotated_Images", "Manually_Annotated/Manually_Annotated_Images", what="the folder of images"
         )
-        for line, row in csv_rows(path, COLUMNS):
+        for line, row in csv_rows(path, columns):
             key = (row or {}).get("subDirectory_filePath", f"{path.name}:{line}")
             yield key, self.where(path, line), self._csv_record, row, folder
 
@@ -73,7 +84,9 @@ class AffectNet(Reader):
         label = seven(row["expression"])
         x, y, width, height = (number(row[column]) for column in COLUMNS[1:5])
         face = box(x, y, x + width, y + height)
-        return Record(key=key, split=split, image=self.image(key, folder=folder), box=face, expression=label)
+        five = five_points(row[LANDMARKS]) if self.options["landmarks"] else None
+        image = self.image(key, folder=folder)
+        return Record(key=key, split=split, image=image, box=face, points5=five, expression=label)
 
     def _from_npy(self, split: str) -> Iterator[tuple]:
         images = self.require(f"{NPY[split]}/images", what=f"images of the {split} split")
@@ -108,6 +121,15 @@ def seven(text: str) -> int:
     if label >= len(EXPRESSIONS):
         raise _OtherExpression
     return label
+
+
+def five_points(text: str) -> np.ndarray:
+    """68 published landmarks -> (5, 2) float32 alignment points; BadSample for another count or not numbers."""
+    values = text.split(";")
+    if len(values) != 136:
+        raise BadSample(f"{LANDMARKS}: expected 136 numbers with ; between them, found {len(values)}")
+    points = np.array([number(value) for value in values], np.float32).reshape(-1, 2)
+    return landmark_scheme("300W").five_points(points)
 
 
 def scalar(path: Path) -> str:

@@ -11,10 +11,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import BadSample, Reader, Record, Reject, box, number, share
+from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject, box, number, share
 from faceptor.datasets.poses import euler
 from faceptor.datasets.textfiles import label_text, lines
 
+SEQUENCES = tuple(f"{n:02d}" for n in range(1, 25))
 TWICE = {"15": "03", "18": "05", "21": "02", "22": "07"}  # sequences of people who were recorded before
 HEAD = 260.0  # mm: side of the square about the middle of the head, from above the crown to below the chin
 BOXES = "boxes.txt"
@@ -61,6 +62,7 @@ class Biwi(Reader):
 
     def __init__(self, root: Path | str, **options):
         super().__init__(root, **options)
+        self._cameras: dict[Path, Camera | BadSample] = {}
         if self.options["protocol"] == "70_30":
             self.published = {}
 
@@ -78,11 +80,24 @@ class Biwi(Reader):
                 key = f"{folder.name}/{path.name.removesuffix('_pose.txt')}"
                 yield self.attempt(key, self.where(path), self._record, key, split, path)
 
-    def _sequences(self, split: str) -> list[Path]:
+    def checks(self) -> Iterator[Check]:
+        """No list names the frames, so that a sequence that is not there would not be missed."""
+        if self.generated:
+            return
+        found = {path.name for path in self._folders}
+        absent = ", ".join(name for name in SEQUENCES if name not in found)
+        yield Check("sequences 01 to 24 are all there", "fail" if absent else "pass", f"absent: {absent or 'none'}")
+
+    @property
+    def _folders(self) -> list[Path]:
         home = self.require("hpdb", "kinect_head_pose_db/hpdb", ".", what="the folder of sequences")
         folders = [path for path in self.listing(home) if re.fullmatch(r"\d\d", path.name) and path.is_dir()]
         if not folders:
             raise self.wrong(home, expected="folders 01, 02, ... of frames", found="none")
+        return folders
+
+    def _sequences(self, split: str) -> list[Path]:
+        folders = self._folders
         if self.options["protocol"] == "all":
             return folders if split == "test" else []
         people = sorted({_person(path) for path in folders}, key=lambda name: share(self.options["seed"], name))
@@ -108,20 +123,32 @@ class Biwi(Reader):
 
     def _box(self, key: str, folder: Path, centre: np.ndarray) -> np.ndarray:
         if self.options["box"] == "head":
-            return camera(self.inside("rgb.cal", folder=folder)).box(centre)
-        if key not in self._listed:
-            raise BadSample(f"{BOXES} has no line for it")
-        return box(*[number(value) for value in self._listed[key]])
+            return self._camera(folder).box(centre)
+        found = self._listed.get(key, [])
+        if len(found) != 1 or len(found[0]) != 4:
+            reason = "two lines" if len(found) > 1 else "no `x1 y1 x2 y2`" if found else "no line"
+            raise BadSample(f"{BOXES} has {reason} for it")
+        return box(*[number(value) for value in found[0]])
+
+    def _camera(self, folder: Path) -> Camera:
+        """The camera of a sequence; what is wrong with its file is said of that file, for every frame."""
+        if folder not in self._cameras:
+            try:
+                self._cameras[folder] = camera(self.inside("rgb.cal", folder=folder))
+            except BadSample as reason:
+                self._cameras[folder] = BadSample(f"{self.where(folder / 'rgb.cal')}: {reason}")
+        if isinstance(found := self._cameras[folder], BadSample):
+            raise BadSample(str(found))
+        return found
 
     @cached_property
-    def _listed(self) -> dict[str, list[str]]:
-        path = self.require(BOXES, what="the list of face boxes")
-        listed = {}
-        for line, text in lines(path):
-            fields = text.split()
-            if len(fields) != 5:
-                raise self.wrong(path, expected="lines `01/frame_00003 x1 y1 x2 y2`", found=f"{text[:40]!r} in {line}")
-            listed[fields[0]] = fields[1:]
+    def _listed(self) -> dict[str, list[list[str]]]:
+        """Frame -> the different things that the lines of the list say of it."""
+        listed: dict[str, list[list[str]]] = {}
+        for _, text in lines(self.require(BOXES, what="the list of face boxes")):
+            name, *values = text.split()
+            if values not in listed.setdefault(name, []):
+                listed[name].append(values)
         return listed
 
 
@@ -129,7 +156,7 @@ def camera(path: Path) -> Camera:
     """A .cal file: intrinsics, distortion, rotation, translation and image size, as rows of numbers."""
     rows = [[number(value) for value in line.split()] for line in label_text(path).splitlines() if line.strip()]
     if len(rows) < 8 or any(len(rows[i]) != 3 for i in (0, 1, 2, 4, 5, 6, 7)):
-        raise BadSample(f"{path.name}: expected intrinsics, distortion, rotation and translation")
+        raise BadSample("expected intrinsics, distortion, rotation and translation")
     return Camera(np.array(rows[:3]), np.array(rows[4:7]), np.array(rows[7]))
 
 

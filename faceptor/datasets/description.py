@@ -21,13 +21,15 @@ attributes: [glasses, hat]
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
+from faceptor.datasets.base import brief, printable
 from faceptor.errors import ConfigError
 from faceptor.sections import Count, Section, Share, explain
 
@@ -40,10 +42,26 @@ def _words(value: Any) -> Any:
     return [plain[item] if isinstance(item, bool) else str(item) if isinstance(item, int) else item for item in value]
 
 
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) != len(names):
+        raise ValueError("expected every name once")
+    return names
+
+
+Column = Annotated[str, Field(min_length=1)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
-Columns = Annotated[tuple[str, ...], BeforeValidator(lambda v: (v,) if isinstance(v, str) else v), Field(min_length=1)]
+Names = Annotated[Words, AfterValidator(_once)]
+Columns = Annotated[
+    tuple[Column, ...],
+    BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
+    Field(min_length=1),
+]
 Point = int | str  # a landmark or class, by number or name
 LARGEST = 1 << 20  # characters of a description
+MOST_CLASSES = 128  # of an image: the prepared columns have eight bits, of which -1 says unknown; people are `identity`
+MOST_VALUES = 256  # of a pixel
+MOST_POINTS = 10_000
+SHOWN = 5  # problems of a description in one error
 MEASURES = ("diag", "box")  # of the face box, see faceptor.tasks.landmarks
 
 
@@ -51,8 +69,8 @@ class Landmarks(Section):
     """K points. `first` is the number of the top-left pixel (1 in Matlab); the prepared points start at 0."""
 
     points: Columns
-    names: tuple[str, ...] = ()
-    count: Count | None = None  # where no names tell it
+    names: Annotated[tuple[str, ...], AfterValidator(_once), Field(max_length=MOST_POINTS)] = ()
+    count: Annotated[Count, Field(le=MOST_POINTS)] | None = None  # where no names tell it
     flip: tuple[tuple[Point, Point], ...] = ()
     groups: dict[str, tuple[int, int]] = Field(default_factory=dict)  # name -> first and last, drawn as a line
     normalisers: dict[str, str | tuple[Any, Any]] = Field(default_factory=dict)
@@ -67,8 +85,6 @@ class Landmarks(Section):
             raise ValueError("names or count: one of them must say how many points there are")
         if self.names and self.count not in (None, len(self.names)):
             raise ValueError(f"count: expected the number of names {len(self.names)}, found {self.count}")
-        if len(set(self.labels)) != len(self.labels):
-            raise ValueError("names: expected every name once")
         if len(self.points) not in (1, 2 * len(self.labels)):
             expected = f"one column with a list, or {2 * len(self.labels)} columns (x and y of every point)"
             raise ValueError(f"points: expected {expected}, found {len(self.points)}")
@@ -117,15 +133,15 @@ class Landmarks(Section):
 class Classes(Section):
     """One class per image: the column holds its name or its number in `classes`."""
 
-    column: str
-    classes: Annotated[Words, Field(min_length=2)]
+    column: Column
+    classes: Annotated[Names, Field(min_length=2, max_length=MOST_CLASSES)]
 
 
 class Attributes(Section):
     """Yes or no per column, or one column with a list of N; a cell that says neither is a reject, not a guess."""
 
     columns: Columns
-    names: tuple[str, ...] = ()
+    names: Annotated[tuple[str, ...], AfterValidator(_once)] = ()
     yes: Words = ("1", "yes", "true")
     no: Words = ("0", "no", "false")
     unknown: Words = ("", "-1", "nan", "none")
@@ -147,8 +163,8 @@ class Attributes(Section):
 class Masks(Section):
     """One class per pixel: the column names a single-channel image whose values are the numbers of `classes`."""
 
-    column: str
-    classes: Annotated[Words, Field(min_length=2)]
+    column: Column
+    classes: Annotated[Names, Field(min_length=2, max_length=MOST_VALUES)]
     flip: tuple[tuple[Point, Point], ...] = ()
     folder: str = ""  # default: the folder of the images
     background: int = 0
@@ -172,28 +188,28 @@ class Description(Section):
     source: str = "the owner of the folder"
     licence: str = "not stated"
     redistribution: str = "no"
-    labels: str
+    labels: Column
     images: str = ""
-    image: str
-    key: str | None = None  # column that names a sample, where one image holds several faces; default: the image
-    split: str | Share
+    image: Column
+    key: Column | None = None  # column that names a sample, where one image holds several faces; default: the image
+    split: Column | Share
     splits: dict[Literal["train", "test"], Words] = Field(
         {"train": ("train", "training", "val", "valid", "validation"), "test": ("test", "testing")}
     )
-    group: str | None = None
-    subsets: str | None = None  # names of test subsets, separated by spaces
+    group: Column | None = None
+    subsets: Column | None = None  # names of test subsets, separated by spaces
     box: Columns | None = None  # x1, y1, x2, y2; default: the square about the landmarks, if there are any
     box_form: Literal["corners", "size"] = "corners"  # size: x, y, width, height
     landmarks: Landmarks | None = None
     mask: Masks | None = None
-    age: str | None = None
+    age: Column | None = None
     expression: Classes | None = None
     gender: Classes | None = None
     race: Classes | None = None
     agegroup: Classes | None = None
     attributes: Annotated[Attributes, BeforeValidator(_attributes)] | None = None
     pose: Columns | None = None  # pitch, yaw, roll in degrees
-    identity: str | None = None
+    identity: Column | None = None
 
     @model_validator(mode="after")
     def _consistent(self):
@@ -206,6 +222,7 @@ class Description(Section):
         return self
 
 
+PROSE = ("title", "source", "licence", "redistribution")  # may be written in several lines
 LABELS = ("landmarks", "mask", "age", "expression", "gender", "race", "agegroup", "attributes", "pose", "identity")
 
 
@@ -215,6 +232,8 @@ def number_of(point: Point, names: tuple[str, ...], where: str) -> int:
         if point not in names:
             raise ValueError(f"{where}: no {point!r}; expected one of {', '.join(names)}")
         return names.index(point)
+    if type(point) is not int:
+        raise ValueError(f"{where}: expected a name or number, found {reprlib.repr(point)}")
     if not 0 <= point < len(names):
         raise ValueError(f"{where}: expected a number below {len(names)}, found {point}")
     return point
@@ -236,10 +255,28 @@ def parse_description(values: Any, origin: str) -> Description:
     """The description from plain values; ConfigError naming every offending key."""
     if not isinstance(values, Mapping):
         raise ConfigError(f"{origin}: expected keys like labels, image and split, found {type(values).__name__}")
+    prose = {key: " ".join(values[key].split()) for key in PROSE if isinstance(values.get(key), str)}
+    values = {**values, **prose}
+    if strange := next((text for text in _texts(values) if text != printable(text)), None):
+        raise ConfigError(f"{origin}: {strange[:40]!r}: expected text without control characters")
     try:
         return Description.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("; ".join(explain(e, root=Description, origin=origin) for e in error.errors())) from None
+        problems = [brief(explain(item, root=Description, origin=origin)) for item in error.errors()[:SHOWN]]
+        more = [f"and {error.error_count() - SHOWN} more"] if error.error_count() > SHOWN else []
+        raise ConfigError("; ".join([*problems, *more])) from None
+
+
+def _texts(values: Any) -> Iterator[str]:
+    """Every piece of text in plain values; what aliases repeat is looked at once."""
+    left, seen = [values], set()
+    while left:
+        value = left.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, (Mapping, list, tuple)) and id(value) not in seen:
+            seen.add(id(value))
+            left += [*value, *value.values()] if isinstance(value, Mapping) else value
 
 
 def read_description(path: Path) -> Description:

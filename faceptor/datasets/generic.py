@@ -58,7 +58,7 @@ class Generic(Reader):
     ):
         super().__init__(root, **options)
         self.options["verification"] = list(verification)
-        self.description = facts = find_description(self.root, description, name=self.name)
+        self.description = facts = find_description(self, description)
         self.options["description"] = facts.model_dump(mode="json", exclude_defaults=True)
         self.title, self.source, self.licence = facts.title, facts.source, facts.licence
         self.redistribution = facts.redistribution
@@ -121,21 +121,21 @@ class Generic(Reader):
 # --- description --------------------------------------------------------------------------------------------------
 
 
-def find_description(root: Path, given: str | Mapping | None, *, name: str) -> Description:
+def find_description(reader: Reader, given: str | Mapping | None) -> Description:
     """A description from its file, or from the values themselves."""
-    where = f"datasets.{name}.options.description"
+    where = f"datasets.{reader.name}.options.description"
     if given is None:
         raise ConfigError(f"{where}: missing; name the YAML file that says what the columns of the label file are")
     if isinstance(given, Mapping):
         return parse_description(given, where)
-    inside = root / given
-    if inside.is_file():
-        if inside.is_symlink() and not inside.resolve().is_relative_to(root.resolve()):
-            raise ConfigError(f"{where}: {inside} leads outside the data set's folder; copy it there, or name its path")
-        return read_description(inside)
-    if Path(given).is_file():  # a path of the user's own
-        return read_description(Path(given))
-    raise ConfigError(f"{where}: expected the file {root / given} or {given}, found neither; write it there")
+    if not isinstance(given, (str, Path)):
+        raise ConfigError(f"{where}: expected the name of a YAML file, or its keys, found {type(given).__name__}")
+    own = Path(given)  # a path of the user's own may lead anywhere, one below the data set's folder may not
+    inside = None if own.is_absolute() or ".." in own.parts else reader.find(given)
+    for path in (inside, own):
+        if path and path.is_file():
+            return read_description(path)
+    raise ConfigError(f"{where}: expected the file {reader.root / own} or {own}, found neither; write it there")
 
 
 def stored_description(root: Path, given: Any, passport: Path) -> dict[str, Any]:

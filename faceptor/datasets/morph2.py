@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import ClassVar
 from faceptor.datasets.base import IMAGE_SUFFIXES, BadSample, Check, Reader, Record, Reject, integer, printable, share
 from faceptor.datasets.labels import AGES
 from faceptor.datasets.textfiles import csv_rows, fields, lines
+from faceptor.errors import DataError
 
 LISTS = "label/RANDOM_80_20"
 OWNER = "morph_2008_nonCommercial.csv"
@@ -98,15 +100,23 @@ class Morph2(Reader):
     @cached_property
     def _csv(self) -> Path | None:
         """The csv to follow: the owner's before others, these by name; None where file names must do."""
-        found = [path for path in sorted(self.root.glob("*.csv")) if {"age", "photo"} <= set(header(path))]
-        found.sort(key=lambda path: path.name != OWNER)
-        if (wanted := self.options["csv"]) == "any":
-            return found[0] if found else None
-        found = [path for path in found if (path.name == OWNER) == (wanted == "owner")]
-        if len(found) != 1:
-            expected = OWNER if wanted == "owner" else "one more csv with columns age, photo"
-            raise self.wrong(self.root, expected=expected, found=", ".join(path.name for path in found) or "none")
-        return found[0]
+        if (wanted := self.options["csv"]) == "owner":
+            return self.require(OWNER, what="the owner's csv")
+        if wanted == "any" and (path := self.find(OWNER)):
+            return path  # whatever else lies beside it
+        others = [path for path in sorted(self.root.glob("*.csv")) if path.name != OWNER and self._lists_images(path)]
+        if wanted == "cleaned" and len(others) != 1:
+            found = ", ".join(path.name for path in others) or "none"
+            raise self.wrong(self.root, expected="one more csv with columns age, photo", found=found)
+        return others[0] if others else None
+
+    def _lists_images(self, path: Path) -> bool:
+        """Whether a file that nobody named is a csv to follow."""
+        if path.name != printable(path.name) or not self._stays(path):
+            return False
+        with suppress(DataError):
+            return {"age", "photo"} <= set(header(path))
+        return False
 
     def _by_file_name(self) -> Iterator[Entry]:
         self.require(".", what="the folder with albums")
@@ -128,8 +138,10 @@ class Morph2(Reader):
         cut = round(TRAIN_SHARE * len(unit))
         while by_subject and 0 < cut < len(unit) and unit[order[cut]] == unit[order[cut - 1]]:
             cut += 1  # a subject is never divided
-        return {name: [self._entries[row] for row in sorted(rows)] for name, rows in
-                (("train", order[:cut]), ("test", order[cut:]))}
+        return {
+            name: [self._entries[row] for row in sorted(rows)]
+            for name, rows in (("train", order[:cut]), ("test", order[cut:]))
+        }
 
     def checks(self) -> Iterator[Check]:
         entries = [] if self._lists and self.options["protocol"] == "random_80_20" else self._entries

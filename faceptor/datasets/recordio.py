@@ -65,7 +65,6 @@ class RecordFile:
             expected = (MIDDLE, LAST)
             at += 8 + length + -length % 4
 
-
     def scan(self, positions: np.ndarray) -> tuple[np.ndarray, list[bytes | None]]:
         """Labels (n,) float32 and payloads of many records, read at once where they lie together.
 

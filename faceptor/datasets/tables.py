@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,11 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from faceptor.datasets.base import BadSample, number, printable
-from faceptor.datasets.textfiles import csv_rows
+from faceptor.datasets.base import BadSample, brief, number, printable
+from faceptor.datasets.textfiles import csv_rows, few
 from faceptor.errors import DataError
 
 Row = Mapping[str, Any]
+BATCH = 256  # rows that are unpacked at once
+LARGEST = 1 << 30  # bytes of a column in one group of rows before compression, which shrinks repeats to nothing
+MOST_ITEMS = 1 << 28  # of a column in one group of rows
+LONGEST = 100_000  # items of a list, characters of a text; no description asks for as many
 
 
 def rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Row | None]]:
@@ -25,19 +30,45 @@ def rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Row | None]]
 
 def _parquet_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, Row]]:
     try:
-        with pq.ParquetFile(path) as file:
-            if missing := [name for name in columns if name not in file.schema_arrow.names]:
-                raise DataError(
-                    f"{path}: expected the columns {', '.join(columns)}, found no {', '.join(missing)}; "
-                    "correct the description or the file"
-                )
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise OSError(errno.EINVAL, "it is no regular file")
+        schema = pq.read_schema(path)
+        if missing := [name for name in columns if name not in schema.names]:
+            raise DataError(
+                f"{path}: expected the columns {few(columns)}, found no {few(missing)}; "
+                "correct the description or the file"
+            )
+        # A long text that a million rows repeat is kept once, and rows become Python's one at a time.
+        texts = [name for name in columns if pa.types.is_string(schema.field(name).type)]
+        with pq.ParquetFile(path, read_dictionary=texts) as file:
+            _check_sizes(path, file.metadata, columns)
             line = 0
-            for batch in file.iter_batches(batch_size=1024, columns=list(columns)):
-                for row in batch.to_pylist():
+            for batch in file.iter_batches(batch_size=BATCH, columns=list(columns)):
+                for row in range(batch.num_rows):
                     line += 1
-                    yield line, row
+                    yield line, {name: _plain(batch.column(name)[row]) for name in columns}
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: cannot be read as parquet: {error}; write it again") from error
+        raise DataError(f"{path}: cannot be read as parquet: {brief(' '.join(str(error).split()))}") from error
+
+
+def _check_sizes(path: Path, facts: pq.FileMetaData, columns: tuple[str, ...]) -> None:
+    for group in map(facts.row_group, range(facts.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            size, items = column.total_uncompressed_size, column.num_values
+            if column.path_in_schema.split(".")[0] in columns and (size > LARGEST or items > MOST_ITEMS):
+                name = brief(column.path_in_schema)
+                raise DataError(
+                    f"{path}: {name}: expected groups of rows with at most {LARGEST} bytes and {MOST_ITEMS} items, "
+                    f"found {size} and {items}; write it again with smaller groups"
+                )
+
+
+def _plain(cell: pa.Scalar) -> Any:
+    """A cell as Python has it; of one too long to mean anything, the start."""
+    if isinstance(cell, pa.ListScalar) and cell.values is not None and len(cell.values) > LONGEST:
+        return cell.values[:LONGEST].to_pylist()
+    value = cell.as_py()
+    return value[:LONGEST] if isinstance(value, str) else value
 
 
 def text(value: Any) -> str:

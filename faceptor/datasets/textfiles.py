@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.datasets.base import BadSample, number, points
+from faceptor.datasets.base import BadSample, number, points, printable
 from faceptor.errors import DataError
 
 LONGEST_LINE = 1 << 20  # bytes; the longest published line has about 4,000
@@ -70,18 +70,19 @@ def csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[s
             header = [name.strip() for name in row]
             if missing := [name for name in columns if name not in header]:
                 raise DataError(
-                    f"{path}:{line}: expected a header with columns {_few(columns)}, "
-                    f"found no {_few(missing)}; use the file as its owner publishes it"
+                    f"{path}:{line}: expected a header with columns {few(columns)}, "
+                    f"found no {few(missing)}; use the file as its owner publishes it"
                 )
             continue
         yield line, dict(zip(header, row, strict=True)) if len(row) == len(header) else None
     if header is None:
-        raise DataError(f"{path}: expected a header with columns {_few(columns)}, found an empty file")
+        raise DataError(f"{path}: expected a header with columns {few(columns)}, found an empty file")
 
 
-def _few(names: Sequence[str]) -> str:
+def few(names: Sequence[str]) -> str:
     """The first of many names, for an error of one line."""
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    more = [f"and {len(names) - 8} more"] if len(names) > 8 else []
+    return ", ".join([*(printable(name)[:60] for name in names[:8]), *more])
 
 
 def row_of(row: dict[str, str] | None) -> dict[str, str]:

@@ -121,7 +121,7 @@ class W300(Reader):
             return Check(name, "na", f"no {CSV['train']}")
         for _, row in csv_rows(path, ("image_name", *XY)):
             try:
-                labels = pts(self.inside(row_of(row)["image_name"]).with_suffix(".pts"), 68) - 1
+                labels = pts(self.inside(f"{stem(row_of(row)['image_name'])}.pts"), 68) - 1
                 listed = points([number(row[column]) for column in XY], 68) - 2
             except BadSample:
                 continue

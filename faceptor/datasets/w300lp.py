@@ -9,12 +9,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import BadSample, Reader, Record, Reject, points
+from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject, points
 from faceptor.datasets.labels import landmark_scheme
 from faceptor.datasets.poses import BEYOND, head_box, label_mat, radians, within
 
-PARTS = ("AFW", "HELEN", "IBUG", "LFPW")
-FOLDERS = tuple(f"{part}{flip}" for part in PARTS for flip in ("", "_Flip"))
+PARTS = {"AFW": 5207, "HELEN": 37676, "IBUG": 1786, "LFPW": 16556}  # faces, and as many mirrored copies of them
+FOLDERS = {f"{part}{flip}": faces for part, faces in PARTS.items() for flip in ("", "_Flip")}
 
 
 class W300LP(Reader):
@@ -29,7 +29,7 @@ class W300LP(Reader):
     title = "300W-LP (300W across Large Poses)"
     source = "http://www.cbsr.ia.ac.cn/users/xiangyuzhu/projects/3DDFA/main.htm"
     licence = "research only; images keep their owners' rights"
-    published: ClassVar = {"train": 122450}
+    published: ClassVar = {"train": sum(FOLDERS.values())}
     choices: ClassVar = {"landmarks": ("pt2d", "pts_2d", "pts_3d"), "within_99": (True, False)}
     strict_counts = False  # the count is that before the limit on angles
     columns = ("pose", "landmarks", "box")
@@ -39,19 +39,30 @@ class W300LP(Reader):
     def read(self, split: str) -> Iterator[Record | Reject]:
         if split != "train":
             return
-        home = self.require("300W_LP", "300W-LP", ".", what="the folder of images")
+        home = self._home
         folders = [folder for folder in FOLDERS if (home / folder).is_dir()]
         if not folders:
             raise self.wrong(home, expected=f"folders {', '.join(FOLDERS)}", found="none of them")
         for folder in folders:
-            found = sorted(home.glob(f"{folder}/*.mat"), key=lambda path: path.name)
-            for path in found:
+            for path in labelled(home / folder):
                 key = f"{folder}/{path.stem}"
                 item = self.attempt(key, self.where(path), self._record, key, home)
                 if isinstance(item, Record) and self.options["within_99"] and not within(item.pose):
                     self.dropped[BEYOND] += 1
                     continue
                 yield item
+
+    def checks(self) -> Iterator[Check]:
+        """No list names the faces, so that a folder that is absent, or unpacked in part, would not be missed."""
+        if self.generated:
+            return
+        found = {folder: len(labelled(self._home / folder)) for folder in FOLDERS}
+        wrong = [f"{folder}: {found[folder]} of {faces}" for folder, faces in FOLDERS.items() if found[folder] != faces]
+        yield Check("every folder has as many faces as published", "fail" if wrong else "pass", ", ".join(wrong))
+
+    @property
+    def _home(self) -> Path:
+        return self.require("300W_LP", "300W-LP", ".", what="the folder of images")
 
     def _record(self, key: str, home: Path) -> Record:
         folder, stem = key.split("/")
@@ -76,6 +87,11 @@ class W300LP(Reader):
             raise BadSample(f"{kind} is not published for mirrored copies; use options.landmarks: pt2d")
         path = self.inside(f"landmarks/{part}/{stem}_pts.mat", folder=home)
         return pairs(label_mat(path, (kind,))[kind], 68)
+
+
+def labelled(folder: Path) -> list[Path]:
+    """The label files of a folder, sorted by name; none where there is no such folder."""
+    return sorted(folder.glob("*.mat"), key=lambda path: path.name)
 
 
 def pairs(values: np.ndarray, count: int) -> np.ndarray:

@@ -59,7 +59,10 @@ def test_labels_come_back_as_they_were_read(name, tmp_path):
                     if column != "mask":
                         np.testing.assert_array_equal(samples.column(column)[index], sample[column])
     assert passport["rejects"]["count"] == 0 and passport["generated"] == (name == "aflw19")
-    assert not [check for check in passport["checks"] if check["status"] == "fail" and "mirrored" not in check["name"]]
+    # A few hand-made faces do not all look ahead, and are not all of the published ones.
+    known = ("mirrored image-left eye stays image-left", "every folder has as many faces as published",
+             "sequences 01 to 24 are all there")  # fmt: skip
+    assert not [check for check in passport["checks"] if check["status"] == "fail" and check["name"] not in known]
 
 
 @pytest.mark.parametrize("name", READERS)

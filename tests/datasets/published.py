@@ -86,16 +86,29 @@ def w300(root):
 
 
 def csv300w(root, name, images):
-    """An HRNet list of the given {image name: 0-based points}."""
+    """An HRNet list of the given {image name: 0-based points}; its numbers are 2 higher."""
+    csv_list(root / name, [(image, np.asarray(xy) + 2) for image, xy in images.items()])
+
+
+def csv_list(path, faces):
+    """An HRNet list of (image name, points as written)."""
     header = ["image_name", "scale", "center_w", "center_h"]
-    header += [f"original_{k}_{axis}" for k in range(68) for axis in "xy"]
+    header += [f"original_{k}_{axis}" for k in range(len(faces[0][1])) for axis in "xy"]
     rows = [",".join(header)]
-    for image, xy in images.items():
-        written = np.asarray(xy) + 2
+    for image, written in faces:
         low, high = np.floor(written.min(0)), np.ceil(written.max(0))
         scale, centre = (high - low).max() / 200, (low + high) / 2
         rows.append(",".join([image, f"{scale}", f"{centre[0]}", f"{centre[1]}", *map(str, written.ravel())]))
-    put(root / name, "\n".join(rows) + "\n")
+    put(path, "\n".join(rows) + "\n")
+
+
+def detections(path, names, box=(4.0, 6, 40, 50)):
+    """The owner's detector boxes of 300W: a cell of structs."""
+    kinds = [("imgName", object), ("bb_detector", object), ("bb_ground_truth", object)]
+    cells = np.empty((1, len(names)), object)
+    for n, name in enumerate(names):
+        cells[0, n] = np.array([[(name, np.array([box]), np.zeros((1, 4)))]], kinds)
+    scipy.io.savemat(put(path, b""), {"bounding_boxes": cells})
 
 
 def aflw19(root, faces=6, train=4):

@@ -1,10 +1,14 @@
 """MORPH II, AffectNet and RAF-DB: protocols, label numbers, layouts, and bad rows."""
 
+import os
+
 import numpy as np
 import pytest
 
 from faceptor.datasets import READERS
-from faceptor.errors import DataError
+from faceptor.datasets.labels import landmark_scheme
+from faceptor.datasets.morph2 import OWNER
+from faceptor.errors import ConfigError, DataError
 from tests.datasets import published as pub
 from tests.datasets.published import bad, good, read
 
@@ -61,6 +65,25 @@ def test_morph_prefers_the_owners_csv_unless_told_otherwise(tmp_path):
         count(csv="owner")
 
 
+def test_morph_is_not_stopped_by_files_that_are_no_list_of_it(tmp_path):
+    pub.morph2(tmp_path, subjects=4)
+    content = (tmp_path / OWNER).read_bytes()
+    pub.put(tmp_path / "a.csv", b"x" * (2 << 20))
+    os.mkfifo(tmp_path / "b.csv")
+    pub.put(tmp_path / "c\n.csv", content)
+    pub.put(tmp_path.parent / f"{tmp_path.name}.csv", content)
+    (tmp_path / "d.csv").symlink_to(tmp_path.parent / f"{tmp_path.name}.csv")
+    assert READERS["morph2"](tmp_path).protocol.endswith(OWNER)
+    with pytest.raises(DataError, match="found none"):
+        read("morph2", tmp_path, "train", csv="cleaned")
+    pub.put(tmp_path / "e.csv", content)
+    assert READERS["morph2"](tmp_path, csv="cleaned").protocol.endswith("e.csv")
+    (tmp_path / OWNER).unlink()
+    assert READERS["morph2"](tmp_path).protocol.endswith("e.csv")
+    with pytest.raises(DataError, match=OWNER):
+        read("morph2", tmp_path, "train", csv="owner")
+
+
 def test_morph_bad_rows(tmp_path):
     pub.morph2(tmp_path)
     path = tmp_path / "morph_2008_nonCommercial.csv"
@@ -89,6 +112,26 @@ def test_affectnet_csv_gives_boxes_and_counts_what_it_drops(tmp_path):
     assert [item.expression for item in train] == [0, 6, 3]
     assert train[0].box.tolist() == [4, 6, 34, 46] and "box" in reader.columns
     assert sum(reader.dropped.values()) == 2
+
+
+def test_affectnet_landmarks_align_faces_when_asked(tmp_path):
+    pub.affectnet(tmp_path)
+    points = np.stack([np.linspace(2, 40, 68), np.linspace(3, 30, 68) ** 1.01], axis=1)
+    table = (tmp_path / "training.csv").read_text().splitlines()
+    published = ";".join(["1.5"] * 136)
+    table[1] = table[1].replace(published, ";".join(f"{value:.4f}" for value in points.ravel()))
+    table[2] = table[2].replace(published, published[:-4])
+    (tmp_path / "training.csv").write_text("\n".join(table) + "\n")
+
+    reader = READERS["affectnet"](tmp_path, landmarks=True)
+    items = list(reader.read("train"))
+    assert "points5" in reader.columns
+    assert np.allclose(items[0].points5, landmark_scheme("300W").five_points(points), atol=1e-3)
+    assert "expected 136 numbers" in items[1].reason and "training.csv:3" in items[1].where
+
+    pub.affectnet_npy(tmp_path / "npy")
+    with pytest.raises(ConfigError, match=r"options\.landmarks: only"):
+        _ = READERS["affectnet"](tmp_path / "npy", landmarks=True).columns
 
 
 def test_affectnet_lists_in_a_folder_of_their_own(tmp_path):

@@ -1,6 +1,9 @@
 """A user's own data set: its YAML, its label file, its records, and the tasks made from them."""
 
+import copy
 import json
+import re
+import tracemalloc
 
 import numpy as np
 import pyarrow as pa
@@ -105,9 +108,10 @@ def test_own_data_are_prepared_like_any_other(tmp_path):
     assert specs_of("mine", again, like="generic") == specs_of("mine", reader(tmp_path / "raw"), like="generic")
 
 
-def test_parquet_with_list_columns(tmp_path):
+def own_parquet(root):
+    """The same folder with parquet labels: points and flags in lists, points counted from 1."""
     own(
-        tmp_path,
+        root,
         labels="labels.parquet",
         landmarks={"points": "points", "count": 4, "first": 1},
         attributes={"columns": "flags", "names": ["glasses", "hat"]},
@@ -118,12 +122,54 @@ def test_parquet_with_list_columns(tmp_path):
         "points": [[float(v) for v in r[3:11]] for r in rows], "years": [float(r[11]) for r in rows],
         "mood": [i % 3 for i in range(18)], "flags": [[i % 2 == 1, None] for i in range(18)],
     }  # fmt: skip
-    pq.write_table(pa.table(table), tmp_path / "labels.parquet")
+    pq.write_table(pa.table(table), root / "labels.parquet")
+    (root / "labels.csv").unlink()
+
+
+def test_parquet_with_list_columns(tmp_path):
+    own_parquet(tmp_path)
     records = list(reader(tmp_path).read("train"))
     assert len(records) == 14 and records[1].attributes.tolist() == [1, -1] and records[1].expression == 1
     np.testing.assert_array_equal(records[0].landmarks[0], np.float32(POINTS["left_eye"]) - 1)
     (spec, *_) = specs_of("mine", reader(tmp_path), like="generic")
     assert spec.labels == ("point_0", "point_1", "point_2", "point_3") and spec.options["headline"] == "nme_diag"
+
+
+def test_parquet_bombs(tmp_path):
+    own_parquet(tmp_path)
+    path, sound = tmp_path / "labels.parquet", pq.read_table(tmp_path / "labels.parquet")
+
+    def write(name, column):
+        pq.write_table(sound.set_column(sound.column_names.index(name), name, column), path, compression="zstd")
+
+    items = np.zeros(200_000, np.float32)
+    write("points", pa.ListArray.from_arrays(pa.array([0] * 18 + [len(items)], pa.int32()), pa.array(items)))
+    rejects = list(reader(tmp_path).read("train")) + list(reader(tmp_path).read("test"))
+    assert len(rejects) == 18 and rejects[-1].reason == "landmarks: expected 8 numbers, found 100000"
+    long = pa.DictionaryArray.from_arrays(pa.array([0] * 18, pa.int32()), pa.array(["x" * (1 << 24)]))
+    write("person", long)
+    tracemalloc.start()
+    records = list(reader(tmp_path).read("train"))
+    assert tracemalloc.get_traced_memory()[1] < 400 << 20 and path.stat().st_size < 1 << 16
+    tracemalloc.stop()
+    assert all(isinstance(item, Record | Reject) for item in records)
+    path.write_bytes(path.read_bytes()[:-30] + b"damaged" + path.read_bytes()[-23:])
+    with pytest.raises(DataError, match="cannot be read as parquet") as caught:
+        list(reader(tmp_path).read("train"))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_as_many_classes_as_eight_bits_can_tell_apart(tmp_path):
+    names = [f"mood {number}" for number in range(128)]
+    own(tmp_path / "raw", expression={"column": "mood", "classes": names})
+    lines = (tmp_path / "raw/labels.csv").read_text().splitlines()
+    for line, number in ((1, 0), (2, 16), (3, 127), *((line, 0) for line in range(4, 19))):
+        lines[line] = re.sub(",(calm|cheerful|2),", f",{names[number]},", lines[line])
+    pub.put(tmp_path / "raw/labels.csv", "\n".join(lines))
+    passport = prepare("mine", tmp_path / "raw", tmp_path / "out", validation=0.0, seed=1, reader="generic",
+                       options={"description": "mine.yaml"})  # fmt: skip
+    found = passport["labels"]["train"]["expression"]
+    assert len(found) == 128 and {name for name, count in found.items() if count} == {names[0], names[16], names[127]}
 
 
 def test_a_drawn_test_split_keeps_groups_together(tmp_path):
@@ -160,12 +206,66 @@ def test_every_bad_row_is_named(tmp_path):
         ({"expression": {"column": "mood", "classes": ["calm"]}}, "classes"),
         ({"attributes": {"columns": ["a"], "no": ["-1"]}}, "no word twice"),
         ({"box": ["a", "b"]}, "1 or 4 columns"),
+        ({"landmarks": {"points": "a", "names": ["p", "q"], "normalisers": {"nme": ["p", None]}}}, "found None"),
+        ({"landmarks": {"points": "a", "count": 2, "normalisers": {"nme": [0, [[1]]]}}}, r"number, found \[1\]"),
+        ({"landmarks": {"points": "a", "count": 10**9}}, "less than or equal to 10000"),
+        ({"expression": {"column": "mood", "classes": ["calm", "calm"]}}, "classes: expected every name once"),
+        ({"attributes": {"columns": "flags", "names": ["hat", "hat"]}}, "names: expected every name once"),
+        ({"race": {"column": "mood", "classes": list(map(str, range(3000)))}}, "at most 128 items"),
+        ({"mask": {"column": "file", "classes": list(map(str, range(257)))}}, "at most 256 items"),
     ],
 )
 def test_a_wrong_description_names_the_key(tmp_path, changes, message):
     own(tmp_path, **changes)
     with pytest.raises(ConfigError, match=message):
         reader(tmp_path)
+
+
+def leaves(values, path=()):
+    """Paths of everything in nested dicts and lists."""
+    yield path
+    inner = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else ()
+    for key, value in inner:
+        yield from leaves(value, (*path, key))
+
+
+STRANGE = [None, True, -1, 3.5, float("nan"), 10**30, "", "..", "../..", "/etc", "part", "a\0b", "\ud800", "é" * 300]
+STRANGE += [[], {}, [[["file"]]], [0, 1], ["no", "no"], {1: 2}, {"column": "mood", "classes": ["a", "b"]}, "1" * 400]
+
+
+@pytest.mark.parametrize("path", leaves(DESCRIPTION), ids=str)
+def test_any_value_in_a_description_is_read_or_refused(tmp_path, path):
+    own(tmp_path, faces=3, test=1)
+    for value in STRANGE:
+        changed = copy.deepcopy({"top": DESCRIPTION})
+        at = changed
+        for key in ("top", *path)[:-1]:
+            at = at[key]
+        at[("top", *path)[-1]] = value
+        try:
+            items = list(reader(tmp_path, description=changed["top"]).read("train"))
+        except (ConfigError, DataError) as error:
+            assert len(str(error)) < 4000 and len(str(error).splitlines()) == 1
+        else:
+            assert all(isinstance(item, Record | Reject) for item in items)
+
+
+def test_prose_in_several_lines_becomes_one(tmp_path):
+    own(tmp_path, licence="ask\nfirst\n")
+    assert reader(tmp_path).licence == "ask first"
+    own(tmp_path, images="pho\ntos")
+    with pytest.raises(ConfigError, match="without control characters"):
+        reader(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["labels", "image", "box", "attributes", "landmarks"])
+def test_a_description_that_unfolds_to_billions_is_refused_in_few_words(tmp_path, key):
+    text = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
+    text += "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 10))
+    pub.put(tmp_path / "mine.yaml", f"{text}{key}: *a9\n")
+    with pytest.raises(ConfigError) as caught:
+        reader(tmp_path)
+    assert len(str(caught.value)) < 4000
 
 
 def test_a_missing_description_or_column(tmp_path):
@@ -176,6 +276,19 @@ def test_a_missing_description_or_column(tmp_path):
         reader(tmp_path, description="other.yaml")
     with pytest.raises(ConfigError, match="description: missing"):
         Generic(tmp_path)
+
+
+@pytest.mark.parametrize("linked", ["about/mine.yaml", "about"])
+def test_a_description_is_not_read_through_a_link_out_of_the_folder(tmp_path, linked):
+    root, away = own(tmp_path / "set"), tmp_path / "away"
+    (root / "about").mkdir()
+    (root / "mine.yaml").rename(root / "about/mine.yaml")
+    (root / linked).rename(away)
+    (root / linked).symlink_to(away)
+    with pytest.raises(DataError, match="leads outside the data set's folder"):
+        reader(root, description="about/mine.yaml")
+    mine = away if away.is_file() else away / "mine.yaml"
+    assert list(reader(root, description=str(mine)).read("test"))  # a path that the user names
 
 
 def test_masks_poses_and_identities(tmp_path):

@@ -113,5 +113,3 @@ def test_aflw_bad_rows_and_bad_permutation(tmp_path):
     scipy.io.savemat(tmp_path / "AFLWinfo_release.mat", fields)
     with pytest.raises(DataError, match="permutation"):
         read("aflw19", tmp_path, "train")
-
-

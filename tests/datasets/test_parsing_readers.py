@@ -112,5 +112,3 @@ def test_sixteen_bit_labels_are_refused(tmp_path):
     pub.put(tmp_path / "a.png", pub.png(np.zeros((4, 4), np.uint16)))
     with pytest.raises(BadSample, match="8-bit"):
         read_gray(tmp_path / "a.png")
-
-

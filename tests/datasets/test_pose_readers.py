@@ -1,5 +1,7 @@
 """Head-pose, occlusion and video sets: angles, signs, boxes, subsets, and one damaged label at a time."""
 
+import shutil
+
 import cv2
 import h5py
 import numpy as np
@@ -11,6 +13,7 @@ from faceptor.datasets.base import landmark_box
 from faceptor.datasets.images import decode_image
 from faceptor.datasets.poses import euler, head_box
 from faceptor.errors import ConfigError, DataError
+from faceptor.tasks.custom import specs_of
 from faceptor.tasks.rotations import matrix_of_degrees
 from tests.datasets import published as pub
 from tests.datasets.published import bad, good, read
@@ -55,6 +58,15 @@ def test_300wlp_damaged_labels_are_rejected_alone(tmp_path):
     assert "Matlab" in found["AFW/AFW_1_1_0"].reason and found["AFW/AFW_1_1_0"].where == "300W_LP/AFW/AFW_1_1_0.mat"
     assert "finite" in found["LFPW/LFPW_2_0"].reason and "68 points" in found["LFPW_Flip/LFPW_2_0"].reason
     assert "missing" in found["AFW_Flip/AFW_1_1_0"].reason and len(found) == 4
+
+
+def test_300wlp_says_which_folders_are_not_whole(tmp_path):
+    pub.w300lp(tmp_path)
+    shutil.rmtree(tmp_path / "300W_LP/AFW_Flip")
+    (check,) = READERS["300wlp"](tmp_path).checks()
+    assert check.status == "fail" and "AFW: 2 of 5207, AFW_Flip: 0 of 5207, HELEN: 0 of 37676" in check.detail
+    pub.put(tmp_path / "GENERATED", "")
+    assert not list(READERS["300wlp"](tmp_path).checks())  # generated faces are counted by their marker
 
 
 def test_aflw2000_takes_68_points_or_the_visible_of_21(tmp_path):
@@ -106,10 +118,12 @@ def test_biwi_boxes(tmp_path):
     np.testing.assert_allclose(face.box, (255, 150, 385, 280), atol=1e-4)
     with pytest.raises(DataError, match="boxes"):
         read("biwi", tmp_path, "test", box="list")
-    pub.put(tmp_path / "boxes.txt", "01/frame_00003 1 2 3 4\n01/frame_00004 1 2 x 4\n")
+    text = "01/frame_00003 1 2 3 4\n01/frame_00003  1 2 3 4\n01/frame_00004 1 2 x 4\n"
+    pub.put(tmp_path / "boxes.txt", f"{text}03/frame_00004 1 2 3 4\n03/frame_00004 1 2 3 5\n15/frame_00003 1 2\n")
     items = read("biwi", tmp_path, "test", box="list")
     assert good(items)["01/frame_00003"].box.tolist() == [1, 2, 3, 4]
     assert "number" in bad(items)["01/frame_00004"].reason and "no line" in bad(items)["03/frame_00003"].reason
+    assert "two lines" in bad(items)["03/frame_00004"].reason and "x1 y1 x2 y2" in bad(items)["15/frame_00003"].reason
 
 
 def test_biwi_70_30_keeps_a_person_on_one_side(tmp_path):
@@ -134,6 +148,18 @@ def test_biwi_damaged_poses_are_rejected_alone(tmp_path):
     assert "rgb.cal is missing" in reasons["15/frame_00003"] and len(found) == 6
 
 
+def test_biwi_names_the_calibration_that_is_wrong_and_the_sequences_that_are_absent(tmp_path):
+    pub.biwi(tmp_path, sequences=[f"{n:02d}" for n in range(1, 24)])
+    with open(tmp_path / "hpdb/02/rgb.cal", "ab") as handle:
+        handle.write(b"\xe9\n")
+    reader = READERS["biwi"](tmp_path)
+    found = bad(reader.read("test"))
+    assert set(found) == {"02/frame_00003", "02/frame_00004"}
+    assert all(reject.reason.startswith("hpdb/02/rgb.cal: expected a number") for reject in found.values())
+    (check,) = reader.checks()
+    assert (check.status, check.detail) == ("fail", "absent: 24")
+
+
 # --- COFW ---------------------------------------------------------------------------------------------------------
 
 
@@ -149,6 +175,16 @@ def test_cofw_points_images_and_flags(tmp_path):
     np.testing.assert_array_equal(face.box, landmark_box(face.landmarks))
     kept = good(read("cofw", tmp_path, "train", origin="as_published", box="published"))["train/0001"]
     assert kept.landmarks[0].tolist() == [10, 12] and kept.box.tolist() == [6, 8, 36, 48]
+
+
+def test_cofw_may_be_judged_by_the_pupils(tmp_path):
+    pub.cofw(tmp_path)
+    for options, nme in ({}, "nme_inter_ocular"), ({"normaliser": "inter_pupil"}, "nme_inter_pupil"):
+        specs = {spec.name: spec for spec in specs_of("cofw", READERS["cofw"](tmp_path, **options), like="cofw")}
+        task = specs["landmarks_cofw"]
+        assert task.options["headline"] == nme and task.options["auc"] == {nme: 0.10}
+        assert set(task.options["normalisers"]) == {"nme_inter_ocular", "nme_inter_pupil"}
+    assert task.options["normalisers"]["nme_inter_pupil"] == ((16,), (17,))  # the pupils are points of their own
 
 
 def test_cofw_damaged_faces_are_rejected_alone(tmp_path):
@@ -278,18 +314,13 @@ def test_300vw_damaged_frames_are_rejected_alone(tmp_path):
 
 def test_300w_detector_boxes(tmp_path):
     pub.w300(tmp_path)
-    kinds = [("imgName", object), ("bb_detector", object), ("bb_ground_truth", object)]
     faces = {
         "afw": ("134212_1.jpg", "134212_2.jpg"),
         "helen_trainset": ("100032540_1.jpg", "2.jpg"),
         "lfpw_trainset": ("image_0001.png", "other.png"),
     }
     for folder, names in faces.items():
-        cells = np.empty((1, 2), object)
-        for n, name in enumerate(names):
-            cells[0, n] = np.array([[(name, np.array([[4.0, 6, 40, 50]]), np.zeros((1, 4)))]], kinds)
-        (tmp_path / "Bounding_Boxes").mkdir(exist_ok=True)
-        scipy.io.savemat(tmp_path / f"Bounding_Boxes/bounding_boxes_{folder}.mat", {"bounding_boxes": cells})
+        pub.detections(tmp_path / f"Bounding_Boxes/bounding_boxes_{folder}.mat", names)
     items = read("300w", tmp_path, "train", box="detector")
     assert good(items)["afw/134212_2"].box.tolist() == [3, 5, 39, 49]
     (reject,) = bad(items).values()

@@ -22,6 +22,7 @@ def test_every_sample_of_a_published_layout_is_a_record(name, tmp_path):
         assert all(getattr(item, column) is not None for column in reader.columns)
         assert isinstance(item.image, bytes) or item.image.is_file()
     assert not good(train).keys() & good(test).keys()
+    pub.put(tmp_path / "GENERATED", "")  # else some miss the rest of the published faces
     assert all(check.status in ("pass", "na") for check in reader.checks())
 
 

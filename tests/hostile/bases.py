@@ -17,7 +17,7 @@ from faceptor.datasets import READERS
 from faceptor.synthesis import LAYOUTS, synthesize
 from faceptor.synthesis.layouts import base
 from tests.datasets import published as hand
-from tests.datasets.test_generic_reader import own
+from tests.datasets.test_generic_reader import own, own_parquet
 from tests.synthesis.fake import fake_render, published
 
 SIDE = 48  # pixels: the smallest that all layouts can be drawn in
@@ -77,6 +77,57 @@ def _w300_csv(root: Path) -> None:
     hand.csv300w(root, "face_landmarks_300w_valid.csv", {path: hand.face68() for path in tests})
 
 
+def _w300_detector(root: Path) -> None:
+    hand.w300(root)
+    for folder in ("afw", "helen/trainset", "helen/testset", "lfpw/trainset", "lfpw/testset", "ibug"):
+        names = sorted(path.name for path in (root / folder).iterdir() if path.suffix != ".pts")
+        hand.detections(root / f"Bounding_Boxes/bounding_boxes_{folder.replace('/', '_')}.mat", names)
+
+
+def _wflw_csv(root: Path) -> None:
+    hand.wflw(root)
+    names = [f"36--Football/36_Football_game_36_{number}.jpg" for number in (1, 2, 3, 4)]
+    hand.csv_list(root / "face_landmarks_wflw_train.csv", [(name, hand.face98()) for name in names[:2]])
+    hand.csv_list(root / "face_landmarks_wflw_test.csv", [(name, hand.face98(0.25)) for name in names[2:]])
+    hand.csv_list(root / "face_landmarks_wflw_test_blur.csv", [(names[3], hand.face98(0.25))])
+
+
+def _biwi_list(root: Path) -> None:
+    hand.biwi(root)
+    frames = [f"{sequence}/frame_{frame:05d}" for sequence in ("01", "03", "15") for frame in (3, 4)]
+    hand.put(root / "boxes.txt", "".join(f"{name} {250 + n} 150 {380 + n} 280\n" for n, name in enumerate(frames)))
+
+
+def _morph2_lists(root: Path) -> None:
+    hand.morph2(root, subjects=4, csv=False)
+    names = sorted(str(path.relative_to(root)) for path in root.glob("Album*/*.JPG"))
+    for part, chosen in (("train", names[:8]), ("test", names[8:])):
+        rows = "".join(f"{name} {name[-6:-4]}\n" for name in chosen)
+        hand.put(root / f"label/RANDOM_80_20/{part}.txt", rows)
+
+
+def _ferplus_lists(root: Path) -> None:
+    for number, part in enumerate(("train", "train", "train", "val", "val", "test", "test")):
+        hand.put(root / f"data/{part}/f{number}.png", hand.png(hand.fer_faces()[number]))
+    for part in ("train", "val", "test"):
+        names = sorted(path.name for path in (root / "data" / part).iterdir())
+        hand.put(root / f"label/{part}.txt", "".join(f"{part}/{name} {n % 7}\n" for n, name in enumerate(names)))
+
+
+def _utkface_wild(root: Path) -> None:
+    hand.utkface(root)
+    for number, path in enumerate(sorted((root / "UTKFace").iterdir())):
+        hand.put(root / f"part{number % 3 + 1}/{path.name.removesuffix('.chip.jpg')}", path.read_bytes())
+        path.unlink()
+
+
+def _rafdb_original(root: Path) -> None:
+    hand.rafdb(root)
+    for path in sorted((root / "basic/Image/aligned").iterdir()):
+        hand.put(root / f"basic/Image/original/{path.name.replace('_aligned', '')}", path.read_bytes())
+        path.unlink()
+
+
 def _affectnet_lists(root: Path) -> None:
     for number in range(8):
         hand.put(root / f"data/{number}.jpg", hand.jpg(number))
@@ -101,24 +152,33 @@ def _morph2(root: Path) -> None:
 
 OTHERS = (
     Base("300w", "csv", marked(_w300_csv), {"annotations": "csv"}),
+    Base("300w", "detector", marked(_w300_detector), {"box": "detector"}),
     Base("affectnet", "npy", marked(hand.affectnet_npy)),
     Base("affectnet", "lists", marked(_affectnet_lists)),
     Base("celeba", "csv", marked(lambda root: hand.celeba(root, csv=True))),
     Base("morph2", "names", marked(lambda root: hand.morph2(root, subjects=4, csv=False)), drawn=True),
+    Base("morph2", "lists", marked(_morph2_lists)),
     Base("morph2", "subjects", marked(_morph2), {"protocol": "subject_exclusive"}, drawn=True),
     Base("ferplus", "folders", marked(hand.ferplus_folders)),
+    Base("ferplus", "lists", marked(_ferplus_lists)),
+    Base("rafdb", "original", marked(_rafdb_original), {"images": "original"}),
+    Base("celebamaskhq", "owner", marked(hand.celebamaskhq), {"painting": "owner", "classes": 11}),
     Base("lfw73", "hand", marked(hand.lfw73)),
     Base("lfw73", "scores", marked(hand.lfw73), {"source": "kumar"}),
     Base("lfwa", "hand", marked(hand.lfwa)),
     Base("utkface", "random", marked(hand.utkface), {"protocol": "random_80_20"}),
+    Base("utkface", "wild", marked(_utkface_wild), {"images": "wild"}),
+    Base("wflw", "csv", marked(_wflw_csv), {"annotations": "csv"}),
     Base("wflw", "hand", marked(hand.wflw), {"box": "detector"}),
     Base("aflw2000", "pt2d", marked(hand.aflw2000), {"points": "pt2d", "within_99": False}),
     Base("300wlp", "hand", marked(hand.w300lp)),
+    Base("biwi", "list", marked(_biwi_list), {"box": "list"}),
     Base("cofw", "hand", marked(hand.cofw), {"box": "published"}),
     Base("ffhqaging", "ffhq", marked(hand.ffhqaging), {"protocol": "ffhq"}),
     Base("lapa", "hand", marked(hand.lapa)),
     Base("300vw", "video", marked(_w300vw_video)),
     Base("ms1mv3", "hand", marked(hand.ms1mv3)),
+    Base("generic", "parquet", marked(own_parquet), {"description": "mine.yaml"}),
     Base("generic", "csv", marked(lambda root: own(root, faces=9, test=3)), {"description": "mine.yaml"}),
 )
 BASES: dict[str, list[Base]] = {

@@ -84,6 +84,8 @@ class Judge:
             return ""  # a part for which none but damaged samples were drawn
         if any(touch.leaves or _heads(touch) or self._no_list(touch) for touch in tree.touches):
             return ""
+        if any(suffix(touch.path) in SHARED and touch.path in now.refusal for touch in tree.touches):
+            return ""  # and the message names it
         rows = self.original.rows
         parts = [{key for key in rows if rows[key]["split"] == split} for split in ("train", "test")]
         if any(part and part <= explained for part in parts):
@@ -117,7 +119,7 @@ class Judge:
             return f"samples that were not touched are {'lost' if wrong & gone else 'changed'}: {sorted(wrong)[:3]}"
         if strange := [key for key in fresh if not any(_names(touch, key) for touch in tree.touches)]:
             return f"samples appear from nowhere: {sorted(strange)[:3]}"
-        told = len(now.rejects) + now.dropped - self.original.dropped + len(fresh)
+        told = len(now.rejects) + max(now.dropped - self.original.dropped, 0) + len(fresh)
         if len(gone) > told + sum(self._removed(touch) for touch in tree.touches):
             return f"samples vanish without a word: {sorted(gone)[:3]}, {len(now.rejects)} rejects"
         return ""

@@ -69,8 +69,6 @@ def _peak(*, forget: bool = False) -> int:
     return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) << 10
 
 
-
-
 def _wrong_words(outcome: Outcome) -> str:
     """Messages are one line of a sensible length, name a place, and are never about memory."""
     for text in (outcome.refusal, *(reject["reason"] for reject in outcome.rejects)):

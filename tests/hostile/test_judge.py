@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from faceptor.datasets.base import BadSample, Reader, Reject
+from faceptor.datasets.biwi import Biwi
 from faceptor.datasets.rafdb import RAFDB
 from faceptor.datasets.restricted_pickle import load_pickle
 from faceptor.errors import DataError
@@ -58,6 +59,19 @@ def test_one_bad_line_that_stops_all(judge, monkeypatch):
     tree = judge.tree()
     relabel(tree, 2, b"nan")
     assert "alone decides about all samples" in verdict(judge, tree)
+
+
+def test_what_all_samples_need_must_be_named_when_it_is_wrong(tmp_path, monkeypatch):
+    judge = Judge(BASES["biwi"][0], tmp_path)
+    tree, name = judge.tree(), "hpdb/01/rgb.cal"
+    tree.write(name, tree.read(name) + b"\xe9\n")
+    assert verdict(judge, tree) == ""
+
+    def camera(self, folder):
+        raise BadSample("expected a number")
+
+    monkeypatch.setattr(Biwi, "_camera", camera)
+    assert verdict(judge, tree).startswith("refused, though only")
 
 
 def test_samples_that_vanish_without_a_word(judge, monkeypatch):

@@ -13,8 +13,9 @@ from faceptor.synthesis.canvas import HAIR
 from faceptor.synthesis.draw import render
 from faceptor.synthesis.face import sample_face
 from faceptor.synthesis.geometry import rotation
-from faceptor.synthesis.layouts.base import Order, axes, facing, stream, swaying, turned
+from faceptor.synthesis.layouts.base import Order, axes, stream
 from faceptor.synthesis.layouts.biwi import camera_matrix
+from faceptor.synthesis.layouts.heads import facing, swaying, turned
 from faceptor.synthesis.layouts.w300lp import pose_parameters
 from faceptor.synthesis.layouts.wflw import flags
 from faceptor.synthesis.seen import bare, unobstructed

@@ -8,7 +8,8 @@ import numpy as np
 
 from faceptor.synthesis.face import EXPRESSIONS
 from faceptor.synthesis.layouts.aflw19 import square
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, jpeg, lines, mixed, put, sitting
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, jpeg, lines, mixed, put
+from faceptor.synthesis.layouts.heads import sitting
 
 _HEADER = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal"
 # neutral, happy, sad, surprise, fear, disgust, anger: the owner's training imbalance (75k happy, 4k disgust), softened.

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, closeup, facing, jpeg, put
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, closeup, jpeg, put
+from faceptor.synthesis.layouts.heads import facing
 
 _FOLDERS = (0, 2, 3)
 # No file says where training ends: it is at the first 20,000 of the 24,386 in `ra`; a smaller file keeps that share.

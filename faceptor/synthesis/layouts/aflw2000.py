@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, axes, closeup, jpeg, put, turned
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, axes, closeup, jpeg, put
+from faceptor.synthesis.layouts.heads import turned
 from faceptor.synthesis.layouts.matlab import save_v5_mat
 from faceptor.synthesis.layouts.w300lp import angles, pose_parameters
 from faceptor.synthesis.portrait import Portrait

@@ -7,7 +7,8 @@ import numpy as np
 
 from faceptor.datasets.biwi import TWICE
 from faceptor.synthesis.geometry import rotation
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, axes, closeup, lines, png, put, shares, swaying
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, axes, closeup, lines, png, put, shares
+from faceptor.synthesis.layouts.heads import swaying
 from faceptor.synthesis.layouts.w300lp import angles
 from faceptor.synthesis.portrait import Portrait
 

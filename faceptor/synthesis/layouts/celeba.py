@@ -5,19 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.synthesis.layouts.base import (
-    Layout,
-    Order,
-    Shot,
-    Tile,
-    albums,
-    described,
-    jpeg,
-    lines,
-    put,
-    shares,
-    sitting,
-)
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, albums, described, jpeg, lines, put, shares
+from faceptor.synthesis.layouts.heads import sitting
 
 VALIDATION = (162770, 19867)  # published training and validation pictures
 _POINTS = ("lefteye", "righteye", "nose", "leftmouth", "rightmouth")

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, facing, jpeg, lines, png, put, shares
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, jpeg, lines, png, put, shares
 from faceptor.synthesis.layouts.celeba import attribute_list, known
+from faceptor.synthesis.layouts.heads import facing
 
 _PARTITION = (24183, 2993)  # published training and validation pictures
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, closeup, facing
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, closeup
+from faceptor.synthesis.layouts.heads import facing
 from faceptor.synthesis.layouts.matlab import CELLS, hdf5_mat, put_array, put_cells
 from faceptor.synthesis.portrait import Portrait
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from faceptor.datasets.labels import FAIRFACE_AGES, FAIRFACE_RACES
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, jpeg, lines, mixed, put, sitting
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, jpeg, lines, mixed, put
+from faceptor.synthesis.layouts.heads import sitting
 from faceptor.synthesis.people import LOOKS, at_age, looks_of, spans
 
 _HEADER = "file,age,gender,race,service_test"

@@ -8,7 +8,8 @@ import numpy as np
 
 from faceptor.datasets.labels import EXPRESSIONS, FERPLUS_TO_UNIFIED, FERPLUS_VOTES
 from faceptor.errors import ConfigError
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, lines, mixed, put, shares, sitting
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, lines, mixed, put, shares
+from faceptor.synthesis.layouts.heads import sitting
 
 _TAGGERS = 10
 _PARTS = (24941, 3186)  # the owner's training and public test faces with one of seven labels, both for training

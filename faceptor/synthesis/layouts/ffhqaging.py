@@ -7,7 +7,8 @@ import numpy as np
 
 from faceptor.datasets.labels import FFHQ_AGES, GENDERS
 from faceptor.errors import ConfigError
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, lines, mixed, png, put, sitting
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, lines, mixed, png, put
+from faceptor.synthesis.layouts.heads import sitting
 from faceptor.synthesis.people import at_age, spans
 
 _HEADER = (

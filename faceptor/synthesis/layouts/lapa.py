@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, closeup, facing, jpeg, lines, png, put, shares
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, closeup, jpeg, lines, png, put, shares
+from faceptor.synthesis.layouts.heads import facing
 
 _TRAIN = (18168, 2000)  # published training and validation pictures
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, albums, described, jpeg, lines, put, sitting
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, albums, described, jpeg, lines, put
 from faceptor.synthesis.layouts.celeba import known
+from faceptor.synthesis.layouts.heads import sitting
 
 _FIRST = """
     Ada Abel Bela Bruno Clara Cyrus Dora Darius Edith Elias Flora Fabio Greta Gideon Hanna Hugo Irene Ivan Judith Jonas

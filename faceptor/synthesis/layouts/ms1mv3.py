@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from faceptor.errors import ConfigError
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, jpeg, lines, put, shares, sitting
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, jpeg, lines, put, shares
+from faceptor.synthesis.layouts.heads import sitting
 from faceptor.synthesis.layouts.recordio import RecordWriter, dump_bin
 
 _SIDE = 112

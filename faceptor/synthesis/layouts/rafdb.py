@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from faceptor.synthesis.face import EXPRESSIONS
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, jpeg, lines, mixed, put, sitting
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, jpeg, lines, mixed, put
+from faceptor.synthesis.layouts.heads import sitting
 
 # The owner's labels 1 ... 7, and the owner's training counts, whose square roots give a milder imbalance.
 LABELS = ("surprise", "fear", "disgust", "happy", "sad", "anger", "neutral")

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from faceptor.datasets.labels import GENDERS, UTKFACE_RACES
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, jpeg, lines, put, sitting
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, jpeg, lines, put
+from faceptor.synthesis.layouts.heads import sitting
 from faceptor.synthesis.people import LOOKS, UTKFACE_LOOKS, at_age, looks_of
 
 _LISTED = (21, 60)  # years in the CORAL lists, which count from the first

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from faceptor.datasets.labels import landmark_scheme
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, axes, closeup, facing, jpeg, put, shares
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, axes, closeup, jpeg, put, shares
+from faceptor.synthesis.layouts.heads import facing
 from faceptor.synthesis.layouts.matlab import save_v5_mat
 from faceptor.synthesis.portrait import Portrait
 

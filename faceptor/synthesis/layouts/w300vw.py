@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from faceptor.datasets.w300vw import CATEGORIES, FRAMES
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, closeup, jpeg, put, shares, swaying
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, closeup, jpeg, put, shares
+from faceptor.synthesis.layouts.heads import swaying
 from faceptor.synthesis.layouts.w300 import pts
 from faceptor.synthesis.portrait import Portrait
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from faceptor.datasets.wflw import LIST, SUBSET_LIST, SUBSETS, TEST_LIST
 from faceptor.synthesis.face import EXPRESSIONS
-from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, closeup, facing, jpeg, lines, put, turned
+from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, closeup, jpeg, lines, put
+from faceptor.synthesis.layouts.heads import facing, turned
 from faceptor.synthesis.portrait import Portrait
 
 _EVENTS = ("0--Parade", "7--Cheering", "12--Group", "29--Students_Schoolkids", "36--Football", "44--Aerobics")
