@@ -11,6 +11,7 @@ from faceptor.data.checks import CHECKS
 from faceptor.data.prepare import prepare
 from faceptor.data.prepared import open_split, open_verification, read_passport, verification_sets
 from faceptor.datasets import READERS
+from faceptor.datasets.base import BadSample, Record
 from faceptor.datasets.images import decode_image
 from faceptor.datasets.labels import facts
 from faceptor.errors import ConfigError, DataError
@@ -358,3 +359,10 @@ def test_masks_smaller_than_images_set_the_frame(tmp_path):
     whole = decode_image(pub.jpg(0, 64, 64)).astype(float).reshape(32, 2, 32, 2, 3).mean(axis=(1, 3))
     assert np.abs(sample["image"] - whole).max() <= 1  # halving is the mean of four pixels
     assert passport["images"]["train"]["resized_to_mask"] == 2 and passport["images"]["train"]["height"] == [64, 64]
+
+
+@pytest.mark.parametrize(("points", "reason"), [(np.ones((5, 2)), "coincide"), (np.full((5, 2), np.nan), "finite")])
+def test_faces_that_cannot_be_aligned_are_rejected(points, reason):
+    record = Record(key="a", split="train", image=b"", points5=points.astype(np.float32))
+    with pytest.raises(BadSample, match=reason):
+        CHECKS["points5"](READERS["affectnet"], record, 10, 10)
