@@ -18,6 +18,7 @@ from faceptor.datasets.base import Reader
 from faceptor.doctor.survey import Progress, Survey, survey
 from faceptor.errors import ConfigError, FaceptorError
 
+ENOUGH = 0.9  # of the published count, where releases of a set differ
 FOUND, INCOMPLETE, ABSENT = STATES = ("found", "incomplete", "absent")
 SECONDS = 60.0  # a quick look at a whole disk
 LEAST_SECONDS = 1.0  # for one set
@@ -70,7 +71,7 @@ def examine_data(
         left = seconds - (perf_counter() - begun)
         tell = (lambda split, count, name=name: progress(name, split, count)) if progress else None
         entry |= _look(disk, name, deep=deep, seconds=max(left / len(waiting), LEAST_SECONDS), progress=tell)
-        entry["ok"] = entry["state"] == FOUND or not entry["needed"]
+        entry["ok"] = not any(problem["blocking"] for problem in entry["problems"]) or not entry["needed"]
         waiting.remove(name)
     return {
         "root": str(home),
@@ -141,12 +142,19 @@ def _look(params: Params, name: str, *, deep: bool, seconds: float, progress: Pr
         problems.sort(key=lambda problem: not problem.blocking)
     except FaceptorError as error:  # nothing could be read, or the options are wrong
         problems = [Problem(str(error))]
-    blocked = any(problem.blocking for problem in problems)
+    told = params.datasets[name].options.get("strict_counts") is False if name in params.datasets else False
+    lacking = any(problem.blocking for problem in problems) or (_short(facts) and not told)
     return facts | {
-        "state": INCOMPLETE if blocked else FOUND,
+        "state": INCOMPLETE if lacking else FOUND,
         "problems": [asdict(problem) for problem in problems],
         "seconds": round(perf_counter() - begun, 2),
     }
+
+
+def _short(facts: dict) -> bool:
+    """Whether samples lack that no difference between releases explains; preparation goes on with what is there."""
+    counts = {} if facts.get("generated") else facts.get("counts", {})
+    return any(row["found"] < ENOUGH * row["published"] for row in counts.values())
 
 
 def _findings(reader: Reader, found: Survey) -> dict:

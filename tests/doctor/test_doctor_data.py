@@ -122,6 +122,13 @@ def test_few_unusable_samples_are_a_note_and_many_an_error(tmp_path):
     assert entry["problems"][0]["where"] == broken.relative_to(tmp_path / "300w").as_posix()
 
 
+def test_a_tenth_of_a_set_whose_releases_differ_is_incomplete_but_goes_on(tmp_path):
+    published.affectnet(tmp_path / "affectnet")
+    entry = look(tmp_path, "affectnet", datasets={"affectnet": {}})["datasets"]["affectnet"]
+    assert (entry["state"], entry["ok"]) == ("incomplete", True)
+    assert look(tmp_path, "affectnet")["datasets"]["affectnet"]["state"] == "found"  # told so: strict_counts false
+
+
 def test_a_count_unlike_the_published_one_is_an_error_unless_told_otherwise(tmp_path):
     published.rafdb(tmp_path / "rafdb")
     assert look(tmp_path, "rafdb")["datasets"]["rafdb"]["state"] == "found"
