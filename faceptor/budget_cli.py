@@ -1,6 +1,9 @@
 """`faceptor budget`: parameters, work and memory of the presets and of params.yaml, as tables to read or JSON."""
 
+import gc
 import json as jsonlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +22,20 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines: eve
 ParamsFile = Annotated[Path, typer.Option("--params", help="The parameter file.")]
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Leave out Python's search for cycles of garbage, a quarter of this verb's time, also when the process ends."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_on:
+            gc.enable()
+
+
+@uncollected()
 def budget_command(
     presets: Presets = None, preset: PresetOption = None, json: Json = False, params: ParamsFile = Path("params.yaml")
 ) -> None:

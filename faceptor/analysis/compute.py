@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from faceptor.analysis.budget import meta_model
-from faceptor.analysis.trace import AliveBytes, Cost, totals, trace
+from faceptor.analysis.trace import Cost, totals, trace
 from faceptor.config import Params
 from faceptor.models.base import FaceModel
 from faceptor.models.parameters import part_of
@@ -30,7 +30,7 @@ from faceptor.models.parameters import part_of
 def fake(model: FaceModel) -> Iterator[FaceModel]:
     """A model of the meta device turned into one of fake tensors, for good; tensors made inside are fake too."""
     with FakeTensorMode(allow_non_fake_inputs=True):
-        yield model.to_empty(device="cpu")
+        yield model._apply(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype))
 
 
 def passes(model: FaceModel, tasks: Sequence[str] | None = None) -> dict[int, list[str]]:
@@ -54,9 +54,9 @@ def answering(model: FaceModel, tasks: Sequence[str], *, size: int) -> Cost:
 
     The peak is an estimate: what a kernel takes for itself is unseen, and an allocator rounds up.
     """
-    with shapes_only(model, training=False), AliveBytes() as alive:
+    with shapes_only(model, training=False):
         cost = trace(model, torch.zeros(1, 3, size, size), list(tasks))
-    return by_component(cost, peak=alive.most)
+    return by_component(cost, peak=cost.peak)
 
 
 def training(model: FaceModel, samples: Mapping[str, int], *, work: bool = True) -> Cost:

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from faceptor.analysis import compute
 from faceptor.analysis.budget import meta_model
-from faceptor.analysis.trace import AliveBytes, trace
+from faceptor.analysis.trace import Operations, trace
 from faceptor.config import load_preset
 from faceptor.models.build import build_model
 from faceptor.tasks import task
@@ -78,7 +78,7 @@ def test_frozen_parts_keep_nothing():
 def test_peak_is_the_most_alive_at_once():
     wide, narrow = 1000 * FLOAT, 10 * FLOAT
     model = nn.Sequential(nn.Linear(10, 1000), nn.ReLU(), nn.Linear(1000, 10))
-    with torch.no_grad(), AliveBytes() as alive:
+    with torch.no_grad(), Operations() as alive:
         answer = model(torch.zeros(1, 10))
     assert alive.most == narrow + 2 * wide  # the input, and both sides of the ReLU
     assert alive.now == narrow  # the answer is left

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from released_files import farl_state, official_state, stage2_states, toy_model, toy_sizes, write
 
 from faceptor.errors import ConfigError, WeightsError
-from faceptor.models.released import faceptor, farl, load_released, naive, read_release
+from faceptor.models.released import faceptor, farl, import_weights, load_released, naive, read_release, release
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +80,63 @@ def test_numbers_must_be_finite(tmp_path, kind):
         read_release(write(tmp_path / "file.pth", state))
 
 
+CHANGES = {
+    "half precision": (lambda t: t.half(), "expected float32, found float16"),
+    "double precision": (lambda t: t.double(), "expected float32, found float64"),
+    "whole numbers": (lambda t: t.int(), "expected float32, found int32"),
+    "complex numbers": (lambda t: t.to(torch.complex64), "expected float32, found complex64"),
+    "sparse": (lambda t: t.to_sparse(), "expected plain dense tensors"),
+    "no numbers": (lambda t: t.to("meta"), "expected plain dense tensors"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("kind", KNOWN)
+def test_numbers_of_another_type(tmp_path, kind, change):
+    state = dict(known_state(kind))
+    name = [name for name in needed(state) if state[name].is_floating_point()][-1]
+    alter, message = CHANGES[change]
+    state[name] = alter(state[name])
+    with pytest.raises(WeightsError, match=f"{name}:? {message}"):
+        read_release(write(tmp_path / "file.pth", state))
+
+
+NORM = "heads_module.interpreters.map_v2.mask_map.1"
+SIDES = {  # what the model does not take from the file must be as published all the same
+    ("Faceptor", f"{NORM}.ln.weight"): (None, "1 missing: {name}"),
+    ("stage 2", f"{NORM}.ln.bias"): (torch.ones(3), r"1 misshapen: {name} expected \(16,\), found \(3,\)"),
+    ("Faceptor", f"{NORM}.ln.surplus"): (torch.ones(3), "1 extra: {name}"),
+    ("Faceptor", "losses_module.surplus"): (torch.ones(3), "1 tensors without a counterpart here: {name}"),
+    ("Naive Faceptor", "losses_module.surplus"): (torch.ones(3), "1 tensors without a counterpart here: {name}"),
+    ("Naive Faceptor", "losses_module.losses.x.classifier"): (torch.ones(3, 4), r"{name}: expected \(people, 12\)"),
+    ("FaRL", "surplus.weight"): (torch.ones(3), "1 tensors without a counterpart here: {name}"),
+}
+
+
+@pytest.mark.parametrize(("kind", "name"), SIDES)
+def test_what_is_left_out_is_checked_too(tmp_path, kind, name):
+    value, message = SIDES[kind, name]
+    state = dict(known_state(kind))
+    state |= {name: value}
+    state = {key: tensor for key, tensor in state.items() if tensor is not None}
+    with pytest.raises(WeightsError, match=message.format(name=name)):
+        read_release(write(tmp_path / "file.pth", state))
+
+
+def test_stacked_tensors_are_measured_as_the_file_has_them(tmp_path):
+    name = "heads_module.decoder.transformer_cross_attention_layers.0.multihead_attn.in_proj_weight"
+    state = known_state("Faceptor") | {name: torch.ones(6, 2)}
+    with pytest.raises(WeightsError, match=rf"1 misshapen: {name} expected \(48, 16\), found \(6, 2\)"):
+        read_release(write(tmp_path / "file.pth", state))
+
+
+def test_a_name_with_and_without_its_prefix(tmp_path):
+    state = known_state("FaRL")
+    torch.save({**state, "module.visual.proj": torch.ones(2)}, tmp_path / "file.pth")
+    with pytest.raises(WeightsError, match=r"module\.visual\.proj: there with and without"):
+        read_release(tmp_path / "file.pth")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -117,12 +174,13 @@ class Malice:
         return os.system, (self.command,)
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("legacy", [True, False, None])
 def test_code_in_a_file_is_not_run(tmp_path, legacy):
     path, trace = tmp_path / "evil.pth", tmp_path / "trace"
     content = {"state_dict": farl_state(), "step": Malice(f"touch {trace}")}
     if legacy is None:
-        path.write_bytes(pickle.dumps(content, protocol=2))
+        path.write_bytes(pickle.dumps(content, protocol=4))
     else:
         torch.save(content, path, _use_new_zipfile_serialization=not legacy)
     with pytest.raises(WeightsError) as caught:
@@ -145,6 +203,33 @@ def test_unreadable_files(tmp_path):
         archive.writestr("readme", "no weights")
     with pytest.raises(WeightsError, match="not a readable PyTorch checkpoint"):
         load_released(tmp_path / "other.pth")
+
+
+def test_a_damaged_record_is_noticed(tmp_path):
+    path = write(tmp_path / "file.pth", known_state("FaRL"))
+    content = bytearray(path.read_bytes())
+    at = content.index(known_state("FaRL")["visual.conv1.weight"].numpy().tobytes())
+    content[at : at + 4] = bytes(4)
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"data/\d+ in it fails its checksum"):
+        read_release(path)
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "full"])
+def test_a_folder_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch, place):
+    path = write(tmp_path / "weights.pth", known_state("Naive Faceptor"))
+    (tmp_path / "file").write_text("mine")
+    if place == "full":
+
+        def save_model(model, folder, provenance):
+            (folder / "weights.safetensors").write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(release, "save_model", save_model)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises((WeightsError, ConfigError), match=r"a file, expected a folder|cannot be written"):
+        import_weights(path, tmp_path / place)
+    assert sorted(tmp_path.iterdir()) == before and (tmp_path / "file").read_text() == "mine"
 
 
 def test_files_of_different_kinds_are_not_mixed(tmp_path):

@@ -218,6 +218,8 @@ def test_farl_is_no_model(tmp_path):
         load_model(tmp_path / "farl")
     about = json.loads((tmp_path / "farl/encoder.json").read_text())
     assert about["licence"]["weights"] == "MIT" and about["files"][0]["name"] == "farl.pth"
+    assert about["encoder"]["width"] == 16 and about["encoder"]["grid"] == 3  # the table of the file
+    assert about["input"]["size"] == 3 * 16 and about["input"]["mean"][0] == 0.48145466
 
 
 def test_the_wrong_file_for_an_encoder(tmp_path):

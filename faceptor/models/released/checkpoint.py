@@ -2,7 +2,9 @@
 
 import pickle
 import re
+import warnings
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from safetensors import SafetensorError
@@ -31,6 +33,12 @@ def read_checkpoint(path: Path | str) -> dict[str, Tensor]:
             f"{path}: expected named tensors, plain or under {' or '.join(map(repr, WRAPPERS))}; found something else"
         )
     tensors = {str(name).removeprefix("module."): value for name, value in state.items()}
+    if len(tensors) < len(state):
+        twice = [name for name in state if name.startswith("module.") and name.removeprefix("module.") in state]
+        raise WeightsError(f"{path}: {some(twice)}: there with and without `module.`, expected one; download it again")
+    odd = [name for name, value in tensors.items() if value.layout != torch.strided or value.is_meta]
+    if odd:
+        raise WeightsError(f"{path}: {some(odd)}: expected plain dense tensors, found others; download it again")
     broken = [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
     if broken:
         raise WeightsError(f"{path}: {some(broken)}: expected finite numbers, found nan or inf; download it again")
@@ -44,7 +52,12 @@ def some(names: list[str], limit: int = 4) -> str:
 
 def _read_pickled(path: Path):
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        _check_archive(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch thinks of an odd pickle is said by our error
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except WeightsError:
+        raise
     except FileNotFoundError:
         raise WeightsError(f"{path}: not found; download the released weights and give their path") from None
     except PermissionError as error:
@@ -61,6 +74,22 @@ def _read_pickled(path: Path):
         raise _unreadable(path, error) from error
 
 
+def _check_archive(path: Path) -> None:
+    """Raise WeightsError for an archive that is cut off, damaged or no checkpoint; torch itself ignores checksums."""
+    with path.open("rb") as file:
+        if file.read(2) != b"PK":
+            return  # the older format is no archive
+    try:
+        with ZipFile(path) as archive:
+            if not any(name.endswith("/data.pkl") for name in archive.namelist()):
+                raise WeightsError(f"{path}: not a readable PyTorch checkpoint: an archive of something else")
+            damaged = archive.testzip()
+    except BadZipFile as error:
+        raise _unreadable(path, error) from None
+    if damaged:
+        raise WeightsError(f"{path}: {damaged} in it fails its checksum, expected a whole file; download it again")
+
+
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
@@ -71,7 +100,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _unreadable(path: Path, error: Exception) -> WeightsError:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    reason = str(error).strip().splitlines()[0].split(". ")[0] if str(error).strip() else type(error).__name__
     if isinstance(error, pickle.UnpicklingError):
         reason = "damaged, or no such file at all"
     return WeightsError(f"{path}: not a readable PyTorch checkpoint ({reason}); is the download complete?")

@@ -13,7 +13,7 @@ from faceptor.models.build import build_model
 from faceptor.models.folder import load_strictly
 from faceptor.models.released import farl
 from faceptor.models.released.checkpoint import some
-from faceptor.models.released.names import Renaming, below, check_below, check_fit
+from faceptor.models.released.names import Renaming, below, check_alike, check_below, check_fit, without_classifier
 from faceptor.models.released.published import INPUTS, RECOGNITION, TASK_NAMES, published_crops
 from faceptor.tasks import task as task_named
 
@@ -21,7 +21,8 @@ CONFIG = FaceptorConfig(inputs=INPUTS)  # the published sizes, alike in Base and
 ENCODER, HEADS, LOSSES = "backbone_module.visual.", "heads_module.", "losses_module."
 QUERIES = re.escape(HEADS + "decoder.query_feat.") + r"([^.]+)\.weight"
 OWN = ("decoder.new_level_embed.", "decoder.new_input_proj.")  # what stage 2 adds and trains
-TIED = "interpreters.map_v2.mask_map.1.ln."  # the same parameters again, as they are named without `ln.`
+NORM = "interpreters.map_v2.mask_map.1."
+TIED = NORM + "ln."  # the same parameters again, as they are named without `ln.`; those without are taken
 
 _SELF = "decoder.transformer_self_attention_layers.{i}."
 _CROSS = "decoder.transformer_cross_attention_layers.{i}."
@@ -98,6 +99,8 @@ def from_states(
         own = {name.removeprefix(HEADS): value for name, value in state.items() if _is_own(name)}
         tensors |= RENAMING.convert(own, own="+".join(group), origin=origin, prefix=HEADS)
     check_fit(plan, tensors, theirs=official, origin=", ".join(origins))
+    norm = {name: value for name, value in below(shared, HEADS + NORM).items() if "." not in name}
+    check_alike(norm, below(shared, HEADS + TIED), theirs=lambda name: HEADS + TIED + name, origin=origins[0])
     with torch.random.fork_rng(devices=[]):
         model = make()
     load_strictly(model, tensors, origin=", ".join(origins))
@@ -114,7 +117,8 @@ def model_state(state: Mapping[str, Tensor], *, model: FaceModel, origin: str) -
     """Published state dict without Layer-Attention and training-only parts -> tensors of the model."""
     visual = below(state, ENCODER)
     encoder = farl.encoder_state(visual, like=model.encoder, origin=origin, prefix=ENCODER)
-    rest = {name: value for name, value in state.items() if not name.startswith((ENCODER, LOSSES, HEADS + TIED))}
+    rest = without_classifier(state, width=CONFIG.embedding, origin=origin)
+    rest = {name: value for name, value in rest.items() if not name.startswith((ENCODER, HEADS + TIED))}
     check_below(rest, HEADS, origin=origin)
     heads = {name: value for name, value in below(rest, HEADS).items() if not name.startswith(OWN)}
     return {f"encoder.{name}": value for name, value in encoder.items()} | RENAMING.convert(

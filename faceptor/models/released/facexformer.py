@@ -144,7 +144,11 @@ def check_structure(state: Mapping[str, Tensor], structure: Mapping[str, Tensor]
             f"{origin}: not the tensors of the published model; {len(odd)} missing or extra: {some(odd)}; "
             "download the file again"
         )
-    differ = [name for name, value in structure.items() if not torch.equal(state[name].flatten().to(value), value)]
+    differ = [
+        name
+        for name, value in structure.items()
+        if state[name].dtype != value.dtype or not torch.equal(state[name].flatten(), value)
+    ]
     if differ:
         raise WeightsError(
             f"{origin}: {len(differ)} tables of relative positions differ from Swin-B's: {some(differ)}; "

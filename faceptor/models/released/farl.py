@@ -1,9 +1,12 @@
 """FaRL's image tower: a pre-training file (`visual.*` beside a text tower), and the encoder inside other files."""
 
 import math
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
+from timm.data.constants import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor
 
@@ -12,12 +15,13 @@ from faceptor.errors import WeightsError
 from faceptor.models.encoder import Encoder
 from faceptor.models.folder import ENCODER_WEIGHTS, load_strictly
 from faceptor.models.released.checkpoint import read_checkpoint, some
-from faceptor.models.released.names import Renaming, below, check_fit
+from faceptor.models.released.names import Renaming, below, check_fit, strange
 
 CONFIG = EncoderConfig()  # the published sizes
 VISUAL = "visual."
-# What pre-training predicts masked patches with, where a file still has it.
+# Beside the image tower a file may have what pre-training predicts masked patches with, and the text tower.
 PRETEXT = tuple(VISUAL + name for name in ("lm_transformer.", "ln_lm.", "lm_head.", "mask_token"))
+TEXT = re.compile(r"positional_embedding|text_projection|logit_scale|(token_embedding|transformer|ln_final)\..+")
 _BLOCK = "transformer.resblocks.{i}."
 ENCODER_NAMES = {
     "class_embedding": "cls_token",
@@ -53,13 +57,23 @@ def load_farl(encoder: Encoder, path: Path | str) -> None:
         raise WeightsError(
             f"{path}: expected FaRL's tensors visual.*, found {some(list(state), 3)}; is it another checkpoint?"
         )
-    tensors = encoder_state(image_tower(state), like=encoder, origin=str(path), prefix=VISUAL)
+    tensors = encoder_state(image_tower(state, origin=str(path)), like=encoder, origin=str(path), prefix=VISUAL)
     load_strictly(encoder, tensors, origin=str(path))
 
 
-def image_tower(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The encoder's part of a pre-training file, named without `visual.`."""
+def image_tower(state: Mapping[str, Tensor], *, origin: str) -> dict[str, Tensor]:
+    """The encoder's part of a pre-training file, named without `visual.`. Raises WeightsError for unknown tensors."""
+    if strangers := [name for name in state if not name.startswith(VISUAL) and not TEXT.fullmatch(name)]:
+        raise strange(strangers, origin=origin)
     return below({name: value for name, value in state.items() if is_encoder(name)}, VISUAL)
+
+
+def describe(visual: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Sizes of an image tower and what it was trained to see, as plain data for the folder."""
+    side = math.isqrt(len(visual["positional_embedding"]) - 1)
+    statistics = {"mean": list(OPENAI_CLIP_MEAN), "std": list(OPENAI_CLIP_STD)}
+    config = CONFIG.model_copy(update={"grid": side}).model_dump(mode="json", exclude={"pretrained"})
+    return {"tasks": [], "encoder": config, "input": {"size": side * CONFIG.patch, **statistics}}
 
 
 def is_encoder(name: str) -> bool:

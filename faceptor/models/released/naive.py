@@ -10,13 +10,13 @@ from faceptor.models.base import FaceModel
 from faceptor.models.build import build_model
 from faceptor.models.folder import load_strictly
 from faceptor.models.released import farl
-from faceptor.models.released.names import Renaming, below, check_below, check_fit
+from faceptor.models.released.names import Renaming, below, check_below, check_fit, without_classifier
 from faceptor.models.released.published import INPUTS, KIND_NAMES, RECOGNITION, TASK_NAMES, published_crops
 from faceptor.tasks import TASKS
 from faceptor.tasks import task as task_named
 
 CONFIG = NaiveConfig(inputs=INPUTS)  # the published sizes
-ENCODER, HEADS, LOSSES = "backbone_module.visual.", "heads_module.heads.", "losses_module."
+ENCODER, HEADS = "backbone_module.visual.", "heads_module.heads."
 # A classifier of maps does not say which data sets its rows belong to: the published model has one of each kind.
 DENSE = {"parsing": "parsing_celebamaskhq", "align": "landmarks_300w"}
 
@@ -60,7 +60,8 @@ def matches(names: Collection[str]) -> bool:
 
 def from_state(state: Mapping[str, Tensor], *, origin: str) -> FaceModel:
     """The model of a file's tensors, in evaluation mode. Raises WeightsError naming the tensors that do not fit."""
-    rest = {name: value for name, value in state.items() if not name.startswith((ENCODER, LOSSES))}
+    rest = without_classifier(state, width=CONFIG.embedding, origin=origin)
+    rest = {name: value for name, value in rest.items() if not name.startswith(ENCODER)}
     check_below(rest, HEADS, origin=origin)
     tensors = RENAMING.convert(below(rest, HEADS), origin=origin, prefix=HEADS)
     answered = {name.split(".")[3] for name in tensors if ".outputs." in name}

@@ -6,8 +6,10 @@ A template is a dotted name with placeholders: {p} a parameter ("weight", "runni
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -17,6 +19,7 @@ from faceptor.models.released.checkpoint import some
 PARTS = ("query", "key", "value")
 PATTERNS = {"p": r"\w+", "i": r"\d+", "j": r"\d+", "task": r"[^.]+", "kind": r"[^.]+", "own": r"[^.]+"}
 PATTERNS |= {"part": "|".join(PARTS)}
+CLASSIFIER = re.compile(r"losses_module\.losses\.[^.]+\.classifier")
 NOTHING: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
 
@@ -77,20 +80,44 @@ class Renaming:
 
 def check_fit(model: nn.Module, tensors: Mapping[str, Tensor], *, theirs: Callable[[str], str], origin: str) -> None:
     """Raise WeightsError unless these are exactly the model's tensors, named as in the published file (`theirs`)."""
-    own = model.state_dict()
-    wrong = {
-        f"{theirs(name)} expected {tuple(own[name].shape)}, found {tuple(tensors[name].shape)}"
-        for name in own.keys() & tensors.keys()
-        if own[name].shape != tensors[name].shape
-    }
+    check_alike(model.state_dict(), tensors, theirs=theirs, origin=origin)
+
+
+def check_alike(
+    own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], *, theirs: Callable[[str], str] = str, origin: str
+) -> None:
+    """Raise WeightsError unless both have the same names, shapes and types of number.
+
+    theirs: our name -> the file's, by which complaints go; several of ours may be stacked in one tensor there.
+    """
+    stacked = Counter(theirs(name) for name in own)
+
+    def shape(name: str, tensor: Tensor) -> tuple[int, ...]:
+        rows = [count * stacked[theirs(name)] for count in tensor.shape[:1]]
+        return (*rows, *tensor.shape[1:])
+
+    def differ(fact: Callable[[str, Tensor], Any]) -> list[str]:
+        found = {name: (fact(name, own[name]), fact(name, tensors[name])) for name in own.keys() & tensors.keys()}
+        return sorted({f"{theirs(name)} expected {a}, found {b}" for name, (a, b) in found.items() if a != b})
+
     complaints = {
         "missing": sorted({theirs(name) for name in own.keys() - tensors.keys()}),
         "extra": sorted({theirs(name) for name in tensors.keys() - own.keys()}),
-        "misshapen": sorted(wrong),
+        "misshapen": differ(shape),
+        "of another type": differ(lambda _, tensor: str(tensor.dtype).removeprefix("torch.")),
     }
     if any(complaints.values()):
         found = "; ".join(f"{len(names)} {what}: {some(names)}" for what, names in complaints.items() if names)
         raise WeightsError(f"{origin}: not the tensors of the published model; {found}; download the file again")
+
+
+def without_classifier(state: Mapping[str, Tensor], *, width: int, origin: str) -> dict[str, Tensor]:
+    """Without the classifiers (people, width) of recognition, which only training uses."""
+    found = {name: value for name, value in state.items() if CLASSIFIER.fullmatch(name)}
+    for name, value in found.items():
+        if value.ndim != 2 or value.shape[1] != width:
+            raise WeightsError(f"{origin}: {name}: expected (people, {width}), found {tuple(value.shape)}")
+    return {name: value for name, value in state.items() if name not in found}
 
 
 def below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -2,14 +2,17 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -129,16 +132,30 @@ def import_weights(
     out = Path(out)
     if taken := [name for name in (DESCRIPTION, ENCODER_DESCRIPTION) if (out / name).exists()]:
         raise ConfigError(f"{out / taken[0]}: exists, nothing is overwritten; choose another folder or remove this one")
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out}: a file, expected a folder to write; choose another name")
     release = read_release(paths, tasks=tasks)
-    out.mkdir(parents=True, exist_ok=True)
-    if release.model is not None:
-        save_model(release.model, out, provenance=release.provenance())
-        return release
-    tensors = {farl.VISUAL + name: value.contiguous() for name, value in release.encoder.items()}
-    save_file(tensors, out / ENCODER_WEIGHTS)
-    text = json.dumps(release.provenance() | {"weights": _sha256(out / ENCODER_WEIGHTS)}, indent=2, sort_keys=True)
-    (out / ENCODER_DESCRIPTION).write_text(text + "\n")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:  # the folder appears when complete
+            _write(release, Path(scratch))
+            out.mkdir(exist_ok=True)
+            for path in sorted(Path(scratch).iterdir(), key=lambda path: path.suffix == ".json"):
+                os.replace(path, out / path.name)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{out}: cannot be written ({error}); is there room and permission?") from None
     return release
+
+
+def _write(release: Release, folder: Path) -> None:
+    if release.model is not None:
+        save_model(release.model, folder, provenance=release.provenance())
+        return
+    tensors = {farl.VISUAL + name: value.contiguous() for name, value in release.encoder.items()}
+    save_file(tensors, folder / ENCODER_WEIGHTS)
+    description = release.provenance() | farl.describe(release.encoder) | {"weights": _sha256(folder / ENCODER_WEIGHTS)}
+    text = json.dumps(description, indent=2, sort_keys=True)
+    (folder / ENCODER_DESCRIPTION).write_text(text + "\n")
 
 
 # --- the kinds of file -----------------------------------------------------------------------------------------------
@@ -165,7 +182,7 @@ def _alone(title: str, module: str) -> Callable[..., dict[str, Any]]:
 def _farl(states: list, origins: list[str], tasks: list[str]) -> dict[str, Any]:
     title = "FaRL pre-training"
     _check_alone(origins, tasks, title)
-    visual = farl.image_tower(states[0])
+    visual = farl.image_tower(states[0], origin=origins[0])
     with torch.device("meta"):  # to check the file against
         like = build_encoder(farl.CONFIG)
     farl.encoder_state(visual, like=like, origin=origins[0], prefix=farl.VISUAL)
