@@ -59,9 +59,13 @@ def _task(model: FaceModel, name: str) -> dict[str, Any]:
 
 
 def _licence(model: FaceModel, provenance: dict) -> dict[str, Any]:
-    """What is stated about the weights, and the terms of the data sets behind its tasks."""
-    sets = dict.fromkeys(spec.dataset for spec in model.tasks.values())
+    """What is stated about the weights, and the terms of the data sets behind its tasks; none where every face that
+    taught it was generated."""
+    taught = provenance.get("data") or {}
+    generated = bool(taught) and all(taught.get(name, {}).get("generated") for name in model.tasks)
+    sets = () if generated else dict.fromkeys(spec.dataset for spec in model.tasks.values())
     return {
         "stated": provenance.get("licence"),
+        "generated": generated,
         "data": {name: READERS[name].licence for name in sets if name in READERS},
     }

@@ -167,6 +167,8 @@ def _licence_rows(licence: dict) -> Iterator[tuple[str, str]]:
     stated = licence["stated"]
     if stated:
         yield "weights", f"{stated['weights']}; code {stated['code']}. {stated['remark']}"
+    elif licence["generated"]:
+        yield "weights", "taught by generated faces alone; no data set's terms apply"
     else:
         yield "weights", "not stated; if it was trained on the published data sets, what these allow:"
     yield from licence["data"].items()

@@ -9,6 +9,7 @@ from torch import nn
 
 from faceptor.config import Params
 from faceptor.data.batches import Steps, build_streams, crop_spec
+from faceptor.data.prepared import open_split, read_passport
 from faceptor.errors import ConfigError
 from faceptor.evaluate import Validator
 from faceptor.stages.files import RESULTS
@@ -38,14 +39,18 @@ def prepared(params: Params, spec: TaskSpec) -> Path:
     return params.prepared(spec.dataset)
 
 
+def data_facts(folder: Path) -> dict:
+    """What names the faces of a prepared data set: whether they were generated, and a hash of every split."""
+    passport = read_passport(folder)
+    return {key: passport[key] for key in ("dataset", "generated", "split_hashes") if key in passport}
+
+
 def splits(params: Params, names: Iterable[str], split: str) -> dict:
     """Prepared samples of each task's data set; `test` of recognition is the verification pairs."""
     return {n: KINDS[task(n).kind].samples(task(n), prepared(params, task(n)), split) for n in names}
 
 
 def training_steps(params: Params, mixes, *, steps: int) -> Steps:
-    from faceptor.data.prepared import open_split
-
     specs = {name: task(name) for name in mixes}
     train = {name: open_split(prepared(params, spec), "train") for name, spec in specs.items()}
     return Steps(build_streams(params, mixes, specs, train), steps=steps)
@@ -66,8 +71,6 @@ def build_criteria(params: Params, steps: Steps) -> nn.ModuleDict:
 
 def trivial_guesses(params: Params, specs: dict[str, TaskSpec]) -> dict:
     """The best constant guess of each task, from its training labels."""
-    from faceptor.data.prepared import open_split
-
     guesses = {}
     for name, spec in specs.items():
         crop = crop_spec(params, spec, "test")

@@ -5,10 +5,9 @@ from pathlib import Path
 
 from faceptor.config import Params
 from faceptor.data.batches import crop_spec
-from faceptor.data.prepared import read_passport
 from faceptor.evaluate import headline_of, measure
 from faceptor.models.folder import load_model, model_hash
-from faceptor.stages.common import First, commit, pick_device, trivial_guesses
+from faceptor.stages.common import First, commit, data_facts, pick_device, trivial_guesses
 from faceptor.stages.files import MODELS, RESULTS, write_json
 from faceptor.tasks import KINDS, task
 
@@ -26,7 +25,7 @@ def evaluate_model(params: Params, name: str, *, device: str = "auto") -> dict:
             "parameters": sum(p.numel() for p in model.parameters()),
             "seed": params.seed,
             "commit": commit(),
-            "data": {t: passport_facts(params, t) for t in numbers},
+            "data": {t: data_facts(test_folder(params, t)) for t in numbers},
             "notes": notes,
         },
         **numbers,
@@ -63,11 +62,6 @@ def evaluate_tasks(params: Params, model, names, *, device: str, figures: bool =
 def test_folder(params: Params, name: str) -> Path:
     """Prepared data whose test split judges a task: its own data set's, unless `evaluate.test_sets` names another."""
     return params.prepared(params.evaluate.test_sets.get(name, task(name).dataset))
-
-
-def passport_facts(params: Params, name: str) -> dict:
-    passport = read_passport(test_folder(params, name))
-    return {key: passport[key] for key in ("dataset", "split_hashes") if key in passport}
 
 
 def save_figure(figure, path: Path) -> None:

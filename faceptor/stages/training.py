@@ -1,6 +1,7 @@
 """The training stages: stage 1, stage 2 of each task, and the one model folder that holds them all."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -12,14 +13,16 @@ from faceptor.data.batches import crop_spec
 from faceptor.errors import ConfigError
 from faceptor.framing import measure_framing
 from faceptor.models.build import build_model
-from faceptor.models.folder import load_model, model_hash, save_model
+from faceptor.models.folder import load_model, model_hash, read_description, save_model
 from faceptor.models.start import start
 from faceptor.stages.common import (
     build_criteria,
     build_validator,
     commit,
+    data_facts,
     live_log,
     pick_device,
+    prepared,
     training_steps,
 )  # fmt: skip
 from faceptor.stages.files import MODELS, RESULTS, RUNS, read_json, write_json
@@ -41,7 +44,7 @@ def train_joint(params: Params, name: str = "stage1", *, device: str = "auto") -
     model = build_model(params.model, [task(each) for each in stage.tasks])
     start(model, params.model)
     outcome = train_tasks(params, model, stage, stage.tasks, name, named(stage.trainable, "*"), device)
-    save_model(model, MODELS / name, provenance=provenance(params, name, outcome))
+    save_model(model, MODELS / name, provenance=provenance(params, name, outcome, stage.tasks))
     train.clear(RUNS / name)
     return outcome
 
@@ -92,6 +95,7 @@ def merge_stage2(params: Params) -> dict:
         model.enable_layer_attention(name, verdicts[name]["mode"])
         model.load_state_dict(model.state_dict() | load_file(folder / "layer_attention.safetensors"))
     facts = {"stage": "stage2", "seed": params.seed, "start": model_hash(MODELS / "stage1")}
+    facts["data"] = read_description(MODELS / "stage1")["provenance"].get("data", {})
     save_model(model, MODELS / "stage2", provenance=facts | {"layer_attention": verdicts})
     return verdicts
 
@@ -118,11 +122,13 @@ def train_tasks(params: Params, model, stage, mixes, run_name: str, trainable, d
     return outcome
 
 
-def provenance(params: Params, stage: str, outcome: train.Outcome) -> dict:
+def provenance(params: Params, stage: str, outcome: train.Outcome, tasks: Iterable[str]) -> dict:
+    """`data`: the faces that taught each task, so that a model folder tells generated from photographed ones."""
     return {
         "stage": stage,
         "seed": params.seed,
         "commit": commit(),
         "best_step": outcome.best_step,
         "validation_score": outcome.best_score,
+        "data": {name: data_facts(prepared(params, task(name))) for name in tasks},
     }

@@ -6,9 +6,9 @@ from faceptor import train
 from faceptor.config import Params
 from faceptor.errors import ConfigError
 from faceptor.evaluate import headline_of
-from faceptor.models.folder import load_model, model_hash, save_model
-from faceptor.stages.common import commit, pick_device
-from faceptor.stages.evaluation import evaluate_tasks, passport_facts
+from faceptor.models.folder import load_model, model_hash, read_description, save_model
+from faceptor.stages.common import commit, data_facts, pick_device
+from faceptor.stages.evaluation import evaluate_tasks, test_folder
 from faceptor.stages.files import MODELS, RESULTS, RUNS, read_json, write_json
 from faceptor.stages.training import named, train_tasks
 from faceptor.tasks import task
@@ -45,7 +45,7 @@ def transfer(params: Params, dataset: str, mode: str, *, device: str = "auto") -
             "seed": params.seed,
             "commit": commit(),
             "best_step": outcome.best_step,
-            "data": {name: passport_facts(params, name)},
+            "data": {name: data_facts(test_folder(params, name))},
         },
         "trainable_parameters": outcome.trainable,
         "total_parameters": sum(p.numel() for p in model.parameters()),
@@ -53,7 +53,8 @@ def transfer(params: Params, dataset: str, mode: str, *, device: str = "auto") -
         "forgotten": forgotten(params, model, load_model(start), device=device),
     }
     write_json(RESULTS / "transfer" / f"{dataset}-{mode}.json", report)
-    save_model(model.cpu(), MODELS / "transfer" / f"{dataset}-{mode}", provenance=report["about"])
+    taught = read_description(start)["provenance"].get("data", {}) | report["about"]["data"]
+    save_model(model.cpu(), MODELS / "transfer" / f"{dataset}-{mode}", provenance=report["about"] | {"data": taught})
     train.clear(RUNS / run_name)
     return report
 

@@ -1,6 +1,7 @@
 """`faceptor doctor model`: what a folder says of itself is what prediction does."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -57,6 +58,17 @@ def test_hash_inputs_licence_and_origin(folder):
     assert sorted(task for group in facts["inputs"].values() for task in group["tasks"]) == sorted(toy.TASKS)
     assert facts["licence"]["data"] == {name: READERS[name].licence for name in ("300w", "morph2", "rafdb")}
     assert facts["licence"]["stated"] is None
+
+
+def test_terms_of_data_sets_apply_unless_every_task_was_taught_by_generated_faces(folder, tmp_path):
+    folder = shutil.copytree(folder, tmp_path / "model")
+    path = folder / "model.json"
+    description = json.loads(path.read_text())
+    faces = {spec["name"]: {"generated": True} for spec in description["tasks"]}
+    for taught, generated in ((faces, True), (dict(list(faces.items())[1:]), False), ({}, False)):
+        path.write_text(json.dumps(description | {"provenance": {"data": taught}}))
+        licence = examine_model(folder)["licence"]
+        assert licence["generated"] is generated and bool(licence["data"]) is not generated
 
 
 @pytest.mark.parametrize(
