@@ -28,7 +28,7 @@ class EncoderConfig(Section):
     patch: Literal[8, 16] = 16
     grid: Count = 32  # side of the shared position table
     layers: tuple[Count, ...] = (2, 4, 6, 8, 10, 12)  # the six that Layer-Attention sees, 1-based, last = top
-    stem: Literal["patch", "conv"] = "patch"
+    stem: Literal["patch", "conv", "residual"] = "patch"
     class_token: bool = True
     norm_eps: Positive = 1e-5
     drop_path: Share = 0.2

@@ -4,12 +4,14 @@ Shapes: B images, C channels, h w patch grid (H / patch, W / patch).
 """
 
 from functools import partial
+from itertools import pairwise
 
 import torch
 from timm.layers import DropPath, HybridEmbed, LayerNorm, PatchEmbed, resample_abs_pos_embed
 from timm.models.vision_transformer import VisionTransformer
 from timm.models.vision_transformer_hybrid import ConvStem
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 FARL_EMBEDDING = 512  # width of FaRL's image-text space; only the unused projection has it
 
@@ -20,8 +22,8 @@ class Encoder(VisionTransformer):
     The position table (grid x grid cells, and the class token's row) is shared by all image sizes: it is resized
     bicubically (half-pixel centres, no antialias) to the actual grid in every forward pass.
 
-    stem "patch" is one patch x patch convolution without bias; "conv" is a chain of strided 3x3 convolutions, which
-    small encoders trained from scratch need. drop_path rises linearly over the blocks; its axis is "paper" (whole
+    stem "patch" is one patch x patch convolution without bias; "conv" is a chain of strided 3x3 convolutions and
+    "residual" one with residual blocks between them, which small encoders trained from scratch need. drop_path rises linearly over the blocks; its axis is "paper" (whole
     residual branches per sample) or "released" (whole token positions, for all images of the batch together).
     extras keeps FaRL's final norm and projection, which nothing uses, as frozen parameters.
     """
@@ -136,5 +138,36 @@ def conv_stem(*, patch_size: int, in_chans: int, embed_dim: int, bias: bool, **s
     return HybridEmbed(stem, in_chans=in_chans, embed_dim=embed_dim, bias=bias, proj=False, **sizes)
 
 
-STEMS = {"patch": PatchEmbed, "conv": conv_stem}
+class ResidualBlock(nn.Module):
+    """relu(x + two normed 3x3 convolutions); starts as the identity of what is not negative."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.branch = nn.Sequential(*_convolution(width, width), nn.ReLU(), *_convolution(width, width))
+        nn.init.zeros_(self.branch[-1].weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.branch(x))
+
+
+def _convolution(before: int, after: int, *, stride: int = 1) -> tuple[nn.Module, nn.Module]:
+    groups = after // 16 if after % 16 == 0 else 1
+    norm = nn.GroupNorm(groups, after)  # one image at a time, as in the plain stem
+    return nn.Conv2d(before, after, kernel_size=3, stride=stride, padding=1, bias=False), norm
+
+
+def residual_stem(*, patch_size: int, in_chans: int, embed_dim: int, bias: bool, **sizes) -> HybridEmbed:
+    """log2(patch) strided 3x3 convolutions whose channels grow evenly to embed_dim, all but the first followed by a
+    residual block: edges and textures, which a small transformer would take tens of thousands of faces to find."""
+    steps = patch_size.bit_length() - 1
+    widths = [in_chans, *(embed_dim * (i + 1) // steps for i in range(steps))]
+    stem = nn.Sequential()
+    for before, after in pairwise(widths):
+        stem.extend([*_convolution(before, after, stride=2), nn.ReLU()])
+        if before != in_chans:
+            stem.append(ResidualBlock(after))
+    return HybridEmbed(stem, in_chans=in_chans, embed_dim=embed_dim, bias=bias, proj=False, **sizes)
+
+
+STEMS = {"patch": PatchEmbed, "conv": conv_stem, "residual": residual_stem}
 DROP_PATHS = {"paper": DropPath, "released": TokenDropPath}

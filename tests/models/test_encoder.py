@@ -11,7 +11,7 @@ def encoder(**changes):
     return Encoder(**SIZES | changes)
 
 
-@pytest.mark.parametrize("stem", ["patch", "conv"])
+@pytest.mark.parametrize("stem", ["patch", "conv", "residual"])
 @pytest.mark.parametrize("class_token", [True, False])
 @pytest.mark.parametrize("size", [(32, 32), (16, 40), (8, 8)])
 def test_every_layer_comes_out_at_the_patch_grid(stem, class_token, size):
@@ -20,14 +20,16 @@ def test_every_layer_comes_out_at_the_patch_grid(stem, class_token, size):
     assert all(layer.isfinite().all() for layer in features)
 
 
+@pytest.mark.parametrize("stem", ["conv", "residual"])
 @pytest.mark.parametrize("patch", [8, 16])
-def test_conv_stem_counts_its_own_stride(patch):
-    features = encoder(stem="conv", patch=patch)(torch.randn(1, 3, 48, 32))
+def test_conv_stems_count_their_own_stride(stem, patch):
+    features = encoder(stem=stem, patch=patch)(torch.randn(1, 3, 48, 32))
     assert features[-1].shape[-2:] == (48 // patch, 32 // patch)
 
 
-def test_images_do_not_influence_each_other():
-    model = encoder(stem="conv").eval()
+@pytest.mark.parametrize("stem", ["conv", "residual"])
+def test_images_do_not_influence_each_other(stem):
+    model = encoder(stem=stem).eval()
     images = torch.randn(3, 3, 32, 32)
     torch.testing.assert_close(model(images)[-1][1:2], model(images[1:2])[-1], atol=1e-5, rtol=0)
 

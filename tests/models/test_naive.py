@@ -70,7 +70,7 @@ def test_defaults_are_the_published_sizes():
     rows=st.integers(1, 5),
     columns=st.integers(1, 5),
     batch=st.integers(1, 3),
-    stem=st.sampled_from(["patch", "conv"]),
+    stem=st.sampled_from(["patch", "conv", "residual"]),
 )
 def test_shapes_at_any_size(patch, rows, columns, batch, stem):
     model = toy_model(patch=patch, stem=stem)
