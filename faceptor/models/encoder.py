@@ -23,9 +23,10 @@ class Encoder(VisionTransformer):
     bicubically (half-pixel centres, no antialias) to the actual grid in every forward pass.
 
     stem "patch" is one patch x patch convolution without bias; "conv" is a chain of strided 3x3 convolutions and
-    "residual" one with residual blocks between them, which small encoders trained from scratch need. drop_path rises linearly over the blocks; its axis is "paper" (whole
-    residual branches per sample) or "released" (whole token positions, for all images of the batch together).
-    extras keeps FaRL's final norm and projection, which nothing uses, as frozen parameters.
+    "residual" one with residual blocks between them, which small encoders trained from scratch need. drop_path rises
+    linearly over the blocks; its axis is "paper" (whole residual branches per sample) or "released" (whole token
+    positions, for all images of the batch together). extras keeps FaRL's final norm and projection, which nothing
+    uses, as frozen parameters.
     """
 
     def __init__(
