@@ -13,6 +13,7 @@ from released_files import farl_state, official_state, stage2_states, toy_model,
 
 from faceptor.errors import ConfigError, WeightsError
 from faceptor.models.released import faceptor, farl, import_weights, load_released, naive, read_release, release
+from faceptor.models.released.checkpoint import read_checkpoint
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +82,6 @@ def test_numbers_must_be_finite(tmp_path, kind):
 
 
 CHANGES = {
-    "half precision": (lambda t: t.half(), "expected float32, found float16"),
     "double precision": (lambda t: t.double(), "expected float32, found float64"),
     "whole numbers": (lambda t: t.int(), "expected float32, found int32"),
     "complex numbers": (lambda t: t.to(torch.complex64), "expected float32, found complex64"),
@@ -99,6 +99,14 @@ def test_numbers_of_another_type(tmp_path, kind, change):
     state[name] = alter(state[name])
     with pytest.raises(WeightsError, match=f"{name}:? {message}"):
         read_release(write(tmp_path / "file.pth", state))
+
+
+@pytest.mark.parametrize("kind", KNOWN)
+def test_half_precision_is_widened(tmp_path, kind):
+    state = {name: t.half() if t.is_floating_point() else t for name, t in known_state(kind).items()}
+    wide = {name: t.float() if t.is_floating_point() else t for name, t in state.items()}
+    short, full = (read_checkpoint(write(tmp_path / "file.pth", tensors)) for tensors in (state, wide))
+    assert short.keys() == full.keys() and all(short[name].equal(full[name]) for name in full)
 
 
 NORM = "heads_module.interpreters.map_v2.mask_map.1"

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from faceptor.errors import WeightsError
 
+SHORT = (torch.float16, torch.bfloat16)  # as some save their weights; widening them changes no number
 WRAPPERS = ("state_dict", "state_dict_backbone")  # where trainers put the tensors, beside step and optimiser
 
 
@@ -42,7 +43,7 @@ def read_checkpoint(path: Path | str) -> dict[str, Tensor]:
     broken = [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
     if broken:
         raise WeightsError(f"{path}: {some(broken)}: expected finite numbers, found nan or inf; download it again")
-    return tensors
+    return {name: value.float() if value.dtype in SHORT else value for name, value in tensors.items()}
 
 
 def some(names: list[str], limit: int = 4) -> str:
