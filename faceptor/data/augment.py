@@ -199,10 +199,24 @@ class Policy:
 
 @dataclass(frozen=True, kw_only=True)
 class Flip(Policy):
-    """Identity tasks: mirror with probability `flip`."""
+    """Identity tasks: mirror with probability `flip`.
+
+    shift, rotation (radians) and zoom, uniform up to these, displace the crop. The papers leave aligned faces in place;
+    a model that never saw one a little off then knows nothing else.
+    """
 
     name: ClassVar[str] = "flip"
     flip: float = _share(0.5)
+    shift: float = _spread(0.0)
+    rotation: float = _spread(0.0)
+    zoom: float = _spread(0.0)
+
+    def jitter(self, rng: Generator) -> Jitter | None:
+        most = (self.shift, self.shift, self.rotation, self.zoom)
+        if not any(most):
+            return None  # without a draw where nothing moves
+        x, y, rotation, zoom = (rng.uniform(-1, 1, size=4) * most).tolist()
+        return Jitter(shift=(x, y), rotation=rotation, zoom=zoom)
 
     def mirror(self, rng: Generator) -> bool:
         return rng.random() < self.flip

@@ -185,7 +185,7 @@ def test_faces_are_spread_over_the_validation_split(monkeypatch):
     taken = []
     monkeypatch.setattr(la, "open_split", lambda folder, name: Recorder(split, taken))
     images = la.validation_faces(load_preset("embedded"), NAME, root=la.Path("/nowhere"), count=4)
-    assert images.shape == (4, 3, 80, 80) and images.min() >= 0 and images.max() <= 1.001
+    assert images.shape == (4, 3, 64, 64) and images.min() >= 0 and images.max() <= 1.001
     assert taken == [0, 3, 6, 9]
 
 

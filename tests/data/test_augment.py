@@ -185,6 +185,17 @@ def test_parsing_jitter_is_normal_but_for_the_shift():
     assert np.abs(draws[:, 2]).max() > 2 * 0.314
 
 
+def test_aligned_faces_stay_in_place_unless_told_how_far_to_move():
+    most = {"shift": 0.05, "rotation": 0.1, "zoom": 0.2}
+    rng = np.random.default_rng(0)
+    assert make_policy("flip").jitter(rng) is None
+    assert rng.random() == np.random.default_rng(0).random()  # nothing was drawn
+    drawn = [make_policy("flip", **most).jitter(rng) for _ in range(500)]
+    for name, reach in most.items():
+        values = np.abs([getattr(jitter, name) for jitter in drawn])
+        assert 0.95 * reach < values.max() <= reach
+
+
 @pytest.mark.parametrize("name", ["flip", "attributes", "landmarks", "parsing"])
 def test_mirroring_is_drawn_as_often_as_asked(name):
     rng = np.random.default_rng(2)
@@ -255,7 +266,7 @@ def test_short_names_of_the_two_draws():
     ("name", "numbers", "named"),
     [
         ("mixup", {}, "policy"),
-        ("flip", {"shift": 0.1}, "shift"),
+        ("flip", {"gamma": 0.1}, "gamma"),
         ("none", {"flip": 0.5}, "flip"),
         ("flip", {"flip": 1.5}, "flip"),
         ("landmarks", {"shift": -0.1}, "shift"),

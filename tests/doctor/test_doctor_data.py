@@ -124,7 +124,7 @@ def test_few_unusable_samples_are_a_note_and_many_an_error(tmp_path):
 
 def test_a_tenth_of_a_set_whose_releases_differ_is_incomplete_but_goes_on(tmp_path):
     published.affectnet(tmp_path / "affectnet")
-    entry = look(tmp_path, "affectnet", datasets={"affectnet": {}})["datasets"]["affectnet"]
+    entry = look(tmp_path, "affectnet", datasets={"affectnet": {"options": {}}})["datasets"]["affectnet"]
     assert (entry["state"], entry["ok"]) == ("incomplete", True)
     assert look(tmp_path, "affectnet")["datasets"]["affectnet"]["state"] == "found"  # told so: strict_counts false
 
