@@ -153,6 +153,7 @@ def _morph2(root: Path) -> None:
 OTHERS = (
     Base("300w", "csv", marked(_w300_csv), {"annotations": "csv"}),
     Base("300w", "detector", marked(_w300_detector), {"box": "detector"}),
+    Base("affectnet", "aligned", generated("affectnet"), {"landmarks": True}),
     Base("affectnet", "npy", marked(hand.affectnet_npy)),
     Base("affectnet", "lists", marked(_affectnet_lists)),
     Base("celeba", "csv", marked(lambda root: hand.celeba(root, csv=True))),
