@@ -30,7 +30,7 @@ from faceptor.models.parameters import part_of
 def fake(model: FaceModel) -> Iterator[FaceModel]:
     """A model of the meta device turned into one of fake tensors, for good; tensors made inside are fake too."""
     with FakeTensorMode(allow_non_fake_inputs=True):
-        yield model._apply(lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype))
+        yield model.to_empty(device="cpu")
 
 
 def passes(model: FaceModel, tasks: Sequence[str] | None = None) -> dict[int, list[str]]:

@@ -162,6 +162,12 @@ def _spread(default: float) -> Any:
     return field(default=default, metadata={"range": (0.0, inf)})
 
 
+def _uniform_jitter(rng: Generator, *, shift: float, rotation: float, zoom: float) -> Jitter:
+    """A displacement drawn evenly up to these on either side."""
+    x, y = rng.uniform(-shift, shift, size=2).tolist()
+    return Jitter(shift=(x, y), rotation=rng.uniform(-rotation, rotation), zoom=rng.uniform(-zoom, zoom))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Policy:
     """What happens to a training sample. This one: nothing."""
@@ -212,11 +218,9 @@ class Flip(Policy):
     zoom: float = _spread(0.0)
 
     def jitter(self, rng: Generator) -> Jitter | None:
-        most = (self.shift, self.shift, self.rotation, self.zoom)
-        if not any(most):
+        if not any((self.shift, self.rotation, self.zoom)):
             return None  # without a draw where nothing moves
-        x, y, rotation, zoom = (rng.uniform(-1, 1, size=4) * most).tolist()
-        return Jitter(shift=(x, y), rotation=rotation, zoom=zoom)
+        return _uniform_jitter(rng, shift=self.shift, rotation=self.rotation, zoom=self.zoom)
 
     def mirror(self, rng: Generator) -> bool:
         return rng.random() < self.flip
@@ -299,9 +303,7 @@ class Landmarks(Parsing):
     noise_share: float = _share(0.5)
 
     def jitter(self, rng: Generator) -> Jitter:
-        x, y = rng.uniform(-self.shift, self.shift, size=2).tolist()
-        rotation, zoom = rng.uniform(-self.rotation, self.rotation), rng.uniform(-self.zoom, self.zoom)
-        return Jitter(shift=(x, y), rotation=rotation, zoom=zoom)
+        return _uniform_jitter(rng, shift=self.shift, rotation=self.rotation, zoom=self.zoom)
 
     def photometric(self, image: np.ndarray, rng: Generator) -> np.ndarray:
         draws, u_occlusion, u_noise, u_share = rng.random(4), *rng.random(3)

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, field, fields
 import numpy as np
 
 from faceptor.datasets.base import Check, Reader, Record, Reject
+from faceptor.datasets.description import MOST_CLASSES
 from faceptor.datasets.labels import facts, landmark_scheme
 
 CLASS_COLUMNS = ("expression", "gender", "race", "agegroup")  # one class per sample
-CLASSES = 128  # of one column at most: it has eight bits, of which -1 says unknown
 SHOWN = 5  # rejects quoted in an error or a passport
 ANGLES = ("pitch", "yaw", "roll")
 UPRIGHT_SHARE = 0.9  # of faces whose image-left eye lies left of the other: heads turn, few turn over
@@ -54,7 +54,7 @@ class SplitFacts:
             self._tally("age", np.bincount([int(record.age)], minlength=101))
         for column in CLASS_COLUMNS:
             if (value := getattr(record, column)) is not None:
-                self._tally(column, np.bincount([value], minlength=CLASSES))
+                self._tally(column, np.bincount([value], minlength=MOST_CLASSES))
         if record.mask is not None:
             self._tally("mask", np.bincount(record.mask.ravel(), minlength=256))
         if record.attributes is not None:

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import IMAGE_SUFFIXES, BadSample, Reader, Record, Reject, box, integer, number
+from faceptor.datasets.base import IMAGE_SUFFIXES, BadSample, Reader, Record, Reject, box, integer, number, points
 from faceptor.datasets.labels import EXPRESSIONS, landmark_scheme
 from faceptor.datasets.textfiles import LARGEST_LABEL, csv_rows, fields, lines, row_of
 from faceptor.errors import ConfigError
@@ -128,8 +128,7 @@ def five_points(text: str) -> np.ndarray:
     values = text.split(";")
     if len(values) != 136:
         raise BadSample(f"{LANDMARKS}: expected 136 numbers with ; between them, found {len(values)}")
-    points = np.array([number(value) for value in values], np.float32).reshape(-1, 2)
-    return landmark_scheme("300W").five_points(points)
+    return landmark_scheme("300W").five_points(points([number(value) for value in values], 68))
 
 
 def scalar(path: Path) -> str:

@@ -35,10 +35,6 @@ def commit() -> str:
     return head.stdout.strip() + ("+" if code.returncode else "")
 
 
-def prepared(params: Params, spec: TaskSpec) -> Path:
-    return params.prepared(spec.dataset)
-
-
 def data_facts(folder: Path) -> dict:
     """What names the faces of a prepared data set: whether they were generated, and a hash of every split."""
     passport = read_passport(folder)
@@ -47,12 +43,12 @@ def data_facts(folder: Path) -> dict:
 
 def splits(params: Params, names: Iterable[str], split: str) -> dict:
     """Prepared samples of each task's data set; `test` of recognition is the verification pairs."""
-    return {n: KINDS[task(n).kind].samples(task(n), prepared(params, task(n)), split) for n in names}
+    return {n: KINDS[task(n).kind].samples(task(n), params.prepared(task(n).dataset), split) for n in names}
 
 
 def training_steps(params: Params, mixes, *, steps: int) -> Steps:
     specs = {name: task(name) for name in mixes}
-    train = {name: open_split(prepared(params, spec), "train") for name, spec in specs.items()}
+    train = {name: open_split(params.prepared(spec.dataset), "train") for name, spec in specs.items()}
     return Steps(build_streams(params, mixes, specs, train), steps=steps)
 
 
@@ -73,8 +69,8 @@ def trivial_guesses(params: Params, specs: dict[str, TaskSpec]) -> dict:
     """The best constant guess of each task, from its training labels."""
     guesses = {}
     for name, spec in specs.items():
-        crop = crop_spec(params, spec, "test")
-        guesses[name] = KINDS[spec.kind].trivial(spec, open_split(prepared(params, spec), "train"), crop.place_sample)
+        crop, train = crop_spec(params, spec, "test"), open_split(params.prepared(spec.dataset), "train")
+        guesses[name] = KINDS[spec.kind].trivial(spec, train, crop.place_sample)
     return guesses
 
 

@@ -22,7 +22,6 @@ from faceptor.stages.common import (
     data_facts,
     live_log,
     pick_device,
-    prepared,
     training_steps,
 )  # fmt: skip
 from faceptor.stages.files import MODELS, RESULTS, RUNS, read_json, write_json
@@ -130,5 +129,5 @@ def provenance(params: Params, stage: str, outcome: train.Outcome, tasks: Iterab
         "commit": commit(),
         "best_step": outcome.best_step,
         "validation_score": outcome.best_score,
-        "data": {name: data_facts(prepared(params, task(name))) for name in tasks},
+        "data": {name: data_facts(params.prepared(task(name).dataset)) for name in tasks},
     }
