@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import torch
 from timm.layers import DropPath, HybridEmbed, LayerNorm, PatchEmbed, resample_abs_pos_embed
+from timm.models.resnet import BasicBlock
 from timm.models.vision_transformer import VisionTransformer
 from timm.models.vision_transformer_hybrid import ConvStem
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 FARL_EMBEDDING = 512  # width of FaRL's image-text space; only the unused projection has it
 
@@ -139,22 +139,9 @@ def conv_stem(*, patch_size: int, in_chans: int, embed_dim: int, bias: bool, **s
     return HybridEmbed(stem, in_chans=in_chans, embed_dim=embed_dim, bias=bias, proj=False, **sizes)
 
 
-class ResidualBlock(nn.Module):
-    """relu(x + two normed 3x3 convolutions); starts as the identity of what is not negative."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.branch = nn.Sequential(*_convolution(width, width), nn.ReLU(), *_convolution(width, width))
-        nn.init.zeros_(self.branch[-1].weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.branch(x))
-
-
-def _convolution(before: int, after: int, *, stride: int = 1) -> tuple[nn.Module, nn.Module]:
-    groups = after // 16 if after % 16 == 0 else 1
-    norm = nn.GroupNorm(groups, after)  # one image at a time, as in the plain stem
-    return nn.Conv2d(before, after, kernel_size=3, stride=stride, padding=1, bias=False), norm
+def _norm(channels: int, **placed) -> nn.GroupNorm:
+    """Over groups of 16 channels of one image at a time, as in the plain stem."""
+    return nn.GroupNorm(channels // 16 if channels % 16 == 0 else 1, channels, **placed)
 
 
 def residual_stem(*, patch_size: int, in_chans: int, embed_dim: int, bias: bool, **sizes) -> HybridEmbed:
@@ -164,9 +151,12 @@ def residual_stem(*, patch_size: int, in_chans: int, embed_dim: int, bias: bool,
     widths = [in_chans, *(embed_dim * (i + 1) // steps for i in range(steps))]
     stem = nn.Sequential()
     for before, after in pairwise(widths):
-        stem.extend([*_convolution(before, after, stride=2), nn.ReLU()])
+        convolution = nn.Conv2d(before, after, kernel_size=3, stride=2, padding=1, bias=False)
+        stem.extend([convolution, _norm(after), nn.ReLU()])
         if before != in_chans:
-            stem.append(ResidualBlock(after))
+            block = BasicBlock(after, after, norm_layer=_norm)
+            block.zero_init_last()  # starts as the identity
+            stem.append(block)
     return HybridEmbed(stem, in_chans=in_chans, embed_dim=embed_dim, bias=bias, proj=False, **sizes)
 
 
