@@ -187,6 +187,7 @@ class Stage1(Stage):
 
 class Stage2(Stage):
     tasks: dict[str, Mix]
+    merged: tuple[Literal["stage2"], ...] = ("stage2",)  # the model folder of all tasks; none without a second stage
     trainable: tuple[str, ...] = ("layer_attention.{task}.*",)
 
 
@@ -266,7 +267,10 @@ class Params(Section):
             if dataset not in self.datasets:
                 raise ValueError(f"evaluate.test_sets.{name}: {dataset!r} is no data set, add datasets.{dataset}")
             task(name)
-        _subset("evaluate.models", self.evaluate.models, "the models", {"stage1", "stage2", *self.baselines})
+        if len(self.stage2.merged) != bool(self.stage2.tasks):
+            expected = "[stage2]" if self.stage2.tasks else "[], because stage2.tasks is empty"
+            raise ValueError(f"stage2.merged: expected {expected}, found {list(self.stage2.merged)}")
+        _subset("evaluate.models", self.evaluate.models, "the models", {"stage1", *self.stage2.merged, *self.baselines})
         if self.stage2.tasks and not hasattr(self.model, "layer_attention"):
             raise ValueError(f"stage2.tasks: model {self.model.name!r} has no Layer-Attention to train, expected {{}}")
         _subset("stage2.tasks", self.stage2.tasks, "stage1.tasks", self.stage1.tasks)

@@ -87,6 +87,7 @@ def test_presets_train_as_the_paper_says(preset):
         ("stage1.steps", 50, r"stage1: optimiser.warmup \d+ must be below steps 50"),
         ("model.encoder.heads", 5, "model.encoder: width 96 is not a multiple of heads 5"),
         ("model.encoder.layers", [1, 2, 4, 3, 5, 6], "model.encoder: layers .* must ascend and end at depth 6"),
+        ("stage2.merged", [], r"stage2.merged: expected \[stage2\]"),
         ("model.inputs.face.size", 81, "inputs.face.size 81 is not a multiple of the patch 16"),
         ("model.inputs.face.std", [0.5, 0.0, 0.5], "model.inputs.face.std.1: .*greater than 0, found 0.0"),
         ("data.validation", 1.5, "data.validation: .*less than 1, found 1.5"),

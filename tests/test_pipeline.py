@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.repo import Repo
 
 from faceptor.config import load_params, preset_names, preset_path
 
@@ -52,6 +53,12 @@ def test_dvc_resolves_every_preset(preset, tmp_path):
     assert names >= {f"train_stage2@{name}" for name in params.stage2.tasks}
     assert names >= {f"transfer@{d}-{m}" for d in params.transfer.matrix.dataset for m in params.transfer.matrix.mode}
     assert {n for n in names if n.startswith("synthesize@")} == {f"synthesize@{name}" for name in params.synthesis}
+    stages = Repo(str(tmp_path)).index.stages
+    made = [Path(out.fs_path) for stage in stages for out in stage.outs]
+    for stage in stages:
+        for dependency in (Path(d.fs_path) for d in stage.deps if Path(d.fs_path).is_relative_to(tmp_path / "models")):
+            near = [out for out in made if out.is_relative_to(dependency) or dependency.is_relative_to(out)]
+            assert near, f"{stage.name}: nothing makes {dependency.relative_to(tmp_path)}"
 
 
 def test_readme_names_commands_that_exist():
