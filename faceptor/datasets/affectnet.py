@@ -19,7 +19,7 @@ _NAMES = {"train": ("training.csv", "train.csv"), "test": ("validation.csv", "va
 _FOLDERS = ("", "Manually_Annotated_file_lists/")
 CSV = {split: tuple(folder + name for folder in _FOLDERS for name in names) for split, names in _NAMES.items()}
 COLUMNS = ("subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "expression")
-LANDMARKS = "facial_landmarks"  # x1;y1;...;x68;y68
+LANDMARKS = "facial_landmarks"  # x1;y1;...;x68;y68; the npy release has them in <id>_lnd.npy
 NPY = {"train": "train_set", "test": "val_set"}
 LISTS = {"train": "label/train.txt", "test": "label/test.txt"}
 LAST_RAW_LABEL = 10
@@ -36,18 +36,19 @@ class AffectNet(Reader):
     published: ClassVar = {"train": 283901, "test": 3500}
     strict_counts = False  # the number of usable images differs between releases and papers
     classes: ClassVar = {"expression": EXPRESSIONS}
-    choices: ClassVar = {"landmarks": (False, True)}  # True: read the csv's 68 landmarks, for crops that align faces
+    choices: ClassVar = {"landmarks": (False, True)}  # True: read the 68 landmarks, for crops that align faces
 
     @property
     def columns(self) -> tuple[str, ...]:
+        found = ("expression", "box") if self._release == "csv" else ("expression",)
         if not self.options["landmarks"]:
-            return ("expression", "box") if self._release == "csv" else ("expression",)
-        if self._release != "csv":
+            return found
+        if self._release == "lists":
             raise ConfigError(
-                f"datasets.affectnet.options.landmarks: only {CSV['train'][0]} has landmarks that are read, but "
-                f"{self.root} has the {self._release} layout; set it to false and crop the whole image"
+                f"datasets.affectnet.options.landmarks: {self.root} has the lists layout ({LISTS['train']}), which "
+                "comes without landmarks; set it to false and crop the whole image"
             )
-        return ("expression", "box", "points5")
+        return (*found, "points5")
 
     @cached_property
     def _release(self) -> str:
@@ -84,7 +85,7 @@ class AffectNet(Reader):
         label = seven(row["expression"])
         x, y, width, height = (number(row[column]) for column in COLUMNS[1:5])
         face = box(x, y, x + width, y + height)
-        five = five_points(row[LANDMARKS]) if self.options["landmarks"] else None
+        five = five_points(row[LANDMARKS].split(";"), LANDMARKS) if self.options["landmarks"] else None
         image = self.image(key, folder=folder)
         return Record(key=key, split=split, image=image, box=face, points5=five, expression=label)
 
@@ -96,8 +97,13 @@ class AffectNet(Reader):
                 yield f"{NPY[split]}/{path.name}", self.where(path), self._npy_record, path, labels
 
     def _npy_record(self, key: str, split: str, path: Path, labels: Path) -> Record:
-        label = seven(scalar(self.inside(f"{path.stem}_exp.npy", folder=labels)))
-        return Record(key=key, split=split, image=self.inside(path.name, folder=path.parent), expression=label)
+        label = seven(array(self.inside(f"{path.stem}_exp.npy", folder=labels), 1)[0])
+        five = None
+        if self.options["landmarks"]:
+            placed = self.inside(f"{path.stem}_lnd.npy", folder=labels)
+            five = five_points(array(placed, 136), placed.name)
+        image = self.inside(path.name, folder=path.parent)
+        return Record(key=key, split=split, image=image, points5=five, expression=label)
 
     def _from_lists(self, split: str) -> Iterator[tuple]:
         path = self.require(LISTS[split], what=f"list of the {split} split")
@@ -123,16 +129,15 @@ def seven(text: str) -> int:
     return label
 
 
-def five_points(text: str) -> np.ndarray:
+def five_points(values: list[str], where: str) -> np.ndarray:
     """68 published landmarks -> (5, 2) float32 alignment points; BadSample for another count or not numbers."""
-    values = text.split(";")
     if len(values) != 136:
-        raise BadSample(f"{LANDMARKS}: expected 136 numbers with ; between them, found {len(values)}")
+        raise BadSample(f"{where}: expected 136 numbers, x1, y1, ..., y68, found {len(values)}")
     return landmark_scheme("300W").five_points(points([number(value) for value in values], 68))
 
 
-def scalar(path: Path) -> str:
-    """The one value of a .npy file, as text (owners store numbers and strings); BadSample for anything else."""
+def array(path: Path, count: int) -> list[str]:
+    """The `count` values of a .npy file, as texts (owners store numbers and strings); BadSample for anything else."""
     if not path.is_file():
         raise BadSample(f"{path.name} is missing")
     if path.stat().st_size > LARGEST_LABEL:
@@ -142,11 +147,11 @@ def scalar(path: Path) -> str:
         major, _ = np.lib.format.read_magic(data)
         header = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
         shape, _, kind = header(data)  # before memory is taken
-        if np.prod(shape, dtype=float) != 1 or kind.hasobject or kind.itemsize > 1024:
-            raise BadSample(f"{path.name}: expected one number, found shape {shape} of {kind}")
+        if np.prod(shape, dtype=float) != count or kind.hasobject or kind.itemsize > 1024:
+            raise BadSample(f"{path.name}: expected {count} value(s), found shape {shape} of {kind}")
         data.seek(0)
-        return str(np.lib.format.read_array(data, allow_pickle=False).reshape(()).item())
+        return [str(value) for value in np.lib.format.read_array(data, allow_pickle=False).ravel().tolist()]
     except BadSample:
         raise
     except Exception as error:  # the header is Python source, which fails in as many ways
-        raise BadSample(f"{path.name}: expected a .npy scalar: {' '.join(str(error).split())[:200]}") from error
+        raise BadSample(f"{path.name}: expected a .npy array: {' '.join(str(error).split())[:200]}") from error

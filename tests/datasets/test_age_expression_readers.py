@@ -129,9 +129,29 @@ def test_affectnet_landmarks_align_faces_when_asked(tmp_path):
     assert np.allclose(items[0].points5, landmark_scheme("300W").five_points(points), atol=1e-3)
     assert "expected 136 numbers" in items[1].reason and "training.csv:3" in items[1].where
 
-    pub.affectnet_npy(tmp_path / "npy")
-    with pytest.raises(ConfigError, match=r"options\.landmarks: only"):
-        _ = READERS["affectnet"](tmp_path / "npy", landmarks=True).columns
+    pub.put(tmp_path / "lists/label/train.txt", "0.jpg 4\n")
+    with pytest.raises(ConfigError, match=r"options\.landmarks: .* the lists layout"):
+        _ = READERS["affectnet"](tmp_path / "lists", landmarks=True).columns
+
+
+def test_affectnet_landmarks_of_the_npy_release(tmp_path):
+    pub.affectnet_npy(tmp_path)
+    points = np.stack([np.linspace(2, 40, 68), np.linspace(3, 30, 68) ** 1.01], axis=1)
+    folder = tmp_path / "train_set/annotations"
+    for number in range(4):
+        pub.put(tmp_path / f"train_set/images/{number}.jpg", pub.jpg(number))
+        np.save(folder / f"{number}_exp.npy", np.array(number))
+    np.save(folder / "0_lnd.npy", points.ravel())
+    np.save(folder / "1_lnd.npy", points.ravel()[:-2])
+    np.save(folder / "2_lnd.npy", points.ravel().astype(str))
+
+    reader = READERS["affectnet"](tmp_path, landmarks=True)
+    items = {item.key.split("/")[-1]: item for item in reader.read("train")}
+    assert reader.columns == ("expression", "points5")
+    for name in ("0.jpg", "2.jpg"):
+        assert np.allclose(items[name].points5, landmark_scheme("300W").five_points(points), atol=1e-3)
+    assert "1_lnd.npy: expected 136 value(s), found shape (134,)" in items["1.jpg"].reason
+    assert "3_lnd.npy is missing" in items["3.jpg"].reason
 
 
 def test_affectnet_lists_in_a_folder_of_their_own(tmp_path):
