@@ -36,6 +36,7 @@ def params():
     }
     values["model"] = toy.MODEL.model_dump(mode="json")
     values["stage1"]["tasks"], values["stage2"]["tasks"], values["transfer"]["tasks"] = JOINT, {}, LATER
+    values["stage2"]["merged"] = []
     values["transfer"]["matrix"] = {"dataset": ["later"], "mode": ["prompt"]}
     for stage in ("stage1", "stage2", "transfer"):
         values[stage] |= {"steps": 3, "validate_every": 2, "checkpoint_every": 2, "log_every": 1}
