@@ -267,12 +267,12 @@ class Params(Section):
             if dataset not in self.datasets:
                 raise ValueError(f"evaluate.test_sets.{name}: {dataset!r} is no data set, add datasets.{dataset}")
             task(name)
-        _subset("evaluate.models", self.evaluate.models, "the models", {"stage1", *self.stage2.merged, *self.baselines})
         if self.stage2.tasks and not hasattr(self.model, "layer_attention"):
             raise ValueError(f"stage2.tasks: model {self.model.name!r} has no Layer-Attention to train, expected {{}}")
         if len(self.stage2.merged) != bool(self.stage2.tasks):
             expected = "[stage2]" if self.stage2.tasks else "[], because stage2.tasks is empty"
             raise ValueError(f"stage2.merged: expected {expected}, found {list(self.stage2.merged)}")
+        _subset("evaluate.models", self.evaluate.models, "the models", {"stage1", *self.stage2.merged, *self.baselines})
         _subset("stage2.tasks", self.stage2.tasks, "stage1.tasks", self.stage1.tasks)
         _subset("synthesis", self.synthesis, "datasets", self.datasets)
         _subset("transfer.matrix.mode", self.transfer.matrix.mode, "transfer.modes", self.transfer.modes)
