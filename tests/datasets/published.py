@@ -196,6 +196,7 @@ def affectnet_npy(root):
             (root / part / "annotations").mkdir(parents=True, exist_ok=True)
             value = np.array(label) if number % 2 == 0 else np.array(int(label))
             np.save(root / f"{part}/annotations/{number}_exp.npy", value)
+            np.save(root / f"{part}/annotations/{number}_lnd.npy", face68().ravel())
 
 
 def rafdb(root):

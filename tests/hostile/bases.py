@@ -135,12 +135,6 @@ def _affectnet_lists(root: Path) -> None:
         hand.put(root / f"label/{part}.txt", "".join(f"{number}.jpg {number % 7}\n" for number in rows))
 
 
-def _affectnet_landmarks(root: Path) -> None:
-    hand.affectnet_npy(root)
-    for path in sorted(root.glob("*/annotations/*_exp.npy")):
-        np.save(path.with_name(path.name.replace("_exp", "_lnd")), hand.face68().ravel())
-
-
 def _w300vw_video(root: Path) -> None:
     for number, video in enumerate(("114", "410")):
         folder = root / video
@@ -161,7 +155,7 @@ OTHERS = (
     Base("300w", "detector", marked(_w300_detector), {"box": "detector"}),
     Base("affectnet", "aligned", generated("affectnet"), {"landmarks": True}),
     Base("affectnet", "npy", marked(hand.affectnet_npy)),
-    Base("affectnet", "npy aligned", marked(_affectnet_landmarks), {"landmarks": True}),
+    Base("affectnet", "npy aligned", marked(hand.affectnet_npy), {"landmarks": True}),
     Base("affectnet", "lists", marked(_affectnet_lists)),
     Base("celeba", "csv", marked(lambda root: hand.celeba(root, csv=True))),
     Base("morph2", "names", marked(lambda root: hand.morph2(root, subjects=4, csv=False)), drawn=True),
