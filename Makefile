@@ -23,7 +23,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@touch $@
 
 repro: $(VENV)/.ready ## generate faces, train both stages, evaluate, transfer, execute the notebooks
-	@dvc repro
+	@faceptor repro
 	@faceptor readme
 
 test: $(VENV)/.ready ## the whole test suite

@@ -170,6 +170,21 @@ def notebook(
 
 
 @app.command()
+def repro(
+    stages: Annotated[list[str] | None, typer.Argument(help="Stages, with all they need; none = everything.")] = None,
+    jobs: Annotated[int, typer.Option(help="Stages at a time; 0 = two on several cores without a GPU, else one.")] = 0,
+):
+    """Run what changed in the whole pipeline, as `dvc repro` does, with independent stages side by side.
+
+    Example: `faceptor repro --jobs 4`
+    """
+    from faceptor.repro import reproduce
+
+    ran = reproduce(stages or (), jobs=jobs)
+    print(f"repro: {len(ran)} stages ran" if ran else "repro: nothing changed")
+
+
+@app.command()
 def readme(params: ParamsFile = DEFAULT):
     """Rewrite the results tables of README.md from results/."""
     from faceptor.readme import rewrite
