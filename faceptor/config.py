@@ -149,6 +149,7 @@ class Optimiser(Section):
     milestones: shares of the run after which the rate drops by the factor `decay`, instead of the cosine.
     muon: patterns of parts whose matrices learn by Muon instead, at `lr` times the number beside the pattern. Its steps
     have the size of AdamW's but the same length in every direction, so that no task's gradient drowns another's.
+    momentum: of Muon.
     """
 
     lr: Positive = 5e-5
@@ -162,6 +163,7 @@ class Optimiser(Section):
     warmup: Annotated[int, Field(ge=0)] = 2000
     betas: tuple[Share, Share] = (0.9, 0.999)
     muon: dict[str, NonNegative] = Field(default_factory=dict)
+    momentum: Share = 0.95
 
 
 class Stage(Section):

@@ -104,7 +104,7 @@ def build_optimisers(parameters: Parameters, optimiser: Optimiser) -> dict[str, 
         optimisers["adamw"] = torch.optim.AdamW(groups, betas=optimiser.betas, **common)
     if matrices:
         groups = _groups(matrices, optimiser.muon)
-        optimisers["muon"] = Muon(groups, adjust_lr_fn="match_rms_adamw", **common)
+        optimisers["muon"] = Muon(groups, momentum=optimiser.momentum, adjust_lr_fn="match_rms_adamw", **common)
     return optimisers
 
 

@@ -26,14 +26,14 @@ def paint_body(canvas: Canvas, view: View, colours: Palette) -> None:
         canvas.fill(fold, colours.skin * 0.66, NECK, shade=(1.3, 1.0))
         canvas.fill(fold[2:-2], colours.shadow * 0.8, line=0.03 * view.unit, soft=0.012 * view.unit)
     if face.necktie:
-        collar = [[0, 1.2], [neck * 1.15, 0.6], [neck * 1.2, 0.95], [0.1, 1.5]]
+        collar = [[0, 1.05], [neck * 1.1, 0.3], [neck * 1.25, 0.75], [0.1, 1.5]]
         _fill(canvas, view, _mirrored(collar), (236, 236, 238), CLOTH)
-        tie = [[0.15, 1.02], [0.1, 1.25], [0.28, 3.5]]
+        tie = [[0.17, 0.85], [0.12, 1.15], [0.3, 3.5]]
         _fill(canvas, view, _mirrored(tie), TIES[face.texture % len(TIES)], CLOTH)
     if face.necklace:
         s = np.linspace(-1, 1, 13)
-        chain = np.stack([s * neck * 1.05, 0.95 - 0.5 * s**2], axis=1)
-        _fill(canvas, view, chain, (236, 206, 110), NECKLACE, line=0.08 * view.unit)
+        chain = np.stack([s * neck * 1.05, 0.72 - 0.5 * s**2], axis=1)
+        _fill(canvas, view, chain, (236, 206, 110), NECKLACE, line=0.13 * view.unit)
 
 
 def _fill(canvas: Canvas, view: View, points: np.ndarray, colour, cls: int, **options) -> None:

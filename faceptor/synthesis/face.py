@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from faceptor.errors import ConfigError
-from faceptor.synthesis.identity import IDENTITY_FIELDS, Identity, pick, sample_identity
+from faceptor.synthesis.identity import HABITS, IDENTITY_FIELDS, Identity, pick, sample_identity
 
 EXPRESSIONS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger")
 EXPRESSION_SHARES = (0.2, 0.3, 0.1, 0.1, 0.1, 0.1, 0.1)
@@ -89,6 +89,8 @@ class Face:
         return float(np.clip(self.age + self.person.looks_older, 0.0, 100.0))
 
 
+# Uniforms behind hair, beard and glasses: mostly the person's own, else this picture's.
+_BY_HABIT, _WHETHER, _USUAL = [7, 8, 10, 11, 12, 13, 14, 16, 18, 19], slice(40, 40 + HABITS), 0.75
 FACE_FIELDS = frozenset(Face.__dataclass_fields__) - {"seed", "sample", "person"}
 
 
@@ -112,6 +114,7 @@ def sample_face(seed: int, *, identity: int, sample: int = 0, **fixed) -> Face:
     person = sample_identity(seed, identity, **{k: v for k, v in fixed.items() if k in IDENTITY_FIELDS})
     rng = np.random.default_rng(np.random.SeedSequence((seed, identity, 1, sample)))
     u, n = rng.random(64), np.clip(rng.standard_normal(32), -2.5, 2.5)
+    u[_BY_HABIT] = np.where(u[_WHETHER] < _USUAL, person.habits, u[_BY_HABIT])
     age = float(fixed.get("age", _reflect(person.base_age + 4.0 * n[0], YOUNGEST, OLDEST)))
     values = {"seed": seed, "sample": sample, "person": person, "age": age, "texture": int(rng.integers(2**31))}
     values |= _pose_and_expression(u, n)
@@ -125,7 +128,7 @@ def sample_face(seed: int, *, identity: int, sample: int = 0, **fixed) -> Face:
 def _pose_and_expression(u: np.ndarray, n: np.ndarray) -> dict:
     return {
         "expression": EXPRESSIONS.index(pick(u[0], EXPRESSIONS, EXPRESSION_SHARES)),
-        "intensity": 0.65 + 0.35 * float(u[1]),
+        "intensity": 0.75 + 0.25 * float(u[1]),
         # Most pictures are near-frontal, a quarter are turned far: a mixture keeps the tail without losing the core.
         "yaw": float(n[1] * 13.0 if u[2] < 0.7 else MAX_YAW * (2 * u[3] - 1)),
         "pitch": float(np.clip(n[2] * 8.0, -MAX_PITCH, MAX_PITCH)),
@@ -140,7 +143,7 @@ def _pose_and_expression(u: np.ndarray, n: np.ndarray) -> dict:
 def _hair(u: np.ndarray, person: Identity, age: float) -> dict:
     male, adult = person.male, age >= 18
     greying = float(np.clip((age - person.grey_onset) / 26.0, 0.0, 1.0))
-    dyed = u[6] < (0.05 if male else 0.12)
+    dyed = u[6] < (0.03 if male else 0.06)
     balding = float(np.clip((age - person.bald_onset) / 18.0, 0.0, 1.0))
     receding = float(np.clip((age - 24.0) / 48.0 + 0.25 * person.hairline, 0.0, 0.85)) if male else 0.0
     weights = (0.75, 0.15, 0.1) if male else (0.15, 0.35, 0.5)
@@ -149,14 +152,14 @@ def _hair(u: np.ndarray, person: Identity, age: float) -> dict:
         "hair_volume": float(u[8]),
         "hair_colour": person.hair_base,
         "grey": 0.0 if dyed else greying,
-        "bald": bool(male and (balding > 0.6 or (u[9] < 0.24 and adult))),
+        "bald": bool(male and (balding > 0.6 or (u[9] < 0.12 and adult))),
         "receding": max(receding, balding),
-        "bangs": bool(u[10] < (0.22 if male else 0.42)),
-        "mustache": bool(male and adult and u[11] < 0.42),
-        "goatee": bool(male and adult and u[12] < 0.42),
-        "beard": bool(male and adult and u[13] < 0.3),
-        "sideburns": bool(male and adult and u[14] < 0.45),
-        "stubble": bool(male and adult and u[15] < 0.6),
+        "bangs": bool(u[10] < (0.12 if male else 0.28)),
+        "mustache": bool(male and adult and u[11] < 0.16),
+        "goatee": bool(male and adult and u[12] < 0.18),
+        "beard": bool(male and adult and u[13] < 0.2),
+        "sideburns": bool(male and adult and u[14] < 0.25),
+        "stubble": bool(male and adult and u[15] < 0.3),
     }
 
 
@@ -164,13 +167,13 @@ def _worn(u: np.ndarray, person: Identity, age: float) -> dict:
     male, adult = person.male, age >= 15
     painted = not male and adult
     return {
-        "eyeglasses": bool(u[16] < 0.28), "sunglasses": bool(u[17] < 0.14),
+        "eyeglasses": bool(u[16] < 0.14), "sunglasses": bool(u[17] < 0.05),
         "glasses_style": float(u[18]), "glasses_colour": int(u[19] * 4),
-        "hat": pick(u[21], HATS, (1, 1, 1)) if u[20] < 0.2 else "",
-        "lipstick": bool(painted and u[22] < 0.55), "heavy_makeup": bool(painted and u[23] < 0.45),
-        "rosy_cheeks": bool(u[24] < (0.12 if male else 0.4)), "flushed": bool(u[25] < 0.2),
-        "shiny": bool(u[26] < 0.3), "earrings": bool(u[27] < (0.1 if male else 0.55)),
-        "necklace": bool(u[28] < (0.1 if male else 0.45)), "necktie": bool(adult and u[29] < (0.45 if male else 0.05)),
+        "hat": pick(u[21], HATS, (1, 1, 1)) if u[20] < 0.1 else "",
+        "lipstick": bool(painted and u[22] < 0.7), "heavy_makeup": bool(painted and u[23] < 0.45),
+        "rosy_cheeks": bool(u[24] < (0.04 if male else 0.2)), "flushed": bool(u[25] < 0.1),
+        "shiny": bool(u[26] < 0.2), "earrings": bool(u[27] < (0.04 if male else 0.4)),
+        "necklace": bool(u[28] < (0.04 if male else 0.3)), "necktie": bool(adult and u[29] < (0.22 if male else 0.02)),
     }
 
 
@@ -182,8 +185,8 @@ def _picture(u: np.ndarray, n: np.ndarray) -> dict:
         "exposure": 1.0 + 0.1 * float(n[8]), "warmth": float(0.5 * n[9]), "flash": flash,
         "background": pick(u[32], BACKGROUNDS, (0.3, 0.35, 0.35)),
         "occluder": pick(u[34], OCCLUDERS, (0.6, 0.4)) if u[33] < 0.05 else "",
-        "blur": 0.01 + 0.02 * float(u[36]) if u[35] < 0.22 else 0.0,
-        "noise": 1.0 + 5.0 * float(u[37] ** 2), "grayscale": bool(u[38] < 0.12),
+        "blur": 0.01 + 0.02 * float(u[36]) if u[35] < 0.15 else 0.0,
+        "noise": 1.0 + 5.0 * float(u[37] ** 2), "grayscale": bool(u[38] < 0.08),
     }
 
 
@@ -207,6 +210,8 @@ def _consistent(values: dict, fixed: dict) -> dict:
     if values["bangs"] or (not values["bald"] and values["receding"] > 0.95):
         values["receding"] = fixed.get("receding", 0.0 if values["bangs"] else 0.9)
     if values["beard"]:
-        drop("sideburns", True)
-        drop("stubble", False)
+        for name, state in (("sideburns", True), ("mustache", True), ("goatee", False), ("stubble", False)):
+            drop(name, state)
+    if values["bald"] or values["hair_length"] != "short":     # they would not be seen
+        drop("sideburns", False)
     return values

@@ -83,7 +83,7 @@ class Features:
 def _eyes(head: Head) -> dict:
     face, p, a = head.face, head.face.person, head.action
     width = 0.205 + 0.012 * p.eye_size
-    height = (0.078 + 0.009 * p.eye_size + 0.012 * p.eye_open) * (1 + 0.2 * head.child) * (1 - 0.1 * head.aged)
+    height = (0.078 + 0.009 * p.eye_size + 0.016 * p.eye_open) * (1 + 0.2 * head.child) * (1 - 0.1 * head.aged)
     up = max(0.012, height * (1 + 0.9 * a.upper_lid))
     low = max(0.01, 0.75 * height * (1 - 0.9 * a.lower_lid))
     if face.eyes_closed:                                       # both lids meet on the lower one
@@ -109,10 +109,10 @@ def _brows(head: Head) -> dict:
     half = width * (1.32 + 0.08 * p.brow_length)
     level = -0.25 + 0.015 * p.eye_height - 0.02 * p.brow_height
     rise = a.outer_brow * (1 - t) + a.inner_brow * t
-    arch = (0.055 + 0.03 * p.brow_arch) * np.sin(np.pi * np.clip(t * 0.95, 0, 1)) ** 1.2 * (1.25 - 0.5 * t)
+    arch = (0.055 + 0.034 * p.brow_arch) * np.sin(np.pi * np.clip(t * 0.95, 0, 1)) ** 1.2 * (1.25 - 0.5 * t)
     x = -head.eye_x + half * (1.9 * t - 0.98) + a.squeeze * t
     y = level - rise - arch + (0.02 + 0.02 * p.brow_tilt) * (t - 0.5) + 0.03 * (1 - t)
-    thick = (0.042 + 0.014 * p.brow_thickness) * (0.35 + 0.65 * np.minimum(1, t * 2.2))
+    thick = (0.046 + 0.018 * p.brow_thickness) * (0.35 + 0.65 * np.minimum(1, t * 2.2))
     return {"brow_top": _both(np.stack([x, y - thick], 1)), "brow_low": _both(np.stack([x, y + thick], 1))}
 
 
@@ -133,7 +133,7 @@ def _mouth(head: Head) -> dict:
     half = 0.345 + 0.028 * p.mouth_width + a.stretch
     corner = head.mouth_y - a.corner_up
     rolled = 1 - 0.55 * a.press                                # pressed lips roll inwards and look thin
-    upper, lower = (0.095 + 0.02 * p.lip_upper) * rolled, (0.115 + 0.022 * p.lip_lower) * rolled
+    upper, lower = (0.095 + 0.027 * p.lip_upper) * rolled, (0.115 + 0.03 * p.lip_lower) * rolled
     seam_upper = head.mouth_y - a.upper_lip
     seam_lower = max(head.mouth_y - min(0.0, a.upper_lip) + a.lower_lip + 0.55 * a.jaw, seam_upper)
     s = np.linspace(-1, 1, LIP_POINTS)

@@ -61,9 +61,9 @@ class Head:
         self.action: Action = action_of(face)
         fat = person.fat + 0.5 * child + 0.3 * aged
         self.fat = fat
-        self.width = width = 1.0 + 0.065 * person.face_width + 0.02 * fat
-        self.jaw = jaw = (0.80 + 0.05 * person.jaw_width + 0.035 * fat) * width * (1 - 0.06 * child)
-        chin = (1.52 + 0.09 * person.chin_length) * (1 - 0.2 * child)
+        self.width = width = 1.0 + 0.065 * person.face_width + 0.03 * fat
+        self.jaw = jaw = (0.80 + 0.06 * person.jaw_width + 0.045 * fat) * width * (1 - 0.06 * child)
+        chin = (1.52 + 0.11 * person.chin_length) * (1 - 0.2 * child)
         self.rest_chin = chin
         self.chin = chin = chin + self.action.jaw
         self.crown = crown = -(1.52 + 0.07 * person.forehead + 0.05 * child)

@@ -9,10 +9,10 @@ from faceptor.synthesis.palette import Palette, hat_colour
 
 _ANGLES = columns()
 # Strand noise: rows and columns of the coarse grid stretched over the head (tall cells look straight); contrast.
-_STRANDS = {"straight": (5, 90, 0.16), "wavy": (14, 46, 0.22), "curly": (40, 40, 0.34)}
+_STRANDS = {"straight": (3, 70, 0.12), "wavy": (12, 28, 0.26), "curly": (28, 28, 0.38)}
 # How much fuller textured hair stands, and how uneven its edge is, head units.
-_FULLER = {"straight": 0.0, "wavy": 0.04, "curly": 0.11}
-_UNEVEN = {"straight": 0.02, "wavy": 0.035, "curly": 0.06}
+_FULLER = {"straight": 0.0, "wavy": 0.06, "curly": 0.15}
+_UNEVEN = {"straight": 0.015, "wavy": 0.045, "curly": 0.08}
 _SIDE_LENGTH = {"short": 0.0, "medium": 0.35, "long": 0.5}
 BRIM_ROW = -0.68
 

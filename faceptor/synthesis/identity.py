@@ -8,15 +8,16 @@ EYE_COLOURS = ("dark brown", "brown", "blue", "green", "grey")
 HAIR_COLOURS = ("black", "brown", "blond", "red")
 HAIR_TEXTURES = ("straight", "wavy", "curly")
 CLIP = 2.0
-"""Shape coefficients are standard normal, clipped at this many deviations so that no head becomes a monster."""
+"""No shape coefficient goes beyond this many deviations, so that no head becomes a monster."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
     """Seeded, person-level parameters.
 
-    Every field without a unit is a standard score (0 = average, clipped at +-2); `skin` is 0 (very light) to 1
-    (very dark); the `*_onset` fields are ages in years; `marks` are moles as (u, v, radius) on the head surface.
+    Every field without a unit is a score (0 = average, deviation about 1, clipped at +-2); `skin` is 0 (very light) to
+    1 (very dark); the `*_onset` fields are ages in years; `marks` are moles as (u, v, radius) on the head surface;
+    `habits` in 0..1 say how the person mostly wears hair, beard and glasses.
     """
 
     number: int
@@ -60,6 +61,7 @@ class Identity:
     base_age: float
     looks_older: float
     marks: tuple[tuple[float, float, float], ...]
+    habits: tuple[float, ...]
 
 
 # The order is part of the seed's meaning: append new coefficients at the end.
@@ -69,7 +71,17 @@ _SCORES = (
     "brow_height", "brow_length", "nose_width", "nose_length", "nose_height", "nose_tip", "mouth_width",
     "mouth_height", "lip_upper", "lip_lower", "ear_size", "skin_hue", "hairline",
 )
+# Share of people below -> skin: a gap between pale and other skins, so that light cannot take one for the other.
+_SKIN_TONES = (0.0, 0.2, 0.2001, 1.0), (0.0, 0.1, 0.24, 1.0)
+# Shifts in deviations: as in photographs, few people are stout, have bushy or arched brows or narrow eyes.
+_RARER = {"brow_arch": -0.5, "brow_thickness": -0.8, "fat": -1.0, "eye_open": 0.7, "cheekbone": -0.5}
+HABITS = 10
 IDENTITY_FIELDS = frozenset(Identity.__dataclass_fields__) - {"number"}
+
+
+def _distinct(normal: float) -> float:
+    """A score seldom near the average: a nose is broad or narrow, and a small picture shows which."""
+    return float(np.clip(np.copysign(1.2 * np.sqrt(np.abs(normal)), normal), -CLIP, CLIP))
 
 
 def pick(uniform: float, names: tuple, weights: tuple[float, ...]):
@@ -84,18 +96,20 @@ def sample_identity(seed: int, identity: int, **fixed) -> Identity:
     All random numbers are drawn before any is used, so fixing one field never moves another.
     """
     rng = np.random.default_rng(np.random.SeedSequence((seed, identity, 0)))
-    scores = np.clip(rng.standard_normal(len(_SCORES)), -CLIP, CLIP)
+    normal = dict(zip(_SCORES, rng.standard_normal(len(_SCORES)).tolist(), strict=True))
     u = rng.random(24)
-    marks = rng.random((4, 3))
-    values = dict(zip(_SCORES, scores.tolist(), strict=True))
+    marks, habits = rng.random((4, 3)), rng.random(HABITS)
     male = bool(fixed.get("male", u[0] < 0.5))
     # Men and women differ in the mean of a few coefficients only; the rest of the spread is common.
     shift = 1.0 if male else -1.0
     for name, size in (("jaw_width", 0.45), ("brow_thickness", 0.6), ("nose_width", 0.25), ("chin_length", 0.3),
                        ("lip_upper", -0.4), ("lip_lower", -0.4), ("brow_arch", -0.55), ("eye_size", -0.3),
                        ("brow_height", -0.35), ("jaw_shape", 0.35)):
-        values[name] = float(np.clip(values[name] * 0.9 + shift * size, -CLIP, CLIP))
-    skin = float(u[1] ** 1.1)
+        normal[name] = 0.9 * normal[name] + shift * size
+    for name, size in _RARER.items():
+        normal[name] += size
+    values: dict = {name: _distinct(score) for name, score in normal.items()}
+    skin = float(np.interp(u[1], *_SKIN_TONES))
     dark = skin > 0.55
     eye_weights = (0.55, 0.45, 0.02, 0.02, 0.02) if dark else (0.14, 0.3, 0.28, 0.16, 0.12)
     hair_weights = (0.64, 0.25, 0.08, 0.03) if dark else (0.19, 0.32, 0.39, 0.1)
@@ -106,11 +120,12 @@ def sample_identity(seed: int, identity: int, **fixed) -> Identity:
         "eye_colour": pick(u[3], EYE_COLOURS, eye_weights),
         "hair_base": pick(u[4], HAIR_COLOURS, hair_weights),
         "hair_texture": pick(u[6], HAIR_TEXTURES, (0.42, 0.33, 0.25)),
-        "grey_onset": 34.0 + 14.0 * float(u[7]),
+        "grey_onset": 36.0 + 8.0 * float(u[7]),
         "bald_onset": (32.0 + 60.0 * float(u[8])) if male else 200.0,
         "base_age": 16.0 + 61.0 * float(u[9]),
-        "looks_older": float(2.4 * (u[10] + u[11] - 1.0)),
+        "looks_older": float(1.6 * (u[10] + u[11] - 1.0)),
         "marks": tuple((float(2.2 * (a - 0.5)), float(-0.55 + 1.9 * b), float(0.022 + 0.03 * c))
                        for a, b, c in marks[:count]),
+        "habits": tuple(habits.tolist()),
     }
     return Identity(**(values | fixed))

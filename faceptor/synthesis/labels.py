@@ -1,7 +1,6 @@
 """The binary attributes of a drawn face: true where the drawing shows it, None where it cannot.
 
-Thresholds on shapes are standard scores of `Identity`, chosen so that the attribute is plain to see and neither rare
-nor everywhere.
+Thresholds on shapes are scores of `Identity`, put where few people are, so that the attribute is plain to see.
 """
 
 from faceptor.datasets.labels import CELEBA_40, LFW_73
@@ -54,12 +53,12 @@ def _worn(face: Face) -> dict:
 def _shape(face: Face, head: Head, f: Features) -> dict:
     p = face.person
     return {
-        "Arched_Eyebrows": p.brow_arch > 0.6, "Bushy_Eyebrows": p.brow_thickness > 0.8,
-        "Narrow_Eyes": f.eye_open < 0.11,
-        "Big_Lips": p.lip_upper + p.lip_lower > 1.2, "Big_Nose": p.nose_width + 0.5 * p.nose_length > 0.9,
-        "Pointy_Nose": p.nose_tip > 0.6 and p.nose_width < 0.6, "Chubby": _chubby(head),
-        "Double_Chin": head.double_chin, "High_Cheekbones": p.cheekbone + 1.2 * head.action.cheek > 0.7,
-        "Oval_Face": _length(head) > 3.0 and _jaw(head) < 0.83,
+        "Arched_Eyebrows": p.brow_arch > 0, "Bushy_Eyebrows": p.brow_thickness > 0,
+        "Narrow_Eyes": f.eye_open < 0.12,
+        "Big_Lips": p.lip_upper + p.lip_lower > 1.2, "Big_Nose": p.nose_width + 0.5 * p.nose_length > 1.0,
+        "Pointy_Nose": p.nose_tip > 0 and p.nose_width < 0, "Chubby": _chubby(head),
+        "Double_Chin": head.double_chin, "High_Cheekbones": p.cheekbone > 0 or head.action.cheek > 0.6,
+        "Oval_Face": p.chin_length - p.jaw_width > 1.0,
     }
 
 
@@ -106,7 +105,7 @@ def _lfw_face(face: Face, head: Head, f: Features) -> dict:
 
 
 def _chubby(head: Head) -> bool:
-    return head.fat > 0.8
+    return head.fat > 0
 
 
 def _length(head: Head) -> float:

@@ -27,16 +27,18 @@ def _disc(x: float, y: float, width: float, height: float) -> np.ndarray:
 
 def _complexion(head: Head, c: Palette) -> Iterator[Stroke]:
     face, aged = head.face, head.aged
-    red = 0.16 + 0.35 * face.rosy_cheeks + 0.15 * face.flushed
+    red = 0.1 + 0.55 * face.rosy_cheeks + 0.15 * face.flushed
+    hollow = np.clip(0.4 * max(face.person.cheekbone, 1.2 * head.action.cheek), 0, 0.45)  # below high cheekbones
     bag = np.stack([0.18 * _SPAN, 0.15 + 0.045 * (1 - _SPAN**2)], axis=1)
     for side in _SIDES:
         eye_x = side[0] * head.eye_x
         yield Stroke(points=_disc(0.58, 0.5, 0.2, 0.17) * side, colour=c.skin * _BLOOD, alpha=red, soft=0.08)
+        yield Stroke(points=_disc(0.68, 0.82, 0.13, 0.2) * side, colour=c.shadow, alpha=hollow, soft=0.08)
         if face.flushed:
             yield Stroke(points=_disc(0.3, 0.55, 0.3, 0.3) * side, colour=c.skin * _BLOOD, alpha=0.3, soft=0.12)
         yield Stroke(points=_disc(eye_x, 0.0, 0.26, 0.15), colour=c.skin * 0.75, alpha=0.3 + 0.15 * aged, soft=0.06)
         if face.heavy_makeup:
-            yield Stroke(points=_disc(eye_x, -0.06, 0.25, 0.12), colour=(90, 60, 110), alpha=0.5, soft=0.04)
+            yield Stroke(points=_disc(eye_x, -0.06, 0.25, 0.12), colour=(84, 50, 116), alpha=0.7, soft=0.04)
         yield Stroke(points=bag + np.array([eye_x, 0.0]), colour=c.shadow, alpha=eye_bags(head), line=0.028, soft=0.012)
     if face.shiny:
         for x, y, r in ((0, -0.6, 0.16), (-0.5, 0.35, 0.09), (0.5, 0.35, 0.09), (0, head.nose.tip_y - 0.1, 0.05)):
@@ -63,11 +65,11 @@ def _wrinkles(head: Head, f: Features, c: Palette) -> Iterator[Stroke]:
     def crease(points, strength, line=0.022, soft=0.008) -> Stroke:
         return Stroke(points=np.asarray(points), colour=c.shadow, alpha=strength, line=line, soft=soft)
 
-    forehead = np.clip(0.95 * (aged - 0.2) + 2.5 * max(0.0, a.inner_brow), 0, 0.8)
+    forehead = np.clip(1.15 * (aged - 0.15) + 2.5 * max(0.0, a.inner_brow), 0, 0.8)
     for i in range(2 + int(3 * min(aged, 1)) if forehead > 0.03 else 0):
         y = -0.5 - 0.115 * i + 0.012 * np.sin(3 * _SPAN + i) + 0.02 * _SPAN**2
         yield crease(np.stack([_SPAN * (0.5 - 0.05 * i), y], 1), forehead * (0.9 - 0.1 * i))
-    crow = np.clip(0.95 * (aged - 0.25) + 0.2 * a.cheek, 0, 0.8)
+    crow = np.clip(1.15 * (aged - 0.2) + 0.2 * a.cheek, 0, 0.8)
     fold = nasolabial(head)
     frown = np.clip(0.8 * (aged - 0.35) + 8 * a.squeeze, 0, 0.75)
     eye_end, mouth_end = head.eye_x + f.eye_width + 0.04, f.lip_top[-1, 0] + 0.1
@@ -79,7 +81,7 @@ def _wrinkles(head: Head, f: Features, c: Palette) -> Iterator[Stroke]:
         yield crease([[wing_x, wing_y], [wing_x + 0.1, wing_y + 0.1], [mouth_end, mouth_y - 0.08],
                       [mouth_end + 0.02, mouth_y + 0.08]] * side, fold, 0.03, 0.012)
         if aged > 0.45:
-            yield crease([[mouth_end - 0.06, mouth_y + 0.1], [mouth_end, mouth_y + 0.3]] * side, 0.8 * (aged - 0.4))
+            yield crease([[mouth_end - 0.06, mouth_y + 0.1], [mouth_end, mouth_y + 0.3]] * side, 0.9 * (aged - 0.4))
         if aged > 0.6:
             yield crease([[0.62, 0.45], [0.72, 0.65], [0.7, 0.85]] * side, 0.6 * (aged - 0.5))
         if frown > 0.03:
@@ -90,7 +92,7 @@ def _wrinkles(head: Head, f: Features, c: Palette) -> Iterator[Stroke]:
 
 def nasolabial(head: Head) -> float:
     """Strength of the fold from nose to mouth, 0..0.85."""
-    return float(np.clip(0.12 + 0.75 * head.aged + 0.35 * head.action.cheek, 0, 0.85))
+    return float(np.clip(0.08 + 0.9 * head.aged + 0.3 * head.action.cheek, 0, 0.85))
 
 
 def _beard(head: Head, f: Features, c: Palette) -> Iterator[Stroke]:
@@ -99,7 +101,7 @@ def _beard(head: Head, f: Features, c: Palette) -> Iterator[Stroke]:
     upper = np.array([[0.68, y - 0.3], [0.45, y - 0.12], [0.3, y - 0.17], [0, y - 0.18], [-0.3, y - 0.17],
                       [-0.45, y - 0.12], [-0.68, y - 0.3]])
     if face.stubble:
-        yield Stroke(around=jaw, points=upper, colour=0.5 * c.skin + 0.5 * hair, alpha=0.5, soft=0.05)
+        yield Stroke(around=jaw, points=upper, colour=0.45 * c.skin + 0.55 * hair, alpha=0.6, soft=0.05)
     if face.beard:
         under = np.stack([jaw[:, 0], np.full(len(jaw), head.chin + 0.12)], axis=1)
         yield Stroke(around=jaw, points=upper, colour=hair, alpha=0.93, soft=0.03)

@@ -44,15 +44,15 @@ def _ear(canvas: Canvas, view: View, colours: Palette, side: int) -> None:
     root_x, _, root_z = head.surface(side * _EAR_ANGLE, 0.3, bumps=False)
     size = 1 + 0.07 * face.person.ear_size
     t = np.linspace(0, 2 * np.pi, 18)
-    stand_off = (0.06 + 0.13 * (0.6 + 0.4 * np.cos(t))) * size * (0.75 + 0.21 * np.sin(t))
-    shell = np.stack([root_x + side * stand_off, 0.24 - 0.34 * size * np.sin(t), root_z - 0.12 + 0.16 * np.cos(t)], 1)
+    stand_off = (0.08 + 0.2 * (0.6 + 0.4 * np.cos(t))) * size * (0.75 + 0.21 * np.sin(t))
+    shell = np.stack([root_x + side * stand_off, 0.24 - 0.38 * size * np.sin(t), root_z - 0.12 + 0.16 * np.cos(t)], 1)
     if not covered:
         canvas.fill(view.at(shell), colours.skin * 0.88, EAR_L if side < 0 else EAR_R)
         inner = shell.mean(0) + (shell - shell.mean(0)) * 0.55
         canvas.fill(view.at(inner), colours.shadow, alpha=0.45, soft=0.02 * view.unit)
     if face.earrings:
-        lobe = np.array([root_x + side * 0.1, 0.22 + 0.42 * size, root_z - 0.08])
-        drop = lobe + np.stack([0.06 * np.cos(t), 0.075 * np.sin(t), np.zeros_like(t)], axis=1)
+        lobe = np.array([root_x + side * 0.12, 0.24 + 0.46 * size, root_z - 0.08])
+        drop = lobe + np.stack([0.09 * np.cos(t), 0.12 * np.sin(t), np.zeros_like(t)], axis=1)
         canvas.fill(view.at(drop), (240, 212, 120), EARRING)
 
 
@@ -76,7 +76,7 @@ def _glasses(canvas: Canvas, view: View) -> None:
     face, head = view.face, view.head
     half_width, half_height = (0.33, 0.25) if face.sunglasses else (0.30, 0.215)
     frame = FRAMES[face.glasses_colour % len(FRAMES)]
-    line = max(1.0, (0.035 if face.glasses_colour == THIN_FRAME else 0.055) * view.unit)
+    line = max(1.0, (0.045 if face.glasses_colour == THIN_FRAME else 0.055) * view.unit)
     front = float(head.surface(0.0, 0.02)[2]) + 0.02
     power = 1.0 - 0.55 * face.glasses_style                    # superellipse: round to square
     rim = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)

@@ -240,7 +240,7 @@ def test_extreme_poses_draw_in_every_frame(frame):
         portrait = render(face, size=size, frame=frame, maps=True)
         assert portrait.image.shape == (*size, 3) and portrait.image.dtype == np.uint8
         assert portrait.classes19.shape == portrait.classes11.shape == size
-        assert (portrait.classes19 == SKIN).mean() > 0.03 and portrait.pose == (yaw, pitch, 25.0)
+        assert (portrait.classes19 == SKIN).mean() > 0.02 and portrait.pose == (yaw, pitch, 25.0)
 
 
 def test_unknown_frame_is_an_error():

@@ -32,7 +32,7 @@ def test_300w_folders_names_and_one_based_points(made):
         assert text[:3] == ["version: 1", "n_points:  68", "{"] and text[-1] == "}" and len(text) == 72
         points = np.array([line.split() for line in text[3:-1]], float)
         np.testing.assert_allclose(points - 1, portrait(shot).landmarks["68"], atol=1e-6)
-        assert size(root / shot.key) == (240, 240)
+        assert size(root / shot.key) == (208, 208)
 
 
 def test_aflw_matrix(made):
@@ -71,7 +71,7 @@ def test_celebamaskhq_parts_mapping_and_partition(made):
         index, original, file = line.split()
         assert (int(index), f"{int(original) + 1:06d}.jpg") == (number, file)
         codes.append(partition[file])
-        assert size(root / f"CelebA-HQ-img/{number}.jpg") == (256, 256)
+        assert size(root / f"CelebA-HQ-img/{number}.jpg") == (192, 192)
         skin = cv2.imread(str(root / f"CelebAMask-HQ-mask-anno/0/{number:05d}_skin.png"), cv2.IMREAD_UNCHANGED)
         assert skin.shape == (128, 128) and set(np.unique(skin)) == {0, 255}
         assert (skin[:64] == 255).all() and (skin[64:] == 0).all()

@@ -15,7 +15,7 @@ from faceptor.errors import ConfigError
 from faceptor.tasks import KINDS, TASKS, TaskSpec, task
 from faceptor.tasks import landmark_losses as ll
 from faceptor.tasks.age import log_distribution
-from faceptor.tasks.parsing import generalised_dice
+from faceptor.tasks.parsing import batch_dice, generalised_dice
 
 POINTS = TaskSpec("landmarks_toy", "landmarks", "toy", ("a", "b", "c"), {"scheme": "300W"})
 PARSING = TaskSpec("parsing_toy", "parsing", "toy", ("background", "skin", "hair", "hat"), {"background": 0})
@@ -85,6 +85,16 @@ def test_dice_of_right_and_wrong_maps():
     right = F.one_hot(mask, 4).permute(0, 3, 1, 2).float()
     assert generalised_dice(right, mask).item() == pytest.approx(0, abs=1e-6)
     assert generalised_dice(right.roll(1, dims=1), mask).item() == pytest.approx(1)
+
+
+def test_batch_dice_is_one_minus_the_mean_f1_of_the_batch():
+    mask = torch.tensor([[[0, 1], [2, 2]], [[0, 0], [0, 0]]])
+    wrong = mask.clone()
+    wrong[0, 0, 0], wrong[1, 0, 0] = 1, 2
+    p = F.one_hot(wrong, 4).permute(0, 3, 1, 2).float()
+    f1 = [2 * 3 / (5 + 3), 2 * 1 / (1 + 2), 2 * 2 / (2 + 3)]  # by hand; class 3 is nowhere
+    assert batch_dice(p, mask).item() == pytest.approx(1 - sum(f1) / 3)
+    assert batch_dice(F.one_hot(mask, 4).permute(0, 3, 1, 2).float(), mask).item() == pytest.approx(0)
 
 
 def test_painting_an_absent_class_costs():

@@ -7,7 +7,7 @@ import numpy as np
 
 from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, jpeg, lines, png, put, shares
 from faceptor.synthesis.layouts.celeba import attribute_list, known
-from faceptor.synthesis.layouts.heads import facing
+from faceptor.synthesis.layouts.heads import adorned, facing
 
 _PARTITION = (24183, 2993)  # published training and validation pictures
 
@@ -15,7 +15,7 @@ _PARTITION = (24183, 2993)  # published training and validation pictures
 class CelebAMaskHQ(Layout):
     name = "celebamaskhq"
     title = "CelebAMask-HQ: 19 classes"
-    default_size = 256
+    default_size = 192
 
     def plan(self, order: Order) -> list[Shot]:
         train, val = shares(order.train, _PARTITION)
@@ -31,7 +31,7 @@ class CelebAMaskHQ(Layout):
                 size=self.size(order),
                 frame="celebahq",
                 maps=True,
-                fixed=facing(order.rng("pose", file), yaw=12, pitch=6),  # portraits, eyes and mouth aligned
+                fixed=facing(order.rng("pose", file), yaw=12, pitch=6) | adorned(order.rng("worn", file)),
                 note={"index": index, "celeba": int(file), "partition": list(first).index(parts[file])},
             )
             for index, file in enumerate(files)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from faceptor.synthesis.face import MAX_PITCH, MAX_ROLL, MAX_YAW
+from faceptor.synthesis.face import HATS, MAX_PITCH, MAX_ROLL, MAX_YAW
 
 
 def sitting(rng: np.random.Generator) -> dict[str, Any]:
@@ -36,6 +36,13 @@ def facing(rng: np.random.Generator, *, yaw: float, pitch: float = 7.0, roll: fl
         angle: float(np.clip(spread * n, -most, most))
         for n, (angle, (spread, most)) in zip(score, spreads.items(), strict=True)
     }
+
+
+def adorned(rng: np.random.Generator) -> dict[str, Any]:
+    """What portraits for parsing show often enough to be learned: glasses, hats, earrings, chains, ties."""
+    names, often = ("eyeglasses", "earrings", "necklace", "necktie"), (0.25, 0.4, 0.4, 0.2)
+    worn = {name: bool(rng.random() < share) for name, share in zip(names, often, strict=True)}
+    return worn | {"hat": str(rng.choice(HATS)) if rng.random() < 0.15 else ""}
 
 
 def turned(rng: np.random.Generator, *, most: float = 85.0) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class Morph2(Layout):
     def plan(self, order: Order) -> list[Shot]:
         count = order.train + order.test
         rng = order.rng("people")
-        album = albums(count, 4, rng, most=20)
+        album = albums(count, 2, rng, most=20)
         people = album[-1][0] + 1
         identifiers = np.sort(rng.choice(np.arange(1000, max(400_000, 9 * people)), size=people, replace=False))
         ages = _ages(album, rng)

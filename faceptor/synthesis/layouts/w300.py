@@ -17,7 +17,7 @@ _QUIRK = "image_092 _01.jpg"  # the space is in the owner's archive
 class W300(Layout):
     name = "300w"
     title = "300W: 68 landmarks"
-    default_size = 240
+    default_size = 208
 
     def plan(self, order: Order) -> list[Shot]:
         shots = []
