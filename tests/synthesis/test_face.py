@@ -20,7 +20,7 @@ from faceptor.synthesis.draw import render
 from faceptor.synthesis.face import EXPRESSIONS, OCCLUDERS, Face, sample_face
 from faceptor.synthesis.features import Features
 from faceptor.synthesis.geometry import Head
-from faceptor.synthesis.identity import IDENTITY_FIELDS
+from faceptor.synthesis.identity import IDENTITY_FIELDS, sample_identity
 from faceptor.synthesis.landmarks import landmarks
 from faceptor.synthesis.placement import FRAMES
 from faceptor.synthesis.raster import rasterise
@@ -84,6 +84,22 @@ def test_a_person_stays_the_same_person():
     assert len({person.nose_width for person in others}) == 31
 
 
+def test_few_features_are_average_and_none_is_monstrous():
+    people = [sample_identity(1, i) for i in range(300)]
+    for name in ("nose_width", "lip_upper", "jaw_width", "brow_arch", "fat", "cheekbone"):
+        scores = np.array([getattr(person, name) for person in people])
+        assert (np.abs(scores) < 0.3).mean() < 0.12 and np.abs(scores).max() <= 2  # a normal score: 0.24
+    skin = np.array([person.skin for person in people])
+    assert not ((skin > 0.11) & (skin < 0.23)).any() and 0.1 < (skin < 0.17).mean() < 0.3  # pale skin is plainly pale
+
+
+def test_habits_persist_and_are_broken_at_times():
+    pairs = [[sample_face(1, identity=i, sample=s) for s in (0, 1)] for i in range(200)]
+    same = np.mean([first.hair_length == second.hair_length for first, second in pairs])
+    strangers = np.mean([a[0].hair_length == b[1].hair_length for a, b in zip(pairs, pairs[1:], strict=False)])
+    assert strangers + 0.1 < same < 1
+
+
 def test_fixing_a_field_leaves_the_others():
     free, fixed = sample_face(1, identity=4), sample_face(1, identity=4, yaw=12.5, nose_width=1.5)
     assert fixed == replace(free, yaw=12.5, person=replace(free.person, nose_width=1.5))
@@ -97,6 +113,8 @@ def test_what_excludes_what():
         face = sample_face(9, identity=i)
         assert not (face.eyeglasses and face.sunglasses)
         assert not (face.bald and (face.bangs or face.hat or face.hair_length != "short"))
+        assert not (face.sideburns and (face.bald or face.hair_length != "short"))  # they would not be seen
+        assert not face.beard or (face.mustache and not face.goatee)
         assert face.male or not (face.mustache or face.beard or face.goatee or face.sideburns or face.stubble)
         assert 16 <= face.age <= 77 and abs(face.yaw) <= 60 and abs(face.pitch) <= 25 and abs(face.roll) <= 25
 

@@ -73,8 +73,8 @@ def test_celebamaskhq_parts_mapping_and_partition(made):
         codes.append(partition[file])
         assert size(root / f"CelebA-HQ-img/{number}.jpg") == (192, 192)
         skin = cv2.imread(str(root / f"CelebAMask-HQ-mask-anno/0/{number:05d}_skin.png"), cv2.IMREAD_UNCHANGED)
-        assert skin.shape == (128, 128) and set(np.unique(skin)) == {0, 255}
-        assert (skin[:64] == 255).all() and (skin[64:] == 0).all()
+        assert skin.shape == (96, 96) and set(np.unique(skin)) == {0, 255}
+        assert (skin[:48] == 255).all() and (skin[48:] == 0).all()
         assert not (root / f"CelebAMask-HQ-mask-anno/0/{number:05d}_eye_g.png").exists()  # absent part, no file
     assert Counter(codes) == {"0": 29, "1": 4, "2": 14}
     assert (root / "CelebAMask-HQ-attribute-anno.txt").read_text().splitlines()[0] == "47"
@@ -120,7 +120,7 @@ def test_morph_csv_and_file_names(made):
         born, taken = (datetime.strptime(row[key], "%m/%d/%Y") for key in ("dob", "doa"))
         assert 16 <= int(row["age"]) <= 77 and abs((taken - born).days / 365.25 - int(row["age"])) < 1.01
     subjects = Counter(row["id_num"] for row in rows)
-    assert 2 < len(rows) / len(subjects) < 8  # several pictures of most
+    assert 1.3 < len(rows) / len(subjects) < 4  # several pictures of many
 
 
 def test_morph_ages_are_uniform_and_a_subject_gets_older():

@@ -60,7 +60,7 @@ def pts(points: np.ndarray) -> str:
 
 
 def _hard(rng: np.random.Generator) -> dict:
-    """iBUG is the challenging subset: every pose, and faces half-hidden twice in five pictures."""
+    """iBUG is the challenging subset, and AFW teaches it: every pose, and faces half-hidden twice in five pictures."""
     return {
         "yaw": float(rng.uniform(-45, 45)),
         "pitch": float(rng.uniform(-18, 18)),
@@ -70,7 +70,7 @@ def _hard(rng: np.random.Generator) -> dict:
 
 
 def _pose(key: str, rng: np.random.Generator) -> dict:
-    return _hard(rng) if key.startswith("ibug") else facing(rng, yaw=12, pitch=6, roll=5)
+    return _hard(rng) if key.startswith(("ibug", "afw")) else facing(rng, yaw=12, pitch=6, roll=5)
 
 
 def _names(folder: str, count: int, order: Order) -> list[str]:
