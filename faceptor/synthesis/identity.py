@@ -15,8 +15,8 @@ CLIP = 2.0
 class Identity:
     """Seeded, person-level parameters.
 
-    Every field without a unit is a score (0 = the middle, deviation about 1, clipped at +-2); `skin` is 0 (very light) to
-    1 (very dark); the `*_onset` fields are ages in years; `marks` are moles as (u, v, radius) on the head surface;
+    Every field without a unit is a score (0 = the middle, deviation about 1, clipped at +-2); `skin` is 0 (very light)
+    to 1 (very dark); the `*_onset` fields are ages in years; `marks` are moles as (u, v, radius) on the head surface;
     `habits` in 0..1 say how the person mostly wears hair, beard and glasses.
     """
 
