@@ -84,7 +84,7 @@ def test_presets_train_as_the_paper_says(preset):
         ("stage1.tasks.age_morph2.sample", 1, r"stage1.tasks.age_morph2.sample: unknown key; did you mean 'samples'\?"),
         ("stage1.steps", "many", "stage1.steps: .*integer.*found 'many'"),
         ("stage1.steps", 0, "stage1.steps: .*greater than or equal to 1, found 0"),
-        ("stage1.steps", 50, r"stage1: optimiser.warmup \d+ must be below steps 50"),
+        ("stage1.steps", 20, r"stage1: optimiser.warmup \d+ must be below steps 20"),
         ("model.encoder.heads", 5, "model.encoder: width 96 is not a multiple of heads 5"),
         ("model.encoder.layers", [1, 2, 4, 3, 5, 6], "model.encoder: layers .* must ascend and end at depth 6"),
         ("stage2.merged", [], r"stage2.merged: expected \[stage2\]"),

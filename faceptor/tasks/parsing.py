@@ -89,7 +89,8 @@ def batch_dice(p: Tensor, mask: Tensor) -> Tensor:
     """(B, C, H, W) probabilities, (B, H, W) int64 classes -> 1 - mean soft F1 of the classes that the batch has.
 
     F1_c = 2 sum t p / sum (t + p) over all pixels of all images, as the metric counts it: an earring weighs as much as
-    the hair, and an image without earrings costs only what is painted there (Milletari et al. 2016, per class).
+    the hair, and an image without earrings costs only what is painted there (Milletari et al. 2016, per class). No mean
+    over images: with several processes each takes the F1 of its own share of the batch.
     """
     t = F.one_hot(mask, p.shape[1]).movedim(-1, 1).to(p.dtype)
     over = (0, 2, 3)
