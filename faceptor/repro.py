@@ -13,7 +13,10 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from graphlib import TopologicalSorter
 from typing import BinaryIO
+
+import joblib
 
 from faceptor.errors import FaceptorError
 
@@ -36,7 +39,7 @@ def reproduce(targets: Iterable[str] = (), *, jobs: int = 0) -> list[str]:
     wanted = with_dependents(graph, changed)
     if targets := list(targets):
         wanted &= with_needs(graph, targets)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = joblib.cpu_count()
     jobs = jobs or (2 if cores > 1 and not shutil.which("nvidia-smi") else 1)
     failed = schedule(
         {stage: graph[stage] & wanted for stage in graph if stage in wanted},
@@ -93,21 +96,24 @@ def schedule(graph: Graph, run: Callable[[str, int], bool], *, jobs: int) -> lis
     share the machine, itself included. What depends on a failed stage does not run.
     """
     weight = {stage: len(with_dependents(graph, [stage])) for stage in graph}
-    todo, done, failed = list(graph), set(), []
+    rank = {stage: rank for rank, stage in enumerate(sorted(graph, key=weight.__getitem__, reverse=True))}  # stable
+    order = TopologicalSorter(graph)
+    order.prepare()
+    ready: list[str] = []
+    failed: list[str] = []
     running: dict[Future, str] = {}
     with ThreadPoolExecutor(jobs) as pool:
         while True:
-            ready = [stage for stage in todo if graph[stage] <= done]
-            ready.sort(key=weight.__getitem__, reverse=True)  # stable: else the order of the pipeline
+            ready = sorted([*ready, *order.get_ready()], key=rank.__getitem__)
             beside = min(jobs, len(running) + len(ready))
-            for stage in ready[: jobs - len(running)]:
-                todo.remove(stage)
-                running[pool.submit(run, stage, beside)] = stage
+            free = jobs - len(running)
+            running |= {pool.submit(run, stage, beside): stage for stage in ready[:free]}
+            ready = ready[free:]
             if not running:
                 return failed
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 stage = running.pop(future)
-                done.add(stage) if future.result() else failed.append(stage)
+                order.done(stage) if future.result() else failed.append(stage)
 
 
 def run_stage(stage: str, *, threads: int) -> bool:

@@ -88,6 +88,11 @@ class Face:
         """The age that the drawing shows: people look a little older or younger than they are."""
         return float(np.clip(self.age + self.person.looks_older, 0.0, 100.0))
 
+    @property
+    def aged(self) -> float:
+        """Strength of the signs of age: 0 up to 22 years, 1 at 72, at most 1.3."""
+        return float(np.clip((self.apparent_age - 22.0) / 50.0, 0.0, 1.3))
+
 
 # Uniforms behind hair, beard and glasses: mostly the person's own, else this picture's.
 _BY_HABIT, _WHETHER, _USUAL = [7, 8, 10, 11, 12, 13, 14, 16, 18, 19], slice(40, 40 + HABITS), 0.75

@@ -57,7 +57,7 @@ class Head:
         face, person = self.face, self.face.person
         age = face.apparent_age
         self.child = child = float(np.clip((17.0 - age) / 16.0, 0.0, 1.0)) ** 0.8
-        self.aged = aged = float(np.clip((age - 22.0) / 50.0, 0.0, 1.3))
+        self.aged = aged = face.aged
         self.action: Action = action_of(face)
         fat = person.fat + 0.5 * child + 0.3 * aged
         self.fat = fat
