@@ -88,7 +88,14 @@ class _OnPatches(_Start):
 class FaceptorConfig(_OnPatches):
     name: Literal["faceptor"] = "faceptor"
     decoder: DecoderConfig = DecoderConfig()
+    skips: bool = False  # the pixel decoder sees the stem's finer maps, too, as in a U-Net; not in the paper
     layer_attention: LayerAttentionConfig = LayerAttentionConfig()
+
+    @model_validator(mode="after")
+    def _something_to_skip(self):
+        if self.skips and self.encoder.stem != "residual":
+            raise ValueError(f"skips: only the stem residual has finer maps; encoder.stem is {self.encoder.stem}")
+        return self
 
 
 class AttributeHeadConfig(Section):

@@ -5,15 +5,16 @@ start-up and reading, so two stages with half the cores each end sooner than one
 stage is still run, checked and recorded by DVC itself (`dvc repro --single-item`), which takes turns at its own lock.
 """
 
+import multiprocessing
 import os
 import re
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from graphlib import TopologicalSorter
+from multiprocessing.connection import Connection
 from typing import BinaryIO
 
 import joblib
@@ -21,6 +22,10 @@ import joblib
 from faceptor.errors import FaceptorError
 
 BAR_EVERY = 15  # seconds
+WARM = multiprocessing.get_context("forkserver")  # DVC takes longer to import than most stages to look up
+WARM.set_forkserver_preload(
+    ["faceptor.cli", "dvc.cli.parser", "dvc.repo.reproduce", "dvc.repo.stage", "dvc.utils.strictyaml", "scmrepo.git"]
+)
 
 Graph = dict[str, set[str]]
 """Stage -> the stages it depends on; in an order in which the stages can run."""
@@ -118,16 +123,28 @@ def schedule(graph: Graph, run: Callable[[str, int], bool], *, jobs: int) -> lis
 
 def run_stage(stage: str, *, threads: int) -> bool:
     """Let DVC run one stage with so many threads, its lines marked with its name; True if it went well."""
-    limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT"), str(threads))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage],
-        env={**os.environ, **limits},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    for line in lines(process.stdout):
-        print(f"{stage}: {line}", flush=True)
-    return process.wait() == 0
+    began = time.monotonic()
+    reader, writer = WARM.Pipe(duplex=False)
+    process = WARM.Process(target=run_dvc, args=(["--wait-for-lock", "repro", "--single-item", stage], writer, threads))
+    process.start()
+    writer.close()
+    with open(reader.fileno(), "rb", closefd=False) as stream:
+        for line in lines(stream):
+            print(f"{stage}: {line}", flush=True)
+    process.join()
+    print(f"{stage}: {'done' if process.exitcode == 0 else 'failed'} after {time.monotonic() - began:.0f} s", flush=True)
+    return process.exitcode == 0
+
+
+def run_dvc(arguments: list[str], output: Connection, threads: int) -> None:
+    """`dvc ...` in this process, which says everything into `output`."""
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT"), str(threads))
+    for standard in (1, 2):
+        os.dup2(output.fileno(), standard)
+    output.close()
+    from dvc.cli import main
+
+    sys.exit(main(arguments))
 
 
 def lines(stream: BinaryIO) -> Iterator[str]:

@@ -103,3 +103,9 @@ def test_naive_trains_as_published():
     for part, multiplier in ours.multipliers.items():
         assert ours.lr * multiplier == pytest.approx(theirs.lr * theirs.multipliers[part])
         assert ours.start_lr * multiplier == pytest.approx(theirs.start_lr * theirs.multipliers[part])
+
+
+def test_skips_need_a_stem_that_has_finer_maps():
+    with pytest.raises(ConfigError, match="only the stem residual has finer maps; encoder.stem is patch"):
+        model_config({"inputs": INPUTS, "skips": True})
+    assert model_config({"inputs": INPUTS, "skips": True, "encoder": {"stem": "residual"}}).skips

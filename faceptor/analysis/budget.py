@@ -51,6 +51,8 @@ PARTS = {
     "decoder.position.*": "position P of the keys",
     "queries.*": "queries of all tasks",
     "layer_attention.*": "Layer-Attention of all tasks",
+    "pixel_decoder.skips.*": "skips from the stem",
+    "pixel_decoder.mix.*": "skips from the stem",
     "pixel_decoder.*": "transposed convolutions",
     "outputs.identity.*": "identity output",
     "outputs.map.*": "map output",

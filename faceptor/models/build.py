@@ -35,12 +35,13 @@ def build_model(config: ModelConfig, tasks: Sequence[TaskSpec]) -> FaceModel:
 
 def build_faceptor(config: FaceptorConfig, tasks: Sequence[TaskSpec]) -> Faceptor:
     encoder, decoder = config.encoder, config.decoder
+    body = build_encoder(encoder)
     position = {
         "released": lambda: SinePosition(dim=decoder.width),
         "paper": lambda: TablePosition(dim=decoder.width, grid=encoder.grid),
     }[decoder.position]
     return Faceptor(
-        encoder=build_encoder(encoder),
+        encoder=body,
         decoder=QueryDecoder(
             features=encoder.width,
             dim=decoder.width,
@@ -49,7 +50,11 @@ def build_faceptor(config: FaceptorConfig, tasks: Sequence[TaskSpec]) -> Facepto
             hidden=decoder.hidden,
             position=position(),
         ),
-        pixel_decoder=PixelDecoder(dim=decoder.width, stages=(encoder.patch // MAP_STRIDE).bit_length() - 1),
+        pixel_decoder=PixelDecoder(
+            dim=decoder.width,
+            stages=(encoder.patch // MAP_STRIDE).bit_length() - 1,
+            skips=body.stem.channels[-2:0:-1] if config.skips else (),  # strides patch / 2, ..., 4
+        ),
         outputs=Outputs(dim=decoder.width, features=encoder.width, embedding=config.embedding),
         layers=encoder.layers,
         inputs=input_groups(config.inputs),

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import pairwise
 
 import torch
+from einops import rearrange
 from timm.layers import DropPath, HybridEmbed, LayerNorm, PatchEmbed, resample_abs_pos_embed
 from timm.models.resnet import BasicBlock
 from timm.models.vision_transformer import VisionTransformer
@@ -70,9 +71,29 @@ class Encoder(VisionTransformer):
                         setattr(block, name, DROP_PATHS[drop_path_axis](getattr(block, name).drop_prob))
         self.extras = FrozenExtras(width=width) if extras else None
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """Normalised images (B, 3, H, W) -> the features of every layer, bottom first, each (B, C, h, w)."""
-        return self.forward_intermediates(images, intermediates_only=True, output_fmt="NCHW")
+    def forward(self, images: Tensor, *, details: bool = False) -> list[Tensor] | tuple[list[Tensor], list[Tensor]]:
+        """Normalised images (B, 3, H, W) -> the features of every layer, bottom first, each (B, C, h, w).
+
+        details: return also what a residual stem saw on the way to the grid, finest first: maps of stride 2, 4, ...,
+        patch / 2 with `stem.channels` channels. Other stems have none to show.
+        """
+        if self.stem is None:
+            finer, x = [], self.patch_embed(images)  # (B, h, w, C)
+        else:
+            *finer, x = self.stem(images)
+            x = rearrange(x, "b c h w -> b h w c")
+        grid = dict(zip("hw", x.shape[1:3], strict=True))
+        x = self.norm_pre(self._pos_embed(x))
+        layers = []
+        for block in self.blocks:
+            x = block(x)
+            layers.append(rearrange(x[:, self.num_prefix_tokens :], "b (h w) c -> b c h w", **grid))
+        return (layers, finer) if details else layers
+
+    @property
+    def stem(self) -> "ResidualStem | None":
+        stem = getattr(self.patch_embed, "backbone", None)
+        return stem if isinstance(stem, ResidualStem) else None
 
     def _pos_embed(self, x: Tensor) -> Tensor:
         # As timm's, except that timm resizes with antialias, which the published weights were not trained with.
@@ -144,19 +165,33 @@ def _norm(channels: int, **placed) -> nn.GroupNorm:
     return nn.GroupNorm(channels // 16 if channels % 16 == 0 else 1, channels, **placed)
 
 
+class ResidualStem(nn.ModuleList):
+    """log2(patch) strided 3x3 convolutions whose channels grow evenly to `dim`, all but the first followed by a residual
+    block: edges and textures, which a small transformer would take tens of thousands of faces to find."""
+
+    def __init__(self, *, patch: int, inputs: int, dim: int):
+        steps = patch.bit_length() - 1
+        self.channels = [dim * (i + 1) // steps for i in range(steps)]
+        super().__init__()
+        for before, after in pairwise([inputs, *self.channels]):
+            convolution = nn.Conv2d(before, after, kernel_size=3, stride=2, padding=1, bias=False)
+            stage = nn.Sequential(convolution, _norm(after), nn.ReLU())
+            if before != inputs:
+                block = BasicBlock(after, after, norm_layer=_norm)
+                block.zero_init_last()  # starts as the identity
+                stage.append(block)
+            self.append(stage)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """(B, inputs, H, W) -> maps of stride 2, 4, ..., patch."""
+        maps = [images]
+        for stage in self:
+            maps.append(stage(maps[-1]))
+        return maps[1:]
+
+
 def residual_stem(*, patch_size: int, in_chans: int, embed_dim: int, bias: bool, **sizes) -> HybridEmbed:
-    """log2(patch) strided 3x3 convolutions whose channels grow evenly to embed_dim, all but the first followed by a
-    residual block: edges and textures, which a small transformer would take tens of thousands of faces to find."""
-    steps = patch_size.bit_length() - 1
-    widths = [in_chans, *(embed_dim * (i + 1) // steps for i in range(steps))]
-    stem = nn.Sequential()
-    for before, after in pairwise(widths):
-        convolution = nn.Conv2d(before, after, kernel_size=3, stride=2, padding=1, bias=False)
-        stem.extend([convolution, _norm(after), nn.ReLU()])
-        if before != in_chans:
-            block = BasicBlock(after, after, norm_layer=_norm)
-            block.zero_init_last()  # starts as the identity
-            stem.append(block)
+    stem = ResidualStem(patch=patch_size, inputs=in_chans, dim=embed_dim)
     return HybridEmbed(stem, in_chans=in_chans, embed_dim=embed_dim, bias=bias, proj=False, **sizes)
 
 

@@ -49,7 +49,7 @@ class Faceptor(FaceModel):
 
     def answer(self, images: Tensor, rows: Mapping[str, slice]) -> dict[str, Tensor]:
         """Normalised images (B, 3, H, W) and the rows each task is asked about -> raw numbers by task."""
-        features = self.encoder(images)  # every layer, (B, C_en, h, w)
+        features, details = self.encoder(images, details=True)  # every layer, (B, C_en, h, w); the stem's finer maps
         top = features[-1]
         raw = {task: self.outputs.identity(top[rows[task]]) for task in rows if self.head[task] == "vector"}
 
@@ -66,7 +66,8 @@ class Faceptor(FaceModel):
         maps = [task for task in asked if self.head[task] == "map"]
         if maps:
             drawn = cover(at[task] for task in maps)
-            pixels = self.pixel_decoder(memory[drawn])  # (B, C, H/4, W/4)
+            finer = [detail[decoded][drawn] for detail in details[:0:-1]]  # strides patch / 2, ..., 4
+            pixels = self.pixel_decoder(memory[drawn], finer)  # (B, C, H/4, W/4)
             raw |= {task: self.outputs.map(tokens[task], pixels[shifted(at[task], drawn)]) for task in maps}
         return raw
 

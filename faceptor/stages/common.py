@@ -9,6 +9,7 @@ from torch import nn
 
 from faceptor.config import Params
 from faceptor.data.batches import Steps, build_streams, crop_spec
+from faceptor.data.crop import CropSpec
 from faceptor.data.prepared import open_split, read_passport
 from faceptor.errors import ConfigError
 from faceptor.evaluate import Validator
@@ -65,13 +66,12 @@ def build_criteria(params: Params, steps: Steps) -> nn.ModuleDict:
     return criteria
 
 
-def trivial_guesses(params: Params, specs: dict[str, TaskSpec]) -> dict:
+def trivial_guesses(params: Params, specs: dict[str, TaskSpec], crops: dict[str, CropSpec]) -> dict:
     """The best constant guess of each task, from its training labels."""
-    guesses = {}
-    for name, spec in specs.items():
-        crop, train = crop_spec(params, spec, "test"), open_split(params.prepared(spec.dataset), "train")
-        guesses[name] = KINDS[spec.kind].trivial(spec, train, crop.place_sample)
-    return guesses
+    return {
+        name: KINDS[spec.kind].trivial(spec, open_split(params.prepared(spec.dataset), "train"), crops[name].place_sample)
+        for name, spec in specs.items()
+    }
 
 
 class First:
@@ -91,11 +91,12 @@ class First:
 
 def build_validator(params: Params, names: Iterable[str], *, limit: int | None, device) -> Validator:
     specs = {name: task(name) for name in names}
+    crops = {name: crop_spec(params, spec, "test") for name, spec in specs.items()}
     return Validator(
         {name: First(items, limit) for name, items in splits(params, specs, "val").items()},
         specs,
-        {name: crop_spec(params, spec, "test") for name, spec in specs.items()},
-        trivial_guesses(params, specs),
+        crops,
+        trivial_guesses(params, specs, crops),
         batch=params.evaluate.batch,
         device=device,
     )

@@ -4,8 +4,9 @@ import math
 from pathlib import Path
 
 from faceptor.config import Params
-from faceptor.data.batches import crop_spec
+from faceptor.errors import ConfigError
 from faceptor.evaluate import headline_of, measure
+from faceptor.framing import crop_of
 from faceptor.models.folder import load_model, model_hash
 from faceptor.stages.common import First, commit, data_facts, pick_device, trivial_guesses
 from faceptor.stages.files import MODELS, RESULTS, write_json
@@ -14,10 +15,9 @@ from faceptor.tasks import KINDS, task
 
 def evaluate_model(params: Params, name: str, *, device: str = "auto") -> dict:
     """Write results/evaluate/<name>.json and a figure per task; return what was written."""
-    params = params.variant(name)
     folder = MODELS / name
     model = load_model(folder).to(pick_device(device))
-    numbers, figures, notes = evaluate_tasks(params, model, params.stage1.tasks, device=device)
+    numbers, figures, notes = evaluate_tasks(params, model, judged(params, model, name), device=device)
     report = {
         "about": {
             "model": name,
@@ -36,15 +36,29 @@ def evaluate_model(params: Params, name: str, *, device: str = "auto") -> dict:
     return report
 
 
+def judged(params: Params, model, name: str) -> list[str]:
+    """The model's tasks whose data sets are under `datasets`; says which are not."""
+    tasks = [t for t in model.tasks if task(t).dataset in params.datasets]
+    if missing := [t for t in model.tasks if t not in tasks]:
+        print(f"{name}: not evaluated, for want of their data sets under `datasets`: {', '.join(missing)}", flush=True)
+    if not tasks:
+        raise ConfigError(f"models/{name}: nothing to evaluate; add the data set of a task to `datasets`")
+    return tasks
+
+
 def evaluate_tasks(params: Params, model, names, *, device: str, figures: bool = True) -> tuple[dict, dict, dict]:
-    """{task: {metric: value}} on the test splits, a figure per task, and notes on what was left out."""
+    """{task: {metric: value}} on the test splits, a figure per task, and notes on what was left out.
+
+    Faces are cropped as the model folder says, so that numbers belong to the model and not to today's params.yaml.
+    """
     specs = {name: task(name) for name in names}
-    guesses = trivial_guesses(params, specs)
+    crops = {name: crop_of(model, name)[0] for name in names}
+    guesses = trivial_guesses(params, specs, crops)
     numbers, drawn, notes = {}, {}, {}
     for name, spec in specs.items():
         samples = KINDS[spec.kind].samples(spec, test_folder(params, name), "test")
         result = measure(
-            model, spec, First(samples, params.evaluate.samples), crop_spec(params, spec, "test"),
+            model, spec, First(samples, params.evaluate.samples), crops[name],
             batch=params.evaluate.batch, device=pick_device(device), trivial=guesses[name],
         )  # fmt: skip
         numbers[name] = {k: round(v, 4) for k, v in result.metrics.items() if math.isfinite(v)}

@@ -66,14 +66,15 @@ def forgotten(params: Params, model, start, *, device: str) -> dict:
     the same numbers and are not computed again.
     """
     before = read_json(RESULTS / "evaluate" / f"{params.transfer.start}.json")
+    tasks = [name for name in start.tasks if name in before]
     now = model.state_dict()
     old = start.state_dict()
     changed = [name for name, value in old.items() if name not in now or not torch.equal(value, now[name].cpu())]
     after = before
     if changed or not model.isolated:
-        after, _, _ = evaluate_tasks(params, model, list(params.stage1.tasks), device=device, figures=False)
+        after, _, _ = evaluate_tasks(params, model, tasks, device=device, figures=False)
     rows = {}
-    for name in params.stage1.tasks:
+    for name in tasks:
         headline = headline_of(task(name))
         rows[name] = {"metric": headline, "before": before[name][headline], "after": after[name][headline]}
     return {"tensors_changed": len(changed), "tasks": rows}

@@ -27,6 +27,16 @@ def test_conv_stems_count_their_own_stride(stem, patch):
     assert features[-1].shape[-2:] == (48 // patch, 32 // patch)
 
 
+def test_a_residual_stem_shows_its_finer_maps_and_the_layers_stay_as_they_are():
+    model = encoder(stem="residual", patch=16)
+    images = torch.randn(2, 3, 48, 32)
+    layers, details = model(images, details=True)
+    torch.testing.assert_close(layers, model(images), atol=0, rtol=0)
+    assert [tuple(part.shape[1:]) for part in details] == [(6, 24, 16), (12, 12, 8), (18, 6, 4)]
+    assert model.stem.channels == [6, 12, 18, 24]
+    assert encoder(stem="conv")(images, details=True)[1] == []
+
+
 @pytest.mark.parametrize("stem", ["conv", "residual"])
 def test_images_do_not_influence_each_other(stem):
     model = encoder(stem=stem).eval()

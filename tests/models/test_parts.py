@@ -32,7 +32,21 @@ def test_table_position_is_read_row_by_row_and_resized():
 def test_pixel_decoder_doubles_per_stage(stages):
     decoder = PixelDecoder(dim=8, stages=stages)
     assert decoder(torch.randn(2, 8, 3, 5)).shape == (2, 8, 3 * 2**stages, 5 * 2**stages)
-    assert [module.eps for module in decoder if hasattr(module, "eps")] == [1e-6] * max(stages - 1, 0)
+    assert [module.eps for module in decoder.children() if hasattr(module, "eps")] == [1e-6] * max(stages - 1, 0)
+
+
+def test_skips_carry_what_the_tokens_lost():
+    """Each pixel of the finest map moves its own surroundings, through a 3x3 convolution, and nothing else."""
+    decoder = PixelDecoder(dim=8, stages=2, skips=[5, 3])
+    x, finer = torch.randn(1, 8, 2, 3), [torch.randn(1, 5, 4, 6), torch.randn(1, 3, 8, 12)]
+    before = decoder(x, finer)
+    assert before.shape == (1, 8, 8, 12)
+    finer[1][0, :, 4, 7] += 1
+    moved = (decoder(x, finer) != before).any(dim=1)[0]
+    assert moved.nonzero().aminmax(dim=0).min.tolist() == [3, 6]
+    assert moved.nonzero().aminmax(dim=0).max.tolist() == [5, 8]
+    finer[0] += 1
+    assert (decoder(x, finer) != before).all()
 
 
 def test_map_logits_are_dot_products_of_query_and_pixel():

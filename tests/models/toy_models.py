@@ -19,11 +19,12 @@ TASKS = (
 QUERIED = TASKS[:-1]
 
 
-def toy_config(*, encoder=(), decoder=(), dense=HALF, face=HALF):
+def toy_config(*, encoder=(), decoder=(), dense=HALF, face=HALF, skips=False):
     sizes = {"width": 32, "depth": 4, "heads": 2, "patch": 8, "grid": 4, "layers": (1, 2, 4), "drop_path": 0.0}
     return FaceptorConfig(
         encoder=sizes | {"extras": False} | dict(encoder),
         decoder={"width": 16, "depth": 2, "heads": 2, "hidden": 32} | dict(decoder),
+        skips=skips,
         embedding=12,
         inputs={"dense": {"size": 32, **dense}, "face": {"size": 32, **face}},
     )
