@@ -132,8 +132,9 @@ def run_stage(stage: str, *, threads: int) -> bool:
         for line in lines(stream):
             print(f"{stage}: {line}", flush=True)
     process.join()
-    print(f"{stage}: {'done' if process.exitcode == 0 else 'failed'} after {time.monotonic() - began:.0f} s", flush=True)
-    return process.exitcode == 0
+    well = process.exitcode == 0
+    print(f"{stage}: {'done' if well else 'failed'} after {time.monotonic() - began:.0f} s", flush=True)
+    return well
 
 
 def run_dvc(arguments: list[str], output: Connection, threads: int) -> None:

@@ -106,6 +106,6 @@ def test_naive_trains_as_published():
 
 
 def test_skips_need_a_stem_that_has_finer_maps():
-    with pytest.raises(ConfigError, match="only the stem residual has finer maps; encoder.stem is patch"):
+    with pytest.raises(ConfigError, match=r"only the stem residual has finer maps; encoder\.stem is patch"):
         model_config({"inputs": INPUTS, "skips": True})
     assert model_config({"inputs": INPUTS, "skips": True, "encoder": {"stem": "residual"}}).skips

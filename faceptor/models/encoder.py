@@ -166,8 +166,8 @@ def _norm(channels: int, **placed) -> nn.GroupNorm:
 
 
 class ResidualStem(nn.ModuleList):
-    """log2(patch) strided 3x3 convolutions whose channels grow evenly to `dim`, all but the first followed by a residual
-    block: edges and textures, which a small transformer would take tens of thousands of faces to find."""
+    """log2(patch) strided 3x3 convolutions whose channels grow evenly to `dim`, all but the first followed by a
+    residual block: edges and textures, which a small transformer would take tens of thousands of faces to find."""
 
     def __init__(self, *, patch: int, inputs: int, dim: int):
         steps = patch.bit_length() - 1

@@ -11,9 +11,9 @@ class PixelDecoder(nn.Module):
 
     (B, dim, h, w) -> (B, dim, h * 2**stages, w * 2**stages)
 
-    skips: channels of finer maps that join after each stage, coarsest first, as in a U-Net; a 3x3 convolution then mixes
-    them with the rest. The papers' model has none: a large ViT carries fine detail through its tokens, a small one
-    loses it.
+    skips: channels of finer maps that join after each stage, coarsest first, as in a U-Net; a 3x3 convolution then
+    mixes them with the rest. The papers' model has none: a large ViT carries fine detail through its tokens, a small
+    one loses it.
     """
 
     def __init__(self, *, dim: int, stages: int, skips: Sequence[int] = ()):
@@ -26,7 +26,13 @@ class PixelDecoder(nn.Module):
             self.add_module(f"up{stage}", nn.ConvTranspose2d(dim, dim, kernel_size=2, stride=2))
         self.skips = nn.ModuleList(nn.Conv2d(channels, dim, kernel_size=1) for channels in skips)
         if skips:
-            self.mix = nn.Sequential(LayerNorm2d(dim, eps=1e-6), nn.GELU(), nn.Conv2d(dim, dim, 3, padding=1))
+            self.mix = nn.Sequential(
+                LayerNorm2d(dim, eps=1e-6),
+                nn.GELU(),
+                nn.Conv2d(dim, dim // 2, kernel_size=1),
+                nn.GELU(),
+                nn.Conv2d(dim // 2, dim, kernel_size=3, padding=1),
+            )
 
     def forward(self, x: Tensor, finer: Sequence[Tensor] = ()) -> Tensor:
         """finer: a map for each of `skips`, (B, channels, h * 2**i, w * 2**i) for i = 1, 2, ..."""

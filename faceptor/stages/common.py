@@ -68,10 +68,8 @@ def build_criteria(params: Params, steps: Steps) -> nn.ModuleDict:
 
 def trivial_guesses(params: Params, specs: dict[str, TaskSpec], crops: dict[str, CropSpec]) -> dict:
     """The best constant guess of each task, from its training labels."""
-    return {
-        name: KINDS[spec.kind].trivial(spec, open_split(params.prepared(spec.dataset), "train"), crops[name].place_sample)
-        for name, spec in specs.items()
-    }
+    trains = {name: open_split(params.prepared(spec.dataset), "train") for name, spec in specs.items()}
+    return {n: KINDS[spec.kind].trivial(spec, trains[n], crops[n].place_sample) for n, spec in specs.items()}
 
 
 class First:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from faceptor.config import Params
 from faceptor.errors import ConfigError
-from faceptor.evaluate import headline_of, measure
+from faceptor.evaluate import Measured, headline_of, measure
 from faceptor.framing import crop_of
 from faceptor.models.folder import load_model, model_hash
 from faceptor.stages.common import First, commit, data_facts, pick_device, trivial_guesses
@@ -47,20 +47,12 @@ def judged(params: Params, model, name: str) -> list[str]:
 
 
 def evaluate_tasks(params: Params, model, names, *, device: str, figures: bool = True) -> tuple[dict, dict, dict]:
-    """{task: {metric: value}} on the test splits, a figure per task, and notes on what was left out.
-
-    Faces are cropped as the model folder says, so that numbers belong to the model and not to today's params.yaml.
-    """
+    """{task: {metric: value}} on the test splits, a figure per task, and notes on what was left out."""
     specs = {name: task(name) for name in names}
-    crops = {name: crop_of(model, name)[0] for name in names}
-    guesses = trivial_guesses(params, specs, crops)
+    guesses = trivial_guesses(params, specs, {name: crop_of(model, name)[0] for name in names})
     numbers, drawn, notes = {}, {}, {}
     for name, spec in specs.items():
-        samples = KINDS[spec.kind].samples(spec, test_folder(params, name), "test")
-        result = measure(
-            model, spec, First(samples, params.evaluate.samples), crops[name],
-            batch=params.evaluate.batch, device=pick_device(device), trivial=guesses[name],
-        )  # fmt: skip
+        result = measure_test(params, model, name, device=device, trivial=guesses[name])
         numbers[name] = {k: round(v, 4) for k, v in result.metrics.items() if math.isfinite(v)}
         numbers[name] |= {"samples": result.samples, "skill": round(result.skill, 4)}
         headline = headline_of(spec)
@@ -71,6 +63,17 @@ def evaluate_tasks(params: Params, model, names, *, device: str, figures: bool =
         if figures:
             drawn[name] = KINDS[spec.kind].figure(spec, result.metric)
     return numbers, drawn, notes
+
+
+def measure_test(params: Params, model, name: str, *, device: str, trivial=None) -> Measured:
+    """A task on its test split. Faces are cropped as the model folder says, so that numbers belong to the model and not
+    to today's params.yaml."""
+    spec = task(name)
+    samples = KINDS[spec.kind].samples(spec, test_folder(params, name), "test")
+    return measure(
+        model, spec, First(samples, params.evaluate.samples), crop_of(model, name)[0],
+        batch=params.evaluate.batch, device=pick_device(device), trivial=trivial,
+    )  # fmt: skip
 
 
 def test_folder(params: Params, name: str) -> Path:

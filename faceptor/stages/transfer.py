@@ -8,7 +8,7 @@ from faceptor.errors import ConfigError
 from faceptor.evaluate import headline_of
 from faceptor.models.folder import load_model, model_hash, read_description, save_model
 from faceptor.stages.common import commit, data_facts, pick_device
-from faceptor.stages.evaluation import evaluate_tasks, test_folder
+from faceptor.stages.evaluation import evaluate_tasks, measure_test, test_folder
 from faceptor.stages.files import MODELS, RESULTS, RUNS, read_json, write_json
 from faceptor.stages.training import named, train_tasks
 from faceptor.tasks import task
@@ -66,17 +66,16 @@ def forgotten(params: Params, model, start, *, device: str) -> dict:
     the same numbers and are not computed again.
     """
     before = read_json(RESULTS / "evaluate" / f"{params.transfer.start}.json")
-    tasks = [name for name in start.tasks if name in before]
     now = model.state_dict()
     old = start.state_dict()
     changed = [name for name, value in old.items() if name not in now or not torch.equal(value, now[name].cpu())]
-    after = before
-    if changed or not model.isolated:
-        after, _, _ = evaluate_tasks(params, model, tasks, device=device, figures=False)
     rows = {}
-    for name in tasks:
+    for name in (name for name in start.tasks if name in before):
         headline = headline_of(task(name))
-        rows[name] = {"metric": headline, "before": before[name][headline], "after": after[name][headline]}
+        after = before[name][headline]
+        if changed or not model.isolated:
+            after = round(measure_test(params, model, name, device=device).metrics[headline], 4)
+        rows[name] = {"metric": headline, "before": before[name][headline], "after": after}
     return {"tensors_changed": len(changed), "tasks": rows}
 
 

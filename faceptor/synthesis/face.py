@@ -90,8 +90,8 @@ class Face:
 
     @property
     def aged(self) -> float:
-        """Strength of the signs of age: 0 up to 22 years, 1 at 72, at most 1.3."""
-        return float(np.clip((self.apparent_age - 22.0) / 50.0, 0.0, 1.3))
+        """Strength of the signs of age: 0 up to 17 years, 0.4 at 36, 1 at 72, at most 1.2."""
+        return float(np.clip((self.apparent_age - 17.0) / 55.0, 0.0, 1.25) ** 0.9)
 
 
 # Uniforms behind hair, beard and glasses: mostly the person's own, else this picture's.
@@ -147,7 +147,7 @@ def _pose_and_expression(u: np.ndarray, n: np.ndarray) -> dict:
 
 def _hair(u: np.ndarray, person: Identity, age: float) -> dict:
     male, adult = person.male, age >= 18
-    greying = float(np.clip((age - person.grey_onset) / 26.0, 0.0, 1.0))
+    greying = float(np.clip((age - person.grey_onset) / 30.0, 0.0, 1.0))
     dyed = u[6] < (0.03 if male else 0.06)
     balding = float(np.clip((age - person.bald_onset) / 18.0, 0.0, 1.0))
     receding = float(np.clip((age - 24.0) / 48.0 + 0.25 * person.hairline, 0.0, 0.85)) if male else 0.0

@@ -120,7 +120,7 @@ def sample_identity(seed: int, identity: int, **fixed) -> Identity:
         "eye_colour": pick(u[3], EYE_COLOURS, eye_weights),
         "hair_base": pick(u[4], HAIR_COLOURS, hair_weights),
         "hair_texture": pick(u[6], HAIR_TEXTURES, (0.42, 0.33, 0.25)),
-        "grey_onset": 36.0 + 8.0 * float(u[7]),
+        "grey_onset": 30.0 + 7.0 * float(u[7]),
         "bald_onset": (32.0 + 60.0 * float(u[8])) if male else 200.0,
         "base_age": 16.0 + 61.0 * float(u[9]),
         "looks_older": float(1.6 * (u[10] + u[11] - 1.0)),

@@ -36,11 +36,11 @@ class Palette:
         steps = np.linspace(0, 1, len(_SKIN))
         skin = np.array([np.interp(p.skin, steps, channel) for channel in _SKIN.T])
         skin = skin * (1 + 0.02 * p.skin_hue * np.array([1, -0.3, -1]))
-        skin = skin + 0.2 * face.aged * (0.95 * skin.mean() - skin)     # skin turns sallow and lips fade with the years
+        skin = skin + 0.3 * face.aged * (0.95 * skin.mean() - skin)     # skin turns sallow and lips fade with the years
         base = np.array(_HAIR[face.hair_colour], float)
         hair = base + 0.92 * face.grey * (_GREY_HAIR - base)
         brow = 0.75 * base * (1 - 0.5 * face.grey) + 0.5 * face.grey * _GREY_BROW
-        lips = skin + (0.42 - 0.25 * face.aged) * (_LIPS - skin)
+        lips = skin + (0.45 - 0.32 * face.aged) * (_LIPS - skin)
         if face.lipstick:
             lips = 0.2 * skin + 0.8 * _LIPSTICKS[face.texture % len(_LIPSTICKS)]
         return cls(skin=skin, shadow=0.55 * skin, hair=hair, brow=brow, lips=lips)

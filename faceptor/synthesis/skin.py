@@ -28,7 +28,9 @@ def _disc(x: float, y: float, width: float, height: float) -> np.ndarray:
 def _complexion(head: Head, c: Palette) -> Iterator[Stroke]:
     face, aged = head.face, head.aged
     red = 0.1 + 0.55 * face.rosy_cheeks + 0.15 * face.flushed
-    hollow = np.clip(0.4 * max(face.person.cheekbone, 1.2 * head.action.cheek), 0, 0.45)  # below high cheekbones
+    # Cheeks are hollow below high cheekbones, and sink in with the years.
+    hollow = np.clip(0.4 * max(face.person.cheekbone, 1.2 * head.action.cheek), 0, 0.45) + 0.2 * aged
+    socket = min(0.22 + 0.4 * aged, 0.65)
     bag = np.stack([0.18 * _SPAN, 0.15 + 0.045 * (1 - _SPAN**2)], axis=1)
     for side in _SIDES:
         eye_x = side[0] * head.eye_x
@@ -36,18 +38,20 @@ def _complexion(head: Head, c: Palette) -> Iterator[Stroke]:
         yield Stroke(points=_disc(0.68, 0.82, 0.13, 0.2) * side, colour=c.shadow, alpha=hollow, soft=0.08)
         if face.flushed:
             yield Stroke(points=_disc(0.3, 0.55, 0.3, 0.3) * side, colour=c.skin * _BLOOD, alpha=0.3, soft=0.12)
-        yield Stroke(points=_disc(eye_x, 0.0, 0.26, 0.15), colour=c.skin * 0.75, alpha=0.3 + 0.15 * aged, soft=0.06)
+        yield Stroke(points=_disc(eye_x, 0.0, 0.26, 0.15), colour=c.skin * 0.75, alpha=socket, soft=0.06)
         if face.heavy_makeup:
             yield Stroke(points=_disc(eye_x, -0.06, 0.25, 0.12), colour=(84, 50, 116), alpha=0.7, soft=0.04)
-        yield Stroke(points=bag + np.array([eye_x, 0.0]), colour=c.shadow, alpha=eye_bags(head), line=0.028, soft=0.012)
+        yield Stroke(points=bag + np.array([eye_x, -0.03]), colour=1.25 * c.skin + 20, alpha=0.45 * aged, line=0.04,
+                     soft=0.015)
+        yield Stroke(points=bag + np.array([eye_x, 0.01]), colour=c.shadow, alpha=eye_bags(head), line=0.03, soft=0.012)
     if face.shiny:
         for x, y, r in ((0, -0.6, 0.16), (-0.5, 0.35, 0.09), (0.5, 0.35, 0.09), (0, head.nose.tip_y - 0.1, 0.05)):
             yield Stroke(points=_disc(x, y, 1.3 * r, r), colour=(255, 252, 246), alpha=0.5, soft=0.04)
 
 
 def eye_bags(head: Head) -> float:
-    """Strength of the bags under the eyes, 0.05..0.7."""
-    return float(np.clip(0.1 + 0.7 * (head.aged - 0.25), 0.05, 0.7))
+    """Strength of the bags under the eyes, 0.05..0.75."""
+    return float(np.clip(0.1 + 0.75 * (head.aged - 0.3), 0.05, 0.75))
 
 
 def _blemishes(head: Head, c: Palette, rng: np.random.Generator) -> Iterator[Stroke]:
@@ -62,28 +66,32 @@ def _wrinkles(head: Head, f: Features, c: Palette) -> Iterator[Stroke]:
     """They deepen with the age shown; mimics add some."""
     a, aged, mouth_y = head.action, head.aged, head.mouth_y
 
-    def crease(points, strength, line=0.022, soft=0.008) -> Stroke:
-        return Stroke(points=np.asarray(points), colour=c.shadow, alpha=strength, line=line, soft=soft)
+    def crease(points, strength, line=0.03, soft=0.01) -> Stroke:
+        return Stroke(points=np.asarray(points), colour=0.85 * c.shadow, alpha=strength, line=line, soft=soft)
 
-    forehead = np.clip(1.15 * (aged - 0.15) + 2.5 * max(0.0, a.inner_brow), 0, 0.8)
+    forehead = np.clip(1.1 * (aged - 0.2) + 2.5 * max(0.0, a.inner_brow), 0, 0.8)
     for i in range(2 + int(3 * min(aged, 1)) if forehead > 0.03 else 0):
         y = -0.5 - 0.115 * i + 0.012 * np.sin(3 * _SPAN + i) + 0.02 * _SPAN**2
-        yield crease(np.stack([_SPAN * (0.5 - 0.05 * i), y], 1), forehead * (0.9 - 0.1 * i))
-    crow = np.clip(1.15 * (aged - 0.2) + 0.2 * a.cheek, 0, 0.8)
+        yield crease(np.stack([_SPAN * (0.5 - 0.05 * i), y], 1), forehead * (0.9 - 0.1 * i), 0.02)
+    crow = np.clip(1.1 * (aged - 0.25) + 0.2 * a.cheek, 0, 0.8)
     fold = nasolabial(head)
-    frown = np.clip(0.8 * (aged - 0.35) + 8 * a.squeeze, 0, 0.75)
+    frown = np.clip(0.8 * (aged - 0.4) + 8 * a.squeeze, 0, 0.75)
     eye_end, mouth_end = head.eye_x + f.eye_width + 0.04, f.lip_top[-1, 0] + 0.1
     wing_x, wing_y = head.nose.wing_x + 0.09, head.nose.wing_y - 0.02
     for side in _SIDES:
         for dy in (-0.1, -0.03, 0.04, 0.11) if crow > 0.03 else ():
             foot = np.array([[0, 0.01 + dy * 0.5], [0.08, 0.01 + dy], [0.16, 0.02 + dy * 1.6]])
             yield crease((foot + np.array([eye_end, 0])) * side, crow)
-        yield crease([[wing_x, wing_y], [wing_x + 0.1, wing_y + 0.1], [mouth_end, mouth_y - 0.08],
-                      [mouth_end + 0.02, mouth_y + 0.08]] * side, fold, 0.03, 0.012)
-        if aged > 0.45:
-            yield crease([[mouth_end - 0.06, mouth_y + 0.1], [mouth_end, mouth_y + 0.3]] * side, 0.9 * (aged - 0.4))
-        if aged > 0.6:
-            yield crease([[0.62, 0.45], [0.72, 0.65], [0.7, 0.85]] * side, 0.6 * (aged - 0.5))
+        bend = np.array([[wing_x, wing_y], [wing_x + 0.1, wing_y + 0.1], [mouth_end, mouth_y - 0.08],
+                         [mouth_end + 0.02, mouth_y + 0.08]])
+        # The cheek swells over its fold and catches the light, on dark skin more visibly than the fold itself.
+        yield Stroke(points=(bend + np.array([0.055, -0.01])) * side, colour=1.25 * c.skin + 20, alpha=0.5 * aged,
+                     line=0.05, soft=0.02)
+        yield crease(bend * side, fold, 0.04, 0.014)
+        if aged > 0.5:
+            yield crease([[mouth_end - 0.06, mouth_y + 0.1], [mouth_end, mouth_y + 0.3]] * side, 0.9 * (aged - 0.45))
+        if aged > 0.65:
+            yield crease([[0.62, 0.45], [0.72, 0.65], [0.7, 0.85]] * side, 0.7 * (aged - 0.55))
         if frown > 0.03:
             yield crease([[0.07, -0.3], [0.085, -0.14]] * side, frown)
     for y in (-0.02, 0.05) if a.nose > 0.3 else ():

@@ -51,7 +51,7 @@ def test_aflw_matrix(made):
         np.testing.assert_allclose(info["data"][row].reshape(2, 19).T, drawn.landmarks["19"], rtol=1e-6)
         np.testing.assert_array_equal(info["mask_new"][row], drawn.visible["19"])
         left, right, top, bottom = info["bbox"][row]
-        assert (left, right, top, bottom) == (48, 192, 48, 192)
+        assert (left, right, top, bottom) == (40, 160, 40, 160)
     # ra lists the training rows first, in the published proportion
     order = info["ra"].ravel().astype(int) - 1
     splits = [planned("aflw19")[row].split for row in order]
@@ -116,7 +116,7 @@ def test_morph_csv_and_file_names(made):
     for row in rows:
         assert re.fullmatch(r"Album[12]/\d{6}_\d{1,2}[MF]\d{2}\.JPG", row["photo"])
         assert row["photo"].endswith(f"/{row['id_num']}_{row['picture_num']}{row['gender']}{row['age']}.JPG")
-        assert size(root / row["photo"]) == (192, 160)
+        assert size(root / row["photo"]) == (160, 133)
         born, taken = (datetime.strptime(row[key], "%m/%d/%Y") for key in ("dob", "doa"))
         assert 16 <= int(row["age"]) <= 77 and abs((taken - born).days / 365.25 - int(row["age"])) < 1.01
     subjects = Counter(row["id_num"] for row in rows)

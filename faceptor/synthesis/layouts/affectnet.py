@@ -26,7 +26,7 @@ _AFFECT = ((0.0, 0.0), (0.7, 0.2), (-0.6, -0.25), (0.2, 0.7), (-0.3, 0.75), (-0.
 class AffectNet(Layout):
     name = "affectnet"
     title = "AffectNet: 7 expressions, face boxes"
-    default_size = 176
+    default_size = 160
 
     def plan(self, order: Order) -> list[Shot]:
         shots: list[Shot] = []

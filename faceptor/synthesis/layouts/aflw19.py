@@ -16,7 +16,7 @@ _TRAIN_SHARE = 20000 / 24386
 class Aflw19(Layout):
     name = "aflw19"
     title = "AFLW: 19 landmarks (hollow: not visible) and the face box"
-    default_size = 240
+    default_size = 200
 
     def plan(self, order: Order) -> list[Shot]:
         count = order.train + order.test

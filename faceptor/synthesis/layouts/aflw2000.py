@@ -15,7 +15,7 @@ from faceptor.synthesis.portrait import Portrait
 class AFLW2000(Layout):
     name = "aflw2000"
     title = "AFLW2000-3D: head pose, 68 landmarks"
-    default_size = 224
+    default_size = 184
     splits = ("test",)
 
     def plan(self, order: Order) -> list[Shot]:

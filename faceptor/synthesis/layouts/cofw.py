@@ -19,7 +19,7 @@ _HIDDEN = {"train": 0.7, "test": 0.9}  # share of pictures in which something co
 class COFW(Layout):
     name = "cofw"
     title = "COFW: 29 landmarks (hollow: hidden)"
-    default_size = 224
+    default_size = 184
 
     def plan(self, order: Order) -> list[Shot]:
         return [

@@ -14,7 +14,7 @@ _TRAIN = (18168, 2000)  # published training and validation pictures
 class LaPa(Layout):
     name = "lapa"
     title = "LaPa: 11 classes, 106 landmarks"
-    default_size = 224
+    default_size = 200
 
     def plan(self, order: Order) -> list[Shot]:
         train, val = shares(order.train, _TRAIN)

@@ -34,7 +34,7 @@ _RACES = {"Black": "B", "White": "W", "Asian": "A", "Indian": "I"}
 class Morph2(Layout):
     name = "morph2"
     title = "MORPH II: age in years"
-    default_size = 192
+    default_size = 160
 
     def plan(self, order: Order) -> list[Shot]:
         count = order.train + order.test

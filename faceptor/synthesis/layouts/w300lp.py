@@ -22,7 +22,7 @@ class W300LP(Layout):
 
     name = "300wlp"
     title = "300W-LP: head pose, 68 landmarks"
-    default_size = 224
+    default_size = 176
     splits = ("train",)
 
     def plan(self, order: Order) -> list[Shot]:
