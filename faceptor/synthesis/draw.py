@@ -27,7 +27,7 @@ from faceptor.synthesis.texture import paint_head
 from faceptor.synthesis.view import View
 from faceptor.synthesis.worn import ears_in_front, paint_ears, paint_occluder, paint_worn
 
-_FINE_UP_TO = 300              # pictures up to this many pixels a side are drawn twice as large
+_FINE_UP_TO = 150              # pictures up to this many pixels a side are drawn twice as large
 _TEXEL = 14                    # canvas pixels to a texel per cell of the mesh: texels stay finer than picture pixels
 _MIN_TEXELS, _MAX_TEXELS = 4, 16
 # CelebAMask-HQ class -> LaPa class; things worn on the face count as skin there, the rest as background.

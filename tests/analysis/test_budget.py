@@ -152,7 +152,7 @@ def test_configurations_add_the_file_only_if_it_differs(tmp_path):
     file = tmp_path / "params.yaml"
     file.write_text(preset_path("embedded").read_text())
     assert set(budget.configurations(file=file)) == set(preset_names())
-    file.write_text(file.read_text().replace("depth: 3, heads: 8, hidden: 256", "depth: 2, heads: 8, hidden: 256"))
+    file.write_text(file.read_text().replace("depth: 2, heads: 8, hidden: 256", "depth: 3, heads: 8, hidden: 256"))
     assert set(budget.configurations(file=file)) == {*preset_names(), "params.yaml"}
     assert set(budget.configurations(["base"], file=file)) == {"base"}
     with pytest.raises(ConfigError, match="expected one of"):
