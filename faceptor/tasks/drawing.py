@@ -19,10 +19,11 @@ def _rgb(colour: str) -> tuple[int, int, int]:
 
 def class_colours(count: int) -> np.ndarray:
     """(count, 3) uint8 RGB, class 0 black. The first eight are Okabe-Ito; later ones walk the hue circle by the
-    golden angle in alternating lightness, because colour-blind readers tell lightness apart where hue fails."""
+    golden angle in alternating lightness, because colour-blind readers tell lightness apart where hue fails. They begin
+    where nineteen classes are farthest apart."""
     fixed = [_rgb(colour) for colour in PALETTE]
     more = [
-        tuple(round(255 * c) for c in colorsys.hls_to_rgb((i * 0.618034) % 1, (0.35, 0.72, 0.52)[i % 3], 0.75))
+        tuple(round(255 * c) for c in colorsys.hls_to_rgb((0.8 + i * 0.618034) % 1, (0.5, 0.75, 0.3)[i % 3], 0.75))
         for i in range(max(count - 1 - len(fixed), 0))
     ]
     return np.asarray([(0, 0, 0), *fixed, *more][:count], np.uint8)
