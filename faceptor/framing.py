@@ -84,11 +84,15 @@ def place_face(
 
 def crop_of(model: Any, task: str) -> tuple[CropSpec, Framing]:
     """Crop and framing of a model's task; what the model does not carry comes from `known_framing`."""
-    spec = model.require_task(task)
-    stored = dict(model.crops.get(task) or {})
-    framing = stored.pop("framing", None)
-    crop = CropSpec.from_dict(stored) if stored else CropSpec(kind="whole", size=model.inputs[model.group[task]].size)
-    return crop, Framing(*framing) if framing else known_framing(spec.dataset, crop)
+    crop, framing = own_crop(model, task), (model.crops.get(task) or {}).get("framing")
+    return crop, Framing(*framing) if framing else known_framing(model.tasks[task].dataset, crop)
+
+
+def own_crop(model: Any, task: str) -> CropSpec:
+    """How a model's task has its data set's own pictures cut; the whole picture if the model does not say."""
+    model.require_task(task)
+    stored = {key: value for key, value in (model.crops.get(task) or {}).items() if key != "framing"}
+    return CropSpec.from_dict(stored) if stored else CropSpec(kind="whole", size=model.inputs[model.group[task]].size)
 
 
 def describe_crop(spec: CropSpec, framing: Framing) -> str:

@@ -28,7 +28,7 @@ from faceptor.config import Params
 from faceptor.data.crop import Crop, CropSpec, Jitter
 from faceptor.errors import ConfigError, DataError
 from faceptor.evaluate import headline_of, predict_samples
-from faceptor.framing import crop_of
+from faceptor.framing import crop_of, own_crop
 from faceptor.models.base import FaceModel
 from faceptor.tasks import kind_of
 from faceptor.tasks.base import Prediction, TaskSpec
@@ -154,7 +154,7 @@ def measure_task(
     model: FaceModel, name: str, samples: Sequence[Mapping], values: Mapping[str, Sequence[float]], *, batch: int
 ) -> pd.DataFrame:
     """One task along every axis; the undisplaced crop is measured once and stands on all of them."""
-    spec, (crop, _) = model.require_task(name), crop_of(model, name)
+    spec, crop = model.require_task(name), own_crop(model, name)
 
     def row(axis: str, value: float) -> dict[str, Any]:
         answers = predictions(model, spec, samples, crop, axis, value, batch=batch)
@@ -170,7 +170,7 @@ def measure_task(
 
 def constant_guess(model: FaceModel, name: str, train: Any, samples: Sequence[Mapping]) -> float:
     """What the best constant guess from the training labels scores on the undisplaced samples."""
-    spec, (crop, _) = model.require_task(name), crop_of(model, name)
+    spec, crop = model.require_task(name), own_crop(model, name)
     guess = kind_of(spec).trivial(spec, train, crop.place_sample)
     return score(spec, [guess(sample, crop.place_sample(sample)) for sample in samples], samples)
 

@@ -82,12 +82,12 @@ class Encoder(VisionTransformer):
         else:
             *finer, x = self.stem(images)
             x = rearrange(x, "b c h w -> b h w c")
-        grid = dict(zip("hw", x.shape[1:3], strict=True))
+        h, w = x.shape[1:3]
         x = self.norm_pre(self._pos_embed(x))
         layers = []
         for block in self.blocks:
             x = block(x)
-            layers.append(rearrange(x[:, self.num_prefix_tokens :], "b (h w) c -> b c h w", **grid))
+            layers.append(rearrange(x[:, self.num_prefix_tokens :], "b (h w) c -> b c h w", h=h, w=w))
         return (layers, finer) if details else layers
 
     @property

@@ -6,7 +6,7 @@ from pathlib import Path
 from faceptor.config import Params
 from faceptor.errors import ConfigError
 from faceptor.evaluate import Measured, headline_of, measure
-from faceptor.framing import crop_of
+from faceptor.framing import own_crop
 from faceptor.models.folder import load_model, model_hash
 from faceptor.stages.common import First, commit, data_facts, pick_device, trivial_guesses
 from faceptor.stages.files import MODELS, RESULTS, write_json
@@ -49,7 +49,7 @@ def judged(params: Params, model, name: str) -> list[str]:
 def evaluate_tasks(params: Params, model, names, *, device: str, figures: bool = True) -> tuple[dict, dict, dict]:
     """{task: {metric: value}} on the test splits, a figure per task, and notes on what was left out."""
     specs = {name: task(name) for name in names}
-    guesses = trivial_guesses(params, specs, {name: crop_of(model, name)[0] for name in names})
+    guesses = trivial_guesses(params, specs, {name: own_crop(model, name) for name in names})
     numbers, drawn, notes = {}, {}, {}
     for name, spec in specs.items():
         result = measure_test(params, model, name, device=device, trivial=guesses[name])
@@ -71,7 +71,7 @@ def measure_test(params: Params, model, name: str, *, device: str, trivial=None)
     spec = task(name)
     samples = KINDS[spec.kind].samples(spec, test_folder(params, name), "test")
     return measure(
-        model, spec, First(samples, params.evaluate.samples), crop_of(model, name)[0],
+        model, spec, First(samples, params.evaluate.samples), own_crop(model, name),
         batch=params.evaluate.batch, device=pick_device(device), trivial=trivial,
     )  # fmt: skip
 

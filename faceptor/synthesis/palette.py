@@ -26,6 +26,7 @@ class Palette:
 
     skin: np.ndarray
     shadow: np.ndarray         # creases and hollows of the skin
+    light: np.ndarray          # what swells beside a crease
     hair: np.ndarray
     brow: np.ndarray
     lips: np.ndarray
@@ -43,7 +44,7 @@ class Palette:
         lips = skin + (0.45 - 0.32 * face.aged) * (_LIPS - skin)
         if face.lipstick:
             lips = 0.2 * skin + 0.8 * _LIPSTICKS[face.texture % len(_LIPSTICKS)]
-        return cls(skin=skin, shadow=0.55 * skin, hair=hair, brow=brow, lips=lips)
+        return cls(skin=skin, shadow=0.55 * skin, light=1.25 * skin + 20, hair=hair, brow=brow, lips=lips)
 
 
 def hat_colour(face: Face) -> np.ndarray:

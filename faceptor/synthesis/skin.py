@@ -41,7 +41,7 @@ def _complexion(head: Head, c: Palette) -> Iterator[Stroke]:
         yield Stroke(points=_disc(eye_x, 0.0, 0.26, 0.15), colour=c.skin * 0.75, alpha=socket, soft=0.06)
         if face.heavy_makeup:
             yield Stroke(points=_disc(eye_x, -0.06, 0.25, 0.12), colour=(84, 50, 116), alpha=0.7, soft=0.04)
-        yield Stroke(points=bag + np.array([eye_x, -0.03]), colour=1.25 * c.skin + 20, alpha=0.45 * aged, line=0.04,
+        yield Stroke(points=bag + np.array([eye_x, -0.03]), colour=c.light, alpha=0.45 * aged, line=0.04,
                      soft=0.015)
         yield Stroke(points=bag + np.array([eye_x, 0.01]), colour=c.shadow, alpha=eye_bags(head), line=0.03, soft=0.012)
     if face.shiny:
@@ -85,7 +85,7 @@ def _wrinkles(head: Head, f: Features, c: Palette) -> Iterator[Stroke]:
         bend = np.array([[wing_x, wing_y], [wing_x + 0.1, wing_y + 0.1], [mouth_end, mouth_y - 0.08],
                          [mouth_end + 0.02, mouth_y + 0.08]])
         # The cheek swells over its fold and catches the light, on dark skin more visibly than the fold itself.
-        yield Stroke(points=(bend + np.array([0.055, -0.01])) * side, colour=1.25 * c.skin + 20, alpha=0.5 * aged,
+        yield Stroke(points=(bend + np.array([0.055, -0.01])) * side, colour=c.light, alpha=0.5 * aged,
                      line=0.05, soft=0.02)
         yield crease(bend * side, fold, 0.04, 0.014)
         if aged > 0.5:

@@ -58,8 +58,9 @@ def test_shapes_on_images_that_are_not_square(variant, enabled, batch):
 @pytest.mark.parametrize("variant", [{}, {"dense": OTHER}, SKIPS])
 def test_training_path_equals_asking_task_by_task(variant):
     model = everything_enabled(toy_model(dtype=torch.float64, **variant))
+    side = 3 * model.stride
     batches = {
-        name: torch.rand(1 + i % 3, 3, 32, 32 if name != "landmarks_aflw19" else 48, dtype=torch.float64)
+        name: torch.rand(1 + i % 3, 3, side, side + model.stride * (name == "landmarks_aflw19"), dtype=torch.float64)
         for i, name in enumerate(TASKS)
     }
     together = model.forward_tasks(batches)
