@@ -34,12 +34,12 @@ ACTIONS: tuple[Action, ...] = (
            lower_lip=-0.03, press=0.15),
     Action(inner_brow=0.15, outer_brow=0.15, upper_lid=0.38, upper_lip=0.04, lower_lip=0.13, stretch=-0.11, jaw=0.30,
            corner_up=-0.06),
-    Action(inner_brow=0.14, outer_brow=0.03, squeeze=0.06, upper_lid=0.38, stretch=0.11, corner_up=-0.05,
-           upper_lip=0.015, lower_lip=0.08, jaw=0.10, teeth=0.35, lower_teeth=0.7),
+    Action(inner_brow=0.16, outer_brow=0.03, squeeze=0.06, upper_lid=0.42, stretch=0.12, corner_up=-0.09,
+           upper_lip=0.01, lower_lip=0.09, jaw=0.12, teeth=0.3, lower_teeth=0.8),
     Action(inner_brow=-0.07, outer_brow=-0.02, squeeze=0.03, upper_lid=-0.12, lower_lid=0.45, cheek=0.5, nose=1.0,
            upper_lip=0.09, lower_lip=-0.01, corner_up=-0.05, stretch=0.0, teeth=0.85),
-    Action(inner_brow=-0.13, outer_brow=0.03, squeeze=0.06, upper_lid=0.1, lower_lid=0.22, nose=0.2, press=1.0,
-           corner_up=-0.035, stretch=-0.03),
+    Action(inner_brow=-0.18, outer_brow=0.06, squeeze=0.1, lower_lid=0.35, nose=0.3, upper_lip=0.05, lower_lip=0.13,
+           corner_up=-0.08, stretch=-0.03, jaw=0.16, press=0.45, teeth=0.5, lower_teeth=1.0),
 )
 """In the order of `face.EXPRESSIONS`."""
 

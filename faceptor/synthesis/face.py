@@ -89,13 +89,18 @@ class Face:
         return float(np.clip(self.age + self.person.looks_older, 0.0, 100.0))
 
     @property
+    def youth(self) -> float:
+        """What is left of a young face's roundness: 1 up to 16 years, 0 from 30 on."""
+        return float(np.clip((30.0 - self.apparent_age) / 14.0, 0.0, 1.0))
+
+    @property
     def aged(self) -> float:
         """Strength of the signs of age: 0 up to 17 years, 0.4 at 36, 1 at 72, at most 1.2."""
         return float(np.clip((self.apparent_age - 17.0) / 55.0, 0.0, 1.25) ** 0.9)
 
 
 # Uniforms behind hair, beard and glasses: mostly the person's own, else this picture's.
-_BY_HABIT, _WHETHER, _USUAL = [7, 8, 10, 11, 12, 13, 14, 16, 18, 19], slice(40, 40 + HABITS), 0.75
+_BY_HABIT, _WHETHER, _USUAL = [7, 8, 10, 11, 12, 13, 14, 16, 18, 19], slice(40, 40 + HABITS), 0.9
 FACE_FIELDS = frozenset(Face.__dataclass_fields__) - {"seed", "sample", "person"}
 
 
@@ -147,7 +152,7 @@ def _pose_and_expression(u: np.ndarray, n: np.ndarray) -> dict:
 
 def _hair(u: np.ndarray, person: Identity, age: float) -> dict:
     male, adult = person.male, age >= 18
-    greying = float(np.clip((age - person.grey_onset) / 30.0, 0.0, 1.0))
+    greying = float(np.clip((age - person.grey_onset) / 38.0, 0.0, 1.0))
     dyed = u[6] < (0.03 if male else 0.06)
     balding = float(np.clip((age - person.bald_onset) / 18.0, 0.0, 1.0))
     receding = float(np.clip((age - 24.0) / 48.0 + 0.25 * person.hairline, 0.0, 0.85)) if male else 0.0
@@ -178,7 +183,7 @@ def _worn(u: np.ndarray, person: Identity, age: float) -> dict:
         "lipstick": bool(painted and u[22] < 0.7), "heavy_makeup": bool(painted and u[23] < 0.45),
         "rosy_cheeks": bool(u[24] < (0.04 if male else 0.2)), "flushed": bool(u[25] < 0.1),
         "shiny": bool(u[26] < 0.2), "earrings": bool(u[27] < (0.04 if male else 0.4)),
-        "necklace": bool(u[28] < (0.04 if male else 0.3)), "necktie": bool(adult and u[29] < (0.22 if male else 0.02)),
+        "necklace": bool(u[28] < (0.04 if male else 0.3)), "necktie": bool(adult and u[29] < (0.15 if male else 0.01)),
     }
 
 

@@ -83,7 +83,8 @@ class Features:
 def _eyes(head: Head) -> dict:
     face, p, a = head.face, head.face.person, head.action
     width = 0.205 + 0.012 * p.eye_size
-    height = (0.078 + 0.009 * p.eye_size + 0.016 * p.eye_open) * (1 + 0.2 * head.child) * (1 - 0.1 * head.aged)
+    ageing = (1 + 0.2 * head.child + 0.12 * face.youth) * (1 - 0.15 * head.aged)
+    height = (0.078 + 0.009 * p.eye_size + 0.016 * p.eye_open) * ageing
     up = max(0.012, height * (1 + 0.9 * a.upper_lid))
     low = max(0.01, 0.75 * height * (1 - 0.9 * a.lower_lid))
     if face.eyes_closed:                                       # both lids meet on the lower one

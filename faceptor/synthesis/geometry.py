@@ -59,7 +59,7 @@ class Head:
         self.child = child = float(np.clip((17.0 - age) / 16.0, 0.0, 1.0)) ** 0.8
         self.aged = aged = face.aged
         self.action: Action = action_of(face)
-        fat = person.fat + 0.5 * child + 0.3 * aged
+        fat = person.fat + 0.5 * child + 0.6 * face.youth + 0.3 * aged
         self.fat = fat
         self.width = width = 1.0 + 0.065 * person.face_width + 0.03 * fat
         self.jaw = jaw = (0.80 + 0.06 * person.jaw_width + 0.045 * fat) * width * (1 - 0.06 * child)

@@ -73,8 +73,10 @@ _SCORES = (
 )
 # Share of people below -> skin: a gap between pale and other skins, so that light cannot take one for the other.
 _SKIN_TONES = (0.0, 0.2, 0.2001, 1.0), (0.0, 0.1, 0.24, 1.0)
-# Shifts in deviations: as in photographs, few people are stout, have bushy or arched brows or narrow eyes.
-_RARER = {"brow_arch": -0.5, "brow_thickness": -0.8, "fat": -1.0, "eye_open": 0.7, "cheekbone": -0.5}
+# Shifts in deviations: as in photographs, few people are stout, have bushy or arched brows, narrow eyes, broad or
+# pointed noses, full lips.
+_RARER = {"brow_arch": -0.5, "brow_thickness": -1.1, "fat": -1.4, "eye_open": 1.0, "cheekbone": -0.5,
+          "nose_width": -0.6, "nose_tip": -0.4, "lip_upper": -0.6, "lip_lower": -0.6}
 HABITS = 10
 IDENTITY_FIELDS = frozenset(Identity.__dataclass_fields__) - {"number"}
 
@@ -106,6 +108,7 @@ def sample_identity(seed: int, identity: int, **fixed) -> Identity:
                        ("lip_upper", -0.4), ("lip_lower", -0.4), ("brow_arch", -0.55), ("eye_size", -0.3),
                        ("brow_height", -0.35), ("jaw_shape", 0.35)):
         normal[name] = 0.9 * normal[name] + shift * size
+    normal["lip_lower"] = 0.8 * normal["lip_upper"] + 0.6 * normal["lip_lower"]  # full lips are mostly both full
     for name, size in _RARER.items():
         normal[name] += size
     values: dict = {name: _distinct(score) for name, score in normal.items()}

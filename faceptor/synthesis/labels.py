@@ -27,7 +27,12 @@ def attributes(face: Face, head: Head, features: Features) -> dict[str, bool | N
 def _hair(face: Face) -> dict:
     hairy, grey = not face.bald, face.grey > _GREY
     colours = {f"{name.title()}_Hair": hairy and not grey and face.hair_colour == name for name in HAIR_COLOURS}
-    textures = {f"{name.title()}_Hair": hairy and face.person.hair_texture == name for name in HAIR_TEXTURES}
+    # Cropped hair shows neither that it is straight nor that it waves; curls stand off the head at any length.
+    long = face.hair_length != "short"
+    textures = {
+        f"{name.title()}_Hair": hairy and face.person.hair_texture == name and (long or name == "curly")
+        for name in HAIR_TEXTURES
+    }
     return colours | textures | {
         "Gray_Hair": hairy and grey, "Bald": face.bald, "Bangs": face.bangs,
         "Receding_Hairline": hairy and not face.hat and face.receding > 0.35,
@@ -54,8 +59,8 @@ def _shape(face: Face, head: Head, f: Features) -> dict:
     p = face.person
     return {
         "Arched_Eyebrows": p.brow_arch > 0, "Bushy_Eyebrows": p.brow_thickness > 0,
-        "Narrow_Eyes": f.eye_open < 0.12,
-        "Big_Lips": p.lip_upper + p.lip_lower > 1.2, "Big_Nose": p.nose_width + 0.5 * p.nose_length > 1.0,
+        "Narrow_Eyes": f.eye_open < 0.1,
+        "Big_Lips": p.lip_upper > 0 and p.lip_lower > 0, "Big_Nose": p.nose_width > 0,
         "Pointy_Nose": p.nose_tip > 0 and p.nose_width < 0, "Chubby": _chubby(head),
         "Double_Chin": head.double_chin, "High_Cheekbones": p.cheekbone > 0 or head.action.cheek > 0.6,
         "Oval_Face": p.chin_length - p.jaw_width > 1.0,
@@ -99,7 +104,7 @@ def _lfw_face(face: Face, head: Head, f: Features) -> dict:
         "Mouth Wide Open": gap > _WIDE_OPEN, "Teeth Not Visible": gap <= _OPEN or f.teeth <= 0.05,
         "Frowning": EXPRESSIONS[face.expression] in ("sad", "anger"),
         "Round Jaw": p.jaw_shape < -0.3, "Square Face": p.jaw_shape > 0.6 and _jaw(head) > 0.8,
-        "Round Face": _chubby(head) and _length(head) < 3.05, "Strong Nose-Mouth Lines": nasolabial(head) > 0.55,
+        "Round Face": _chubby(head) and _length(head) < 3.05, "Strong Nose-Mouth Lines": nasolabial(head) > 0.47,
         "Shiny Skin": face.shiny, "Flushed Face": face.flushed,
     }
 

@@ -10,6 +10,7 @@ from faceptor.synthesis.face import Face
 _SKIN = np.array([[250, 218, 196], [236, 190, 158], [206, 150, 112], [156, 104, 72], [104, 66, 46], [74, 47, 35]])
 _HAIR = {"black": (30, 26, 26), "brown": (92, 60, 38), "blond": (214, 178, 112), "red": (156, 74, 34)}
 _GREY_HAIR, _GREY_BROW = np.array([196.0, 196.0, 198.0]), np.array([105.0, 103.5, 102.0])
+_WHITE_BROW = np.array([172.0, 170.0, 166.0])
 _LIPS = np.array([170.0, 56.0, 62.0])
 _LIPSTICKS = np.array([[190, 22, 44], [150, 20, 60], [214, 60, 90]], float)
 IRIS = {"dark brown": (52, 32, 22), "brown": (112, 70, 36), "blue": (84, 130, 178), "green": (92, 128, 84),
@@ -41,7 +42,8 @@ class Palette:
         base = np.array(_HAIR[face.hair_colour], float)
         hair = base + 0.92 * face.grey * (_GREY_HAIR - base)
         brow = 0.75 * base * (1 - 0.5 * face.grey) + 0.5 * face.grey * _GREY_BROW
-        lips = skin + (0.45 - 0.32 * face.aged) * (_LIPS - skin)
+        brow = brow + np.clip(2.5 * (face.aged - 0.75), 0.0, 0.8) * (_WHITE_BROW - brow)    # from the late fifties on
+        lips = skin + (0.45 + 0.2 * face.youth - 0.32 * face.aged) * (_LIPS - skin)
         if face.lipstick:
             lips = 0.2 * skin + 0.8 * _LIPSTICKS[face.texture % len(_LIPSTICKS)]
         return cls(skin=skin, shadow=0.55 * skin, light=1.25 * skin + 20, hair=hair, brow=brow, lips=lips)

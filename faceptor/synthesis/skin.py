@@ -12,6 +12,7 @@ from faceptor.synthesis.palette import IRIS, Palette
 _CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 24)), np.sin(np.linspace(0, 2 * np.pi, 24))], axis=1)
 _SIDES = (np.array([-1.0, 1.0]), np.array([1.0, 1.0]))         # factors of x: image-left, image-right
 _BLOOD = np.array([1.03, 0.73, 0.73])                          # what blushing does to a skin colour
+_SPOT = np.array([0.7, 0.58, 0.5])                             # and the spots of old age
 _SPAN = np.linspace(-1, 1, 9)
 
 
@@ -57,7 +58,12 @@ def eye_bags(head: Head) -> float:
 def _blemishes(head: Head, c: Palette, rng: np.random.Generator) -> Iterator[Stroke]:
     for x, y in rng.uniform([-0.7, 0.15], [0.7, 0.7], (int(60 * head.face.person.freckles), 2)):
         yield Stroke(points=_disc(x, y, 0.015, 0.015)[::4], colour=c.shadow, alpha=0.6)
-    for u, v, radius in head.face.person.marks:
+    person = head.face.person
+    own = np.random.default_rng(np.random.SeedSequence((head.face.seed, person.number, 2)))
+    # Spots of old age come one by one from fifty on, and stay where they are.
+    for x, y, size in own.uniform([-0.9, -0.75, 0.5], [0.9, 0.9, 1], (30, 3))[: max(0, int(65 * (head.aged - 0.62)))]:
+        yield Stroke(points=_disc(x, y, 0.055 * size, 0.045 * size)[::3], colour=c.skin * _SPOT, alpha=0.55, soft=0.01)
+    for u, v, radius in person.marks:
         mole = _disc(0.6 * u, v, 0.6 * radius, 0.6 * radius)
         yield Stroke(points=NO_POINTS, around=mole, colour=c.shadow * 0.7, alpha=0.9)
 
@@ -69,11 +75,11 @@ def _wrinkles(head: Head, f: Features, c: Palette) -> Iterator[Stroke]:
     def crease(points, strength, line=0.03, soft=0.01) -> Stroke:
         return Stroke(points=np.asarray(points), colour=0.85 * c.shadow, alpha=strength, line=line, soft=soft)
 
-    forehead = np.clip(1.1 * (aged - 0.2) + 2.5 * max(0.0, a.inner_brow), 0, 0.8)
+    forehead = np.clip(aged - 0.2 + 2.5 * max(0.0, a.inner_brow), 0, 0.9)
     for i in range(2 + int(3 * min(aged, 1)) if forehead > 0.03 else 0):
         y = -0.5 - 0.115 * i + 0.012 * np.sin(3 * _SPAN + i) + 0.02 * _SPAN**2
         yield crease(np.stack([_SPAN * (0.5 - 0.05 * i), y], 1), forehead * (0.9 - 0.1 * i), 0.02)
-    crow = np.clip(1.1 * (aged - 0.25) + 0.2 * a.cheek, 0, 0.8)
+    crow = np.clip(1.1 * (aged - 0.25) + 0.2 * a.cheek, 0, 0.95)
     fold = nasolabial(head)
     frown = np.clip(0.8 * (aged - 0.4) + 8 * a.squeeze, 0, 0.75)
     eye_end, mouth_end = head.eye_x + f.eye_width + 0.04, f.lip_top[-1, 0] + 0.1
@@ -99,8 +105,8 @@ def _wrinkles(head: Head, f: Features, c: Palette) -> Iterator[Stroke]:
 
 
 def nasolabial(head: Head) -> float:
-    """Strength of the fold from nose to mouth, 0..0.85."""
-    return float(np.clip(0.08 + 0.9 * head.aged + 0.3 * head.action.cheek, 0, 0.85))
+    """Strength of the fold from nose to mouth, 0..0.9."""
+    return float(np.clip(0.08 + 0.75 * head.aged + 0.3 * head.action.cheek, 0, 0.9))
 
 
 def _beard(head: Head, f: Features, c: Palette) -> Iterator[Stroke]:

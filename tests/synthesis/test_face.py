@@ -345,6 +345,20 @@ def test_age_changes_the_picture_and_little_else():
     assert young.attributes["celeba:Young"] and old.attributes["lfw:Senior"]
 
 
+@pytest.mark.parametrize("male", [False, True])
+def test_every_decade_shows(male):
+    def picture(age: float, identity: int) -> np.ndarray:
+        fixed = {"looks_older": 0.0, "male": male, "bald": False, "receding": 0.0, "lipstick": False}
+        face = sample_face(2, identity=identity, age=age, **FRONTAL | fixed)
+        return render(face, size=(128, 128), frame="crop").image.astype(float)
+
+    decades = [
+        np.mean([np.abs(picture(age + 10, i) - picture(age, i)).mean() for i in range(4)])
+        for age in (16.0, 26.0, 36.0, 46.0, 56.0, 66.0)
+    ]
+    assert min(decades) > 0.5 * np.median(decades), np.round(decades, 2)
+
+
 def shapes(name: str, identity: int) -> dict[str, float]:
     """Measures of a frontal face with an expression, head units, positive = as the name says."""
     face = sample_face(2, identity=identity, expression=EXPRESSIONS.index(name), intensity=1.0, **FRONTAL)
@@ -399,6 +413,10 @@ def test_attributes_follow_the_picture():
     assert has("celeba:Bald", bald=True) and not has("celeba:Black_Hair", bald=True, hair_colour="black")
     assert has("celeba:Gray_Hair", grey=1.0, bald=False) and has("celeba:Mustache", mustache=True)
     assert not has("celeba:No_Beard", stubble=True) and has("celeba:No_Beard")
+    for texture, shows in (("straight", False), ("wavy", False), ("curly", True)):
+        hair = {"hair_texture": texture, "bald": False}
+        assert has(f"lfw:{texture.title()} Hair", hair_length="long", **hair)
+        assert has(f"lfw:{texture.title()} Hair", hair_length="short", **hair) == shows, "too short to show it"
 
 
 # --- parts of the drawing ---------------------------------------------------------------------------------------------

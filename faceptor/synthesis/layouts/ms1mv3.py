@@ -122,7 +122,7 @@ def _pairs(layout: Ms1mv3, order: Order, name: str, size: tuple[int, int]) -> li
 
 
 def _ages(rng: np.random.Generator, count: int) -> list[float]:
-    return np.clip(rng.uniform(22, 70) + rng.normal(0, 9, size=count), 16, 77).tolist()
+    return np.clip(rng.uniform(22, 70) + rng.normal(0, 15, size=count), 16, 77).tolist()
 
 
 def _free(rng: np.random.Generator) -> tuple[dict, dict]:
