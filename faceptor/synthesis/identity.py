@@ -17,7 +17,8 @@ class Identity:
 
     Every field without a unit is a score (0 = the middle, deviation about 1, clipped at +-2); `skin` is 0 (very light)
     to 1 (very dark); the `*_onset` fields are ages in years; `marks` are moles as (u, v, radius) on the head surface;
-    `habits` in 0..1 say how the person mostly wears hair, beard and glasses.
+    `spots` are those of old age in the order in which they come, as (x, y, size) on the frontal plane; `habits` in 0..1
+    say how the person mostly wears hair, beard and glasses.
     """
 
     number: int
@@ -61,6 +62,7 @@ class Identity:
     base_age: float
     looks_older: float
     marks: tuple[tuple[float, float, float], ...]
+    spots: tuple[tuple[float, float, float], ...]
     habits: tuple[float, ...]
 
 
@@ -101,6 +103,8 @@ def sample_identity(seed: int, identity: int, **fixed) -> Identity:
     normal = dict(zip(_SCORES, rng.standard_normal(len(_SCORES)).tolist(), strict=True))
     u = rng.random(24)
     marks, habits = rng.random((4, 3)), rng.random(HABITS)
+    ageing = np.random.default_rng(np.random.SeedSequence((seed, identity, 2)))
+    spots = ageing.uniform([-0.9, -0.75, 0.5], [0.9, 0.9, 1.0], (30, 3))
     male = bool(fixed.get("male", u[0] < 0.5))
     # Men and women differ in the mean of a few coefficients only; the rest of the spread is common.
     shift = 1.0 if male else -1.0
@@ -129,6 +133,7 @@ def sample_identity(seed: int, identity: int, **fixed) -> Identity:
         "looks_older": float(1.6 * (u[10] + u[11] - 1.0)),
         "marks": tuple((float(2.2 * (a - 0.5)), float(-0.55 + 1.9 * b), float(0.022 + 0.03 * c))
                        for a, b, c in marks[:count]),
+        "spots": tuple(map(tuple, spots.tolist())),
         "habits": tuple(habits.tolist()),
     }
     return Identity(**(values | fixed))

@@ -59,9 +59,7 @@ def _blemishes(head: Head, c: Palette, rng: np.random.Generator) -> Iterator[Str
     for x, y in rng.uniform([-0.7, 0.15], [0.7, 0.7], (int(60 * head.face.person.freckles), 2)):
         yield Stroke(points=_disc(x, y, 0.015, 0.015)[::4], colour=c.shadow, alpha=0.6)
     person = head.face.person
-    own = np.random.default_rng(np.random.SeedSequence((head.face.seed, person.number, 2)))
-    # Spots of old age come one by one from fifty on, and stay where they are.
-    for x, y, size in own.uniform([-0.9, -0.75, 0.5], [0.9, 0.9, 1], (30, 3))[: max(0, int(65 * (head.aged - 0.62)))]:
+    for x, y, size in person.spots[: max(0, int(65 * (head.aged - 0.62)))]:        # one by one from fifty on
         yield Stroke(points=_disc(x, y, 0.055 * size, 0.045 * size)[::3], colour=c.skin * _SPOT, alpha=0.55, soft=0.01)
     for u, v, radius in person.marks:
         mole = _disc(0.6 * u, v, 0.6 * radius, 0.6 * radius)
