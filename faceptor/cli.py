@@ -2,6 +2,7 @@
 
 import json as jsonlib
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from faceptor.budget_cli import budget_command
+from faceptor.children import end_with_parent
 from faceptor.doctor.cli import doctor_app
 from faceptor.errors import FaceptorError
 from faceptor.import_cli import import_command
@@ -41,6 +43,8 @@ def main() -> None:
     """Entry point: a FaceptorError is one line and exit code 2, anything else a traceback."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    if "DVC_STAGE" in os.environ:  # run by DVC: stop, with a checkpoint where there is one, when DVC is killed
+        end_with_parent(signal.SIGTERM)
     try:
         app()
     except FaceptorError as error:

@@ -3,9 +3,10 @@
 A run that is resumed, or split over more processes, sees the same samples with the same augmentation.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from zlib import crc32
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from einops import rearrange
 from torch.utils.data import DataLoader, Dataset
 
+from faceptor.children import end_with_parent
 from faceptor.data.augment import flip, make_policy
 from faceptor.data.crop import CropSpec
 from faceptor.errors import ConfigError, DataError
@@ -112,6 +114,10 @@ class Steps(Dataset):
         return {"image": torch.stack(images), **batch}
 
 
+def _end_with(parent: int, worker: int) -> None:
+    end_with_parent(parent=parent)
+
+
 def stream_batches(steps: Steps, *, start: int, workers: int):
     """Batches of steps start, start + 1, ...; with workers they are made ahead in other processes."""
     return DataLoader(
@@ -120,6 +126,7 @@ def stream_batches(steps: Steps, *, start: int, workers: int):
         sampler=range(start, len(steps)),
         num_workers=workers,
         prefetch_factor=2 if workers else None,
+        worker_init_fn=partial(_end_with, os.getpid()),
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # starting the loader must not draw from the model's random stream
     )
