@@ -15,11 +15,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from faceptor.data import shards
+from faceptor.data.integrity import ROW_BYTES, content_hash
 from faceptor.data.passport import SplitFacts
 from faceptor.data.shards import ShardWriter, complete, shard_name, write_json
 from faceptor.datasets.base import Record, Reject
 
 BLOCK_ITEMS = 1 << 16  # a block of rejects or tiny images ends too
+ROWS = pa.schema({"key": pa.string(), "content": pa.binary(ROW_BYTES)})  # what is known of every row beside its shard
 PLAN, JOURNAL = "plan.json", "journal"
 
 
@@ -53,10 +55,12 @@ class Journal:
             found.append(entry)
         return found
 
-    def add(self, split: str, number: int, entry: dict, keys: Mapping[str, list[str]]) -> None:
-        for part, names in keys.items():
-            table = pa.table({"key": pa.array(names, pa.string())})
-            with pa.ipc.new_stream(str(self._keys(part, number)), table.schema) as stream:
+    def add(self, split: str, number: int, entry: dict, rows: Mapping[str, Mapping[str, list]]) -> None:
+        for part, columns in rows.items():
+            table = pa.table(
+                {name: pa.array(columns[name], kind) for name, kind in zip(ROWS.names, ROWS.types, strict=True)}
+            )
+            with pa.ipc.new_stream(str(self._rows(part, number)), table.schema) as stream:
                 stream.write_table(table)
         path = self._entry(split, number)
         partial = path.with_suffix(".partial")
@@ -68,18 +72,18 @@ class Journal:
         shutil.rmtree(self.folder / JOURNAL)
         (self.folder / PLAN).unlink()
 
-    def keys(self, part: str, number: int) -> pa.Array:
-        """Keys of one finished shard: kept apart, so that nobody has to page through the images for them."""
-        with pa.OSFile(str(self._keys(part, number))) as source:
-            return pa.ipc.open_stream(source).read_all().column("key").combine_chunks()
+    def rows(self, part: str, number: int) -> pa.Table:
+        """Keys and hashes of one finished shard: kept apart, so that nobody has to page through the images for them."""
+        with pa.OSFile(str(self._rows(part, number))) as source:
+            return pa.ipc.open_stream(source).read_all()
 
-    def _keys(self, part: str, number: int) -> Path:
-        return self.folder / JOURNAL / f"{part}-{number:05d}.keys"
+    def _rows(self, part: str, number: int) -> Path:
+        return self.folder / JOURNAL / f"{part}-{number:05d}.rows"
 
     def _whole(self, part: str, shard: dict) -> bool:
         path = self.folder / part / shard["filename"]
-        keys = self._keys(part, int(path.stem.partition("-")[2]))
-        return keys.is_file() and path.is_file() and path.stat().st_size == shard["bytes"]
+        rows = self._rows(part, int(path.stem.partition("-")[2]))
+        return rows.is_file() and path.is_file() and path.stat().st_size == shard["bytes"]
 
     def _entry(self, split: str, number: int) -> Path:
         return self.folder / JOURNAL / f"{split}-{number:05d}.json"
@@ -112,10 +116,10 @@ class Blocks:
         """Items of the source that the finished blocks hold."""
         return sum(entry["items"] for entry in self.entries)
 
-    def keys(self, part: str) -> pa.ChunkedArray:
-        """Keys of a part in the finished blocks."""
+    def rows(self, part: str) -> pa.Table:
+        """`ROWS` of a part in the finished blocks."""
         numbers = [number for number, entry in enumerate(self.entries) if part in entry["shards"]]
-        return pa.chunked_array([self.journal.keys(part, number) for number in numbers], pa.string())
+        return pa.concat_tables([ROWS.empty_table(), *(self.journal.rows(part, number) for number in numbers)])
 
     def add(self, part: str, row: Mapping[str, object], record: Record, picture, *, resized: bool, upright: bool):
         """One sample."""
@@ -165,7 +169,8 @@ class Blocks:
             "facts": {part: facts.to_state() for part, facts in self._facts.items()},
             "rejects": [asdict(reject) for reject in self._rejects],
         }
-        self.journal.add(self.split, len(self.entries), entry, self._keys)
+        rows = {part: {"key": self._keys[part], "content": writer.row_hashes} for part, writer in self._writers.items()}
+        self.journal.add(self.split, len(self.entries), entry, rows)
         self.entries.append(entry)
         self._begin()
 
@@ -184,12 +189,15 @@ class Blocks:
     def rejects(self) -> list[Reject]:
         return [Reject(**reject) for entry in self.entries for reject in entry["rejects"]]
 
-    def complete(self) -> None:
-        """The shards as a data set that can be opened."""
+    def complete(self) -> dict[str, pa.Table]:
+        """The shards as a data set that can be opened; part -> its `ROWS`."""
+        found = {}
         for part in self.parts:
             folder = self.journal.folder / part
             folder.mkdir(exist_ok=True)
             written = [entry["shards"][part] for entry in self.entries if part in entry["shards"]]
             for stray in set(folder.glob("*.arrow")) - {folder / shard["filename"] for shard in written}:
                 stray.unlink()
-            complete(folder, self.types, written)
+            found[part] = self.rows(part)
+            complete(folder, self.types, written, content_hash(found[part]["content"].to_pylist()))
+        return found

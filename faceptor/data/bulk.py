@@ -114,7 +114,7 @@ class Converter:
 
 
 def mode_of(wanted: str, images: int, *, large: int = 500_000) -> str:
-    """"auto" decodes every image of a set below half a million."""
+    """ "auto" decodes every image of a set below half a million."""
     return wanted if wanted != "auto" else "header" if images > large else "full"
 
 

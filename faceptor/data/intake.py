@@ -39,7 +39,7 @@ def fill(blocks: Blocks, reader: Reader, part_of: PartOf) -> str | None:
 
 def _one_by_one(blocks: Blocks, reader: Reader, part_of: PartOf) -> None:
     split = blocks.split
-    seen = {key for part in blocks.parts for key in blocks.keys(part).to_pylist()}
+    seen = {key for part in blocks.parts for key in blocks.rows(part)["key"].to_pylist()}
     total = reader.generated_counts.get(split) if reader.generated else reader.published.get(split)
     items = islice(reader.read(split), blocks.done, None)
     ready = parallel(lambda item: checked(reader, item), items)

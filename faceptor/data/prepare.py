@@ -19,6 +19,7 @@ from faceptor.data import shards
 from faceptor.data.blocks import Blocks, Journal
 from faceptor.data.bulk import DECODED
 from faceptor.data.intake import fill
+from faceptor.data.integrity import content_hash
 from faceptor.data.passport import (
     SplitFacts,
     common_checks,
@@ -40,7 +41,7 @@ from faceptor.paths import replace_folder
 log = logging.getLogger("faceptor")
 
 SPLIT_FILE = "splits/{}.txt"
-FORMAT = 2  # of the passport and the shards
+FORMAT = 3  # of the passport and the shards
 VERIFIED = {
     "full": "every image decoded to its end",
     "header": f"start, size and end mark of every image; one in {DECODED} decoded to its end",
@@ -124,7 +125,8 @@ class _Preparation:
     rejected: dict[str, int] = field(default_factory=dict)
     checks: list[Check] = field(default_factory=list)
     listed: dict[str, int] = field(default_factory=dict)  # samples per published split, rejects included
-    keys: dict[str, pa.ChunkedArray] = field(default_factory=dict)  # of every part
+    rows: dict[str, pa.Table] = field(default_factory=dict)  # key and hash of every row of every part
+    contents: dict[str, str] = field(default_factory=dict)  # hash of the rows of every part and verification set
     verified: str = "full"
 
     @property
@@ -139,7 +141,8 @@ class _Preparation:
         self._check_parts()
         if not self.facts:
             raise DataError(f"{self.reader.name}: {self.reader.root}: no sample found; {self.reader.remedy}")
-        hashes = {part: write_split(self.out / SPLIT_FILE.format(part), self.keys[part]) for part in self.facts}
+        self.contents |= {part: content_hash(self.rows[part]["content"].to_pylist()) for part in self.facts}
+        hashes = {part: write_split(self.out / SPLIT_FILE.format(part), self.rows[part]["key"]) for part in self.facts}
         passport = self._passport(verification, hashes)
         self._check_counts(passport["published"])
         splits = [name for name in ("train", "val", "test") if (self.out / name).exists()]
@@ -176,9 +179,8 @@ class _Preparation:
             del self.listed[split]
             return
         self._check_rejects(split, rejects, self.listed[split])
-        blocks.complete()
         self.facts |= facts
-        self.keys |= {part: blocks.keys(part) for part in parts}
+        self.rows |= blocks.complete()
         for part in facts.values():
             for subset, count in part.subsets.items():
                 self.listed[f"{split}/{subset}"] = self.listed.get(f"{split}/{subset}", 0) + count
@@ -207,7 +209,9 @@ class _Preparation:
             for data in both:
                 writer.add({"image": data, "pair": len(kept), "same": flag})
             kept.append(flag)
-        complete(folder, VERIFICATION_TYPES, [writer.close()])
+        shard = writer.close()
+        self.contents[f"verification/{name}"] = content_hash(writer.row_hashes)
+        complete(folder, VERIFICATION_TYPES, [shard], self.contents[f"verification/{name}"])
         self.rejects += rejects
         self.listed[f"verification/{name}"] = len(same)
         self._check_rejects(name, rejects, len(same))
@@ -252,7 +256,7 @@ class _Preparation:
         if not {"train", "test"} <= self.facts.keys():
             return []
         train = [part for part in self.facts if part != "test"]
-        both = sum(shared(self.keys["test"], self.keys[part]) for part in train)
+        both = sum(shared(self.rows["test"]["key"], self.rows[part]["key"]) for part in train)
         return [separation_check([self.facts[part] for part in train], self.facts["test"], both)]
 
     def _passport(self, verification: dict[str, dict], hashes: dict[str, str]) -> dict:
@@ -283,6 +287,7 @@ class _Preparation:
             "published": compare_published(reader, self.listed, self.rejected),
             "split_files": {part: SPLIT_FILE.format(part) for part in self.facts},
             "split_hashes": hashes,
+            "content_hashes": self.contents,
             "columns": list(reader.columns),
             "landmark_scheme": reader.scheme,
             "label_names": {column: list(names) for column, names in reader.classes.items()},

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pyarrow as pa
 
-from faceptor.data.shards import FACTS, Shards
+from faceptor.data.integrity import REMEDY, SHARD_LIST
+from faceptor.data.shards import FACTS, FINGERPRINT, Shards
 from faceptor.data.storage import Folder
 from faceptor.datasets.images import decode_image, decode_mask
 from faceptor.errors import DataError
@@ -47,10 +49,10 @@ class Split(Sequence):
     masks smaller than its images, the image is resized to the mask (bilinear), so that all labels share one frame.
     """
 
-    def __init__(self, folder: Path | str, split: str):
+    def __init__(self, folder: Path | str, split: str, *, check: bool = True):
         home = Folder(folder)
         self.folder, self.split = home.place, split
-        self._shards = Shards(home / split)
+        self._shards = Shards(home / split, check=check)
         self.columns = self._shards.columns
 
     def __len__(self) -> int:
@@ -63,7 +65,8 @@ class Split(Sequence):
         return (self.sample(index) for index in range(len(self)))
 
     def __reduce__(self):
-        return open_split, (self.folder, self.split)  # a worker process maps the files itself
+        # A worker process maps the files itself; this one has compared them with their hashes.
+        return partial(Split, check=False), (self.folder, self.split)
 
     def sample(self, index: int, *, labels: Sequence[str] | None = None, image: bool = True) -> dict:
         """As `split[index]`, with only some labels or without the image (both save decoding)."""
@@ -117,10 +120,10 @@ class Verification(Sequence):
     `verification[j]` decodes image j to (H, W, 3) uint8 RGB.
     """
 
-    def __init__(self, folder: Path | str, name: str):
+    def __init__(self, folder: Path | str, name: str, *, check: bool = True):
         home = Folder(folder)
         self.folder, self.name = home.place, name
-        self._shards = Shards(home / "verification" / name)
+        self._shards = Shards(home / "verification" / name, check=check)
         self.same = self._shards.column("same").to_numpy()[::2].astype(bool) if len(self._shards) else np.zeros(0, bool)
         self.pairs = len(self.same)
 
@@ -133,7 +136,7 @@ class Verification(Sequence):
         return decode_image(self._shards.scalar(index % len(self), "image").as_buffer().to_pybytes())
 
     def __reduce__(self):
-        return open_verification, (self.folder, self.name)
+        return partial(Verification, check=False), (self.folder, self.name)
 
 
 def _prepared(folder: Path | str) -> Folder:
@@ -150,7 +153,9 @@ def open_split(folder: Path | str, split: str) -> Split:
         raise DataError(f"{home}: no split {split!r}; expected one of {', '.join(SPLITS)}")
     if not (home / split).exists("state.json"):
         raise DataError(f"{home}: this data set has no {split} split")
-    return Split(folder, split)
+    opened = Split(folder, split)
+    _as_prepared(home, split, len(opened), "counts")
+    return opened
 
 
 def open_verification(folder: Path | str, name: str) -> Verification:
@@ -162,7 +167,37 @@ def open_verification(folder: Path | str, name: str) -> Verification:
             f"{home}: no verification set {name!r}, found {found}; put {name}.bin beside train.rec and run "
             f"`faceptor preprocess {home.name}`"
         )
-    return Verification(folder, name)
+    opened = Verification(folder, name)
+    _as_prepared(home, f"verification/{name}", opened.pairs, "verification")
+    return opened
+
+
+def _as_prepared(home: Folder, name: str, found: int, counted: str) -> None:
+    """Stop where a part is not the one that the passport was written with: then it counts, or hashes, another one."""
+    passport, state = read_passport(home.place), (home / name).read_json("state.json")
+    expected = passport.get("content_hashes", {}).get(name)
+    stated = state.get("_fingerprint") if isinstance(state, dict) else None
+    entry = passport.get(counted, {}).get(name.removeprefix("verification/"))
+    count = entry.get("pairs") if isinstance(entry, dict) else entry
+    if not (home / name).exists(SHARD_LIST):
+        return  # `datasets` wrote it, and a fingerprint of its own
+    if count not in (None, found) or (expected is not None and stated != expected[:FINGERPRINT]):
+        raise DataError(
+            f"{home}/{name}: not the part that passport.json was written with ({found} samples here, {count} there); "
+            f"{REMEDY}"
+        )
+
+
+def content_hashes(folder: Path | str) -> dict[str, str]:
+    """ "train", "val", "test", "verification/<set>" -> SHA-256 of everything in that part: keys, images and labels.
+
+    Two prepared folders with equal hashes teach the same; one label changed is another hash. `open_split` fails where
+    the files are not those that were hashed.
+    """
+    found = read_passport(folder).get("content_hashes")
+    if not isinstance(found, dict):
+        raise DataError(f"{folder}/passport.json: expected content_hashes, found none; {REMEDY}")
+    return found
 
 
 def verification_sets(folder: Path | str) -> tuple[str, ...]:
@@ -172,7 +207,13 @@ def verification_sets(folder: Path | str) -> tuple[str, ...]:
 
 def read_passport(folder: Path | str) -> dict:
     """What was found when the data set was prepared: source, licence, counts, hashes, statistics, checks, rejects."""
-    return _prepared(folder).read_json("passport.json")
+    passport = _prepared(folder).read_json("passport.json")
+    if not isinstance(passport, dict):
+        raise DataError(f"{folder}/passport.json: expected facts by name, found {type(passport).__name__}; {REMEDY}")
+    return passport
 
 
-__all__ = ["FACTS", "Split", "Verification", "open_split", "open_verification", "read_passport", "verification_sets"]
+__all__ = [
+    "FACTS", "Split", "Verification", "content_hashes", "open_split", "open_verification", "read_passport",
+    "verification_sets",
+]  # fmt: skip

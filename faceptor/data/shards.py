@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from faceptor.data.integrity import REMEDY, SHARD_LIST, check_files, read_shard_list, row_hashes
 from faceptor.data.storage import Folder, Recent
 from faceptor.errors import DataError
 
@@ -24,6 +25,7 @@ BATCH_BYTES = 8 << 20  # a record batch is the unit that a reader pages in
 BATCH_ROWS = 512
 OPEN_BATCHES = 4096  # kept decoded by a reader; a view costs a few kB where the file is mapped
 FETCHED_BATCHES = 32  # kept by a reader of shards elsewhere, where a batch costs its bytes
+FINGERPRINT = 16  # characters of the hash of a split's content that state.json has
 END = b"\xff\xff\xff\xff\0\0\0\0"  # of an Arrow stream
 
 TEXT, TEXTS, BINARY = pa.string(), pa.list_(pa.string()), pa.binary()
@@ -79,6 +81,7 @@ class ShardWriter:
         self._pending: list[dict] = []
         self._pending_bytes = 0
         self._batches: list[tuple[int, int, int]] = []
+        self.row_hashes: list[bytes] = []  # of the rows that were written
         self._write(self._schema.serialize())
 
     def add(self, row: Mapping[str, object]) -> None:
@@ -106,6 +109,7 @@ class ShardWriter:
     def _write_batch(self, batch: pa.RecordBatch) -> None:
         message = batch.serialize()
         self._batches.append((self._written, len(message), batch.num_rows))
+        self.row_hashes += row_hashes(batch)
         self._write(message)
 
     def _write(self, data: pa.Buffer | bytes) -> None:
@@ -130,16 +134,13 @@ def shard_name(number: int) -> str:
     return f"data-{number:05d}.arrow"
 
 
-def complete(folder: Path, types: Mapping[str, pa.DataType], shards: Sequence[dict]) -> None:
-    """Write what a reader needs to open the finished shards of a folder."""
+def complete(folder: Path, types: Mapping[str, pa.DataType], shards: Sequence[dict], content: str) -> None:
+    """Write what a reader needs to open the finished shards of a folder. content: the hash of their rows."""
     if not shards:  # a split without a sample is a folder with one empty shard
         shards = [ShardWriter(folder / shard_name(0), types).close()]
-    digest = hashlib.sha256()
-    for entry in shards:
-        digest.update(bytes.fromhex(entry["sha256"]))
     state = {
         "_data_files": [{"filename": entry["filename"]} for entry in shards],
-        "_fingerprint": digest.hexdigest()[:16],
+        "_fingerprint": content[:FINGERPRINT],
         "_format_columns": None,
         "_format_kwargs": {},
         "_format_type": None,
@@ -149,18 +150,20 @@ def complete(folder: Path, types: Mapping[str, pa.DataType], shards: Sequence[di
     info = {"citation": "", "description": "", "features": features(types), "homepage": "", "license": ""}
     write_json(folder / "state.json", state)
     write_json(folder / "dataset_info.json", info)
-    (folder / "shards.json").write_text(json.dumps(list(shards)) + "\n", encoding="utf-8")
+    (folder / SHARD_LIST).write_text(json.dumps(list(shards)) + "\n", encoding="utf-8")
 
 
 class Shards:
-    """Rows of a folder of shards, here or behind a URL: an access touches one record batch only."""
+    """Rows of a folder of shards, here or behind a URL: an access touches one record batch only.
 
-    def __init__(self, folder: Path | str | Folder):
+    check: compare the files with their hashes (see `faceptor.data.integrity`).
+    """
+
+    def __init__(self, folder: Path | str | Folder, *, check: bool = True):
         self.folder = folder if isinstance(folder, Folder) else Folder(folder)
-        if self.folder.exists("shards.json"):
-            files = self.folder.read_json("shards.json")
-        else:  # written by `datasets`
-            files = [_scan(self.folder, e["filename"]) for e in self.folder.read_json("state.json")["_data_files"]]
+        files = files_of(self.folder)
+        if check:
+            check_files(self.folder, files)
         self._places: list[tuple[int, int, int]] = []  # file, offset, length of every batch
         self._starts = [0]
         for number, file in enumerate(files):
@@ -180,14 +183,18 @@ class Shards:
     def _open_batch(self, number: int) -> dict[str, pa.Array]:
         file, offset, length = self._places[number]
         decode = lambda data: pa.ipc.read_record_batch(pa.ipc.read_message(data), self._schema)  # noqa: E731
-        return dict(zip(self.columns, self._decoded(file, offset, length, decode).columns, strict=True))
+        batch, rows = self._decoded(file, offset, length, decode), self._starts[number + 1] - self._starts[number]
+        if batch.num_rows != rows:
+            name = f"{self.folder}/{self._names[file]}"
+            raise DataError(f"{name}: expected {rows} rows at byte {offset}, found {batch.num_rows}; {REMEDY}")
+        return dict(zip(self.columns, batch.columns, strict=True))
 
     def _decoded(self, file: int, offset: int, length: int, decode: Callable):
         try:
             return decode(self._slices[file](offset, length))
         except (OSError, ValueError, IndexError) as error:
             name = f"{self.folder}/{self._names[file]}"
-            raise DataError(f"{name}: cannot be read ({error}); prepare the data set again") from error
+            raise DataError(f"{name}: cannot be read ({error}); {REMEDY}") from error
 
     def row(self, row: int) -> tuple[dict[str, pa.Array], int]:
         """The columns of the batch that holds a row, and the row's place in them."""
@@ -204,6 +211,17 @@ class Shards:
         return pa.chunked_array(chunks, self._schema.field(name).type)
 
 
+def files_of(folder: Folder) -> list[dict]:
+    """Name, size and batches of every shard of a folder, in order."""
+    if folder.exists(SHARD_LIST):
+        return read_shard_list(folder)
+    try:  # written by `datasets`
+        names = [entry["filename"] for entry in folder.read_json("state.json")["_data_files"]]
+        return [_scan(folder, Path(name).name) for name in names]
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{folder}/state.json: expected a list of data files, found none; {REMEDY}") from error
+
+
 def _scan(folder: Folder, name: str) -> dict:
     """Places of the batches of an Arrow stream that `shards.json` does not list."""
     try:
@@ -215,7 +233,7 @@ def _scan(folder: Folder, name: str) -> dict:
                 at = source.tell()
             return {"filename": name, "batches": batches, "bytes": source.size()}
     except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"{folder}/{name}: cannot be read ({error}); prepare the data set again") from error
+        raise DataError(f"{folder}/{name}: cannot be read ({error}); {REMEDY}") from error
 
 
 def write_json(path: Path, content: object) -> None:

@@ -1,15 +1,18 @@
 """Prepared shards are read the same from a folder, from a URL, and as `datasets` wrote them; damage is an error."""
 
+import json
 import pickle
 import shutil
+import struct
 
 import fsspec
 import numpy as np
 import pytest
 
+import faceptor.data.integrity as integrity
 import faceptor.data.shards as shards
 from faceptor.data.prepare import prepare
-from faceptor.data.prepared import open_split, open_verification, read_passport, verification_sets
+from faceptor.data.prepared import content_hashes, open_split, open_verification, read_passport, verification_sets
 from faceptor.errors import DataError
 from tests.datasets import published as pub
 
@@ -89,8 +92,106 @@ def test_a_damaged_shard_is_named(prepared, damage):
     else:
         shard = prepared / "train" / "shards.json"
         shard.write_text("[{]")
-    with pytest.raises(DataError, match=f"{shard.name}: cannot be read.*prepare the data set again"):
+    with pytest.raises(DataError, match=f"{shard.name}: .*prepare the data set again"):
         open_split(prepared, "train").encoded(-1)
+
+
+@pytest.mark.parametrize("part", ["train", "verification/lfw"])
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.98])
+def test_one_flipped_bit_is_an_error(prepared, part, place):
+    (shard, *_) = sorted((prepared / part).glob("*.arrow"))
+    data = bytearray(shard.read_bytes())
+    data[int(place * len(data))] ^= 1
+    shard.write_bytes(data)
+    family, _, name = part.partition("/")
+    with pytest.raises(DataError, match=f"{part}/{shard.name}: .*prepare the data set again"):
+        open_verification(prepared, name) if name else open_split(prepared, family)
+
+
+def change(prepared, edit):
+    path = prepared / "train" / "shards.json"
+    entries = json.loads(path.read_text())
+    path.write_text(json.dumps(edit(entries)))
+
+
+def more_rows(entries, *, in_batches, rows=5):
+    entries[0]["rows"] += rows
+    if in_batches:
+        entries[0]["batches"][-1][2] += rows
+    return entries
+
+
+def without(entries, key):
+    del entries[0][key]
+    return entries
+
+
+def wrong(entries, **changes):
+    entries[0] |= changes
+    return entries
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda e: more_rows(e, in_batches=False),
+        lambda e: more_rows(e, in_batches=True),
+        lambda e: [],
+        lambda e: {},
+        lambda e: [None],
+        lambda e: [e[0], e[0]],
+        *(lambda e, key=key: without(e, key) for key in ("filename", "rows", "bytes", "sha256", "batches")),
+        lambda e: wrong(e, rows="12"),
+        lambda e: wrong(e, rows=True),
+        lambda e: wrong(e, filename="../../elsewhere.arrow"),
+        lambda e: wrong(e, sha256="0" * 64),
+        lambda e: wrong(e, sha256=None),
+        lambda e: wrong(e, batches=[[0, 1 << 60, 12]]),
+        lambda e: wrong(e, batches=[[-8, 8, 12]]),
+        lambda e: wrong(e, batches=e[0]["batches"][1:]),
+        lambda e: wrong(e, batches=[[0, 1 << 70, 12]]),
+    ],
+)
+def test_a_list_of_shards_that_is_not_the_one_written_is_one_line(prepared, edit):
+    change(prepared, edit)
+    with pytest.raises(DataError, match=r"train.*prepare the data set again") as caught:
+        open_split(prepared, "train").column("key")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 700
+
+
+def test_batches_of_other_rows_than_listed_are_an_error_without_the_passport(prepared):
+    def moved(entries):  # the sum stays
+        entries[0]["batches"][0][2] += 1
+        entries[0]["batches"][1][2] -= 1
+        return entries
+
+    change(prepared, moved)
+    with pytest.raises(DataError, match="rows"):
+        open_split(prepared, "train").column("key")
+
+
+def test_loader_processes_rely_on_the_process_that_compared(prepared, monkeypatch):
+    split = open_split(prepared, "train")
+    hashed = []
+    monkeypatch.setattr(integrity, "file_hash", lambda path: hashed.append(path) or "")
+    again = pickle.loads(pickle.dumps(split))
+    assert again.encoded(0) == split.encoded(0) and not hashed
+
+
+def test_the_content_hash_tells_one_label_from_another(prepared, tmp_path):
+    raw = tmp_path / "raw"
+    options = {"strict_counts": False}
+    (raw / "property").unlink()
+    data = (raw / "train.rec").read_bytes()
+    at = data.index(struct.pack("<If", 0, 1.0))  # the first record of identity 1
+    (raw / "train.rec").write_bytes(data[: at + 4] + struct.pack("<f", 0.0) + data[at + 8 :])
+    changed = prepare("ms1mv3", raw, tmp_path / "other", validation=0.0, seed=1, options=options)
+    (raw / "train.rec").write_bytes(data)
+    same = prepare("ms1mv3", raw, tmp_path / "same", validation=0.0, seed=1, options=options)
+    assert content_hashes(tmp_path / "other") == changed["content_hashes"]
+    assert changed["content_hashes"]["train"] != same["content_hashes"]["train"]
+    assert changed["split_hashes"] == same["split_hashes"]  # the same keys
+    assert changed["content_hashes"]["verification/lfw"] == same["content_hashes"]["verification/lfw"]
 
 
 def test_a_folder_that_datasets_saved(prepared, tmp_path):
