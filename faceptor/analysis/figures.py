@@ -31,7 +31,7 @@ class Shown(Figure):
 
     def _repr_png_(self) -> bytes:
         picture = BytesIO()
-        self.savefig(picture, format="png", dpi=DPI)
+        self.savefig(picture, format="png", dpi=DPI, metadata={"Software": None})  # the figure alone, no version
         return picture.getvalue()
 
 

@@ -93,7 +93,7 @@ def verdicts(trained: Mapping[str, Trained]) -> pd.DataFrame:
 def origin(folder: Path | str) -> pd.Series:
     """What the figures rest on: the hashes of a model folder and of the model it started from, seed and stage."""
     facts = read_description(folder)["provenance"]
-    plain = {key: facts[key] for key in ("stage", "seed", "commit") if key in facts}
+    plain = {key: facts[key] for key in ("stage", "seed") if key in facts}
     start = {"start": facts["start"][:12]} if "start" in facts else {}
     return pd.Series({"model": model_hash(folder)[:12], **start, **plain}, name="origin", dtype=object)
 

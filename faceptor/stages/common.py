@@ -1,6 +1,5 @@
 """What every stage shares: where things lie, the device, the splits and crops of a task, atomic JSON."""
 
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -24,16 +23,6 @@ def pick_device(name: str = "auto") -> torch.device:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device {name!r}: not usable here ({str(error).splitlines()[0]})") from None
-
-
-def commit() -> str:
-    """The Git commit this runs from, with "+" if the working tree differs; "unknown" outside a checkout."""
-    try:
-        head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
-        code = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "faceptor", "params.yaml"])
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return head.stdout.strip() + ("+" if code.returncode else "")
 
 
 def data_facts(folder: Path) -> dict:

@@ -8,7 +8,7 @@ from faceptor.errors import ConfigError
 from faceptor.evaluate import Measured, headline_of, measure
 from faceptor.framing import own_crop
 from faceptor.models.folder import load_model, model_hash
-from faceptor.stages.common import First, commit, data_facts, pick_device, trivial_guesses
+from faceptor.stages.common import First, data_facts, pick_device, trivial_guesses
 from faceptor.stages.files import MODELS, RESULTS, write_json
 from faceptor.tasks import KINDS, task
 
@@ -24,7 +24,6 @@ def evaluate_model(params: Params, name: str, *, device: str = "auto") -> dict:
             "model_hash": model_hash(folder),
             "parameters": sum(p.numel() for p in model.parameters()),
             "seed": params.seed,
-            "commit": commit(),
             "data": {t: data_facts(test_folder(params, t)) for t in numbers},
             "notes": notes,
         },

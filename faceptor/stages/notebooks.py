@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import nbformat
+
 from faceptor.config import Params
 from faceptor.errors import ConfigError, FaceptorError
 
@@ -16,7 +18,6 @@ def execute(params: Params, name: str) -> Path:
     A failing cell fails the stage, with the half-run notebook and report left for reading. A parameter that
     the notebook does not declare is an error (papermill alone would only warn).
     """
-    import nbformat
     import papermill
 
     # Progress bars in notebooks want widgets, which a static report cannot show; the kernel need not say so.
@@ -42,8 +43,23 @@ def execute(params: Params, name: str) -> Path:
         raise FaceptorError(f"{source}: cell {error.exec_count} failed with {error.ename}: {error.evalue}") from error
     finally:
         if executed.exists():
-            report.write_text(_html(nbformat.read(executed, 4)))
+            notebook = without_circumstances(nbformat.read(executed, 4))
+            nbformat.write(notebook, executed)
+            report.write_text(_html(notebook))
     return report
+
+
+def without_circumstances(notebook):
+    """The executed notebook without when, where and by which Python it ran: the same inputs give the same bytes."""
+    for number, cell in enumerate(notebook.cells):
+        if "injected-parameters" in cell.metadata.get("tags", ()):
+            cell["id"] = f"injected-parameters-{number}"  # papermill draws one at random
+        cell.metadata = {key: value for key, value in cell.metadata.items() if key == "tags"}
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python", "pygments_lexer": "ipython3"},
+    }
+    return nbformat.from_dict(notebook)
 
 
 def _html(notebook) -> str:

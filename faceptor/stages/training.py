@@ -18,7 +18,6 @@ from faceptor.models.start import start
 from faceptor.stages.common import (
     build_criteria,
     build_validator,
-    commit,
     data_facts,
     live_log,
     pick_device,
@@ -122,11 +121,13 @@ def train_tasks(params: Params, model, stage, mixes, run_name: str, trainable, d
 
 
 def provenance(params: Params, stage: str, outcome: train.Outcome, tasks: Iterable[str]) -> dict:
-    """`data`: the faces that taught each task, so that a model folder tells generated from photographed ones."""
+    """`data`: the faces that taught each task, so that a model folder tells generated from photographed ones.
+
+    No commit, time or path: equal weights are equal bytes, and Git itself says which commit wrote what.
+    """
     return {
         "stage": stage,
         "seed": params.seed,
-        "commit": commit(),
         "best_step": outcome.best_step,
         "validation_score": outcome.best_score,
         "data": {name: data_facts(params.prepared(task(name).dataset)) for name in tasks},

@@ -7,7 +7,7 @@ from faceptor.config import Params
 from faceptor.errors import ConfigError
 from faceptor.evaluate import headline_of
 from faceptor.models.folder import load_model, model_hash, read_description, save_model
-from faceptor.stages.common import commit, data_facts, pick_device
+from faceptor.stages.common import data_facts, pick_device
 from faceptor.stages.evaluation import evaluate_tasks, measure_test, test_folder
 from faceptor.stages.files import MODELS, RESULTS, RUNS, read_json, write_json
 from faceptor.stages.training import named, train_tasks
@@ -43,7 +43,6 @@ def transfer(params: Params, dataset: str, mode: str, *, device: str = "auto") -
             "start": params.transfer.start,
             "start_hash": model_hash(start),
             "seed": params.seed,
-            "commit": commit(),
             "best_step": outcome.best_step,
             "data": {name: data_facts(test_folder(params, name))},
         },

@@ -7,6 +7,7 @@ import pytest
 
 from faceptor.config import load_preset, preset_names
 from faceptor.paths import find_root
+from faceptor.stages import notebooks
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("parameter_budget", "layer_attention")
@@ -90,3 +91,28 @@ def test_parameter_budget_runs(tmp_path, monkeypatch):
     assert len(pictures) == 5
     said = "".join(output.get("text", "") for output in outputs)
     assert "103,200,001" in said and "at 4 tasks" in said
+
+
+def test_executed_again_elsewhere_it_is_the_same_file(tmp_path, monkeypatch):
+    cells = [
+        ("import pandas", {}), ("faces = 1", {"tags": ["parameters"]}),
+        ("from faceptor.analysis.figures import Shown", {}), ("Shown(figsize=(1, 1))", {}),
+        ("pandas.DataFrame({'faces': [faces]})", {}),
+    ]  # fmt: skip
+    made = []
+    for place in ("here", "there"):
+        monkeypatch.setenv("PYTHONPATH", str(ROOT))
+        monkeypatch.chdir((tmp_path / place).mkdir() or tmp_path / place)
+        Path("notebooks").mkdir()
+        source = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(text, id=f"c{i}", metadata=m) for i, (text, m) in enumerate(cells)],
+            metadata={"kernelspec": {"name": "python3", "display_name": place, "language": "python"}},
+        )
+        nbformat.write(source, "notebooks/tiny.ipynb")
+        values = load_preset("embedded")
+        values.notebooks.__dict__["tiny"] = {"faces": 7}
+        html = notebooks.execute(values, "tiny")
+        made.append((html.read_bytes(), html.with_suffix(".ipynb").read_bytes()))
+    assert made[0] == made[1]
+    text = made[0][1].decode()
+    assert "image/png" in text and "7" in text and "papermill" not in text and str(tmp_path) not in text

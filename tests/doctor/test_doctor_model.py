@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
     whole = CropSpec(kind="whole", size=32).to_dict()
     model.crops = {"landmarks_300w": own | {"framing": FRAMING}, "age_morph2": whole}
     path = tmp_path_factory.mktemp("models") / "toy"
-    return save_model(model, path, provenance={"stage": "toy", "seed": 3, "commit": "abc"})
+    return save_model(model, path, provenance={"stage": "toy", "seed": 3, "start": "abc"})
 
 
 def test_every_task_says_how_a_face_becomes_its_input(folder):
@@ -53,7 +53,7 @@ def test_what_is_printed_is_what_is_cut(folder):
 def test_hash_inputs_licence_and_origin(folder):
     facts = examine_model(folder)
     assert facts["hash"] == model_hash(folder)
-    assert facts["provenance"] == {"stage": "toy", "seed": 3, "commit": "abc"}
+    assert facts["provenance"] == {"stage": "toy", "seed": 3, "start": "abc"}
     assert facts["inputs"]["face"]["size"] == 32 and facts["inputs"]["face"]["mean"] == [0.5] * 3
     assert sorted(task for group in facts["inputs"].values() for task in group["tasks"]) == sorted(toy.TASKS)
     assert facts["licence"]["data"] == {name: READERS[name].licence for name in ("300w", "morph2", "rafdb")}
