@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from tqdm import tqdm
 
@@ -73,31 +74,30 @@ ROW_BYTES = 16  # of a row's hash
 
 def row_hashes(batch: pa.RecordBatch) -> list[bytes]:
     """A hash of every row: the values of all columns, whatever else is in the batch."""
-    columns = [_cells(column) for column in batch.columns]
-    found = []
-    for row in range(batch.num_rows):
-        digest = hashlib.sha256()
-        for cells in columns:
-            digest.update(len(cells[row]).to_bytes(8, "little"))
-            digest.update(cells[row])
-        found.append(digest.digest()[:ROW_BYTES])
-    return found
+    fixed, variable = [], []
+    for column in batch.columns:
+        if pa.types.is_primitive(column.type):
+            fixed.append(column.to_numpy(zero_copy_only=False))
+        else:
+            data, ends = _bytes_and_ends(column)
+            fixed.append(np.diff(ends))
+            variable.append([data[start:end] for start, end in itertools.pairwise(ends.tolist())])
+    numbers = np.hstack([np.ascontiguousarray(values)[:, None].view(np.uint8) for values in fixed])
+    rows = zip(map(bytes, numbers), *variable, strict=True)
+    return [hashlib.sha256(b"".join(cells)).digest()[:ROW_BYTES] for cells in rows]
 
 
-def _cells(column: pa.Array) -> list[bytes]:
-    """The value of every row as bytes."""
-    kind = column.type
-    if pa.types.is_string(kind) or pa.types.is_binary(kind):
-        return [value.encode() if isinstance(value, str) else value for value in column.to_pylist()]
-    if pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
-        return ["\0".join(value).encode() for value in column.to_pylist()]
-    if pa.types.is_list(kind):
-        flat, ends = (
-            column.flatten().to_numpy(zero_copy_only=False),
-            np.asarray(column.offsets) - column.offsets[0].as_py(),
-        )
-        return [flat[start:end].tobytes() for start, end in itertools.pairwise(ends.tolist())]
-    return [value.tobytes() for value in column.to_numpy(zero_copy_only=False)]
+def _bytes_and_ends(column: pa.Array) -> tuple[memoryview, np.ndarray]:
+    """The bytes of texts or lists one after the other, and (rows + 1,) where each begins and the last one ends."""
+    if pa.types.is_list(column.type):
+        if pa.types.is_string(column.type.value_type):
+            return _bytes_and_ends(pc.binary_join(column, "\0"))
+        flat = column.flatten().to_numpy(zero_copy_only=False)
+        ends = np.asarray(column.offsets).astype(np.int64) - column.offsets[0].as_py()
+        return memoryview(flat.tobytes()), ends * flat.itemsize
+    _, offsets, data = column.buffers()
+    ends = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
+    return memoryview(data or b"").cast("B"), ends.astype(np.int64)
 
 
 def content_hash(rows: Iterable[bytes]) -> str:
