@@ -15,13 +15,16 @@ from pathlib import Path
 import pyarrow as pa
 
 from faceptor.data import shards
+from faceptor.data.duplicates import PICTURE_BYTES
 from faceptor.data.integrity import ROW_BYTES, content_hash
 from faceptor.data.passport import SplitFacts
 from faceptor.data.shards import ShardWriter, complete, shard_name, write_json
 from faceptor.datasets.base import Record, Reject
 
 BLOCK_ITEMS = 1 << 16  # a block of rejects or tiny images ends too
-ROWS = pa.schema({"key": pa.string(), "content": pa.binary(ROW_BYTES)})  # what is known of every row beside its shard
+ROWS = pa.schema(
+    {"key": pa.string(), "content": pa.binary(ROW_BYTES), "picture": pa.binary(PICTURE_BYTES)}
+)  # what is known of every row beside its shard
 PLAN, JOURNAL = "plan.json", "journal"
 
 
@@ -107,6 +110,7 @@ class Blocks:
     def _begin(self) -> None:
         self._writers: dict[str, ShardWriter] = {}
         self._keys: dict[str, list[str]] = {}
+        self._pictures: dict[str, list[bytes]] = {}
         self._facts = {part: SplitFacts() for part in self.parts}
         self._rejects: list[Reject] = []
         self._items = self._bytes = 0
@@ -125,17 +129,25 @@ class Blocks:
         """One sample."""
         self._writer(part).add(row)
         self._keys[part].append(row["key"])
+        self._pictures[part].append(picture.content)
         self._facts[part].add(record, picture, resized)
         self._facts[part].upright += upright
         self._advance(1, len(row["image"]))
 
-    def add_columns(self, columns: Mapping[str, Mapping[str, pa.Array]], facts: Mapping[str, SplitFacts], items: int):
-        """Many samples: part -> column -> values."""
+    def add_columns(
+        self,
+        columns: Mapping[str, Mapping[str, pa.Array]],
+        facts: Mapping[str, SplitFacts],
+        pictures: Mapping[str, list[bytes]],
+        items: int,
+    ):
+        """Many samples: part -> column -> values; and the hash of every picture."""
         size = 0
         for part, arrays in columns.items():
             if len(arrays["key"]):
                 self._writer(part).add_columns(arrays)
                 self._keys[part] += arrays["key"].to_pylist()
+                self._pictures[part] += pictures[part]
                 self._facts[part] += facts[part]
                 size += arrays["image"].nbytes
         self._advance(items, size)
@@ -149,7 +161,8 @@ class Blocks:
     def _writer(self, part: str) -> ShardWriter:
         if part not in self._writers:
             path = self.journal.folder / part / shard_name(len(self.entries))
-            self._writers[part], self._keys[part] = ShardWriter(path, self.types), []
+            self._writers[part] = ShardWriter(path, self.types)
+            self._keys[part], self._pictures[part] = [], []
         return self._writers[part]
 
     def _advance(self, items: int, size: int) -> None:
@@ -169,7 +182,10 @@ class Blocks:
             "facts": {part: facts.to_state() for part, facts in self._facts.items()},
             "rejects": [asdict(reject) for reject in self._rejects],
         }
-        rows = {part: {"key": self._keys[part], "content": writer.row_hashes} for part, writer in self._writers.items()}
+        rows = {
+            part: {"key": self._keys[part], "content": writer.row_hashes, "picture": self._pictures[part]}
+            for part, writer in self._writers.items()
+        }
         self.journal.add(self.split, len(self.entries), entry, rows)
         self.entries.append(entry)
         self._begin()

@@ -17,7 +17,7 @@ import simplejpeg
 from faceptor.data.passport import SplitFacts
 from faceptor.data.shards import FACTS, SAMPLE_TYPES
 from faceptor.datasets.base import BadSample, Bulk, Reject
-from faceptor.datasets.images import LARGEST_IMAGE, MARKS, Picture, verify
+from faceptor.datasets.images import LARGEST_IMAGE, MARKS, Picture, content_of, verify
 
 DECODED = 100
 USUAL = ("YCbCr", "Gray")
@@ -67,7 +67,7 @@ class Converter:
         self._part_of, self._known = part_of, {}
 
     def __call__(self, bulk: Bulk, first: int, pool: ThreadPoolExecutor):
-        """(part -> column -> values, part -> facts, rejects)"""
+        """(part -> column -> values, part -> facts, part -> hashes of the pictures, rejects)"""
         found = examine(bulk.images, first, self.mode, pool)
         rejects = [
             Reject(key, where, str(picture))
@@ -80,7 +80,13 @@ class Converter:
                 chosen[self._part(group)].append(row)
         columns = {part: self._arrays(bulk, found, rows) for part, rows in chosen.items()}
         facts = {part: self._facts(bulk, found, rows) for part, rows in chosen.items()}
-        return columns, facts, [*bulk.rejects, *rejects]
+        pictures = {
+            part: [self._content(bulk.images[row], found[row]) for row in rows] for part, rows in chosen.items()
+        }
+        return columns, facts, pictures, [*bulk.rejects, *rejects]
+
+    def _content(self, data: bytes, picture: Picture) -> bytes:
+        return content_of(data) if self.mode == "header" else picture.content
 
     def _part(self, group: str) -> str:
         if group not in self._known:

@@ -58,10 +58,10 @@ def _one_by_one(blocks: Blocks, reader: Reader, part_of: PartOf) -> None:
 def _in_bulk(blocks: Blocks, reader: Reader, source: Iterator, convert: Converter) -> None:
     with _bar(None, blocks, reader, reader.images) as bar, ThreadPoolExecutor(os.cpu_count()) as pool:
         for first, bulk in numbered(source, blocks.done):
-            columns, facts, rejects = convert(bulk, first, pool)
+            columns, facts, pictures, rejects = convert(bulk, first, pool)
             for reject in rejects:
                 blocks.reject(reject, counts=False)
-            blocks.add_columns(columns, facts, bulk.items)
+            blocks.add_columns(columns, facts, pictures, bulk.items)
             bar.update(bulk.items)
 
 

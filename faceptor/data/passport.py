@@ -166,14 +166,6 @@ def common_checks(reader: Reader, split: SplitFacts) -> Iterator[Check]:
         yield Check("mirrored image-left eye stays image-left", status, f"{share:.4f} of the faces")
 
 
-def separation_check(train: Iterable[SplitFacts], test: SplitFacts, keys: int) -> Check:
-    """No sample may be in training (or validation) and test (`keys` are); shared groups are reported, some protocols
-    have them."""
-    groups = sum(len(facts.groups & test.groups) for facts in train)
-    detail = f"{keys} samples and {groups} groups are on both sides"
-    return Check("train and test share no sample", "fail" if keys else "pass", detail)
-
-
 def upright(scheme: str | dict, points: np.ndarray, width: int) -> bool:
     """Whether the image-left eye of the mirrored face lies left of the other one; False where no point is an eye."""
     convention = landmark_scheme(scheme)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from heapq import nsmallest
 from pathlib import Path
@@ -18,6 +19,7 @@ from tqdm import tqdm
 from faceptor.data import shards
 from faceptor.data.blocks import Blocks, Journal
 from faceptor.data.bulk import DECODED
+from faceptor.data.duplicates import LISTED, PICTURE_BYTES, Duplicates, find_duplicates, separation_checks
 from faceptor.data.intake import fill
 from faceptor.data.integrity import content_hash
 from faceptor.data.passport import (
@@ -27,13 +29,12 @@ from faceptor.data.passport import (
     generated_check,
     quoted,
     reject_summary,
-    separation_check,
 )
 from faceptor.data.shards import FACTS, SAMPLE_TYPES, VERIFICATION_TYPES, ShardWriter, complete, shard_name, write_json
 from faceptor.data.splits import shared, write_split
 from faceptor.datasets import reader_class
 from faceptor.datasets.base import BadSample, Check, Reader, Reject, printable, share
-from faceptor.datasets.images import verify
+from faceptor.datasets.images import Picture, content_of, verify
 from faceptor.datasets.restricted_pickle import load_verification
 from faceptor.errors import ConfigError, DataError, FaceptorError
 from faceptor.paths import replace_folder
@@ -126,6 +127,7 @@ class _Preparation:
     checks: list[Check] = field(default_factory=list)
     listed: dict[str, int] = field(default_factory=dict)  # samples per published split, rejects included
     rows: dict[str, pa.Table] = field(default_factory=dict)  # key and hash of every row of every part
+    duplicates: Duplicates = field(default_factory=Duplicates)
     contents: dict[str, str] = field(default_factory=dict)  # hash of the rows of every part and verification set
     verified: str = "full"
 
@@ -143,6 +145,8 @@ class _Preparation:
             raise DataError(f"{self.reader.name}: {self.reader.root}: no sample found; {self.reader.remedy}")
         self.contents |= {part: content_hash(self.rows[part]["content"].to_pylist()) for part in self.facts}
         hashes = {part: write_split(self.out / SPLIT_FILE.format(part), self.rows[part]["key"]) for part in self.facts}
+        self.duplicates = find_duplicates({part: self.rows[part] for part in self.facts}, self.out / LISTED)
+        self._warn_of_duplicates()
         passport = self._passport(verification, hashes)
         self._check_counts(passport["published"])
         splits = [name for name in ("train", "val", "test") if (self.out / name).exists()]
@@ -192,6 +196,7 @@ class _Preparation:
 
     def _pairs(self, name: str, path: Path) -> dict:
         images, same = load_verification(path)
+        pictures: set[bytes] = set()
         rejects: list[Reject] = []
         kept: list[bool] = []
         folder = self.out / "verification" / name
@@ -201,8 +206,7 @@ class _Preparation:
         for pair, flag in enumerate(bar):
             both = images[2 * pair : 2 * pair + 2]
             try:
-                for data in both:
-                    verify(data)
+                pictures |= {self._content(data, verify(data)) for data in both}
             except BadSample as reason:
                 rejects.append(Reject(f"{name}:{pair}", f"{path.name}:{pair}", str(reason)))
                 continue
@@ -217,7 +221,17 @@ class _Preparation:
         self._check_rejects(name, rejects, len(same))
         detail = f"{len(images)} images, {len(same)} flags"
         self.checks.append(Check(f"{path.name}: two images per flag", "pass", detail))
+        if "train" in self.rows:
+            taught = shared(pa.array(sorted(pictures), pa.binary(PICTURE_BYTES)), self.rows["train"]["picture"])
+            status = "fail" if taught else "pass"
+            self.checks.append(
+                Check(f"train and {path.name} share no picture", status, f"{taught} pictures are in both")
+            )
         return {"pairs": len(kept), "same": sum(kept)}
+
+    def _content(self, data: bytes, picture: Picture) -> bytes:
+        """The hash by which the samples' pictures were told apart, too."""
+        return content_of(data) if self.verified == "header" else picture.content
 
     # --- stops -----------------------------------------------------------------------------------------------------
 
@@ -236,6 +250,14 @@ class _Preparation:
                     f"{self.listed['train']} samples; change datasets.{self.reader.name}.validation"
                 )
 
+    def _warn_of_duplicates(self) -> None:
+        if both := {pair: count for pair, count in self.duplicates.across.items() if count}:
+            counts = ", ".join(f"{count} in {pair.replace('/', ' and ')}" for pair, count in both.items())
+            log.warning(
+                f"{self.reader.name}: the same pictures are on both sides ({counts}), so that results flatter the "
+                f"model; {LISTED} of the prepared folder names them"
+            )
+
     def _check_counts(self, published: dict[str, dict]) -> None:
         for split, entry in published.items():
             if entry["equal"] or self.reader.generated:
@@ -252,12 +274,11 @@ class _Preparation:
 
     # --- passport --------------------------------------------------------------------------------------------------
 
-    def _separation(self) -> list[Check]:
-        if not {"train", "test"} <= self.facts.keys():
-            return []
-        train = [part for part in self.facts if part != "test"]
-        both = sum(shared(self.rows["test"]["key"], self.rows[part]["key"]) for part in train)
-        return [separation_check([self.facts[part] for part in train], self.facts["test"], both)]
+    def _separation(self) -> Iterator[Check]:
+        train = [part for part in self.facts if part != "test"] if "test" in self.facts else []
+        keys = sum(shared(self.rows["test"]["key"], self.rows[part]["key"]) for part in train)
+        groups = sum(len(self.facts[part].groups & self.facts["test"].groups) for part in train)
+        return separation_checks(self.duplicates, keys, groups)
 
     def _passport(self, verification: dict[str, dict], hashes: dict[str, str]) -> dict:
         reader = self.reader
@@ -293,6 +314,7 @@ class _Preparation:
             "label_names": {column: list(names) for column, names in reader.classes.items()},
             "images": {part: facts.images() for part, facts in self.facts.items()},
             "labels": {part: facts.labels(reader.classes) for part, facts in self.facts.items()},
+            "duplicates": self.duplicates.to_dict(),
             "verification": verification,
             "checks": [asdict(check) for check in checks],
             "dropped": dict(sorted(reader.dropped.items())),

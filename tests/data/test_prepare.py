@@ -60,9 +60,10 @@ def test_labels_come_back_as_they_were_read(name, tmp_path):
                     if column != "mask":
                         np.testing.assert_array_equal(samples.column(column)[index], sample[column])
     assert passport["rejects"]["count"] == 0 and passport["generated"] == (name == "aflw19")
-    # A few hand-made faces do not all look ahead, and are not all of the published ones.
+    # A few hand-made faces do not all look ahead, are not all of the published ones, and both splits may show the same.
     known = ("mirrored image-left eye stays image-left", "every folder has as many faces as published",
-             "sequences 01 to 24 are all there")  # fmt: skip
+             "sequences 01 to 24 are all there", "train and test share no sample",
+             *(f"train and {name}.bin share no picture" for name in ("lfw", "agedb_30")))  # fmt: skip
     assert not [check for check in passport["checks"] if check["status"] == "fail" and check["name"] not in known]
 
 
@@ -110,6 +111,58 @@ def test_a_split_travels_to_another_process(morph, tmp_path):
     assert "image" not in light and "age" not in light
     with pytest.raises(DataError, match="no column 'mask'"):
         split.column("mask")
+
+
+# --- one picture under several names --------------------------------------------------------------------------------
+
+
+def again(path, *, how):
+    """Another encoding of a picture, or the same bytes."""
+    data = path.read_bytes()
+    return pub.png(decode_image(data)) if how == "pixels" else data
+
+
+def listed(out):
+    lines = (out / "duplicates.jsonl").read_text().splitlines()
+    return [{(sample["part"], sample["key"]) for sample in json.loads(line)["samples"]} for line in lines]
+
+
+@pytest.mark.parametrize("how", ["bytes", "pixels"])
+def test_copies_in_the_test_split_are_counted_listed_and_fail_the_check(tmp_path, caplog, how):
+    root = tmp_path / "raw"
+    for split, faces in (("train", range(20)), ("test", range(20, 26))):
+        for face in faces:
+            pub.put(root / f"a/{face:06d}_1M{20 + face}.JPG", pub.jpg(face, 40, 40))
+        pub.put(root / f"label/RANDOM_80_20/{split}.txt",
+                "".join(f"a/{face:06d}_1M{20 + face}.JPG {20 + face}\n" for face in faces))  # fmt: skip
+    clean = run("morph2", root, tmp_path / "clean", validation=0.0)
+    assert {check["status"] for check in clean["checks"] if "share no" in check["name"]} == {"pass"}
+    assert clean["duplicates"]["across"] == {"train/test": 0} and listed(tmp_path / "clean") == []
+    assert not [record for record in caplog.records if "both sides" in record.message]
+    names = root / "label/RANDOM_80_20/test.txt"
+    for face in range(3):
+        copy = f"b/{900 + face:06d}_1M{20 + face}.{'png' if how == 'pixels' else 'JPG'}"
+        pub.put(root / copy, again(root / f"a/{face:06d}_1M{20 + face}.JPG", how=how))
+        names.write_text(names.read_text() + f"{copy} {20 + face}\n")
+    found = run("morph2", root, tmp_path / "out", validation=0.0)
+    assert found["duplicates"]["across"] == {"train/test": 3}
+    assert found["duplicates"]["within"] == {"train": 0, "test": 0}
+    (check,) = [check for check in found["checks"] if check["name"] == "train and test share no sample"]
+    assert check["status"] == "fail"
+    assert len(pairs := listed(tmp_path / "out")) == 3 and all(len(pair) == 2 for pair in pairs)
+    assert ("test", f"b/000900_1M20.{'png' if how == 'pixels' else 'JPG'}") in pairs[0]
+    assert [record for record in caplog.records if "both sides" in record.message]
+
+
+def test_copies_within_a_split_and_in_validation_are_counted(tmp_path):
+    root = tmp_path / "raw"
+    for face in range(24):
+        pub.put(root / f"a/{face:06d}_1M{20 + face}.JPG", pub.jpg(face % 12, 40, 40))  # every picture of two subjects
+    found = run("morph2", root, tmp_path / "out", options={"protocol": "subject_exclusive"})
+    within, across = found["duplicates"]["within"], found["duplicates"]["across"]
+    assert sum(within.values()) + sum(across.values()) == 12 and across["train/val"] > 0
+    (check,) = [check for check in found["checks"] if check["name"] == "train and validation share no picture"]
+    assert check["status"] == "fail" and check["detail"].startswith(str(across["train/val"]))
 
 
 # --- passport -----------------------------------------------------------------------------------------------------
@@ -180,7 +233,7 @@ def test_a_sample_on_both_sides_fails_a_check(tmp_path):
         pub.put(tmp_path / f"raw/label/RANDOM_80_20/{split}.txt", "Album1/000000_1M20.JPG 20\n")
     passport = run("morph2", tmp_path / "raw", tmp_path / "out", validation=0.0)
     (check,) = [check for check in passport["checks"] if "share no sample" in check["name"]]
-    assert check["status"] == "fail" and check["detail"].startswith("1 samples and 1 groups")
+    assert check["status"] == "fail" and check["detail"].startswith("1 keys, 1 pictures and 1 groups")
 
 
 def test_verification_sets(tmp_path):
