@@ -214,12 +214,19 @@ def params_use(
 
 @params_app.command("check")
 def params_check(params: ParamsFile = DEFAULT):
-    """Validate params.yaml and say which preset it equals."""
+    """Validate params.yaml and say which preset it equals, and whether the weights that trainings start from are there.
+
+    `model.init: released` must name a file of weights; one that is not there yet is told, and training refuses it.
+    """
     from faceptor.config import load_params, load_preset, preset_names
+    from faceptor.starting import missing_weights
 
     config = load_params(params)
+    absent = missing_weights(config)
     same = [name for name in preset_names() if load_preset(name) == config]
     print(f"{params}: valid" + (f", equals preset {same[0]}" if same else ", differs from every preset"))
+    for line in absent:
+        print(f"not there yet: {line}")
 
 
 def _load(path: Path, *, every: bool = False):

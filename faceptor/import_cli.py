@@ -8,7 +8,11 @@ import typer
 
 Files = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE...", help="Published weights as downloaded (.pth, .pt).", show_default=False),
+    typer.Argument(
+        metavar="FILE...",
+        help="Published weights as downloaded (.pth, .pt, .safetensors), or `imagenet` with --backbone.",
+        show_default=False,
+    ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write; one with a model in it is refused.")]
 Tasks = Annotated[
@@ -20,10 +24,14 @@ Tasks = Annotated[
         "and in their order. Left out for a single file: its Layer-Attention serves every task with queries.",
     ),
 ]
+Backbone = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The weights are those of this timm model: what model.backbone.name says."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
-def import_command(files: Files, out: Out, task: Tasks = None, json: Json = False) -> None:
+def import_command(files: Files, out: Out, task: Tasks = None, backbone: Backbone = None, json: Json = False) -> None:
     """Turn weights published by the papers' authors into a model folder.
 
     The file says by its tensors what it is:
@@ -40,6 +48,11 @@ def import_command(files: Files, out: Out, task: Tasks = None, json: Json = Fals
     [bold]FaRL pre-training[/bold] (16 or 64 epochs) gives encoder.safetensors, which
     training starts from: set model.encoder.pretrained to it. It has no tasks.
 
+    [bold]imagenet --backbone NAME[/bold] downloads the weights that the timm library
+    publishes for a backbone and gives backbone.safetensors, which FaceXFormer
+    starts from: set model.backbone.pretrained to it. No other command goes
+    online. With a FILE in place of `imagenet` that file is taken.
+
     Every tensor must fit, and what is left out is reported. Nothing in a file is
     executed. The folder needs the file no more: it holds the weights, the sizes,
     the tasks, how pictures are cropped and normalised, and the licence of the
@@ -47,24 +60,25 @@ def import_command(files: Files, out: Out, task: Tasks = None, json: Json = Fals
 
     Example: `faceptor import-weights stage1_full.pth --out models/released`
 
+    Example: `faceptor import-weights imagenet --backbone
+    swin_base_patch4_window7_224.ms_in1k --out data/pretrained/swin-b`
+
     Example: `faceptor import-weights age.pth rafdb.pth --task age_morph2
     --task expression_rafdb --out models/released2`
     """
     from faceptor.models.released import import_weights
 
-    report = summary(import_weights(files, out, tasks=task), out)
+    report = summary(import_weights(files, out, tasks=task, backbone=backbone), out)
     print(jsonlib.dumps(report, indent=2) if json else "\n".join(lines(report)))
 
 
 def summary(release, out: Path) -> dict[str, Any]:
     """What was imported, as plain data."""
-    from faceptor.models.folder import ENCODER_WEIGHTS
-
     facts = release.provenance() | {"folder": str(out)}
     del facts["stage"]
     if release.model is None:
         sizes = [tensor.numel() for tensor in release.encoder.values()]
-        return facts | {"encoder": str(out / ENCODER_WEIGHTS), "tasks": [], "parameters": sum(sizes)}
+        return facts | {"encoder": str(out / release.file), "tasks": [], "parameters": sum(sizes)}
     return facts | {
         "tasks": list(release.model.tasks),
         "structure": release.model.structure(),
@@ -84,7 +98,8 @@ def lines(report: dict[str, Any]) -> list[str]:
     licence = report["licence"]
     told.append(f"licence: weights {licence['weights']}, code {licence['code']}. {licence['remark']}")
     if "encoder" in report:
-        told.append(f"next: set model.encoder.pretrained to {report['encoder']} in params.yaml, then train")
+        key = f"model.{Path(report['encoder']).stem}.pretrained"  # the file is called after the part
+        told.append(f"next: set {key} to {report['encoder']} and model.init to released in params.yaml, then train")
     else:
         told.append(f"next: faceptor predict photo.jpg --model {report['folder']} --out answers")
     return told

@@ -34,7 +34,7 @@ class EncoderConfig(Section):
     drop_path: Share = 0.2
     drop_path_axis: Literal["paper", "released"] = "paper"
     extras: bool = True  # keep FaRL's unused final norm and projection, as the published counts do
-    pretrained: Path | None = None  # FaRL weights
+    pretrained: Path | None = None  # FaRL weights, see `faceptor import-weights`
 
     @model_validator(mode="after")
     def _consistent(self):
@@ -66,7 +66,7 @@ class LayerAttentionConfig(Section):
 
 
 class _Start(Section):
-    init: Literal["released", "scratch"] = "released"  # "scratch" where no published weights lie below
+    init: Literal["released", "scratch"] = "released"  # released: from the file `pretrained`; scratch: without any
 
 
 class _OnPatches(_Start):
@@ -133,7 +133,7 @@ class NaiveConfig(_OnPatches):
 class BackboneConfig(Section):
     name: str = "swin_base_patch4_window7_224"  # any timm model with features at several depths
     options: dict[str, Any] = Field(default_factory=dict)  # its own keyword arguments, e.g. embed_dim of a tiny one
-    pretrained: Literal["imagenet"] | Path | None = None  # "imagenet" downloads; a path is a file with timm's names
+    pretrained: Path | None = None  # a file with timm's names, see `faceptor import-weights imagenet`
 
 
 class TwoWayConfig(Section):

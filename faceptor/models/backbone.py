@@ -60,19 +60,22 @@ def _options(name: str, size: int, options: Mapping[str, Any]) -> dict[str, Any]
     return ({} if flexible is None else {"img_size": size, **flexible}) | dict(options)
 
 
-def create_net(name: str, options: Mapping[str, Any], **more: Any) -> nn.Module:
-    """A timm model; a name may say which published weights are meant, as in "convnext_base.fb_in1k"."""
+def create_net(name: str, options: Mapping[str, Any], *, where: str = "model.backbone.name", **more: Any) -> nn.Module:
+    """A timm model; a name may say which published weights are meant, as in "convnext_base.fb_in1k".
+
+    where: what gave the name, for messages; more: arguments of `timm.create_model`.
+    """
     family, _, tag = name.partition(".")
     if not is_model(family) or (tag and name not in timm.list_pretrained(f"{family}*")):
         known = timm.list_pretrained(f"{family}*") if is_model(family) else timm.list_models(f"{name.split('_')[0]}*")
         near = ", ".join(known[:5]) or "one of timm.list_models()"
-        raise ConfigError(f"model.backbone.name: timm has no model {name!r}; expected for example {near}")
+        raise ConfigError(f"{where}: timm has no model {name!r}; expected for example {near}")
     try:
         net = timm.create_model(name, **options, **more)
     except (TypeError, AssertionError, ValueError) as error:
         raise ConfigError(f"model.backbone.options: {name} does not take {dict(options)} ({error})") from None
     if not all(hasattr(net, part) for part in ("forward_intermediates", "prune_intermediate_layers", "feature_info")):
-        raise ConfigError(f"model.backbone.name: {name} gives no intermediate features; choose another backbone")
+        raise ConfigError(f"{where}: {name} gives no intermediate features; choose another backbone")
     return net
 
 

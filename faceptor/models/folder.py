@@ -20,11 +20,11 @@ from faceptor.config import ModelConfig, model_config
 from faceptor.errors import ConfigError, WeightsError
 from faceptor.models.base import FaceModel
 from faceptor.models.build import build_model
+from faceptor.starting import ENCODER_WEIGHTS
 from faceptor.tasks import TaskSpec
 
 FORMAT = 1
 WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
-ENCODER_WEIGHTS = "encoder.safetensors"  # a folder with pre-trained weights to start from, and no model
 
 
 def save_model(model: FaceModel, folder: Path | str, provenance: Mapping[str, Any] | None = None) -> Path:

@@ -1,50 +1,40 @@
-"""Published weights of a backbone alone, to start a training from."""
+"""Published weights of a backbone alone, to start a training from: a file; nothing is downloaded here."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from timm.models import load_state_dict
-from torch import Tensor
+from torch import Tensor, nn
 
-from faceptor.errors import WeightsError
+from faceptor.errors import ConfigError
 from faceptor.models.backbone import Backbone, create_net
 from faceptor.models.folder import load_strictly
+from faceptor.models.released.checkpoint import read_checkpoint
+from faceptor.starting import BACKBONE_WEIGHTS
 
-IMAGENET = "imagenet"  # what the timm library publishes for the backbone's name
 
+def load_backbone(backbone: Backbone, path: Path | str) -> None:
+    """Start a backbone from a file with timm's tensor names, or the folder that `faceptor import-weights` makes.
 
-def load_backbone(backbone: Backbone, pretrained: Path | str) -> None:
-    """Start a backbone from published weights.
-
-    pretrained: "imagenet" downloads timm's weights for its name; anything else is a file with timm's tensor names.
-    Only what the backbone pruned may be in excess; whatever else does not fit is a WeightsError.
+    Weights of other sizes are adapted as timm does it (position tables). Only what the backbone pruned may be in
+    excess; whatever else does not fit is a WeightsError.
     """
-    if str(pretrained) == IMAGENET:
-        state, origin = _published(backbone.name, backbone.options), f"ImageNet weights of {backbone.name}"
-    else:
-        state, origin = _read(Path(pretrained)), str(pretrained)
-    load_strictly(backbone.net, {n: t for n, t in state.items() if n not in backbone.pruned}, origin=origin)
+    path = Path(path)
+    if path.is_dir():
+        path = path / BACKBONE_WEIGHTS
+    state = read_checkpoint(path)
+    if not _fits(backbone.net, state):
+        state = _adapted(backbone, state)
+    load_strictly(backbone.net, {n: t for n, t in state.items() if n not in backbone.pruned}, origin=str(path))
 
 
-def _published(name: str, options: Mapping[str, Any]) -> dict[str, Tensor]:
+def _fits(net: nn.Module, state: Mapping[str, Tensor]) -> bool:
+    return all(name in state and state[name].shape == tensor.shape for name, tensor in net.state_dict().items())
+
+
+def _adapted(backbone: Backbone, state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The weights at the sizes of a backbone where timm knows how, else as they are."""
     try:
-        return create_net(name, options, pretrained=True).state_dict()  # with its classifier, so timm loads strictly
-    except (OSError, RuntimeError) as error:
-        raise WeightsError(
-            f"ImageNet weights of {name}: {_first_line(error)}; they need the network and the published sizes, else "
-            "give model.backbone.pretrained a file or null"
-        ) from None
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    if not path.exists():
-        raise WeightsError(f"{path}: not found; give model.backbone.pretrained a file with timm's weights, or null")
-    try:
-        return load_state_dict(str(path), use_ema=False, weights_only=True)
-    except Exception as error:  # pickle, zip, safetensors: each has its own
-        raise WeightsError(f"{path}: not a readable checkpoint ({_first_line(error)}); is it complete?") from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+        overlay = {"state_dict": dict(state)}
+        return create_net(backbone.name, backbone.options, pretrained=True, pretrained_cfg_overlay=overlay).state_dict()
+    except (RuntimeError, ConfigError, KeyError):
+        return state

@@ -1,4 +1,7 @@
-"""Where training starts: published weights for a part of the model, or an initialisation that needs none."""
+"""Where training starts: published weights for a part of the model, or an initialisation that needs none.
+
+Which of the two is `model.init`; the file is `pretrained` (see `faceptor.starting`).
+"""
 
 from collections.abc import Callable
 
@@ -14,6 +17,7 @@ from faceptor.models.facexformer_heads import Masks
 from faceptor.models.naive import NaiveFaceptor
 from faceptor.models.pretrained import load_backbone
 from faceptor.models.released import load_farl
+from faceptor.starting import part_of, starting_file
 
 TABLE = 0.5  # of the sine table's amplitude: patches of a fresh stem have unit variance
 PLACE = 4.0  # spread of a value query's position, so that its attention starts out looking at places
@@ -23,13 +27,17 @@ LOOK = 2.0  # gain of the queries with which FaceXFormer's tokens look at the im
 DRAWN = {"mlp": 8.0, "upsample": 3.0}  # gains of the last layers of its masks, whose logits would start near 0.03
 
 
-def start(model: FaceModel, config: ModelConfig) -> None:
-    """Load the published weights that the configuration names, or initialise for training without any."""
-    part, load, from_scratch = STARTS[config.name]
-    pretrained = getattr(config, part).pretrained
-    if pretrained:
-        load(getattr(model, part), pretrained)
-    elif config.init == "scratch":
+def start(model: FaceModel, config: ModelConfig, *, where: str = "model") -> None:
+    """Load the published weights that the configuration names, or initialise for training without any.
+
+    where: what the section is called in params.yaml. Raises ConfigError or WeightsError where `init` is "released" and
+    no file is named, or it is not there, or does not fit.
+    """
+    load, from_scratch = STARTS[config.name]
+    path = starting_file(config, where=where)
+    if path is not None:
+        load(getattr(model, part_of(config)), path)
+    else:
         with torch.no_grad():
             from_scratch(model)
 
@@ -78,8 +86,8 @@ def facexformer_from_scratch(model: FaceXFormer) -> None:
             last.weight.mul_(gain)
 
 
-STARTS: dict[str, tuple[str, Callable, Callable]] = {  # model -> part with published weights, their reader, without
-    "faceptor": ("encoder", load_farl, faceptor_from_scratch),
-    "naive": ("encoder", load_farl, encoder_from_scratch),
-    "facexformer": ("backbone", load_backbone, facexformer_from_scratch),
+STARTS: dict[str, tuple[Callable, Callable]] = {  # model -> reader of published weights, initialisation without
+    "faceptor": (load_farl, faceptor_from_scratch),
+    "naive": (load_farl, encoder_from_scratch),
+    "facexformer": (load_backbone, facexformer_from_scratch),
 }

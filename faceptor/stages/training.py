@@ -24,6 +24,7 @@ from faceptor.stages.common import (
     training_steps,
 )  # fmt: skip
 from faceptor.stages.files import MODELS, RESULTS, RUNS, read_json, write_json
+from faceptor.starting import start_of
 from faceptor.tasks import task
 
 FRAMED = 24  # training pictures per task in which the face is located, to store how much around it the task sees
@@ -36,13 +37,15 @@ def named(patterns, name: str) -> tuple[str, ...]:
 
 def train_joint(params: Params, name: str = "stage1", *, device: str = "auto") -> train.Outcome:
     """All tasks together, from scratch or from published weights: stage 1, or one of `baselines`."""
+    weights = start_of(params, name)  # before any data are read
     params = params.variant(name)
     torch.manual_seed(params.seed)
     stage = params.stage1
     model = build_model(params.model, [task(each) for each in stage.tasks])
     start(model, params.model)
     outcome = train_tasks(params, model, stage, stage.tasks, name, named(stage.trainable, "*"), device)
-    save_model(model, MODELS / name, provenance=provenance(params, name, outcome, stage.tasks))
+    facts = provenance(params, name, outcome, stage.tasks) | {"starting_weights": weights}
+    save_model(model, MODELS / name, provenance=facts)
     train.clear(RUNS / name)
     return outcome
 

@@ -1,7 +1,10 @@
 """FaceXFormer: every kind at toy size, what tasks share, folders, published counts, and the recorded outputs."""
 
+import os
+
 import pytest
 import torch
+from huggingface_hub import constants
 from model_goldens import ModelGolden, released_state
 from safetensors.torch import save_file
 
@@ -13,6 +16,7 @@ from faceptor.models.folder import load_model, save_model
 from faceptor.models.parameters import parameter_table
 from faceptor.models.pretrained import load_backbone
 from faceptor.models.released import facexformer as released
+from faceptor.models.released import import_weights
 from faceptor.tasks import task
 
 HALF = {"size": 32, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
@@ -20,6 +24,7 @@ OTHER = {"size": 32, "mean": (0.48, 0.46, 0.41), "std": (0.27, 0.26, 0.28)}
 SWIN = ("swin_tiny_patch4_window7_224", {"embed_dim": 8, "depths": (1, 2, 1, 1), "num_heads": (1, 1, 2, 2)})
 CONVNEXT = ("convnext_atto", {"depths": (1, 1, 1, 1), "dims": (8, 8, 16, 16)})
 MOBILENET = ("mobilenetv3_small_050", {})
+VIT = ("vit_tiny_patch16_224", {"embed_dim": 8, "depth": 4, "num_heads": 2})
 SHAPES = {  # of one answer at 32 x 32: paper, released
     "parsing_celebamaskhq": ((19, 32, 32), (19, 32, 32)),
     "landmarks_300w": ((68, 8, 8), (68, 2)),
@@ -214,14 +219,69 @@ def test_a_backbone_starts_from_a_file(tmp_path):
         load_backbone(backbone, tmp_path / "absent.pth")
 
 
-def test_imagenet_weights_without_a_network_say_so(monkeypatch):
-    def unreachable(*_, **__):
-        raise OSError("no route to host")
+def test_a_backbone_starts_from_weights_of_another_size(tmp_path):
+    """timm resizes what belongs to an image size, e.g. a ViT's position table."""
+    name, options = VIT
+    backbone = toy_model("age_morph2", backbone=VIT).backbone
+    source = backbones.create_net(name, options | {"img_size": 64}).state_dict()
+    save_file(source, tmp_path / "backbone.safetensors")
+    load_backbone(backbone, tmp_path)  # the folder stands for the file in it
+    own = backbone.net.state_dict()
+    assert torch.equal(own["blocks.0.attn.qkv.weight"], source["blocks.0.attn.qkv.weight"])
+    assert own["pos_embed"].shape != source["pos_embed"].shape
 
-    backbone = toy_model("age_morph2").backbone
+
+def test_imagenet_weights_come_with_the_verb_that_asks_for_them(tmp_path, monkeypatch):
+    """Offline is what every command sets; this one goes online, and says what to do where there is no network."""
+    name, _ = MOBILENET
+    original, asked = backbones.timm.create_model, []
+
+    def published(model, *, pretrained=False, **options):
+        if not pretrained:
+            return original(model, **options)
+        asked.append((os.environ["HF_HUB_OFFLINE"], constants.HF_HUB_OFFLINE))
+        torch.manual_seed(7)
+        return original(model, **options)
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(backbones.timm, "create_model", published)
+    release = import_weights("imagenet", tmp_path / "net", backbone=name)
+    assert asked == [("0", False)]
+    assert (os.environ["HF_HUB_OFFLINE"], constants.HF_HUB_OFFLINE) == ("1", True)
+    assert release.model is None and release.provenance()["title"].startswith("ImageNet")
+    backbone = toy_model("age_morph2", backbone=MOBILENET).backbone
+    load_backbone(backbone, tmp_path / "net")
+    torch.manual_seed(7)
+    expected = original(name).state_dict()
+    assert all(torch.equal(value, expected[key]) for key, value in backbone.net.state_dict().items())
+
+    def unreachable(model, *, pretrained=False, **options):
+        if pretrained:
+            raise OSError("no route to host")
+        return original(model, **options)
+
     monkeypatch.setattr(backbones.timm, "create_model", unreachable)
-    with pytest.raises(WeightsError, match="no route to host"):
-        load_backbone(backbone, "imagenet")
+    with pytest.raises(WeightsError, match=r"no route to host.*huggingface\.co/timm/mobilenetv3_small_050"):
+        import_weights("imagenet", tmp_path / "other", backbone=name)
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_backbone_file_at_hand_is_imported_without_a_network(tmp_path):
+    name, _ = MOBILENET
+    state = backbones.create_net(name, {}).state_dict()
+    torch.save({"state_dict": state}, tmp_path / "model.pth")
+    import_weights(tmp_path / "model.pth", tmp_path / "net", backbone=name)
+    load_backbone(toy_model("age_morph2", backbone=MOBILENET).backbone, tmp_path / "net")
+    del state["conv_stem.weight"]
+    torch.save(state, tmp_path / "model.pth")
+    with pytest.raises(WeightsError, match=r"model\.pth: .*conv_stem\.weight"):
+        import_weights(tmp_path / "model.pth", tmp_path / "again", backbone=name)
+    for wrong in ("mobilenetv3", "resnet10t.of_tomorrow"):
+        with pytest.raises(ConfigError, match="--backbone"):
+            import_weights("imagenet", tmp_path / "again", backbone=wrong)
+    with pytest.raises(ConfigError, match="--backbone"):
+        import_weights("imagenet", tmp_path / "again")
 
 
 def test_preset_has_the_papers_ten_tasks():

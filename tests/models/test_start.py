@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from faceptor.config import load_preset
+from faceptor.errors import ConfigError
 from faceptor.models.build import build_model
 from faceptor.models.start import STARTS, start
+from faceptor.starting import part_of
 from faceptor.tasks import task
 
 NAMES = ["landmarks_300w", "expression_rafdb"]
@@ -34,27 +36,28 @@ def test_facexformer_tokens_start_apart():
     """After the first layer's self-attention a token is still nearest to itself; by default all are the same."""
     config = load_preset("embedded").variant("facexformer").model
     nearest = {}
-    for init in ("released", "scratch"):
+    for init in ("as built", "scratch"):
         model = fresh(config)
-        start(model, config.model_copy(update={"init": init}))
+        if init == "scratch":
+            start(model, config)
         tokens = torch.cat([each.content for each in model.tokens.values()])[None]
         after = model.decoder.layers[0].confer(tokens, tokens, tokens)[0]
         spread = torch.cdist(after, after).mean() / after.norm(dim=1).mean()
         nearest[init] = (torch.cdist(after, tokens[0]).argmin(1) == torch.arange(len(after))).float().mean(), spread
     assert nearest["scratch"][0] == 1.0
-    assert nearest["released"][0] < 0.5
-    assert nearest["scratch"][1] > 3 * nearest["released"][1]
+    assert nearest["as built"][0] < 0.5
+    assert nearest["scratch"][1] > 3 * nearest["as built"][1]
 
 
-def test_released_start_changes_nothing():
-    config = load_preset("embedded").model.model_copy(update={"init": "released"})
-    before, after = fresh(config), fresh(config)
-    start(after, config)
-    assert all(torch.equal(p, q) for p, q in zip(before.parameters(), after.parameters(), strict=True))
+@pytest.mark.parametrize("name", ["stage1", "naive", "facexformer"])
+def test_released_start_needs_a_file(name):
+    config = load_preset("embedded").variant(name).model.model_copy(update={"init": "released"})
+    with pytest.raises(ConfigError, match="pretrained"):
+        start(fresh(config), config)
 
 
 def test_every_model_says_what_published_weights_it_takes():
     for name in ("stage1", "naive", "facexformer"):
         config = load_preset("embedded").variant(name).model
-        part, *_ = STARTS[config.name]
-        assert hasattr(getattr(config, part), "pretrained")
+        assert config.name in STARTS
+        assert hasattr(getattr(config, part_of(config)), "pretrained") and hasattr(fresh(config), part_of(config))

@@ -13,9 +13,10 @@ from torch import Tensor
 from faceptor.config import EncoderConfig
 from faceptor.errors import WeightsError
 from faceptor.models.encoder import Encoder
-from faceptor.models.folder import ENCODER_WEIGHTS, load_strictly
+from faceptor.models.folder import load_strictly
 from faceptor.models.released.checkpoint import read_checkpoint, some
 from faceptor.models.released.names import Renaming, below, check_fit, strange
+from faceptor.starting import ENCODER_WEIGHTS
 
 CONFIG = EncoderConfig()  # the published sizes
 VISUAL = "visual."

@@ -69,6 +69,13 @@ FACEXFORMER_LICENCE = Licence(
 )
 
 
+TIMM_LICENCE = Licence(
+    code="Apache-2.0",
+    weights="see the model's page on the Hugging Face hub",
+    remark="ImageNet's pictures have terms of their own, which allow research only.",
+)
+
+
 def published_crops(tasks: Iterable[str]) -> dict[str, dict]:
     """Task -> how its test images are cropped by the published evaluation, as plain data for the model folder."""
     params = load_preset("full")

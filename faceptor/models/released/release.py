@@ -19,12 +19,14 @@ from torch import Tensor
 from faceptor.errors import ConfigError, WeightsError
 from faceptor.models.base import FaceModel
 from faceptor.models.build import build_encoder
-from faceptor.models.folder import DESCRIPTION, ENCODER_WEIGHTS, save_model
+from faceptor.models.folder import DESCRIPTION, save_model
 from faceptor.models.released import farl
 from faceptor.models.released import published as facts
 from faceptor.models.released.checkpoint import read_checkpoint, some
+from faceptor.models.released.imagenet import check_backbone, download
+from faceptor.starting import BACKBONE_WEIGHTS, ENCODER_WEIGHTS, IMAGENET
 
-ENCODER_DESCRIPTION = "encoder.json"
+DESCRIPTIONS = (DESCRIPTION, *(Path(name).with_suffix(".json").name for name in (ENCODER_WEIGHTS, BACKBONE_WEIGHTS)))
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,10 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Release:
-    """title: what the files are; files: name and SHA-256 of each; model, or the encoder alone (published names)."""
+    """title: what the files are; files: name and SHA-256 of each; model, or the encoder alone (published names).
+
+    file: what an encoder is called in its folder; facts: its sizes and what it was trained to see.
+    """
 
     title: str
     licence: facts.Licence
@@ -47,6 +52,8 @@ class Release:
     dropped: tuple[Dropped, ...] = ()
     model: FaceModel | None = None
     encoder: dict[str, Tensor] = field(default_factory=dict)
+    file: str = ENCODER_WEIGHTS
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def provenance(self) -> dict[str, Any]:
         """Plain data for the model folder."""
@@ -123,18 +130,28 @@ def load_released(path: Path | str | Sequence[Path | str], *, tasks: Sequence[st
 
 
 def import_weights(
-    paths: Path | str | Sequence[Path | str], out: Path | str, *, tasks: Sequence[str] | None = None
+    paths: Path | str | Sequence[Path | str],
+    out: Path | str,
+    *,
+    tasks: Sequence[str] | None = None,
+    backbone: str | None = None,
 ) -> Release:
-    """Write published weights as a folder that stands alone: a model folder, or `encoder.safetensors` of a FaRL file.
+    """Write published weights as a folder that stands alone: a model folder, or what a training starts from.
 
-    Raises FaceptorError if `out` holds a model already.
+    backbone: timm's name of the model that the weights are of, for FaceXFormer's backbone; `paths` is then "imagenet",
+    which downloads what timm publishes under that name, or a file of it. A FaRL file becomes `encoder.safetensors`, a
+    backbone `backbone.safetensors`. Raises FaceptorError if `out` holds a model already.
     """
     out = Path(out)
-    if taken := [name for name in (DESCRIPTION, ENCODER_DESCRIPTION) if (out / name).exists()]:
+    if taken := [name for name in DESCRIPTIONS if (out / name).exists()]:
         raise ConfigError(f"{out / taken[0]}: exists, nothing is overwritten; choose another folder or remove this one")
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out}: a file, expected a folder to write; choose another name")
-    release = read_release(paths, tasks=tasks)
+    asked = [str(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    if backbone is not None or asked == [IMAGENET]:
+        release = read_backbone(asked, backbone, tasks=tasks)
+    else:
+        release = read_release(paths, tasks=tasks)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:  # the folder appears when complete
@@ -151,11 +168,36 @@ def _write(release: Release, folder: Path) -> None:
     if release.model is not None:
         save_model(release.model, folder, provenance=release.provenance())
         return
-    tensors = {farl.VISUAL + name: value.contiguous() for name, value in release.encoder.items()}
-    save_file(tensors, folder / ENCODER_WEIGHTS)
-    description = release.provenance() | farl.describe(release.encoder) | {"weights": _sha256(folder / ENCODER_WEIGHTS)}
+    tensors = {name: value.contiguous() for name, value in release.encoder.items()}
+    save_file(tensors, folder / release.file)
+    description = release.provenance() | release.facts | {"weights": _sha256(folder / release.file)}
     text = json.dumps(description, indent=2, sort_keys=True)
-    (folder / ENCODER_DESCRIPTION).write_text(text + "\n")
+    (folder / release.file).with_suffix(".json").write_text(text + "\n")
+
+
+def read_backbone(paths: Sequence[str], name: str | None, *, tasks: Sequence[str] | None = None) -> Release:
+    """Weights of a timm backbone: downloaded where `paths` is ["imagenet"], which goes online, else from a file."""
+    if name is None:
+        raise ConfigError(
+            "--backbone: expected the timm name of the backbone whose ImageNet weights are wanted, found none; give "
+            "model.backbone.name of params.yaml, for example swin_base_patch4_window7_224.ms_in1k"
+        )
+    title = f"ImageNet weights of {name}"
+    _check_alone(list(paths), list(tasks or ()), title)
+    if paths == [IMAGENET]:
+        state, files = download(name), ()
+    else:
+        path = Path(paths[0])
+        state = check_backbone(name, read_checkpoint(path), origin=str(path))
+        files = ({"name": path.name, "sha256": _sha256(path)},)
+    return Release(
+        title=title,
+        licence=facts.TIMM_LICENCE,
+        files=files,
+        encoder=state,
+        file=BACKBONE_WEIGHTS,
+        facts={"tasks": [], "backbone": {"name": name}},
+    )
 
 
 # --- the kinds of file -----------------------------------------------------------------------------------------------
@@ -186,7 +228,8 @@ def _farl(states: list, origins: list[str], tasks: list[str]) -> dict[str, Any]:
     with torch.device("meta"):  # to check the file against
         like = build_encoder(farl.CONFIG)
     farl.encoder_state(visual, like=like, origin=origins[0], prefix=farl.VISUAL)
-    return {"title": f"{title}, an encoder", "encoder": visual}
+    tensors = {farl.VISUAL + name: value for name, value in visual.items()}
+    return {"title": f"{title}, an encoder", "encoder": tensors, "facts": farl.describe(visual)}
 
 
 def _check_alone(origins: list[str], tasks: list[str], title: str) -> None:

@@ -1,0 +1,85 @@
+"""`model.init` is a choice: published weights from a file that is named and there, or none."""
+
+import hashlib
+import os
+
+import pytest
+from typer.testing import CliRunner
+
+from faceptor.cli import app
+from faceptor.config import load_params, load_preset, preset_path
+from faceptor.errors import ConfigError, FaceptorError, WeightsError
+from faceptor.starting import describe_start, missing_weights, part_of, start_of, starting_weights
+
+TRAININGS = {"stage1": "model", "naive": "baselines.naive.model", "facexformer": "baselines.facexformer.model"}
+
+
+def section(name, *, init, pretrained):
+    """The model of a training of the embedded preset, with another start."""
+    model = load_preset("embedded").variant(name).model
+    part = getattr(model, part_of(model)).model_copy(update={"pretrained": pretrained})
+    return model.model_copy(update={"init": init, part_of(model): part})
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+@pytest.mark.parametrize(("init", "pretrained"), [("released", None), ("released", "imagenet"), ("scratch", "x.pth")])
+def test_init_and_file_must_agree(name, init, pretrained):
+    model = section(name, init=init, pretrained=pretrained)
+    with pytest.raises(ConfigError) as caught:
+        starting_weights(model, where=TRAININGS[name])
+    line = str(caught.value)
+    assert f"{TRAININGS[name]}.init" in line and "\n" not in line
+    if init == "released":
+        assert "import-weights" in line and "scratch" in line and "data/pretrained" in line
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_a_file_that_is_not_there_says_where_it_comes_from(name, tmp_path):
+    model = section(name, init="released", pretrained=tmp_path / "absent.safetensors")
+    with pytest.raises(WeightsError) as caught:
+        starting_weights(model, where=TRAININGS[name])
+    line = str(caught.value)
+    assert f"{TRAININGS[name]}.{part_of(model)}.pretrained" in line and str(tmp_path / "absent.safetensors") in line
+    assert "import-weights" in line and "scratch" in line and "\n" not in line
+    os.mkfifo(tmp_path / "absent.safetensors")
+    with pytest.raises(WeightsError, match="pretrained"):
+        starting_weights(model, where=TRAININGS[name])
+
+
+def test_the_file_is_named_by_its_content(tmp_path):
+    (tmp_path / "encoder.safetensors").write_bytes(b"some weights")
+    expected = {"path": str(tmp_path / "encoder.safetensors"), "sha256": hashlib.sha256(b"some weights").hexdigest()}
+    for pretrained in (tmp_path / "encoder.safetensors", tmp_path):  # the file, or the folder that was imported
+        assert starting_weights(section("stage1", init="released", pretrained=pretrained)) == expected
+    assert starting_weights(section("stage1", init="scratch", pretrained=None)) is None
+    told = describe_start(section("stage1", init="released", pretrained=tmp_path))
+    assert told["state"] == "there" and told["sha256"] == expected["sha256"] and told["bytes"] == 12
+
+
+def test_every_training_of_a_preset_can_be_asked():
+    params = load_preset("embedded")
+    assert {name: start_of(params, name) for name in TRAININGS} == dict.fromkeys(TRAININGS)
+    assert missing_weights(params) == []
+
+
+@pytest.fixture
+def unnamed(tmp_path):
+    """A params.yaml whose first training is to start from published weights, and names none."""
+    path = tmp_path / "params.yaml"
+    path.write_text(preset_path("embedded").read_text().replace("init: scratch", "init: released", 1))
+    return path
+
+
+def test_check_refuses_released_without_a_file(unnamed):
+    result = CliRunner().invoke(app, ["params", "check", "--params", str(unnamed)])
+    assert isinstance(result.exception, ConfigError) and "model.encoder.pretrained" in str(result.exception)
+
+
+def test_training_refuses_before_it_reads_data(unnamed, tmp_path, monkeypatch):
+    from faceptor.stages import training
+
+    monkeypatch.chdir(tmp_path)  # no prepared data here: reading any would fail otherwise
+    monkeypatch.setattr(training, "build_model", lambda *_: pytest.fail("built a model first"))
+    with pytest.raises(FaceptorError, match=r"model\.encoder\.pretrained"):
+        training.train_joint(load_params(unnamed))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["params.yaml"]
