@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 from numpy.random import Generator
-from PIL import Image
+from PIL import Image, ImageOps
 
 from faceptor.data.crop import Jitter
 from faceptor.errors import ConfigError
@@ -118,14 +118,28 @@ def _rand_augment_operations(config: str, size: int) -> Any:
     from faceptor._compat import ensure_torchvision
 
     ensure_torchvision()
-    from timm.data.auto_augment import rand_augment_transform
+    from timm.data import auto_augment
 
     options = {
         "translate_const": int(size * 0.45),
         "img_mean": (128, 128, 128),  # what turning and shearing leave empty; mean 0.5 of these inputs
         "interpolation": Image.Resampling.BICUBIC,
     }
-    return rand_augment_transform(config, options)
+    transform = auto_augment.rand_augment_transform(config, options)
+    for operation in transform.ops:
+        if operation.aug_fn is auto_augment.posterize:
+            operation.aug_fn = posterize
+    return transform
+
+
+def posterize(picture: Image.Image, bits: int, **_: Any) -> Image.Image:
+    """Keep the `bits` highest bits of every channel; with none left the picture is black.
+
+    RandAugment's strongest posterize keeps 0 bits. Pillow answered black until it refused fewer than 1.
+    """
+    if bits >= 8:
+        return picture
+    return ImageOps.posterize(picture, bits) if bits > 0 else Image.new(picture.mode, picture.size)
 
 
 def rand_augment(image: np.ndarray, config: str, seed: int) -> np.ndarray:

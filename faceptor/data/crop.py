@@ -121,8 +121,8 @@ class CropSpec:
             raise ConfigError(f"crop.kind: expected one of {', '.join(PLACE)}, found {self.kind!r}")
         if self.scale is None:
             object.__setattr__(self, "scale", 0.8 if self.kind == "box" else 1.0)
-        if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 1:
-            raise ConfigError(f"crop.size: expected a positive whole number of pixels, found {self.size!r}")
+        if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 2:
+            raise ConfigError(f"crop.size: expected a whole number of pixels from 2, found {self.size!r}")
         if not _number(self.scale) or not 0 < self.scale < np.inf:
             raise ConfigError(f"crop.scale: expected a positive number, found {self.scale!r}")
         if not _number(self.warp) or not 0 <= self.warp <= 1:

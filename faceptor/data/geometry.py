@@ -19,6 +19,7 @@ ARCFACE_TEMPLATE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
 )
 ATANH_LIMIT = 0.999  # the unwarp has a pole at 1; the reference stops here
+OPENCV_MAX_SIDE = 32766  # remap and warpAffine count pixels in 16 bits
 
 
 # ---------------------------------------------------------------------------------------------- matrices
@@ -154,19 +155,38 @@ def inverse_map(matrix: np.ndarray, size: int, factor: float, image_size: tuple[
     return out
 
 
+def _within_opencv(image: np.ndarray, nearest: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The image with no side beyond what OpenCV samples from, and the factors (x, y) by which it was shrunk."""
+    height, width = image.shape[:2]
+    target = min(width, OPENCV_MAX_SIDE), min(height, OPENCV_MAX_SIDE)
+    if target == (width, height):
+        return np.ascontiguousarray(image), np.ones(2)
+    flag = cv2.INTER_NEAREST if nearest else cv2.INTER_AREA
+    return cv2.resize(np.ascontiguousarray(image), target, interpolation=flag), np.divide(target, (width, height))
+
+
 def sample(image: np.ndarray, where: np.ndarray, nearest: bool = False) -> np.ndarray:
     """`image` (H, W) or (H, W, up to 4) at positions `where` (h, w, 2), bilinear or nearest; outside is 0.
 
     OpenCV 5 computes the bilinear weights in float; OpenCV 4 rounds positions to 1/32 pixel.
     """
+    for axis in (0, 1):
+        if where.shape[axis] > OPENCV_MAX_SIDE:
+            parts = np.array_split(where, -(-where.shape[axis] // OPENCV_MAX_SIDE), axis)
+            return np.concatenate([sample(image, part, nearest) for part in parts], axis)
     flag = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
-    image = np.ascontiguousarray(image)
+    image, factors = _within_opencv(image, nearest)
+    if (factors != 1).any():
+        where = ((where + 0.5) * factors - 0.5).astype(np.float32)
+    where = np.ascontiguousarray(where)
     return cv2.remap(image, where, None, flag, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
 
 
 def sample_affine(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     """Bilinear `sample` through an affine matrix (original -> crop) without a map: (size, size, ...)."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    image, inverse = np.ascontiguousarray(image), np.linalg.inv(matrix)[:2]
+    image, (fx, fy) = _within_opencv(image, nearest=False)
+    shrink = np.array([[fx, 0, (fx - 1) / 2], [0, fy, (fy - 1) / 2], [0, 0, 1]])
+    inverse = (shrink @ np.linalg.inv(matrix))[:2]
     border = cv2.BORDER_CONSTANT
     return cv2.warpAffine(image, inverse, (size, size), flags=flags, borderMode=border, borderValue=0)

@@ -1,5 +1,6 @@
 """Photometric steps against recorded arrays; policies: what they draw, what they keep, that they repeat."""
 
+import copy
 import pickle
 import random
 import zlib
@@ -9,6 +10,7 @@ import pytest
 from geometry_golden import ARRAYS, assert_golden
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from faceptor.data import augment, geometry
 from faceptor.data.augment import POLICIES, make_policy
@@ -133,7 +135,105 @@ def test_global_generators_come_back_after_an_error():
     assert random.getstate() == before
 
 
+def test_posterize_may_leave_no_bit_at_all():
+    """RandAugment's strongest posterize keeps 0 bits, which Pillow refuses: black, as Pillow answered before."""
+    picture = Image.fromarray(np.full((4, 5, 3), 255, np.uint8))
+    kept = [np.unique(np.asarray(augment.posterize(picture, bits))).tolist() for bits in (-4, 0, 1, 4, 8)]
+    assert kept == [[0], [0], [128], [240], [255]]
+
+
+@pytest.mark.parametrize("config", [augment.RAND_AUGMENT, "rand-m20-mmax20", "rand-m9-inc0"])
+@pytest.mark.parametrize("shape", [(1, 1), (2, 1), (1, 31), (16, 16)])
+@pytest.mark.parametrize("sign", [0.0, 0.9])
+def test_every_operation_of_rand_augment_at_both_ends(config, shape, sign, monkeypatch):
+    transform = augment._rand_augment_operations(config, min(shape))
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8))
+    monkeypatch.setattr(random, "random", lambda: sign)  # whether an operation runs, and which way it turns
+    for operation in transform.ops:
+        for magnitude in (-1.0, 0.0, operation.magnitude_max or 10.0, 30.0):
+            always = copy.copy(operation)
+            always.prob, always.magnitude, always.magnitude_std = 1.0, magnitude, 0.0
+            changed = always(picture)
+            assert changed.size == picture.size and changed.mode == "RGB", operation.name
+
+
 # ---------------------------------------------------------------- policies
+
+SIDES = [(1, 1), (1, 9), (9, 1), (2, 2), (7, 7), (40, 40), (96, 64)]
+ENDS = ("low", "high")
+
+
+class End:
+    """A generator whose every draw is the lowest or the highest one possible; normal draws lie eight sigma out."""
+
+    def __init__(self, end):
+        self.high = end == "high"
+
+    def uniform(self, low=0.0, high=1.0, size=None):
+        value = float(np.nextafter(high, low)) if self.high else low
+        return value if size is None else np.full(size, value)
+
+    def random(self, size=None, dtype=np.float64):
+        value = self.uniform(0.0, 1.0) if dtype == np.float64 else float(np.nextafter(np.float32(1), np.float32(0)))
+        return value if size is None else np.full(size, value, dtype)
+
+    def normal(self, mean, sigma):
+        return mean + (8 if self.high else -8) * sigma
+
+    def standard_normal(self, size, dtype):
+        return np.full(size, 8 if self.high else -8, dtype)
+
+    def integers(self, low, high=None):
+        low, high = (0, low) if high is None else (low, high)
+        return high - 1 if self.high else low
+
+
+def check_image(image, like):
+    assert image.shape == like.shape and image.dtype == np.float32 and np.isfinite(image).all()
+
+
+@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("shape", SIDES)
+def test_every_policy_on_every_size_and_on_extreme_draws(name, shape):
+    """Random and extreme draws, on colour, gray, black and white pictures, also with every number at its highest."""
+    numbers = make_policy(name).to_dict()
+    widest = {key: 1.0 for key, value in numbers.items() if isinstance(value, float)}
+    drawn = np.random.default_rng(1).random((*shape, 3), np.float32)
+    pictures = [drawn, np.repeat(drawn[..., :1], 3, axis=2), np.zeros_like(drawn), np.ones_like(drawn)]
+    for policy in (make_policy(name), make_policy(name, **widest)):
+        for rng in (*(End(end) for end in ENDS), *(np.random.default_rng(seed) for seed in range(4))):
+            for picture in pictures:
+                jitter = policy.jitter(rng)
+                assert jitter is None or np.isfinite([*jitter.shift, jitter.rotation, jitter.zoom]).all()
+                image = augment.flip(picture) if policy.mirror(rng) else picture
+                check_image(policy.photometric(image, rng), picture)
+
+
+@pytest.mark.parametrize("name", ["landmarks", "parsing"])
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (33000, 2), (2, 33000)])
+def test_crops_displaced_to_the_ends_can_be_cut_from_every_size(name, end, size):
+    picture = np.full((*size, 3), 200, np.uint8)
+    box, points = np.array([0, 0, *size[::-1]]), np.array([[0, 0], [1, 0], [0.5, 0.5], [0, 1], [1, 1]]) * size[::-1]
+    for kind in ("box", "align5", "whole", "square"):
+        for warp in (0.0, 0.8):
+            spec = CropSpec(kind, 16, warp=warp, antialias=end == "low")
+            crop = spec.place(size, box=box, points5=points, jitter=make_policy(name).jitter(End(end)))
+            check_image(crop.image(picture), np.zeros((16, 16, 3)))
+            assert crop.mask(picture[..., 0]).shape == (16, 16)
+            assert crop.labels_back(np.zeros((2, 4, 4))).shape == size
+            assert np.isfinite(crop.points(points)).all()
+
+
+def test_attributes_survive_ten_thousand_pictures():
+    """Rare draws count: one picture in 650 asks for a posterize that leaves nothing."""
+    policy, picture = make_policy("attributes"), FACE[:12, :12]
+    rng, black = np.random.default_rng(0), 0
+    for _ in range(10_000):
+        image = policy.photometric(picture, rng)
+        check_image(image, picture)
+        black += not image.any()
+    assert black > 0
 
 
 @pytest.mark.parametrize("name", POLICIES)

@@ -294,7 +294,7 @@ def test_float_and_byte_images_agree(kind):
 
 @given(
     kind=st.sampled_from(list(PLACE)),
-    size=st.integers(1, 1024),
+    size=st.integers(2, 1024),
     scale=st.none() | st.floats(0.1, 3),
     warp=st.floats(0, 1),
     antialias=st.booleans(),
@@ -336,3 +336,17 @@ def test_missing_labels_and_wrong_images_are_named():
         crop.mask(np.zeros((10, 12), np.int64))
     with pytest.raises(DataError, match="classes"):
         crop.logits_back(np.zeros((4, 4), np.float32))
+
+
+def test_pictures_wider_than_opencv_samples_keep_their_place():
+    """A strip of 40,000 pixels: OpenCV samples from 32,766 at most, so it is shrunk first, to the same places."""
+    strip = np.zeros((3, 40_000, 3), np.uint8)
+    strip[:, 30_000:] = 255
+    wide = CropSpec("box", 64, scale=1.0).place(strip.shape[:2], box=np.array([0, 0, 40_000, 3]))
+    edge = wide.points(np.array([30_000.0, 1.0]))[0]
+    image, mask = wide.image(strip)[32, :, 0], wide.mask(strip[..., 0])[32]
+    assert image[: int(edge)].max() == 0 and image[int(edge) + 1 :].min() == 1
+    assert mask[: int(edge)].max() == 0 and mask[int(edge) + 1 :].min() == 255
+    logits = np.stack([image * 0, np.where(np.arange(64) > edge, 1.0, -1.0)])[:, None].repeat(64, axis=1)
+    back = wide.labels_back(logits)
+    assert back.shape == (3, 40_000) and abs(int(np.argmax(back[1])) - 30_000) < 700
