@@ -129,6 +129,7 @@ CELEBAMASK_19: tuple[str, ...] = tuple(facts()["parsing"]["CelebAMask-HQ"]["face
 LAPA_11: tuple[str, ...] = tuple(facts()["parsing"]["LaPa"]["faceptor_order"])
 AGES: tuple[int, ...] = tuple(range(facts()["age_bins_dldl"]["first"], facts()["age_bins_dldl"]["last"] + 1))
 GENDERS: tuple[str, ...] = tuple(facts()["demographics"]["UTKFace_gender"])
+FACEXFORMER_RACES: tuple[str, ...] = tuple(facts()["demographics"]["FaceXFormer_race"])
 UTKFACE_RACES: tuple[str, ...] = tuple(facts()["demographics"]["UTKFace_race"])
 FAIRFACE_RACES: tuple[str, ...] = tuple(facts()["demographics"]["FairFace_race"])
 FAIRFACE_AGES: tuple[str, ...] = tuple(facts()["demographics"]["FairFace_age"])

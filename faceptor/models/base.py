@@ -52,6 +52,10 @@ class FaceModel(nn.Module):
         self.config: dict[str, Any] = {}
         self.crops: dict[str, dict] = {}
 
+    def own_spec(self, spec: TaskSpec) -> TaskSpec:
+        """The task as this model answers it: some published models order or count classes otherwise than a data set."""
+        return spec
+
     def register_task(self, spec: TaskSpec) -> None:
         if spec.name in self.tasks:
             raise ConfigError(f"task {spec.name!r}: the model has it already; remove_task first")

@@ -9,7 +9,7 @@ from faceptor.models.base import FaceModel, InputGroup
 from faceptor.models.encoder import Encoder
 from faceptor.models.faceptor import Faceptor
 from faceptor.models.facexformer import FaceXFormer
-from faceptor.models.facexformer_heads import readouts
+from faceptor.models.facexformer_heads import readouts, released_spec
 from faceptor.models.fusion import Fusion
 from faceptor.models.naive import IdentityHead, NaiveFaceptor
 from faceptor.models.outputs import Outputs
@@ -112,6 +112,7 @@ def build_facexformer(config: FaceXFormerConfig, tasks: Sequence[TaskSpec]) -> F
         readouts=readouts(variant=config.variant, dim=decoder.width, embedding=config.embedding),
         inputs=input_groups(config.inputs),
         tasks=tasks,
+        own_spec=released_spec if config.variant == "released" else None,
     )
 
 

@@ -24,7 +24,8 @@ from faceptor.tasks import TaskSpec
 
 
 class FaceXFormer(FaceModel):
-    """readouts: kind, or category of output, -> how it is read (`facexformer_heads.readouts`).
+    """readouts: kind, or category of output, -> how it is read (`facexformer_heads.readouts`); own_spec: a task as the
+    published weights answer it (`facexformer_heads.released_spec`), None as its data set does.
 
     `tokens` and `heads` are named after the tasks that share them, "task" or "task+task": the patterns
     "tokens.*{task}*" and "heads.*{task}*" address what a task uses.
@@ -47,6 +48,7 @@ class FaceXFormer(FaceModel):
         readouts: Mapping[str, Readout],
         inputs: Mapping[str, InputGroup],
         tasks: Sequence[TaskSpec],
+        own_spec: Callable[[TaskSpec], TaskSpec] | None = None,
     ):
         super().__init__(inputs=inputs, stride=backbone.strides[0])
         self.backbone = backbone
@@ -54,6 +56,7 @@ class FaceXFormer(FaceModel):
         self.position = position
         self.decoder = decoder
         self.readouts = dict(readouts)
+        self._own_spec = own_spec
         self.tokens = SharedModules()
         self.heads = SharedModules()
         for spec in tasks:
@@ -97,8 +100,12 @@ class FaceXFormer(FaceModel):
 
     # --- tasks and what they own ------------------------------------------------------------------------------------
 
+    def own_spec(self, spec: TaskSpec) -> TaskSpec:
+        return self._own_spec(spec) if self._own_spec else spec
+
     def add_task(self, spec: TaskSpec) -> None:
         """Give the model a task; tokens (N(0, 1)) and a head start fresh unless tasks with these labels have them."""
+        spec = self.own_spec(spec)
         self.register_task(spec)
         readout = self.readouts.get(spec.kind) or self.readouts[self.head[spec.name]]
         labels = (spec.kind, spec.labels)

@@ -36,8 +36,9 @@ def splits(params: Params, names: Iterable[str], split: str) -> dict:
     return {n: KINDS[task(n).kind].samples(task(n), params.prepared(task(n).dataset), split) for n in names}
 
 
-def training_steps(params: Params, mixes, *, steps: int) -> Steps:
-    specs = {name: task(name) for name in mixes}
+def training_steps(params: Params, mixes, *, steps: int, specs: dict[str, TaskSpec] | None = None) -> Steps:
+    """specs: the tasks as the model answers them, where that is not as their data sets do."""
+    specs = specs or {name: task(name) for name in mixes}
     train = {name: open_split(params.prepared(spec.dataset), "train") for name, spec in specs.items()}
     return Steps(build_streams(params, mixes, specs, train), steps=steps)
 
@@ -76,8 +77,10 @@ class First:
         return self.samples[index]
 
 
-def build_validator(params: Params, names: Iterable[str], *, limit: int | None, device) -> Validator:
-    specs = {name: task(name) for name in names}
+def build_validator(
+    params: Params, names: Iterable[str], *, limit: int | None, device, specs: dict[str, TaskSpec] | None = None
+) -> Validator:
+    specs = specs or {name: task(name) for name in names}
     crops = {name: crop_spec(params, spec, "test") for name, spec in specs.items()}
     return Validator(
         {name: First(items, limit) for name, items in splits(params, specs, "val").items()},

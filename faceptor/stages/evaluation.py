@@ -47,7 +47,7 @@ def judged(params: Params, model, name: str) -> list[str]:
 
 def evaluate_tasks(params: Params, model, names, *, device: str, figures: bool = True) -> tuple[dict, dict, dict]:
     """{task: {metric: value}} on the test splits, a figure per task, and notes on what was left out."""
-    specs = {name: task(name) for name in names}
+    specs = {name: model.own_spec(task(name)) for name in names}
     guesses = trivial_guesses(params, specs, {name: own_crop(model, name) for name in names})
     numbers, drawn, notes = {}, {}, {}
     for name, spec in specs.items():
@@ -67,7 +67,7 @@ def evaluate_tasks(params: Params, model, names, *, device: str, figures: bool =
 def measure_test(params: Params, model, name: str, *, device: str, trivial=None) -> Measured:
     """A task on its test split. Faces are cropped as the model folder says, so that numbers belong to the model and not
     to today's params.yaml."""
-    spec = task(name)
+    spec = model.own_spec(task(name))
     samples = KINDS[spec.kind].samples(spec, test_folder(params, name), "test")
     return measure(
         model, spec, First(samples, params.evaluate.samples), own_crop(model, name),

@@ -103,7 +103,8 @@ def merge_stage2(params: Params) -> dict:
 
 def train_tasks(params: Params, model, stage, mixes, run_name: str, trainable, device: str) -> train.Outcome:
     where = pick_device(device)
-    steps = training_steps(params, mixes, steps=stage.steps)
+    specs = {name: model.own_spec(task(name)) for name in mixes}
+    steps = training_steps(params, mixes, steps=stage.steps, specs=specs)
     torch.manual_seed(params.seed)
     criteria = build_criteria(params, steps)
     shutil.rmtree(RESULTS / "train" / run_name, ignore_errors=True)
@@ -112,7 +113,7 @@ def train_tasks(params: Params, model, stage, mixes, run_name: str, trainable, d
             model, criteria, steps,
             stage=stage, mixes=mixes, trainable=trainable, folder=Path(RUNS / run_name), seed=params.seed,
             device=where, workers=params.data.workers, live=live,
-            validate=build_validator(params, mixes, limit=stage.validate_samples, device=where),
+            validate=build_validator(params, mixes, limit=stage.validate_samples, device=where, specs=specs),
         )  # fmt: skip
     model.cpu()
     for name in mixes:

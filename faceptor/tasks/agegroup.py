@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceptor.errors import ConfigError
-from faceptor.tasks.base import Loss, TaskSpec, check_target, check_within, key_of, label_of
+from faceptor.tasks.base import Loss, check_target, check_within, key_of
 from faceptor.tasks.classification import Classification
 
 
@@ -57,19 +56,9 @@ class AgeGroup(Classification):
             years, starts = float(sample["age"]), spec.options["starts"]
             check_within(f"{key_of(sample)}: age", years, years, (starts[0], np.inf), "no group holds this age")
             return int(group_of_years(years, starts))
-        groups = self._groups(spec)
-        group, key = int(label_of(sample, "agegroup")), key_of(sample)
-        check_within(f"{key}: agegroup", group, group, (0, len(groups) - 1), f"{spec.dataset} has {len(groups)} groups")
-        return groups[group]
+        return super().label(spec, sample)
 
     def known_labels(self, spec, train):
         if "agegroup" in train.columns:
-            return np.asarray(self._groups(spec))[np.asarray(train.column("agegroup"), np.int64)]
+            return super().known_labels(spec, train)
         return group_of_years(train.column("age"), spec.options["starts"])
-
-    def _groups(self, spec: TaskSpec) -> tuple[int, ...]:
-        """Class of each of the data set's own groups."""
-        groups = spec.options.get("groups", tuple(range(spec.queries)))
-        if any(not 0 <= index < spec.queries for index in groups):
-            raise ConfigError(f"{spec.name}: options.groups: expected classes below {spec.queries}, found {groups}")
-        return groups

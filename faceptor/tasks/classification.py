@@ -12,6 +12,7 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from faceptor.errors import ConfigError
 from faceptor.tasks.base import (
     Kind,
     Loss,
@@ -116,14 +117,21 @@ class Classification(Kind):
 
     def label(self, spec: TaskSpec, sample: Any) -> int:
         """The sample's class, an index into the task's labels."""
-        label, key = int(label_of(sample, self.column)), key_of(sample)
-        last = spec.queries - 1
-        check_within(f"{key}: {self.column}", label, label, (0, last), f"{spec.name} has {spec.queries} classes")
-        return label
+        label, key, groups = int(label_of(sample, self.column)), key_of(sample), self.groups(spec)
+        remedy = f"{spec.dataset} has {len(groups)} classes"
+        check_within(f"{key}: {self.column}", label, label, (0, len(groups) - 1), remedy)
+        return groups[label]
 
     def known_labels(self, spec: TaskSpec, train: Any) -> np.ndarray:
         """(n,) classes of all samples of a prepared split."""
-        return np.asarray(train.column(self.column), np.int64)
+        return np.asarray(self.groups(spec))[np.asarray(train.column(self.column), np.int64)]
+
+    def groups(self, spec: TaskSpec) -> tuple[int, ...]:
+        """Class of the task for each class of the data set: `options["groups"]`, without it the same."""
+        groups = spec.options.get("groups", tuple(range(spec.queries)))
+        if any(not 0 <= index < spec.queries for index in groups):
+            raise ConfigError(f"{spec.name}: options.groups: expected classes below {spec.queries}, found {groups}")
+        return groups
 
     def target(self, spec, sample, crop):
         return {self.column: np.asarray(self.label(spec, sample), np.int64)}

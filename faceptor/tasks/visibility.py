@@ -1,7 +1,8 @@
 """Visibility of landmarks: one query per point, sigmoid cross entropy on "visible" (FaceXFormer sections 3.4 and F.8).
 
-Labels: 1 visible, 0 occluded, -1 unknown. COFW is judged by the recall of *occluded* points at 80 % precision, all
-points of all faces pooled; a point's score is 1 - the probability of being visible. FaceXFormer does not say which
+Labels and predictions: 1 visible, 0 occluded, -1 unknown; a model may be asked for "occluded" instead (FaceXFormer's
+published weights are), see `options["positive"]`. COFW is judged by the recall of *occluded* points at 80 %
+precision, all points of all faces pooled; a point's score is 1 - the probability of being visible. FaceXFormer does not say which
 class is the positive one, so the recall of visible points is reported beside it.
 
 Augmentation that paints over the face hides points which the labels call visible: policy `landmarks` wants
@@ -17,6 +18,7 @@ import numpy as np
 from faceptor.datasets.labels import landmark_scheme
 from faceptor.errors import DataError
 from faceptor.tasks.attributes import Attributes, AttributesMetric
+from faceptor.tasks.base import TaskSpec
 
 PRECISION = 0.8
 
@@ -53,10 +55,24 @@ class VisibilityMetric(AttributesMetric):
         return recall | super()._compute()
 
 
+def _asks_for_occluded(spec: TaskSpec) -> bool:
+    """Whether the model's logit is that of a point being occluded: `options["positive"]`, "visible" without it."""
+    return spec.options.get("positive", "visible") == "occluded"
+
+
 class Visibility(Attributes):
     name, columns = "visibility", ("visibility",)
     headline = "recall_at_80_precision"
     column: ClassVar[str] = "visibility"
+
+    def target(self, spec, sample, crop):
+        """1 for a visible point, or for an occluded one where that is what the model answers; -1 unknown."""
+        visible = super().target(spec, sample, crop)[self.column]
+        return {self.column: np.where(visible < 0, visible, 1 - visible) if _asks_for_occluded(spec) else visible}
+
+    def restore(self, spec, raw, crop):
+        """Probabilities of being visible."""
+        return super().restore(spec, -raw if _asks_for_occluded(spec) else raw, crop)
 
     def mirrored(self, spec, target):
         """Flags change places as their points do."""

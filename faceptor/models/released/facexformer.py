@@ -1,10 +1,11 @@
 """The published FaceXFormer (`model.pt`, tensors under `state_dict_backbone`).
 
-Its tasks are those here whose label tables its heads fit. What the release does not state, and what is taken for it:
+Its tasks are those here whose label tables its heads fit. By its authors' words (issues 5, 7 and 10 of their
+repository) age is a decade, 0-9 to 60-69 and over 70, gender male or female, race White, Black, Indian, Asian or
+Others (not the order of UTKFace's file names), visibility 1 for an *occluded* point, and attributes are in the order
+of CelebA: see `released_spec`. What they do not state, and what is taken for it:
 
 * parsing has 11 classes in the order of LaPa, whose colours the authors' script draws with (`parsing_lapa`);
-* age is a decade, gender male or female, race UTKFace's five in the order of its file names;
-* visibility is 1 for a visible point;
 * angles are radians (the authors' script multiplies by 180 / pi), points are in [-1, 1].
 
 The paper's expression and recognition are not in the file.
