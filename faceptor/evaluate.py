@@ -7,7 +7,9 @@ guess from the training labels is measured beside it, so that a number can be re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -15,15 +17,64 @@ from faceptor.data.batches import to_tensor
 from faceptor.data.crop import Crop, CropSpec
 from faceptor.tasks import KINDS
 from faceptor.tasks.base import Metric, TaskSpec
+from faceptor.tasks.intervals import Interval, interval, widened
 
 
 @dataclass
 class Measured:
+    """What a model is worth on samples of one task, and the best constant guess on the same samples."""
+
+    spec: TaskSpec
     metrics: dict[str, float]
-    metric: Metric  # holds what the figure of the kind needs
+    metric: Metric  # holds what the figure of the kind and the intervals need
     samples: int
     skill: float  # 0 = the best constant guess, 1 = perfect
     notes: list[str]  # what was left out of the numbers, and why
+    guess: Metric | None = None  # of the constant guess
+
+    def intervals(self, *, seed: int) -> dict[str, Interval]:
+        """95 % intervals of `metrics` and of "skill", from a bootstrap over samples (pairs for verification)."""
+        drawn = self.metric.drawn(seed=seed)
+        found = self.metric.intervals(seed=seed, drawn=drawn)
+        if self.guess:
+            headline = headline_of(self.spec)
+            constant = self.guess.drawn(seed=seed)
+            found[f"trivial_{headline}"] = self.guess.intervals(seed=seed, drawn=constant)[headline]
+            found["skill"] = interval(self.skill, self._skills(drawn, constant), sum(self.metric.strata()))
+            if not np.ptp(drawn[headline]):  # faultless here, which is no proof that it is everywhere
+                ends = [
+                    skill_of(end, self.metrics[f"trivial_{headline}"], perfect=perfect_value(self.spec))
+                    for end in found[headline]
+                ]
+                found["skill"] = widened(found["skill"], Interval(min(ends), max(ends)))
+        return found
+
+    def skills(self, *, seed: int) -> np.ndarray:
+        """(draws,) skill in each draw of the samples; needs the constant guess."""
+        return self._skills(self.metric.drawn(seed=seed), self.guess.drawn(seed=seed))
+
+    def _skills(self, drawn: Mapping, constant: Mapping) -> np.ndarray:
+        headline, perfect = headline_of(self.spec), perfect_value(self.spec)
+        each = zip(drawn[headline], constant[headline], strict=True)
+        return np.array([skill_of(value, trivial, perfect=perfect) for value, trivial in each])
+
+
+class Gain(NamedTuple):
+    """How much more skill one model has than another on the same samples, and its 95 % interval."""
+
+    skill: float
+    low: float
+    high: float
+
+
+def gain(after: Measured, before: Measured, *, seed: int) -> Gain:
+    """Skill of `after` minus that of `before` on the same samples in the same order: a paired bootstrap, so that what
+    is hard for both cancels out."""
+    if before.metric.strata() != after.metric.strata():
+        raise ValueError(f"{after.spec.name}: two models can only be compared on the same samples")
+    difference = after.skill - before.skill
+    drawn = after.skills(seed=seed) - before.skills(seed=seed)
+    return Gain(difference, *interval(difference, drawn, sum(after.metric.strata())))
 
 
 @torch.inference_mode()
@@ -69,8 +120,13 @@ def measure(
     if guess:
         baseline = guess.compute()[headline]
         metrics[f"trivial_{headline}"] = baseline
-        skill = skill_of(metrics[headline], baseline, perfect=100.0 if kind.higher_is_better else 0.0)
-    return Measured(metrics, metric, count, skill, metric.notes())
+        skill = skill_of(metrics[headline], baseline, perfect=perfect_value(spec))
+    return Measured(spec, metrics, metric, count, skill, metric.notes(), guess)
+
+
+def perfect_value(spec: TaskSpec) -> float:
+    """What the headline metric of a faultless model is."""
+    return 100.0 if KINDS[spec.kind].higher_is_better else 0.0
 
 
 def skill_of(value: float, trivial: float, *, perfect: float) -> float:

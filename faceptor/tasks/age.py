@@ -24,6 +24,7 @@ from faceptor.tasks.base import (
     check_within,
     key_of,
     label_of,
+    share_of,
 )
 
 
@@ -108,6 +109,17 @@ class AgeMetric(Metric):
             "cs5": 100 * cumulative_score(*pair),
             "epsilon_error": epsilon_error(*pair),
         }
+
+    def _values(self):
+        errors = np.abs(np.subtract(*self.arrays()))
+        return {
+            "mae": errors,
+            "cs5": 100.0 * (errors <= 5.0),
+            "epsilon_error": 1 - np.exp(-(errors**2) / (2 * 3.0**2)),
+        }
+
+    def _shares(self):
+        return {"cs5": share_of(self._values()["cs5"])}
 
 
 class L1CrossEntropyLoss(nn.Module):

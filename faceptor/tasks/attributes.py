@@ -25,7 +25,9 @@ from faceptor.tasks.base import (
     check_within,
     key_of,
     label_of,
+    share_of,
 )
+from faceptor.tasks.intervals import calibration_of, joined, mean_of, means_of
 from faceptor.tasks.measures import Reliability, mean_of_defined, reliability
 
 
@@ -134,6 +136,45 @@ class AttributesMetric(Metric):
             **named,
             "calibration_error": 100 * self.reliability().error,
         }
+
+    def _values(self):
+        right = self._right(self.arrays()[1] >= 0)
+        named = {f"accuracy_{label}": right[:, i] for i, label in enumerate(self.spec.labels)}
+        return {name: values for name, values in named.items() if not np.isnan(values).all()}
+
+    def _right(self, counted: np.ndarray) -> np.ndarray:
+        """(n, N) 100 where the answer is right, 0 where it is wrong, nan where the label is not in the mask."""
+        p, truth = self.arrays()
+        return np.where(counted, 100.0 * ((p > 0.5) == (truth == 1)), np.nan)
+
+    def _recalls(self) -> dict[str, np.ndarray]:
+        """What is right among the "no" and among the "yes" of every attribute that has both."""
+        _, truth = self.arrays()
+        both = np.flatnonzero(~np.isnan(self.balanced()))
+        of = {value: self._right(truth == value) for value in (0, 1)}
+        return {f"{value} {self.spec.labels[i]}": of[value][:, i] for i in both for value in (0, 1)}
+
+    def _shares(self):
+        each = {name: share_of(values) for name, values in self._values().items()}
+        means = {"mean_accuracy": joined(each.values())}
+        means["mean_balanced_accuracy"] = joined(share_of(values) for values in self._recalls().values())
+        return each | means
+
+    def resampler(self):
+        p, truth = self.arrays()
+        accuracies, recalls = super().resampler(), self._recalls()
+        each = means_of(recalls) if recalls else None
+        error = calibration_of(p, np.where(truth >= 0, truth == 1, np.nan))
+
+        def metrics(counts):
+            found = accuracies(counts)
+            means = {"mean_accuracy": mean_of(list(found.values()))}
+            if each:
+                no_yes = np.stack([*each(counts).values()]).reshape(-1, 2, len(counts))
+                means["mean_balanced_accuracy"] = mean_of(no_yes.mean(1))  # nan unless both answers occur
+            return found | means | {"calibration_error": 100 * error(counts)}
+
+        return metrics
 
     def notes(self) -> list[str]:
         if not self.count:

@@ -17,6 +17,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from faceptor.errors import ConfigError, DataError
+from faceptor.tasks.intervals import (
+    Interval,
+    Resampler,
+    Share,
+    draw_counts,
+    interval,
+    interval_of_shares,
+    means_of,
+    widened,
+)
 
 if TYPE_CHECKING:  # the table of tasks is read where torch and matplotlib are not wanted
     from pathlib import Path
@@ -69,7 +79,11 @@ class Prediction(ABC):
 
 
 class Metric(ABC):
-    """Takes one prediction at a time; `compute` gives the numbers, the state kept serves the figure."""
+    """Takes one prediction at a time; `compute` gives the numbers, the state kept serves figures and intervals.
+
+    For its intervals a metric is computed again from how often each sample is drawn (see `faceptor.tasks.intervals`).
+    What is a mean over samples need only be named in `_values`, and in `_shares` if its values are right or wrong.
+    """
 
     def __init__(self, spec: TaskSpec):
         self.spec = spec
@@ -90,11 +104,54 @@ class Metric(ABC):
         """What was left out of the numbers, and why; one sentence each."""
         return []
 
+    def strata(self) -> tuple[int, ...]:
+        """Sizes of the groups of samples that are drawn each for itself; all together unless a protocol has folds."""
+        return (self.count,)
+
+    def drawn(self, *, seed: int) -> dict[str, np.ndarray]:
+        """Every metric, computed for each draw of the samples: name -> (draws,). The same samples and seed give the
+        same draws, so that two models can be compared draw by draw."""
+        metrics = self.resampler()
+        blocks = [metrics(counts) for counts in draw_counts(self.strata(), seed=seed)]
+        return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+    def resampler(self) -> Resampler:
+        """counts (draws, samples) -> every metric of `compute`, (draws,), if sample j counted counts[i, j] times."""
+        return means_of(self._values())
+
+    def intervals(self, *, seed: int, drawn: Mapping[str, np.ndarray] | None = None) -> dict[str, Interval]:
+        """95 % interval of every metric, over samples; `drawn`: what `drawn` gave, where it is there already."""
+        drawn = self.drawn(seed=seed) if drawn is None else drawn
+        samples = {name: int((~np.isnan(values)).sum()) for name, values in self._values().items()}
+        found = {
+            name: interval(value, drawn[name], samples.get(name, sum(self.strata())))
+            for name, value in self.compute().items()
+        }
+        for name, share in self._shares().items():
+            if name in found:
+                found[name] = widened(found[name], Interval(*(100 * end for end in interval_of_shares(share))))
+        return found
+
+    def _values(self) -> dict[str, np.ndarray]:
+        """Metrics that are a mean over samples: name -> (samples,) what is averaged, nan where a sample does not
+        count."""
+        return {}
+
+    def _shares(self) -> dict[str, Share]:
+        """Metrics in percent that are a share of right answers, or a mean of such shares."""
+        return {}
+
     @abstractmethod
     def _update(self, prediction: Prediction, sample: Sample) -> None: ...
 
     @abstractmethod
     def _compute(self) -> dict[str, float]: ...
+
+
+def share_of(values: np.ndarray) -> Share:
+    """Of one metric in percent, from the 0 or 100 of every sample, nan where it does not count."""
+    counted = values[~np.isnan(values)]
+    return Share([float(counted.sum()) / 100], [len(counted)])
 
 
 class Loss(NamedTuple):

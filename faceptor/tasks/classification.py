@@ -24,7 +24,9 @@ from faceptor.tasks.base import (
     check_within,
     key_of,
     label_of,
+    share_of,
 )
+from faceptor.tasks.intervals import calibration_of, joined, mean_of
 from faceptor.tasks.measures import confusion_matrix, mean_of_defined, recall_per_class, reliability
 
 
@@ -75,9 +77,11 @@ class ClassMetric(Metric):
 
     def reliability(self):
         """Probability of the chosen class against how often it was right."""
-        correct = np.equal(self.predicted, self.truth)
-        chosen = np.stack(self.probabilities)[np.arange(len(self.predicted)), self.predicted]
-        return reliability(chosen, correct)
+        return reliability(self._chosen(), np.equal(self.predicted, self.truth))
+
+    def _chosen(self) -> np.ndarray:
+        """(n,) probability of the class that was answered."""
+        return np.stack(self.probabilities)[np.arange(len(self.predicted)), self.predicted]
 
     def _absent(self) -> list[str]:
         rows = self.confusion().sum(1)
@@ -97,6 +101,27 @@ class ClassMetric(Metric):
             **named,
             "calibration_error": 100 * self.reliability().error,
         }
+
+    def _values(self):
+        truth = np.asarray(self.truth)
+        right = 100.0 * np.equal(self.predicted, truth)
+        recalls = {f"recall_{label}": np.where(truth == i, right, np.nan) for i, label in enumerate(self.spec.labels)}
+        return {"accuracy": right} | {name: values for name, values in recalls.items() if not np.isnan(values).all()}
+
+    def _shares(self):
+        each = {name: share_of(values) for name, values in self._values().items()}
+        return each | {"mean_recall": joined(share for name, share in each.items() if name.startswith("recall_"))}
+
+    def resampler(self):
+        means, right = super().resampler(), np.equal(self.predicted, self.truth)
+        error = calibration_of(self._chosen()[:, None], right[:, None])
+
+        def metrics(counts):
+            found = means(counts)
+            mean = mean_of([values for name, values in found.items() if name.startswith("recall_")])
+            return found | {"mean_recall": mean, "calibration_error": 100 * error(counts)}
+
+        return metrics
 
     def notes(self) -> list[str]:
         absent = self._absent() if self.count else []

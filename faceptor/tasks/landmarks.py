@@ -24,6 +24,7 @@ from faceptor.tasks.base import (
     check_within,
     key_of,
     label_of,
+    share_of,
 )
 from faceptor.tasks.landmark_losses import REACH, HeatmapLoss, L1Loss, StarLoss, points_of
 
@@ -92,6 +93,16 @@ def failure_rate(errors: np.ndarray, threshold: float) -> float:
     return float(1 - error_curve(errors, threshold)[1][-1])
 
 
+def area_of_each(errors: np.ndarray, threshold: float) -> np.ndarray:
+    """(n,) what each face adds to `area_under_curve`, which is their mean: Simpson's rule is linear in the curve."""
+    from scipy import integrate
+
+    grid, _ = error_curve(errors, threshold)
+    weights = integrate.simpson(np.eye(len(grid)), x=grid) / threshold
+    from_here_on = np.append(np.cumsum(weights[::-1])[::-1], 0.0)
+    return from_here_on[np.searchsorted(grid, errors, side="left")]
+
+
 class LandmarksMetric(Metric):
     """For each normaliser its NME, AUC_<t> and failure rate FR_<t> where a threshold is set; the same per named test
     subset with `_<subset>` behind the name. All in percent."""
@@ -119,10 +130,14 @@ class LandmarksMetric(Metric):
     def curves(self, name: str) -> dict[str, np.ndarray]:
         """Errors (fractions) of all faces ("") and of each named subset."""
         errors = np.asarray(self.errors[name])
+        return {subset: errors[mask] for subset, mask in self._masks(errors).items()}
+
+    def _masks(self, errors: np.ndarray) -> dict[str, np.ndarray]:
+        """(n,) bool: which faces with an error belong to all ("") and to each named subset."""
         defined = ~np.isnan(errors)
         named = sorted({subset for subsets in self.subsets for subset in subsets})
         masks = {"": defined, **{s: defined & [s in subsets for subsets in self.subsets] for s in named}}
-        return {subset: errors[mask] for subset, mask in masks.items() if mask.any()}
+        return {subset: mask for subset, mask in masks.items() if mask.any()}
 
     def _compute(self) -> dict[str, float]:
         result = {}
@@ -136,6 +151,23 @@ class LandmarksMetric(Metric):
                     result[f"auc_{stem}"] = 100 * area_under_curve(errors, threshold)
                     result[f"fr_{stem}"] = 100 * failure_rate(errors, threshold)
         return result
+
+    def _values(self):
+        result = {}
+        for name, each in self.errors.items():
+            errors, threshold = np.asarray(each), self.spec.options["auc"].get(name)
+            columns = {name: 100 * errors}
+            if threshold is not None:
+                stem = f"{name.removeprefix('nme_')}_{100 * threshold:g}"
+                columns[f"auc_{stem}"] = 100 * area_of_each(errors, threshold)
+                columns[f"fr_{stem}"] = 100.0 * (errors > error_curve(errors, threshold)[0][-1])
+            for subset, mask in self._masks(errors).items():
+                tail = f"_{subset}" if subset else ""
+                result |= {f"{key}{tail}": np.where(mask, values, np.nan) for key, values in columns.items()}
+        return result
+
+    def _shares(self):
+        return {name: share_of(values) for name, values in self._values().items() if name.startswith("fr_")}
 
     def notes(self) -> list[str]:
         lost = {

@@ -30,6 +30,7 @@ from faceptor.tasks.base import (
     key_of,
     label_of,
 )
+from faceptor.tasks.intervals import mean_of
 from faceptor.tasks.measures import confusion_matrix, f1_per_class, mean_of_defined
 
 
@@ -121,9 +122,12 @@ class ParsingMetric(Metric):
     def __init__(self, spec: TaskSpec):
         super().__init__(spec)
         self.confusion = np.zeros((spec.queries, spec.queries), np.int64)  # rows = truth
+        self.pixels: list[np.ndarray] = []  # of each image (2, C): right, and labelled plus predicted
 
     def _update(self, prediction: ParsingPrediction, sample: Any) -> None:
-        self.confusion += confusion_matrix(np.asarray(label_of(sample, "mask")), prediction.classes, self.spec.queries)
+        found = confusion_matrix(np.asarray(label_of(sample, "mask")), prediction.classes, self.spec.queries)
+        self.confusion += found
+        self.pixels.append(np.stack([np.diag(found), found.sum(0) + found.sum(1)]))
 
     def f1(self) -> np.ndarray:
         """(C,) fractions, nan for classes that are neither labelled nor predicted."""
@@ -146,6 +150,20 @@ class ParsingMetric(Metric):
         }
         accuracy = np.trace(self.confusion) / self.confusion.sum()
         return {"f1_mean": 100 * mean, "pixel_accuracy": 100 * accuracy, **named}
+
+    def resampler(self):
+        pixels = np.stack(self.pixels).astype(np.float64)
+
+        def metrics(counts):
+            right, sums = counts @ pixels[:, 0], counts @ pixels[:, 1]  # (draws, C)
+            f1 = np.divide(2 * right, sums, out=np.full(sums.shape, np.nan), where=sums > 0)
+            return {
+                "f1_mean": 100 * mean_of(list(f1.T[self.foreground()])),
+                "pixel_accuracy": 100 * 2 * right.sum(1) / sums.sum(1),
+                **{f"f1_{name}": 100 * values for name, values in zip(self.spec.labels, f1.T, strict=True)},
+            }
+
+        return metrics
 
     def notes(self) -> list[str]:
         absent = [name for name, value in zip(self.spec.labels, self.f1(), strict=True) if np.isnan(value)]

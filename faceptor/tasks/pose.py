@@ -153,18 +153,23 @@ class PoseMetric(Metric):
         pair = (torch.as_tensor(matrix_of_degrees(angles)) for angles in self.arrays())
         return np.rad2deg(geodesic(*pair).numpy())
 
+    def strata(self):
+        return (len(self.truth),)
+
     def _compute(self) -> dict[str, float]:
-        errors, turns = angle_errors(*self.arrays()), self.turns()
+        return {name: np.nanmean(values) for name, values in self._values().items()}
+
+    def _values(self):
+        errors = angle_errors(*self.arrays())
+        columns = {"mae": errors.mean(1), **{f"mae_{name}": errors[:, i] for i, name in enumerate(ANGLES)}}
+        columns["geodesic"] = self.turns()
         named = sorted({subset for subsets in self.subsets for subset in subsets})
         masks = {"": np.ones(len(errors), bool), **{s: np.array([s in given for given in self.subsets]) for s in named}}
-        result = {}
-        for subset, mask in masks.items():
-            tail = f"_{subset}" if subset else ""
-            each = errors[mask].mean(0)
-            result[f"mae{tail}"] = each.mean()
-            result |= {f"mae_{name}{tail}": value for name, value in zip(ANGLES, each, strict=True)}
-            result[f"geodesic{tail}"] = turns[mask].mean()
-        return result
+        return {
+            f"{key}_{subset}" if subset else key: np.where(mask, values, np.nan)
+            for subset, mask in masks.items()
+            for key, values in columns.items()
+        }
 
     def notes(self) -> list[str]:
         if not self.left_out:

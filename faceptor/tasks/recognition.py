@@ -28,6 +28,7 @@ from faceptor.tasks.base import (
     key_of,
     label_of,
 )
+from faceptor.tasks.intervals import Share, joined, means_of
 from faceptor.tasks.margins import ArcFace, CosFace, MarginLoss
 
 THRESHOLDS = np.arange(0, 4, 0.01)  # squared distances of unit vectors lie in [0, 4]
@@ -64,22 +65,37 @@ def verify(embeddings_a: np.ndarray, embeddings_b: np.ndarray, same: np.ndarray,
     distance = np.square(_unit(embeddings_a) - _unit(embeddings_b)).sum(1)
     accepted = distance[:, None] < THRESHOLDS  # (P, 400)
     right = accepted == same[:, None]
-
-    parts = np.array_split(np.arange(len(same)), min(folds, len(same)))  # contiguous, the first ones larger
-    counts = np.array([len(part) for part in parts])
-    hits = np.stack([right[part].sum(0) for part in parts])  # (folds, 400)
-    others = (hits.sum(0) - hits) / (len(same) - counts)[:, None]
-    best = others.argmax(1)
-    accuracies = hits[np.arange(len(parts)), best] / counts
+    hits, sizes = fold_hits(right, np.ones((1, len(same))), folds=folds)
+    best, accuracies = (found[0] for found in held_out(hits, sizes))
     return {
         "accuracy": float(accuracies.mean()),
         "std": float(accuracies.std()),
         "fold_accuracies": accuracies,
         "fold_thresholds": THRESHOLDS[best],
+        "right": right,
         "thresholds": THRESHOLDS,
         "fpr": _share(accepted[~same]),
         "tpr": _share(accepted[same]),
     }
+
+
+def fold_sizes(pairs: int, folds: int = 10) -> np.ndarray:
+    """Pairs of each contiguous fold, the first ones larger; fewer pairs than folds give one fold per pair."""
+    return np.array([len(part) for part in np.array_split(np.arange(pairs), min(folds, pairs))])
+
+
+def fold_hits(right: np.ndarray, counts: np.ndarray, *, folds: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    """right (P, thresholds) bool, counts (draws, P) -> hits (draws, folds, thresholds), pairs (draws, folds)."""
+    parts = np.split(np.arange(len(right)), np.cumsum(fold_sizes(len(right), folds))[:-1])
+    counts = counts.astype(np.float32)  # whole numbers far below 2^24, so sums are exact
+    hits = np.stack([counts[:, part] @ right[part].astype(np.float32) for part in parts], axis=1)
+    return hits, np.stack([counts[:, part].sum(1) for part in parts], axis=1).astype(np.float64)
+
+
+def held_out(hits: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(draws, folds) index of the threshold that is best on the other folds, and the fold's accuracy with it."""
+    best = (hits.sum(1, keepdims=True) - hits).argmax(2)
+    return best, np.take_along_axis(hits, best[..., None], axis=2)[..., 0] / sizes
 
 
 def _unit(embeddings: np.ndarray) -> np.ndarray:
@@ -139,6 +155,22 @@ class VerificationSamples(Sequence):
         }
 
 
+@dataclass(frozen=True)
+class PairSet:
+    """a, b: (P, D) embeddings; same: (P,) bool; norm: (P,) mean length of what the pair's embeddings were made of."""
+
+    a: np.ndarray
+    b: np.ndarray
+    same: np.ndarray
+    norm: np.ndarray
+
+    @classmethod
+    def of(cls, left: Sequence[IdentityPrediction], right: Sequence[IdentityPrediction], same: Any) -> PairSet:
+        a, b = (np.stack([one.embedding for one in side]) for side in (left, right))
+        norm = np.asarray([(one.norm + other.norm) / 2 for one, other in zip(left, right, strict=True)])
+        return cls(a, b, np.asarray(same, bool), norm)
+
+
 class RecognitionMetric(Metric):
     """accuracy (mean over sets), accuracy_<set>, std_<set> in percent; embedding_norm is a plain length.
 
@@ -148,26 +180,31 @@ class RecognitionMetric(Metric):
 
     def __init__(self, spec: TaskSpec):
         super().__init__(spec)
-        self.pairs: dict[str, dict[int, list[np.ndarray]]] = {}
+        self.pairs: dict[str, dict[int, list[IdentityPrediction]]] = {}
         self.same: dict[str, dict[int, bool]] = {}
-        self.loose: list[tuple[np.ndarray, int]] = []
-        self.norms: list[float] = []
+        self.loose: list[tuple[IdentityPrediction, int]] = []
 
     def _update(self, prediction: IdentityPrediction, sample: Any) -> None:
-        self.norms.append(prediction.norm)
         check_finite(key_of(sample), prediction.embedding)
         if "pair" not in sample:
-            self.loose.append((prediction.embedding, int(label_of(sample, "identity"))))
+            self.loose.append((prediction, int(label_of(sample, "identity"))))
             return
         name, pair = next(iter(sample.get("subsets", ())), "pairs"), int(sample["pair"])
-        self.pairs.setdefault(name, {}).setdefault(pair, []).append(prediction.embedding)
+        self.pairs.setdefault(name, {}).setdefault(pair, []).append(prediction)
         self.same.setdefault(name, {})[pair] = bool(sample["same"])
 
-    def _set(self, name: str) -> dict[str, Any]:
-        pairs, lone = self.pairs[name], self._lone(name)
-        order = [pair for pair in sorted(pairs) if pair not in lone]  # folds are contiguous in the published order
-        a, b = (np.stack([pairs[pair][side] for pair in order]) for side in (0, 1))
-        return verify(a, b, np.asarray([self.same[name][pair] for pair in order]))
+    def sets(self) -> dict[str, PairSet]:
+        """The pairs of each set, in the published order, in which folds are contiguous."""
+        result = {}
+        for name, pairs in self.pairs.items():
+            lone = self._lone(name)
+            order = [pair for pair in sorted(pairs) if pair not in lone]
+            sides = [[pairs[pair][side] for pair in order] for side in (0, 1)]
+            result[name] = PairSet.of(*sides, [self.same[name][pair] for pair in order])
+        if self.loose:
+            a, b, same = pairs_of_identities(np.asarray([identity for _, identity in self.loose]))
+            result["identities"] = PairSet.of(*([self.loose[i][0] for i in side] for side in (a, b)), same)
+        return result
 
     def _lone(self, name: str) -> set[int]:
         """Pairs of which only one image was seen, as at the end of a limited evaluation."""
@@ -179,18 +216,41 @@ class RecognitionMetric(Metric):
 
     def results(self) -> dict[str, dict[str, Any]]:
         """`verify` of each set."""
-        results = {name: self._set(name) for name in self.pairs}
-        if self.loose:
-            embeddings = np.stack([embedding for embedding, _ in self.loose])
-            a, b, same = pairs_of_identities(np.asarray([identity for _, identity in self.loose]))
-            results["identities"] = verify(embeddings[a], embeddings[b], same)
-        return results
+        return {name: verify(pairs.a, pairs.b, pairs.same) for name, pairs in self.sets().items()}
 
     def _compute(self) -> dict[str, float]:
         results = self.results()
         named = {f"{key}_{name}": 100 * r[key] for name, r in results.items() for key in ("accuracy", "std")}
-        norms = {} if np.isnan(self.norms).any() else {"embedding_norm": float(np.mean(self.norms))}
+        norm = np.concatenate([pairs.norm for pairs in self.sets().values()]).mean()
+        norms = {} if np.isnan(norm) else {"embedding_norm": norm}
         return {"accuracy": 100 * np.mean([r["accuracy"] for r in results.values()]), **named, **norms}
+
+    def strata(self):
+        """Pairs are drawn within their fold."""
+        return tuple(int(size) for pairs in self.sets().values() for size in fold_sizes(len(pairs.same)))
+
+    def resampler(self):
+        sets = self.sets()
+        right = {name: verify(pairs.a, pairs.b, pairs.same)["right"] for name, pairs in sets.items()}
+        ends = np.cumsum([len(each) for each in right.values()])
+        norm = means_of({"embedding_norm": np.concatenate([pairs.norm for pairs in sets.values()])})
+
+        def metrics(counts):
+            found = {}
+            for (name, each), drawn in zip(right.items(), np.split(counts, ends[:-1], axis=1), strict=True):
+                _, accuracies = held_out(*fold_hits(each, drawn))
+                found |= {f"accuracy_{name}": 100 * accuracies.mean(1), f"std_{name}": 100 * accuracies.std(1)}
+            mean = np.mean([found[f"accuracy_{name}"] for name in right], axis=0)
+            return {"accuracy": mean} | found | norm(counts)
+
+        return metrics
+
+    def _shares(self):
+        each = {}
+        for name, result in self.results().items():
+            pairs = len(result["right"])
+            each[f"accuracy_{name}"] = Share([result["accuracy"] * pairs], [pairs])
+        return each | {"accuracy": joined(each.values())}
 
 
 def _margin_loss(

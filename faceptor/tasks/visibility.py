@@ -11,6 +11,7 @@ Augmentation that paints over the face hides points which the labels call visibl
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
@@ -19,6 +20,7 @@ from faceptor.datasets.labels import landmark_scheme
 from faceptor.errors import DataError
 from faceptor.tasks.attributes import Attributes, AttributesMetric
 from faceptor.tasks.base import TaskSpec
+from faceptor.tasks.intervals import Share
 
 PRECISION = 0.8
 
@@ -30,6 +32,28 @@ def recall_at_precision(score: np.ndarray, positive: np.ndarray, precision: floa
 
     reached, recall, _ = precision_recall_curve(positive, score)
     return float(recall[reached >= precision].max())  # the curve ends at precision 1, recall 0
+
+
+def recall_of(
+    score: np.ndarray, positive: np.ndarray, sample: np.ndarray, precision: float = PRECISION
+) -> Callable[[np.ndarray], np.ndarray]:
+    """counts (draws, samples) -> (draws,) `recall_at_precision`, nan without any positive. sample: (n,) which sample
+    every score belongs to."""
+    order = np.argsort(-score, kind="stable")
+    last = np.flatnonzero(np.append(np.diff(score[order]) != 0, True))  # equal scores are found together
+    sample, positive = sample[order], positive[order]
+
+    def recall(counts: np.ndarray) -> np.ndarray:
+        result = np.full(len(counts), np.nan)
+        for row, each in enumerate(counts):  # one by one: a row of points fits the processor's cache
+            drawn = each[sample]
+            hits, found = np.cumsum(drawn * positive)[last], np.cumsum(drawn)[last]
+            precise = np.flatnonzero(hits >= precision * found)
+            if hits[-1]:
+                result[row] = hits[precise[-1]] / hits[-1] if len(precise) else 0.0
+        return result
+
+    return recall
 
 
 class VisibilityMetric(AttributesMetric):
@@ -53,6 +77,26 @@ class VisibilityMetric(AttributesMetric):
             "recall_at_80_precision_visible": 100 * recall_at_precision(p, visible),
         }
         return recall | super()._compute()
+
+    def resampler(self):
+        others = super().resampler()
+        p, visible = self.pooled()
+        face = np.nonzero(self.arrays()[1] >= 0)[0]  # of every known point; a face is drawn with all its points
+        occluded, seen = recall_of(1 - p, ~visible, face), recall_of(p, visible, face)
+        return lambda counts: {
+            "recall_at_80_precision": 100 * occluded(counts),
+            "recall_at_80_precision_visible": 100 * seen(counts),
+            **others(counts),
+        }
+
+    def _shares(self):
+        p, visible = self.pooled()
+        sides = {"": (1 - p, ~visible), "_visible": (p, visible)}
+        recall = {
+            f"recall_at_80_precision{side}": Share([recall_at_precision(score, found) * found.sum()], [found.sum()])
+            for side, (score, found) in sides.items()
+        }
+        return recall | super()._shares()
 
 
 def _asks_for_occluded(spec: TaskSpec) -> bool:

@@ -207,3 +207,39 @@ def test_figure_is_made_without_pyplot_state(spec, crop, fake_split, tmp_path):
     figure.savefig(tmp_path / "figure.png", dpi=40)
     assert plt.get_fignums() == before and plt.get_backend() == backend
     assert (tmp_path / "figure.png").stat().st_size > 1000
+
+
+def repeated(spec, crop, counts):
+    """The metric of random outputs, sample i updated counts[i] times."""
+    kind, rng = KINDS[spec.kind], np.random.default_rng(1)
+    metric = kind.metric(spec)
+    for index, (count, raw) in enumerate(zip(counts, raw_of(spec, len(counts)), strict=True)):
+        sample = sample_of(spec, rng, index)
+        prediction = kind.restore(spec, torch.stack([raw, raw]) if kind.mirror else raw, crop)
+        for _ in range(count):
+            metric.update(prediction, sample)
+    return metric
+
+
+def test_metrics_of_counted_samples_are_those_of_samples_repeated(spec, crop):
+    """What the intervals are drawn from is the metric itself."""
+    once = repeated(spec, crop, [1] * 12)
+    ones = once.resampler()(np.ones((1, sum(once.strata()))))
+    for name, value in once.compute().items():
+        assert ones[name][0] == pytest.approx(value, abs=1e-9), name
+    if spec.kind == "recognition":
+        return  # its samples are pairs: tests/tasks/test_intervals.py
+    counts = [2, 1, 0, 3, 1, 1, 0, 1, 2, 1, 4, 1]
+    found = once.resampler()(np.array([counts], float))
+    for name, value in repeated(spec, crop, counts).compute().items():
+        assert found[name][0] == pytest.approx(value, abs=1e-9), name
+
+
+def test_every_number_has_an_interval(spec, crop):
+    metric = repeated(spec, crop, [1] * 12)
+    numbers, found = metric.compute(), metric.intervals(seed=3)
+    assert set(found) == set(numbers) and found == metric.intervals(seed=3)
+    for name, (low, high) in found.items():
+        assert np.isnan(low) or low <= numbers[name] <= high
+    low, high = found[KINDS[spec.kind].headline_of(spec)]
+    assert low < high
