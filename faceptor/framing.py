@@ -15,6 +15,7 @@ import numpy as np
 
 from faceptor.data import geometry
 from faceptor.data.crop import Crop, CropSpec
+from faceptor.data.subset import spread
 from faceptor.datasets.labels import landmark_scheme
 from faceptor.errors import ConfigError, DataError
 from faceptor.faces import detect_faces, face_box_of_points5, square
@@ -186,8 +187,8 @@ def measure_framing(spec: TaskSpec, split: Sequence, crop: CropSpec, *, limit: i
     None if too few samples show a face: pictures this small or this drawn are no photographs.
     """
     edges = []
-    for index in np.unique(np.linspace(0, len(split) - 1, min(limit, len(split))).round().astype(int)):
-        sample = split[int(index)]
+    for index in spread(len(split), limit):
+        sample = split[index]
         face = _face_box(spec, sample)
         if face is not None:
             placed = crop.place_sample(sample)

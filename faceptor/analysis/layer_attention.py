@@ -31,6 +31,7 @@ from torch.nn.functional import pad
 from faceptor.config import Params
 from faceptor.data.batches import crop_spec, to_tensor
 from faceptor.data.prepared import open_split
+from faceptor.data.subset import spread
 from faceptor.errors import ConfigError, DataError, WeightsError
 from faceptor.models.faceptor import Faceptor
 from faceptor.models.folder import load_strictly, model_hash, read_description
@@ -109,8 +110,7 @@ def validation_faces(params: Params, name: str, *, root: Path, count: int) -> Te
     if not len(split):
         raise DataError(f"{split.folder}: the val split is empty; raise data.validation and preprocess again")
     crop = crop_spec(params, spec, "test")
-    chosen = np.unique(np.linspace(0, len(split) - 1, min(count, len(split))).round().astype(int))
-    return torch.stack([_face(split[int(index)], crop) for index in chosen])
+    return torch.stack([_face(split[index], crop) for index in spread(len(split), count)])
 
 
 def _face(sample: Mapping, crop) -> Tensor:

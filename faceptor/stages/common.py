@@ -10,6 +10,7 @@ from faceptor.config import Params
 from faceptor.data.batches import Steps, build_streams, crop_spec
 from faceptor.data.crop import CropSpec
 from faceptor.data.prepared import open_split, read_passport
+from faceptor.data.subset import Spread
 from faceptor.errors import ConfigError
 from faceptor.evaluate import Validator
 from faceptor.stages.files import RESULTS
@@ -62,28 +63,16 @@ def trivial_guesses(params: Params, specs: dict[str, TaskSpec], crops: dict[str,
     return {n: KINDS[spec.kind].trivial(spec, trains[n], crops[n].place_sample) for n, spec in specs.items()}
 
 
-class First:
-    """The first n samples of a split: which n is fixed, so that scores of different steps compare."""
-
-    def __init__(self, samples, limit: int | None):
-        self.samples, self.size = samples, len(samples) if limit is None else min(limit, len(samples))
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __getitem__(self, index: int):
-        if not 0 <= index < self.size:
-            raise IndexError(index)
-        return self.samples[index]
-
-
 def build_validator(
     params: Params, names: Iterable[str], *, limit: int | None, device, specs: dict[str, TaskSpec] | None = None
 ) -> Validator:
     specs = specs or {name: task(name) for name in names}
     crops = {name: crop_spec(params, spec, "test") for name, spec in specs.items()}
     return Validator(
-        {name: First(items, limit) for name, items in splits(params, specs, "val").items()},
+        {
+            name: Spread(items, limit, run=KINDS[specs[name].kind].together)
+            for name, items in splits(params, specs, "val").items()
+        },
         specs,
         crops,
         trivial_guesses(params, specs, crops),

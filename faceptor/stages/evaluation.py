@@ -4,11 +4,12 @@ import math
 from pathlib import Path
 
 from faceptor.config import Params
+from faceptor.data.subset import Spread
 from faceptor.errors import ConfigError
 from faceptor.evaluate import Measured, headline_of, measure
 from faceptor.framing import own_crop
 from faceptor.models.folder import load_model, model_hash
-from faceptor.stages.common import First, data_facts, pick_device, trivial_guesses
+from faceptor.stages.common import data_facts, pick_device, trivial_guesses
 from faceptor.stages.files import MODELS, RESULTS, write_json
 from faceptor.tasks import KINDS, task
 
@@ -70,7 +71,7 @@ def measure_test(params: Params, model, name: str, *, device: str, trivial=None)
     spec = model.own_spec(task(name))
     samples = KINDS[spec.kind].samples(spec, test_folder(params, name), "test")
     return measure(
-        model, spec, First(samples, params.evaluate.samples), own_crop(model, name),
+        model, spec, Spread(samples, params.evaluate.samples, run=KINDS[spec.kind].together), own_crop(model, name),
         batch=params.evaluate.batch, device=pick_device(device), trivial=trivial,
     )  # fmt: skip
 

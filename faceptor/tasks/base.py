@@ -173,6 +173,7 @@ class Kind(ABC):
     higher_is_better: ClassVar[bool]
     mirror: ClassVar[bool] = False  # evaluation also runs the mirrored image; `restore` then gets both, stacked
     losses: ClassVar[Mapping[str, Loss]]  # by name, as `criterion: {loss: NAME}` chooses them; the first is the default
+    together: ClassVar[int] = 1  # neighbouring samples that only mean something beside each other
     geometric: ClassVar[bool] = False  # labels move with the pixels: only crop and mirror may displace the image
 
     def headline_of(self, spec: TaskSpec) -> str:

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from faceptor.data.subset import spread
 from faceptor.datasets.labels import flip_classes
 from faceptor.errors import DataError
 from faceptor.tasks.base import (
@@ -217,8 +218,8 @@ class Parsing(Kind):
             raise DataError(f"{spec.name}: the training split of {spec.dataset} is empty; prepare the data set")
         counts = np.zeros((spec.queries, grid, grid), np.float32)
         rows, columns = np.mgrid[:grid, :grid]
-        for index in np.unique(np.linspace(0, len(train) - 1, min(most, len(train))).astype(int)):
-            sample = train.sample(int(index), labels=("mask", "box", "points5"), image=False)
+        for index in spread(len(train), most):
+            sample = train.sample(index, labels=("mask", "box", "points5"), image=False)
             mask = place(sample).mask(label_of(sample, "mask"))
             cells = ((np.arange(grid) + 0.5) * len(mask) / grid).astype(int)
             counts[mask[np.ix_(cells, cells)], rows, columns] += 1

@@ -266,6 +266,7 @@ def _margin_loss(
 class Recognition(Kind):
     name, head, inputs, columns = "recognition", "vector", "face", ("identity",)
     headline, higher_is_better, mirror = "accuracy", True, True
+    together = 8  # a person's pictures, four pairs
     losses: ClassVar = {
         "cosface": Loss(partial(_margin_loss, CosFace), {"scale": 64.0, "margin": 0.4, "embedding": 512}),
         "arcface": Loss(partial(_margin_loss, ArcFace), {"scale": 64.0, "margin": 0.5, "embedding": 512}),

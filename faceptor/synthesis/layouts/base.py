@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import simplejpeg
 
+from faceptor.data.subset import spread
 from faceptor.errors import ConfigError
 from faceptor.synthesis.draw import render
 from faceptor.synthesis.face import sample_face
@@ -147,7 +148,7 @@ class Layout(ABC):
 
     def shown(self, shots: Sequence[Shot], count: int) -> list[int]:
         """Indices of the shots on the contact sheet, spread evenly."""
-        return np.unique(np.linspace(0, len(shots) - 1, min(count, len(shots))).round().astype(int)).tolist()
+        return spread(len(shots), count)
 
     def person(self, part: str, n: int) -> int:
         return person(self.name, part, int(n))

@@ -1,0 +1,38 @@
+"""A part of a data set that stands for all of it: spread evenly, because owners write their files in some order."""
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+
+def spread(size: int, count: int | None, *, run: int = 1) -> list[int]:
+    """Up to `count` of `size` positions, ascending and spread evenly from the first to the last; None takes all.
+
+    run: so many neighbours are taken together, counted from the first position, for samples that only mean something
+    beside each other (the two images of a pair, pictures of one person). The last run is cut where `count` is reached.
+    """
+    if count is None or count >= size:
+        return list(range(size))
+    runs = -(-size // run)
+    starts = np.unique(np.linspace(0, runs - 1, -(-count // run)).round().astype(int)) * run
+    chosen = [start + step for start in starts.tolist() for step in range(run) if start + step < size]
+    if len(chosen) < count:  # the last run was a short one
+        taken = set(chosen)
+        chosen += list(islice((index for index in range(size) if index not in taken), count - len(chosen)))
+    return sorted(chosen[:count])
+
+
+class Spread(Sequence):
+    """Up to `limit` samples of a split, spread evenly over it: always the same ones, so that scores of different steps
+    compare. `rows` are their positions in `samples`."""
+
+    def __init__(self, samples: Sequence, limit: int | None, *, run: int = 1):
+        self.samples, self.rows = samples, spread(len(samples), limit, run=run)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.samples[self.rows[index]]
