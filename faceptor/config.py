@@ -29,7 +29,7 @@ from faceptor.model_config import (
     NaiveConfig,
     model_config,
 )
-from faceptor.sections import Count, NonNegative, Positive, Section, Share, explain
+from faceptor.sections import Count, NonNegative, Place, Positive, Section, Share, explain
 from faceptor.tasks import task
 from faceptor.tasks.custom import forget, register, specs_of, unchanged
 
@@ -61,10 +61,11 @@ PRESETS = Path(__file__).parent / "presets"
 
 
 class Data(Section):
-    root: Path  # folder that holds the data sets in their owners' layouts
-    prepared: Path = Path("data/prepared")
+    root: Place  # folder that holds the data sets in their owners' layouts
+    prepared: Place = Path("data/prepared")
     validation: Share = 0.1  # share of train groups held out, see Dataset.validation
-    max_rejects: Share = 0.01  # a stage stops when more than this share of a split is unusable
+    max_rejects: Share = 0.01  # a stage stops when more than this share of a split is unusable, see Dataset.max_rejects
+    follow_links: bool | tuple[Place, ...] = False  # links out of a data set's folder: all, none, or into these folders
     workers: Annotated[int, Field(ge=0)] = 0  # loader processes; 0 is fastest on a CPU
     cache_mb: Annotated[int, Field(ge=0)] = 1024  # decoded images kept in memory, per process
 
@@ -80,10 +81,11 @@ class Synthesis(Section):
 
 
 class Dataset(Section):
-    path: Path  # below data.root
+    path: Place  # below data.root
     reader: str | None = None  # None = that of the data set's own name; "generic" for a user's own, see data/README.md
     role: Literal["joint", "transfer"]  # trained together in stage 1, or met only in transfer
     validation: Share | None = None  # overrides data.validation
+    max_rejects: Share | None = None  # overrides data.max_rejects
     options: dict[str, Any] = Field(default_factory=dict)  # protocol choices, checked by the reader
     verification: tuple[str, ...] = ()  # recognition only: .bin sets to prepare
 
@@ -294,7 +296,12 @@ class Params(Section):
             options["verification"] = list(block.verification)
         if block.reader == "generic":  # where only the prepared data are, these know what the columns meant
             options |= stored_description(root, options.get("description"), self.prepared(name) / "passport.json")
-        return reader_class(block.reader or name, key=name)(root, **options)
+        return reader_class(block.reader or name, key=name)(root, follow_links=self.data.follow_links, **options)
+
+    def max_rejects(self, name: str) -> float:
+        """Share of a split of a data set that may be unusable."""
+        own = self.datasets[name].max_rejects if name in self.datasets else None
+        return self.data.max_rejects if own is None else own
 
     def variant(self, model: str) -> "Params":
         """These parameters as a model sees them: a baseline has its own `model`, and its training is `stage1`."""

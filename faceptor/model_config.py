@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
 from faceptor.errors import ConfigError
-from faceptor.sections import Count, Positive, Section, Share, Triple, explain
+from faceptor.sections import Count, Place, Positive, Section, Share, Triple, explain
 
 
 class Input(Section):
@@ -34,7 +34,7 @@ class EncoderConfig(Section):
     drop_path: Share = 0.2
     drop_path_axis: Literal["paper", "released"] = "paper"
     extras: bool = True  # keep FaRL's unused final norm and projection, as the published counts do
-    pretrained: Path | None = None  # FaRL weights, see `faceptor import-weights`
+    pretrained: Place | None = None  # FaRL weights, see `faceptor import-weights`
 
     @model_validator(mode="after")
     def _consistent(self):

@@ -1,7 +1,10 @@
 """What the sections of params.yaml are made of, and how a value that does not fit is explained."""
 
 import difflib
+import os
+import re
 import reprlib
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Tag
@@ -17,6 +20,19 @@ def _real(value: Any) -> Any:
     return value
 
 
+def _expanded(value: Any) -> Any:
+    """A path with `~`, `~name`, `$VAR` and `${VAR}` filled in; one that cannot be filled in is an error."""
+    if not isinstance(value, (str, Path)):
+        return value
+    text = os.path.expanduser(os.path.expandvars(str(value)))
+    if missing := re.search(r"\$(\w+|\{\w*\})", text):
+        raise ValueError(f"the environment has no variable {missing[0]}; set it, or write the path in full")
+    if text.startswith("~"):
+        raise ValueError(f"no home folder is known for {text.split(os.sep)[0]}; write the path in full")
+    return Path(text)
+
+
+Place = Annotated[Path, BeforeValidator(_expanded)]  # every path of params.yaml
 Real = Annotated[float, BeforeValidator(_real), Field(allow_inf_nan=False)]
 Positive = Annotated[Real, Field(gt=0)]
 NonNegative = Annotated[Real, Field(ge=0)]

@@ -34,6 +34,7 @@ from faceptor.data.shards import FACTS, SAMPLE_TYPES, VERIFICATION_TYPES, ShardW
 from faceptor.data.splits import shared, write_split
 from faceptor.datasets import reader_class
 from faceptor.datasets.base import BadSample, Check, Reader, Reject, printable, share
+from faceptor.datasets.folders import Links
 from faceptor.datasets.images import Picture, content_of, verify
 from faceptor.datasets.restricted_pickle import load_verification
 from faceptor.errors import ConfigError, DataError, FaceptorError
@@ -59,14 +60,16 @@ def prepare(
     max_rejects: float = 0.01,
     options: dict | None = None,
     reader: str | None = None,
+    follow_links: Links = False,
 ) -> dict:
     """Write `out/{train,val,test}/`, `out/splits/*.txt`, `out/verification/<set>/`, `out/passport.json`, ...
 
     `root` is the data set's folder; `validation` the share of training groups held out (chosen by a hash of seed and
     group, so that no group is on both sides); `max_rejects` the share of a split that may be unusable. Returns the
-    passport. `reader` names the published set that `dataset` is another copy of, or "generic". Raises DataError, and
-    leaves `out` as it was, when the data cannot be read as published. After a kill the same call goes on behind the
-    last finished shard; the bytes are those of an uninterrupted run.
+    passport. `reader` names the published set that `dataset` is another copy of, or "generic"; `follow_links` says
+    whether symbolic links may lead out of `root` (True), or into which folders. Raises DataError, and leaves `out` as
+    it was, when the data cannot be read as published. After a kill the same call goes on behind the last finished
+    shard; the bytes are those of an uninterrupted run.
     """
     for name, value in (("validation", validation), ("max_rejects", max_rejects)):
         if not 0 <= value < 1:
@@ -78,7 +81,7 @@ def prepare(
             f"{dataset}: {root}: expected a folder with {reader_type.title}, found none; get it from "
             f"{reader_type.source}, or run `faceptor synthesize {dataset}`"
         )
-    source = reader_type(root, **(options or {}))
+    source = reader_type(root, follow_links=follow_links, **(options or {}))
     partial = out.with_name(f".{out.name}.partial")
     try:
         journal = Journal(partial, _plan(source, validation, seed))
@@ -92,7 +95,7 @@ def prepare(
 
 def _plan(reader: Reader, validation: float, seed: int) -> dict:
     """All that the bytes depend on, for a run that goes on where another was killed."""
-    top = sorted(reader.root.iterdir())
+    top = reader.listing(reader.root)
     inner = [path for folder in top if folder.is_dir() for path in nsmallest(100, folder.iterdir())]
     state = {printable(str(path.relative_to(reader.root))): path.lstat() for path in (*top, *inner)}
     return {
@@ -102,6 +105,7 @@ def _plan(reader: Reader, validation: float, seed: int) -> dict:
         "options": _plain(reader.options),
         "validation": validation,
         "seed": seed,
+        "follow_links": links if isinstance(links := reader.follow_links, bool) else [str(root) for root in links],
         "input": {name: [found.st_size, found.st_mtime_ns] for name, found in state.items()},
         "limits": [shards.SHARD_BYTES, shards.BATCH_BYTES, shards.BATCH_ROWS],
     }
@@ -239,7 +243,8 @@ class _Preparation:
         if len(rejects) > self.max_rejects * total:
             raise DataError(
                 f"{self.reader.name}: {split}: {len(rejects)} of {total} samples cannot be used, more than the share "
-                f"{self.max_rejects} of data.max_rejects; the first: {quoted(rejects)}; repair them or raise the share"
+                f"{self.max_rejects} of max_rejects; the first: {quoted(rejects)}; repair them, or raise "
+                f"datasets.{self.reader.name}.max_rejects"
             )
 
     def _check_parts(self) -> None:
@@ -318,5 +323,6 @@ class _Preparation:
             "verification": verification,
             "checks": [asdict(check) for check in checks],
             "dropped": dict(sorted(reader.dropped.items())),
+            "ignored": reader.ignored,
             "rejects": reject_summary(self.rejects, total, self.max_rejects),
         }

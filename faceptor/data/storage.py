@@ -59,11 +59,13 @@ class Folder:
     def subfolders(self) -> tuple[str, ...]:
         """Names of the folders in it, sorted; none if it does not exist."""
         if self._files is None:
-            return tuple(sorted(path.name for path in self._root.iterdir())) if self._root.is_dir() else ()
+            inside = self._root.iterdir() if self._root.is_dir() else ()
+            return tuple(sorted(path.name for path in inside if path.is_dir()))
         if not self._files.isdir(self._root):
             return ()
         found = self._call("", lambda path: self._files.ls(path.rstrip("/"), detail=True))
-        return tuple(sorted(entry["name"].rstrip("/").rpartition("/")[2] for entry in found))
+        folders = [entry["name"].rstrip("/") for entry in found if entry["type"] == "directory"]
+        return tuple(sorted(name.rpartition("/")[2] for name in folders))
 
     def read_json(self, name: str) -> dict:
         try:

@@ -46,7 +46,7 @@ class AFLW2000(Reader):
         if split != "test":
             return
         home = self.require("AFLW2000", "AFLW2000-3D", ".", what="the folder of images")
-        found = sorted(home.glob("*.mat"), key=lambda path: path.name)
+        found = self.listing(home, "*.mat")
         if not found:
             raise self.wrong(home, expected="images with .mat files", found="none")
         for path in found:

@@ -14,12 +14,14 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 import numpy as np
 
+from faceptor.datasets.folders import Links, entries, may_follow
 from faceptor.datasets.values import BadSample, box, brief, integer, landmark_box, number, points, printable, share
 from faceptor.errors import ConfigError, DataError
 
@@ -29,6 +31,7 @@ __all__ = [
 ]  # fmt: skip
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+ALLOW_LINKS = "allow it with data.follow_links: true, or [/the/other/folder]"
 MARKER = "GENERATED"  # a file of this name says that the folder holds generated faces
 
 
@@ -113,7 +116,9 @@ class Reader(ABC):
     mask_flip: tuple[int, ...] | None = None  # class permutation of a mirrored mask; None = the published one
     task_options: ClassVar[dict[str, dict]] = {}  # kind -> what a protocol option changes in the options of its task
 
-    def __init__(self, root: Path | str, **options):
+    def __init__(self, root: Path | str, *, follow_links: Links = False, **options):
+        """follow_links: whether symbolic links may lead out of `root`, or the folders they may lead into."""
+        self.follow_links = follow_links
         known = {"strict_counts": (type(self).strict_counts,), "seed": (0,), **self.choices}
         for option, value in options.items():
             if option not in known:
@@ -133,6 +138,7 @@ class Reader(ABC):
         self.strict_counts = self.options["strict_counts"]
         self.root = Path(root)
         self.dropped: Counter[str] = Counter()  # samples left out on purpose, by reason
+        self._litter: dict[Path, str] = {}  # what was passed over in folders, by the pattern it matches
         self._real_root: str | None = None
         self._real_folders: dict[str, str] = {}
 
@@ -205,10 +211,19 @@ class Reader(ABC):
                 if not self._stays(path):
                     raise DataError(
                         f"{self.name}: {path}: leads outside the data set's folder through a symbolic link; "
-                        "copy the file there, or link the whole folder"
+                        f"copy the file there, or {ALLOW_LINKS}"
                     )
                 return path
         return None
+
+    def beside(self, path: Path) -> bool:
+        """Whether a file of another data set, in the same data root, exists; DataError when a link leads out of it."""
+        if not self._exists(path):
+            return False
+        home, real = os.path.realpath(self.root.parent), os.path.realpath(path)
+        if not (real.startswith(home.rstrip(os.sep) + os.sep) or may_follow(real, self.follow_links)):
+            raise DataError(f"{self.name}: {path}: leads out of {home} through a symbolic link; {ALLOW_LINKS}")
+        return True
 
     def _exists(self, path: Path) -> bool:
         try:
@@ -216,12 +231,26 @@ class Reader(ABC):
         except OSError as error:  # a folder that is closed to us, or a name that no file can have
             raise DataError(f"{self.name}: {brief(str(path))}: cannot be opened: {error.strerror}") from error
 
-    def listing(self, folder: Path) -> list[Path]:
-        """What lies in a folder, sorted by name; DataError when it is none."""
+    def listing(self, folder: Path, pattern: str = "*", *, recursive: bool = False) -> list[Path]:
+        """What lies in a folder, sorted by name, or with `recursive` also in its folders; DataError when it is none.
+
+        What operating systems leave there (`faceptor.datasets.folders.LITTER`) is passed over and counted.
+        """
+        found = []
         try:
-            return sorted(folder.iterdir())
+            for path, litter in entries(folder, recursive=recursive, links=self.follow_links is not False):
+                if litter:
+                    self._litter[path] = litter
+                elif fnmatchcase(path.name, pattern):
+                    found.append(path)
         except OSError as error:
             raise self.wrong(folder, expected="a folder", found=error.strerror or "none") from error
+        return found
+
+    @property
+    def ignored(self) -> dict[str, int]:
+        """Files and folders of operating systems that listings passed over: pattern -> how many."""
+        return dict(sorted(Counter(self._litter.values()).items()))
 
     def _stays(self, path: Path) -> bool:
         """Whether a path leads into the data set's folder once every symbolic link is followed."""
@@ -230,7 +259,8 @@ class Reader(ABC):
         if parent not in self._real_folders:  # one look per folder, not per file: sets have millions of files
             self._real_folders[parent] = os.path.realpath(parent)
         real = os.path.realpath(path) if os.path.islink(path) else os.path.join(self._real_folders[parent], path.name)
-        return real == self._real_root or real.startswith(self._real_root + os.sep)
+        inside = real == self._real_root or real.startswith(self._real_root + os.sep)
+        return inside or may_follow(real, self.follow_links)
 
     def wrong(self, path: Path, *, expected: str, found: str) -> DataError:
         """The error for an index file that does not say what it should."""
@@ -261,7 +291,9 @@ class Reader(ABC):
             raise BadSample("the name is not valid UTF-8 or holds control characters")
         path = (folder or self.root) / relative
         if not self._stays(path):
-            raise BadSample(f"path {relative!r} leads outside the data set's folder through a symbolic link")
+            raise BadSample(
+                f"path {relative!r} leads outside the data set's folder through a symbolic link; {ALLOW_LINKS}"
+            )
         return path
 
     def image(self, relative: str, *, folder: Path | None = None) -> Path:

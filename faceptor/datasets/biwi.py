@@ -73,7 +73,7 @@ class Biwi(Reader):
 
     def read(self, split: str) -> Iterator[Record | Reject]:
         for folder in self._sequences(split):
-            found = sorted(folder.glob("frame_*_pose.txt"), key=lambda path: path.name)
+            found = self.listing(folder, "frame_*_pose.txt")
             if not found:
                 raise self.wrong(folder, expected="frame_*_pose.txt files", found="none")
             for path in found:

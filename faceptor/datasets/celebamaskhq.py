@@ -62,7 +62,7 @@ class CelebAMaskHQ(Reader):
             return table(text.split() for _, text in lines(path))
         for folder in (self.root.parent, self.root.parent / "celeba", self.root.parent / "CelebA"):
             for path in (folder / PARTITION, folder / "Eval" / PARTITION):
-                if path.exists():
+                if self.beside(path):
                     return table(text.split() for _, text in lines(path))
         raise self.wrong(
             self._home / PARTITION,

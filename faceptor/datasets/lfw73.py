@@ -90,15 +90,15 @@ class LFW73(LFWAPackage):
         scores = np.array([number(score) for score in row[1:]])
         return np.where(scores == 0, -1, scores > 0).astype(np.int8)  # no score is exactly 0 unless nothing is known
 
+    def _from(self, source: str) -> LFW73:
+        return LFW73(self.root, follow_links=self.follow_links, **{**self.options, "source": source})
+
     def checks(self) -> Iterator[Check]:
         name = "scores > 0 agree with the labels of LFWA"
         if not (self.find(SCORES) and self.find(self.labels)):
             yield Check(name, "na", "only one source is present")
             return
-        other, mine = (
-            self if source == self.options["source"] else LFW73(self.root, **{**self.options, "source": source})
-            for source in ("kumar", "lfwa")
-        )
+        other, mine = (self if source == self.options["source"] else self._from(source) for source in ("kumar", "lfwa"))
         signs = dict(known(other))
         pairs = [(values, signs[key]) for key, values in known(mine) if key in signs]
         equal = float(np.mean([a == b for a, b in pairs])) if pairs else 0.0

@@ -104,7 +104,7 @@ class Morph2(Reader):
             return self.require(OWNER, what="the owner's csv")
         if wanted == "any" and (path := self.find(OWNER)):
             return path  # whatever else lies beside it
-        others = [path for path in sorted(self.root.glob("*.csv")) if path.name != OWNER and self._lists_images(path)]
+        others = [path for path in self.listing(self.root, "*.csv") if path.name != OWNER and self._lists_images(path)]
         if wanted == "cleaned" and len(others) != 1:
             found = ", ".join(path.name for path in others) or "none"
             raise self.wrong(self.root, expected="one more csv with columns age, photo", found=found)
@@ -120,7 +120,7 @@ class Morph2(Reader):
 
     def _by_file_name(self) -> Iterator[Entry]:
         self.require(".", what="the folder with albums")
-        found = sorted(path for path in self.root.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+        found = sorted(p for p in self.listing(self.root, recursive=True) if p.suffix.lower() in IMAGE_SUFFIXES)
         if not found:
             raise self.wrong(self.root, expected="a csv with columns age, photo or albums of .JPG files", found="none")
         for path in found:

@@ -44,7 +44,7 @@ class W300LP(Reader):
         if not folders:
             raise self.wrong(home, expected=f"folders {', '.join(FOLDERS)}", found="none of them")
         for folder in folders:
-            for path in labelled(home / folder):
+            for path in self._labelled(home / folder):
                 key = f"{folder}/{path.stem}"
                 item = self.attempt(key, self.where(path), self._record, key, home)
                 if isinstance(item, Record) and self.options["within_99"] and not within(item.pose):
@@ -56,13 +56,17 @@ class W300LP(Reader):
         """No list names the faces, so that a folder that is absent, or unpacked in part, would not be missed."""
         if self.generated:
             return
-        found = {folder: len(labelled(self._home / folder)) for folder in FOLDERS}
+        found = {folder: len(self._labelled(self._home / folder)) for folder in FOLDERS}
         wrong = [f"{folder}: {found[folder]} of {faces}" for folder, faces in FOLDERS.items() if found[folder] != faces]
         yield Check("every folder has as many faces as published", "fail" if wrong else "pass", ", ".join(wrong))
 
     @property
     def _home(self) -> Path:
         return self.require("300W_LP", "300W-LP", ".", what="the folder of images")
+
+    def _labelled(self, folder: Path) -> list[Path]:
+        """The label files of a folder, sorted by name; none where there is no such folder."""
+        return self.listing(folder, "*.mat") if folder.is_dir() else []
 
     def _record(self, key: str, home: Path) -> Record:
         folder, stem = key.split("/")
@@ -87,11 +91,6 @@ class W300LP(Reader):
             raise BadSample(f"{kind} is not published for mirrored copies; use options.landmarks: pt2d")
         path = self.inside(f"landmarks/{part}/{stem}_pts.mat", folder=home)
         return pairs(label_mat(path, (kind,))[kind], 68)
-
-
-def labelled(folder: Path) -> list[Path]:
-    """The label files of a folder, sorted by name; none where there is no such folder."""
-    return sorted(folder.glob("*.mat"), key=lambda path: path.name)
 
 
 def pairs(values: np.ndarray, count: int) -> np.ndarray:

@@ -46,10 +46,10 @@ class W300VW(Reader):
 
     def read(self, split: str) -> Iterator[Record | Reject]:
         for folder, category in self._videos(split):
-            labels = labelled(folder)
+            labels = self._labelled(folder)
             extracted = frames_folder(folder)
             if extracted:
-                images = extracted_frames(extracted, labels)
+                images = self._extracted(extracted, labels)
             else:
                 images = video_frames(self._video(folder), labels, counts=self._counts)
             yield from self._frames(folder, category, labels, images)
@@ -57,9 +57,9 @@ class W300VW(Reader):
     def skim(self, split: str) -> Iterator[Record | Reject | Listed]:
         """Of a video only the first labelled frame is decoded."""
         for folder, category in self._videos(split):
-            labels = labelled(folder)
+            labels = self._labelled(folder)
             if extracted := frames_folder(folder):
-                yield from self._frames(folder, category, labels, extracted_frames(extracted, labels))
+                yield from self._frames(folder, category, labels, self._extracted(extracted, labels))
                 continue
             first = {frame: labels[frame] for frame in sorted(labels)[:1]}
             yield from self._frames(folder, category, first, video_frames(self._video(folder), first))
@@ -76,6 +76,13 @@ class W300VW(Reader):
         if not found:
             raise self.wrong(home, expected="folders like 114/annot of the test videos", found="none")
         yield from ((folder, category[folder.name]) for folder in found)
+
+    def _labelled(self, folder: Path) -> dict[int, Path]:
+        """Annotation file of every frame of a video that has one."""
+        return {int(path.stem): path for path in self.listing(folder / "annot", "*.pts") if path.stem.isdecimal()}
+
+    def _extracted(self, folder: Path, labels: dict[int, Path]) -> Iterator[tuple[int, Path | str]]:
+        return extracted_frames(folder, self.listing(folder), labels)
 
     def _video(self, folder: Path) -> Path:
         """The video file, which may be missing but not lie elsewhere."""
@@ -110,20 +117,15 @@ class W300VW(Reader):
 # --- images of the labelled frames: number, and image file, encoded image or what is wrong ------------------------
 
 
-def labelled(folder: Path) -> dict[int, Path]:
-    """Annotation file of every frame of a video that has one."""
-    return {int(path.stem): path for path in sorted(folder.glob("annot/*.pts")) if path.stem.isdecimal()}
-
-
 def frames_folder(folder: Path) -> Path | None:
     """The folder of extracted frames, where there is one."""
     return next((folder / name for name in FRAMES if (folder / name).is_dir()), None)
 
 
-def extracted_frames(folder: Path, labels: dict[int, Path]) -> Iterator[tuple[int, Path | str]]:
-    """Frames that were written to files, found by their number."""
+def extracted_frames(folder: Path, found: list[Path], labels: dict[int, Path]) -> Iterator[tuple[int, Path | str]]:
+    """Frames that were written to the files `found` in a folder, by their number."""
     files = {}
-    for path in sorted(folder.iterdir()):
+    for path in found:
         digits = re.search(r"(\d+)$", path.stem)
         if path.suffix.lower() in IMAGE_SUFFIXES and digits:
             files[int(digits[1])] = path

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 
 from faceptor.config import Params
+from faceptor.data.duplicates import LISTED
 from faceptor.data.passport import compare_published, generated_check
-from faceptor.data.prepared import read_passport
+from faceptor.data.prepared import open_split, open_verification, read_passport, verification_sets
 from faceptor.datasets import READERS, reader_class
 from faceptor.datasets.base import Reader
+from faceptor.datasets.folders import litter
 from faceptor.doctor.survey import Progress, Survey, survey
 from faceptor.errors import ConfigError, FaceptorError
 
@@ -22,6 +24,7 @@ ENOUGH = 0.9  # of the published count, where releases of a set differ
 FOUND, INCOMPLETE, ABSENT = STATES = ("found", "incomplete", "absent")
 SECONDS = 60.0  # a quick look at a whole disk
 LEAST_SECONDS = 1.0  # for one set
+COMPARED = 2 << 30  # bytes of prepared shards that a quick look compares with their hashes
 SHOWN = 4  # problems quoted per set
 
 
@@ -54,8 +57,9 @@ def examine_data(
         if name not in known:
             raise ConfigError(f"doctor data: {name!r} is no data set; expected one of {', '.join(known)}")
     begun, chosen = perf_counter(), list(names or known)
-    own = root is None or Path(root).resolve() == params.data.root.resolve()
-    home = params.data.root if root is None else Path(root)
+    root = None if root is None else Path(root).expanduser()
+    own = root is None or root.resolve() == params.data.root.resolve()
+    home = params.data.root if root is None else root
     if not home.is_dir() and not own:
         raise ConfigError(f"--root {home}: expected a folder that holds the data sets, found none")
     disk = params.model_copy(update={"data": params.data.model_copy(update={"root": home})})
@@ -64,13 +68,17 @@ def examine_data(
     for name in chosen:
         entry = entries[name] = _facts(disk, name)
         entry["needed"] = bool(names) or name in params.datasets
+        prepared = list(_prepared_problems(disk, name, entry["prepared"], deep=deep))
+        damaged = any(problem.blocking for problem in prepared)
         if name not in waiting:
             excused, remedy = _absence(disk, name, generated=own and name in params.synthesis)
-            entry |= {"ok": excused or not entry["needed"], "remedy": remedy}
+            entry |= {"ok": (excused and not damaged) or not entry["needed"], "remedy": remedy}
+            entry["problems"] = [asdict(problem) for problem in prepared]
             continue
         left = seconds - (perf_counter() - begun)
         tell = (lambda split, count, name=name: progress(name, split, count)) if progress else None
         entry |= _look(disk, name, deep=deep, seconds=max(left / len(waiting), LEAST_SECONDS), progress=tell)
+        entry["problems"] = [*(asdict(problem) for problem in prepared), *entry["problems"]]
         entry["ok"] = not any(problem["blocking"] for problem in entry["problems"]) or not entry["needed"]
         waiting.remove(name)
     return {
@@ -122,10 +130,30 @@ def _prepared(params: Params, name: str) -> dict | None:
         return None
     try:
         passport = read_passport(params.prepared(name))
-    except FaceptorError:
+        counts, rejected = passport["counts"], passport["rejects"]["count"]
+        both = passport.get("duplicates", {}).get("across", {})
+    except (FaceptorError, KeyError, TypeError, AttributeError):
         return None
-    counts, rejected = passport["counts"], passport["rejects"]["count"]
-    return {"folder": str(params.prepared(name)), "counts": counts, "rejected": rejected}
+    return {"folder": str(params.prepared(name)), "counts": counts, "rejected": rejected, "on_both_sides": both}
+
+
+def _prepared_problems(params: Params, name: str, prepared: dict | None, *, deep: bool) -> Iterator[Problem]:
+    """Damaged shards, and pictures that two splits share; large files are compared with their hashes by --deep only."""
+    if prepared is None:
+        return
+    folder = params.prepared(name)
+    size = sum(path.stat().st_size for path in folder.glob("**/*.arrow"))
+    try:
+        for split in prepared["counts"] if deep or size <= COMPARED else ():
+            open_split(folder, split)
+        for pairs in verification_sets(folder) if deep or size <= COMPARED else ():
+            open_verification(folder, pairs)
+    except FaceptorError as error:
+        yield Problem(f"prepared data: {error}")
+    for pair, count in prepared["on_both_sides"].items():
+        if count:
+            text = f"prepared data: {count} pictures are in {pair.replace('/', ' and ')}, see {folder / LISTED}"
+            yield Problem(text, blocking=False)
 
 
 # --- a data set that is there ---------------------------------------------------------------------------------------
@@ -135,10 +163,11 @@ def _look(params: Params, name: str, *, deep: bool, seconds: float, progress: Pr
     begun, facts = perf_counter(), {}
     try:
         listed = name in params.datasets
-        reader = params.reader(name) if listed else _kind(params, name)(params.data.root / name)
+        links = params.data.follow_links
+        reader = params.reader(name) if listed else _kind(params, name)(params.data.root / name, follow_links=links)
         found = survey(reader, deep=deep, seconds=seconds, progress=progress)
         facts = _findings(reader, found)
-        problems = list(_problems(reader, found, facts["counts"], params.data.max_rejects))
+        problems = list(_problems(reader, found, facts["counts"], params.max_rejects(name)))
         problems.sort(key=lambda problem: not problem.blocking)
     except FaceptorError as error:  # nothing could be read, or the options are wrong
         problems = [Problem(str(error))]
@@ -199,12 +228,18 @@ def _problems(reader: Reader, found: Survey, counts: dict, limit: float):
     for name, split in found.splits.items():
         if split.stopped:
             yield Problem(f"{name}: not counted to the end, it took too long; --deep takes its time", blocking=False)
+        if split.unusable > limit:
+            text = (
+                f"{name}: {len(split.rejects)} of {split.opened} samples cannot be used, more than the share {limit:g} "
+                f"that may be: preparation would stop; repair them, or raise datasets.{reader.name}.max_rejects"
+            )
+            yield Problem(text)
         first: dict[str, list] = {}
         for reject in split.rejects:
             first.setdefault(re.sub(r"'[^']*'|[\w./-]*\d[\w./-]*", "…", reject.reason), []).append(reject)
         for group in sorted(first.values(), key=len, reverse=True):
             text = f"{group[0].key}: {group[0].reason}"
-            yield Problem(text, group[0].where, len(group), blocking=split.unusable > limit)
+            yield Problem(text, group[0].where, len(group), blocking=False)
     for check in (*found.checks, *generated_check(reader, found.counts)):
         if check.status == "fail":
             yield Problem(f"self-check failed: {check.name}: {check.detail}", blocking=False)
@@ -221,7 +256,7 @@ def _relative(text: str, reader: Reader) -> str:
 def _holds_something(folder: Path) -> bool:
     try:
         with os.scandir(folder) as entries:
-            return any(not entry.name.startswith(".") for entry in entries)
+            return any(not entry.name.startswith(".") and not litter(entry.name) for entry in entries)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:

@@ -28,7 +28,8 @@ def preprocess_set(params: Params, name: str) -> dict:
         params.prepared(name),
         validation=params.data.validation if block.validation is None else block.validation,
         seed=params.seed,
-        max_rejects=params.data.max_rejects,
+        max_rejects=params.max_rejects(name),
+        follow_links=params.data.follow_links,
         reader=block.reader,
         options=block.options | ({"verification": list(block.verification)} if block.verification else {}),
     )

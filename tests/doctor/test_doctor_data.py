@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from faceptor.cli import app
 from faceptor.config import load_params, parse, preset_path
+from faceptor.data.prepare import prepare
 from faceptor.datasets import READERS
 from faceptor.datasets.base import MARKER, Listed, Reader, Record
 from faceptor.doctor import survey as surveying
@@ -102,8 +103,9 @@ def test_unusable_samples_are_quoted_with_file_and_line_and_counted(tmp_path):
     root = tmp_path / "fairface"
     published.fairface(root)
     rows = (root / "fairface_label_train.csv").read_text().splitlines()
-    (root / "fairface_label_train.csv").write_text("\n".join([*rows, *(f"train/90{i}.jpg,{rows[1].split(',', 1)[1]}"
-                                                                      for i in range(3))]) + "\n")
+    (root / "fairface_label_train.csv").write_text(
+        "\n".join([*rows, *(f"train/90{i}.jpg,{rows[1].split(',', 1)[1]}" for i in range(3))]) + "\n"
+    )
     entry = look(tmp_path, "fairface")["datasets"]["fairface"]
     first = next(p for p in entry["problems"] if "missing" in p["what"])
     assert first["count"] == 3
@@ -117,9 +119,40 @@ def test_few_unusable_samples_are_a_note_and_many_an_error(tmp_path):
     params = parameters(tmp_path, **{"300w": RELAXED})
     strict = params.model_copy(update={"data": params.data.model_copy(update={"max_rejects": 0.01})})
     assert examine_data(params, names=["300w"])["datasets"]["300w"]["state"] == "found"
+    easy = examine_data(params, names=["300w"])["datasets"]["300w"]
     entry = examine_data(strict, names=["300w"])["datasets"]["300w"]
-    assert entry["state"] == "incomplete"
-    assert entry["problems"][0]["where"] == broken.relative_to(tmp_path / "300w").as_posix()
+    assert (easy["state"], entry["state"]) == ("found", "incomplete")
+    where = broken.relative_to(tmp_path / "300w").as_posix()
+    sample = [[p for p in each["problems"] if p["where"] == where] for each in (easy, entry)]
+    assert sample[0] == sample[1] and len(sample[0]) == 1  # the same sample is as bad, whatever share is allowed
+    (stop,) = [p for p in entry["problems"] if "datasets.300w.max_rejects" in p["what"]]
+    assert stop["blocking"] and not [p for p in easy["problems"] if "max_rejects" in p["what"]]
+
+
+def test_a_data_set_has_its_own_share_of_unusable_samples(tmp_path):
+    published.w300(tmp_path / "300w")
+    sorted((tmp_path / "300w/helen/trainset").glob("*.pts"))[0].write_text("version: 1\n{\n1 2\n}\n")
+    params = parameters(tmp_path, **{"300w": RELAXED | {"max_rejects": 0.5}})
+    params = params.model_copy(update={"data": params.data.model_copy(update={"max_rejects": 0.01})})
+    assert params.max_rejects("300w") == 0.5 and params.max_rejects("morph2") == 0.01
+    assert examine_data(params, names=["300w"])["datasets"]["300w"]["state"] == "found"
+
+
+def test_damaged_prepared_data_are_wrong_and_shared_pictures_a_note(tmp_path):
+    published.rafdb(tmp_path / "rafdb")
+    params = parameters(tmp_path, rafdb=RELAXED)
+    params = params.model_copy(update={"data": params.data.model_copy(update={"prepared": tmp_path / "prepared"})})
+    out = params.prepared("rafdb")
+    prepare("rafdb", tmp_path / "rafdb", out, validation=0.0, seed=1, options={"strict_counts": False})
+    assert examine_data(params, names=["rafdb"])["datasets"]["rafdb"]["ok"]
+    card = json.loads((out / "passport.json").read_text())
+    (out / "passport.json").write_text(json.dumps(card | {"duplicates": {"across": {"train/test": 3}}}))
+    entry = examine_data(params, names=["rafdb"])["datasets"]["rafdb"]
+    assert entry["ok"] and any("duplicates.jsonl" in p["what"] and not p["blocking"] for p in entry["problems"])
+    shard = out / "test/data-00000.arrow"
+    shard.write_bytes(shard.read_bytes()[:-9] + b"\0" * 9)
+    entry = examine_data(params, names=["rafdb"])["datasets"]["rafdb"]
+    assert not entry["ok"] and any("test/data-00000.arrow" in p["what"] for p in entry["problems"])
 
 
 def test_a_tenth_of_a_set_whose_releases_differ_is_incomplete_but_goes_on(tmp_path):
