@@ -100,7 +100,7 @@ class Crop(Section):
 
 
 class Augment(Section):
-    policy: Literal["none", "flip", "attributes", "landmarks", "parsing"] = "none"
+    policy: Literal["none", "flip", "attributes", "landmarks", "parsing", "facexformer"] = "none"
     options: dict[str, Any] = Field(default_factory=dict)
 
 

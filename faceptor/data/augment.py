@@ -1,4 +1,4 @@
-"""Augmentation: photometric steps as functions of explicit draws, and the policies of the paper's tasks.
+"""Augmentation: the policies of the papers' tasks, which draw the steps of `photometric` and their strengths.
 
 Images are (H, W, 3) float32 RGB in [0, 1]. A policy draws from the NumPy generator it is handed and from
 nothing else, so a sample's augmentation is a function of its generator.
@@ -11,159 +11,31 @@ nothing else, so a sample's augmentation is a function of its generator.
 Labels follow the crop by `Kind.target` and the mirror by `Kind.mirrored`.
 """
 
-import random
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
-from functools import lru_cache
-from math import exp, inf, log, sqrt
+from dataclasses import asdict, dataclass, field, fields, replace
+from math import inf, sqrt
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 from numpy.random import Generator
-from PIL import Image, ImageOps
 
 from faceptor.data.crop import Jitter
+from faceptor.data.photometric import (
+    blur,
+    colour_jitter,
+    erase,
+    erasing_window,
+    fuse_noise,
+    gamma,
+    gaussian_blur,
+    gray,
+    occlude,
+    occlusion_box,
+)
+from faceptor.data.rand_augment import RAND_AUGMENT, RAND_AUGMENT_PATTERN, rand_augment
 from faceptor.errors import ConfigError
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 GAMMAS = (0.5, 1.0, 2.0)
-RAND_AUGMENT = "rand-m9-mstd0.5-inc1"
-# timm itself skips sections that it does not know.
-RAND_AUGMENT_PATTERN = r"rand(-((m|n|mmax|inc)\d+|(mstd|p)\d+(\.\d+)?|t(weights|3aw|3a)))*"
-
-# ---------------------------------------------------------------- steps, as functions of their draws
-
-
-def flip(image: np.ndarray) -> np.ndarray:
-    """Mirror left and right."""
-    return np.ascontiguousarray(image[:, ::-1])
-
-
-def gray(image: np.ndarray) -> np.ndarray:
-    """The luma 0.299 R + 0.587 G + 0.114 B in all three channels."""
-    return np.repeat((image @ LUMA)[..., None], 3, axis=2)
-
-
-def gamma(image: np.ndarray, power: float) -> np.ndarray:
-    """Clip to [0, 1], then raise to `power`."""
-    clipped = np.clip(image, 0, 1)
-    return clipped if power == 1 else clipped ** np.float32(power)
-
-
-def blur(image: np.ndarray, kernel: int) -> np.ndarray:
-    """Mean over `kernel` x `kernel` pixels, the border mirrored without its edge; 0 and 1 do nothing."""
-    return cv2.blur(image, (kernel, kernel)) if kernel > 1 else image
-
-
-def fuse_noise(image: np.ndarray, noise: np.ndarray, alpha: float) -> np.ndarray:
-    """Blend with uniform `noise` of the image's shape: image * (1 - alpha) + noise * alpha."""
-    return (image * (1 - alpha) + noise * alpha).astype(np.float32)
-
-
-def occlusion_box(draws: np.ndarray, height: int, width: int) -> tuple[int, int, int, int]:
-    """Rectangle (y0, x0, y1, x1), both ends inclusive, clipped to the image, from four uniform draws.
-
-    The draws are height ratio, width jitter, column and row of the centre; the sides are 0.1 to 0.4 of
-    the height and 0 to 0.5 of the width.
-    """
-    u_height, u_width, u_column, u_row = draws
-    ratio_y = 0.2 + 0.6 * u_height
-    ratio_x = ratio_y - 0.2 + 0.4 * u_width
-    column, row = int((width - 1) * u_column), int((height - 1) * u_row)
-    half_y, half_x = int(height / 2 * ratio_y) // 2, int(width / 2 * ratio_x) // 2
-    y0, x0 = max(row - half_y, 0), max(column - half_x, 0)
-    return y0, x0, min(row + half_y, height - 1), min(column + half_x, width - 1)
-
-
-def occlude(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
-    """Black out the inclusive rectangle (y0, x0, y1, x1)."""
-    y0, x0, y1, x1 = box
-    image = image.copy()
-    image[y0 : y1 + 1, x0 : x1 + 1] = 0
-    return image
-
-
-def erase(image: np.ndarray, top: int, left: int, noise: np.ndarray) -> np.ndarray:
-    """Put standard normal `noise` (h, w, 3) there, in units of inputs normalised by mean and std 0.5.
-
-    Not clipped: what the network sees is exactly N(0, 1), so values leave [0, 1].
-    """
-    image = image.copy()
-    image[top : top + noise.shape[0], left : left + noise.shape[1]] = 0.5 + 0.5 * noise
-    return image
-
-
-# ---------------------------------------------------------------- RandAugment and Random Erasing
-
-
-@contextmanager
-def seeded_globals(seed: int) -> Iterator[None]:
-    """Seed the global states of `random` and `numpy.random` for code that knows no other; restore them."""
-    states = random.getstate(), np.random.get_state()
-    random.seed(seed)
-    np.random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-
-
-@lru_cache(maxsize=8)
-def _rand_augment_operations(config: str, size: int) -> Any:
-    # Imported here: only this policy pays for timm, and torchvision must be made importable first.
-    from faceptor._compat import ensure_torchvision
-
-    ensure_torchvision()
-    from timm.data import auto_augment
-
-    options = {
-        "translate_const": int(size * 0.45),
-        "img_mean": (128, 128, 128),  # what turning and shearing leave empty; mean 0.5 of these inputs
-        "interpolation": Image.Resampling.BICUBIC,
-    }
-    transform = auto_augment.rand_augment_transform(config, options)
-    for operation in transform.ops:
-        if operation.aug_fn is auto_augment.posterize:
-            operation.aug_fn = posterize
-    return transform
-
-
-def posterize(picture: Image.Image, bits: int, **_: Any) -> Image.Image:
-    """Keep the `bits` highest bits of every channel; with none left the picture is black.
-
-    RandAugment's strongest posterize keeps 0 bits. Pillow answered black until it refused fewer than 1.
-    """
-    if bits >= 8:
-        return picture
-    return ImageOps.posterize(picture, bits) if bits > 0 else Image.new(picture.mode, picture.size)
-
-
-def rand_augment(image: np.ndarray, config: str, seed: int) -> np.ndarray:
-    """timm's RandAugment on the 8-bit image; `seed` fixes all its choices."""
-    operations = _rand_augment_operations(config, min(image.shape[:2]))
-    picture = Image.fromarray(np.round(np.clip(image, 0, 1) * 255).astype(np.uint8))
-    with seeded_globals(seed):
-        picture = operations(picture)
-    return np.asarray(picture, np.float32) / np.float32(255)
-
-
-def erasing_window(rng: Generator, height: int, width: int) -> tuple[int, int, int, int] | None:
-    """top, left, height, width of Random Erasing: 0.02 to 1/3 of the area, aspect 0.3 to 1/0.3 log-uniform.
-
-    None if none of ten draws fits inside the image.
-    """
-    for _ in range(10):
-        area = rng.uniform(0.02, 1 / 3) * height * width
-        aspect = exp(rng.uniform(log(0.3), -log(0.3)))
-        h, w = round(sqrt(area * aspect)), round(sqrt(area / aspect))
-        if 0 < h < height and 0 < w < width:
-            return int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1)), h, w
-    return None
-
 
 # ---------------------------------------------------------------- policies
 
@@ -328,7 +200,60 @@ class Landmarks(Parsing):
         return super().photometric(image, rng)
 
 
-POLICIES: dict[str, type[Policy]] = {p.name: p for p in (Policy, Flip, Attributes, Landmarks, Parsing)}
+@dataclass(frozen=True, kw_only=True)
+class FaceXFormer(Policy):
+    """FaceXFormer (sections 4.2 and F): each step happens with the probability that the paper prints, and then changes
+    the picture: occlusion, gray, gamma, Gaussian blur, colour jitter, after the mirror and a displacement of the crop.
+
+    The defaults are those of age, gender and race. shift, rotation (radians) and zoom are drawn evenly up to these.
+    `crop` is the least share of the crop's area that is seen, a random square inside of it (1 = all). How strong a step
+    is the paper does not say: gamma's power is log-uniform from 1 / `gamma_power` to `gamma_power`; the blur's sigma is
+    a quarter to the whole of `blur_sigma`, a share of the side (2 pixels of 224); colours change by factors within
+    1 +- `colour_strength`; the occlusion is the box of the policy landmarks.
+    """
+
+    name: ClassVar[str] = "facexformer"
+    shift: float = _spread(0.01)
+    rotation: float = _spread(0.314)
+    zoom: float = _spread(0.1)
+    crop: float = field(default=1.0, metadata={"range": (0.05, 1.0)})
+    flip: float = _share(0.5)
+    occlusion: float = _share(0.0)
+    gray: float = _share(0.1)
+    gamma: float = _share(0.1)
+    gamma_power: float = field(default=2.0, metadata={"range": (1.0, 10.0)})
+    blur: float = _share(0.1)
+    blur_sigma: float = _share(2 / 224)
+    colour: float = _share(0.0)
+    colour_strength: float = _share(0.2)
+
+    def mirror(self, rng: Generator) -> bool:
+        return rng.random() < self.flip
+
+    def jitter(self, rng: Generator) -> Jitter:
+        moved = _uniform_jitter(rng, shift=self.shift, rotation=self.rotation, zoom=self.zoom)
+        magnify = 1 / sqrt(rng.uniform(self.crop, 1))
+        x, y = rng.uniform(-1, 1, size=2) * (magnify - 1) / 2  # as far as the square stays inside
+        return replace(moved, shift=(moved.shift[0] + float(x), moved.shift[1] + float(y)), magnify=magnify)
+
+    def photometric(self, image: np.ndarray, rng: Generator) -> np.ndarray:
+        u_occlusion, u_gray, u_gamma, u_blur, u_colour = rng.random(5)
+        draws, power, colours = rng.random(4), rng.uniform(-1, 1), rng.uniform(-1, 1, size=3)
+        sigma = rng.uniform(self.blur_sigma / 4, self.blur_sigma) * sum(image.shape[:2]) / 2
+        if u_occlusion < self.occlusion:
+            image = occlude(image, occlusion_box(draws, *image.shape[:2]))
+        if u_gray < self.gray:
+            image = gray(image)
+        if u_gamma < self.gamma:
+            image = gamma(image, self.gamma_power**power)
+        if u_blur < self.blur:
+            image = gaussian_blur(image, sigma)
+        if u_colour < self.colour:
+            image = colour_jitter(image, *(1 + self.colour_strength * colours))
+        return image
+
+
+POLICIES: dict[str, type[Policy]] = {p.name: p for p in (Policy, Flip, Attributes, Landmarks, Parsing, FaceXFormer)}
 
 
 def make_policy(name: str, **numbers: Any) -> Policy:

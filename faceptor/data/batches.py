@@ -15,8 +15,9 @@ from einops import rearrange
 from torch.utils.data import DataLoader, Dataset
 
 from faceptor.children import end_with_parent
-from faceptor.data.augment import flip, make_policy
+from faceptor.data.augment import make_policy
 from faceptor.data.crop import CropSpec
+from faceptor.data.photometric import flip
 from faceptor.errors import ConfigError, DataError
 from faceptor.tasks import KINDS
 from faceptor.tasks.base import TaskSpec

@@ -23,12 +23,13 @@ class Jitter:
     """One displacement of a crop about its centre.
 
     shift (x, y) in fractions of the crop's side, rotation in radians from x towards y, zoom added to the
-    spec's scale (the released code draws the scale around mu by +- 0.1, whatever mu is).
+    spec's scale (the released code draws the scale around mu by +- 0.1, whatever mu is), magnify a factor of the two.
     """
 
     shift: tuple[float, float] = (0.0, 0.0)
     rotation: float = 0.0
     zoom: float = 0.0
+    magnify: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +162,7 @@ class CropSpec:
         matrix, resize = PLACE[self.kind](self.size, (height, width), box, points5)
         j = jitter or Jitter()
         scale = max(self.scale + j.zoom, 0.1 * self.scale)  # wide normal draws must not turn it inside out
+        scale *= j.magnify
         shift = (j.shift[0] * self.size, j.shift[1] * self.size)
         matrix = geometry.centre_matrix(self.size, scale, j.rotation, shift) @ matrix
         return Crop(

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from faceptor.datasets.base import BadSample, Reader, Record, Reject
-from faceptor.datasets.labels import FAIRFACE_AGES, FAIRFACE_RACES, GENDERS
+from faceptor.datasets.labels import (
+    FACEXFORMER_RACES,
+    FAIRFACE_AGES,
+    FAIRFACE_RACE_TO_FACEXFORMER,
+    FAIRFACE_RACES,
+    GENDERS,
+)
 from faceptor.datasets.textfiles import csv_rows, row_of
 
 LISTS = {"train": "fairface_label_train.csv", "test": "fairface_label_val.csv"}
@@ -17,7 +23,11 @@ MARGINS = ("025", "125")  # of the crop, hundredths of the face; one archive eac
 
 
 class FairFace(Reader):
-    """The owner's two lists beside `train/` and `val/`; `val` is the test split: the owner's test set is withheld."""
+    """The owner's two lists beside `train/` and `val/`; `val` is the test split: the owner's test set is withheld.
+
+    `races="facexformer"` merges the seven races into that paper's five, White, Black, Indian, Asian, Others: both Asian
+    groups are Asian; Latino and Middle Eastern, which it does not place, are Others.
+    """
 
     name = "fairface"
     title = "FairFace"
@@ -25,14 +35,20 @@ class FairFace(Reader):
     licence = "CC BY 4.0"
     redistribution = "yes, with attribution"
     published: ClassVar = {"train": 86744, "test": 10954}
-    choices: ClassVar = {"margin": ("any", *MARGINS)}
+    choices: ClassVar = {"margin": ("any", *MARGINS), "races": ("fairface", "facexformer")}
     columns = ("gender", "race", "agegroup")
     classes: ClassVar = {"gender": GENDERS, "race": FAIRFACE_RACES, "agegroup": FAIRFACE_AGES}
+
+    def __init__(self, root: Path | str, **options):
+        super().__init__(root, **options)
+        if self.options["races"] == "facexformer":
+            self.classes = self.classes | {"race": FACEXFORMER_RACES}
 
     @property
     def protocol(self) -> str:
         images = self._images.name if self._images != self.root else "train, val"
-        return f"published training / validation lists, images in {images}"
+        merged = "" if self.options["races"] == "fairface" else ", races merged into the five of FaceXFormer"
+        return f"published training / validation lists, images in {images}{merged}"
 
     @cached_property
     def _images(self) -> Path:
@@ -50,13 +66,14 @@ class FairFace(Reader):
 
     def _record(self, row: dict[str, str] | None, split: str) -> Record:
         row = row_of(row)
+        race = one_of(row["race"], FAIRFACE_RACES, "race")
         return Record(
             key=row["file"],
             split=split,
             image=self.image(row["file"], folder=self._images),
             subsets=("service_test",) if split == "test" and row["service_test"].strip() == "True" else (),
             gender=one_of(row["gender"], ("Male", "Female"), "gender"),
-            race=one_of(row["race"], FAIRFACE_RACES, "race"),
+            race=race if self.options["races"] == "fairface" else FAIRFACE_RACE_TO_FACEXFORMER[race],
             agegroup=one_of(row["age"], FAIRFACE_AGES, "age group (a spreadsheet program turns 10-19 into a date)"),
         )
 

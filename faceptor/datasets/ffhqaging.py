@@ -9,19 +9,22 @@ from typing import ClassVar
 
 from faceptor.datasets.base import Reader, Record, Reject, integer
 from faceptor.datasets.fairface import one_of
-from faceptor.datasets.labels import FFHQ_AGES, GENDERS
+from faceptor.datasets.labels import AGE_DECADES, FFHQ_AGE_TO_DECADE, FFHQ_AGES, GENDERS
 from faceptor.datasets.textfiles import csv_rows, row_of
 
 LABELS = "ffhq_aging_labels.csv"
 COLUMNS = ("image_number", "age_group", "gender")
 FOLDERS = ("thumbnails128x128", "images1024x1024")
+SPANNING = "the age group lies in two decades"
 FIRST_TEST = 60000  # FFHQ's own division: the first 60,000 faces are for training
 
 
 class FFHQAging(Reader):
     """`ffhq_aging_labels.csv` beside FFHQ's `thumbnails128x128/` or `images1024x1024/`.
 
-    `protocol="all_test"` tests on every face; "ffhq" follows FFHQ's own first 60,000 / last 10,000.
+    `protocol="all_test"` tests on every face; "ffhq" follows FFHQ's own first 60,000 / last 10,000. `groups="decades"`
+    gives the decades of FaceXFormer instead of the owner's ten groups; faces of 50 to 69, which are of two decades, are
+    left out.
     """
 
     name = "ffhqaging"
@@ -30,7 +33,9 @@ class FFHQAging(Reader):
     licence = "CC BY-NC-SA 4.0; single photographs under their own licences"
     redistribution = "non-commercial, with attribution, under the same terms"
     published: ClassVar = {"test": 70000}
-    choices: ClassVar = {"protocol": ("all_test", "ffhq"), "images": ("any", *FOLDERS)}
+    choices: ClassVar = {
+        "protocol": ("all_test", "ffhq"), "images": ("any", *FOLDERS), "groups": ("ffhq", "decades"),
+    }  # fmt: skip
     columns = ("gender", "agegroup")
     classes: ClassVar = {"gender": GENDERS, "agegroup": FFHQ_AGES}
 
@@ -38,11 +43,15 @@ class FFHQAging(Reader):
         super().__init__(root, **options)
         if self.options["protocol"] == "ffhq":
             self.published = {"train": FIRST_TEST, "test": 70000 - FIRST_TEST}
+        if self.options["groups"] == "decades":
+            self.classes = self.classes | {"agegroup": AGE_DECADES}
+            self.published = {}  # nobody counts what remains
 
     @property
     def protocol(self) -> str:
         split = {"all_test": "every face is for testing", "ffhq": "first 60,000 / last 10,000 faces"}
-        return f"{split[self.options['protocol']]}, images of {self._images.name}"
+        groups = "" if self.options["groups"] == "ffhq" else ", ages in decades, without those of 50 to 69"
+        return f"{split[self.options['protocol']]}, images of {self._images.name}{groups}"
 
     @cached_property
     def _images(self) -> Path:
@@ -55,19 +64,28 @@ class FFHQAging(Reader):
         for line, row in csv_rows(path, COLUMNS):
             number = (row or {}).get("image_number", "").strip()
             if self._side(number) == split:
+                if self._spans_decades((row or {}).get("age_group", "").strip()):
+                    self.dropped[SPANNING] += 1
+                    continue
                 yield self.attempt(number or f"line {line}", self.where(path, line), self._record, row, split)
 
     def _side(self, number: str) -> str:
         first = number.isdecimal() and len(number) <= 5 and int(number) < FIRST_TEST
         return "train" if self.options["protocol"] == "ffhq" and first else "test"
 
+    def _spans_decades(self, group: str) -> bool:
+        """Whether a face has to go because its group lies in no one decade."""
+        known = self.options["groups"] == "decades" and group in FFHQ_AGES
+        return known and FFHQ_AGE_TO_DECADE[FFHQ_AGES.index(group)] is None
+
     def _record(self, row: dict[str, str] | None, split: str) -> Record:
         row = row_of(row)
+        group = one_of(row["age_group"], FFHQ_AGES, "age group")
         number = integer(row["image_number"], low=0, high=99999, what="image_number")
         return Record(
             key=f"{number:05d}",
             split=split,
             image=self.image(f"{number // 1000 * 1000:05d}/{number:05d}.png", folder=self._images),
             gender=one_of(row["gender"], GENDERS, "gender"),
-            agegroup=one_of(row["age_group"], FFHQ_AGES, "age group"),
+            agegroup=group if self.options["groups"] == "ffhq" else FFHQ_AGE_TO_DECADE[group],
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject, printable, share
-from faceptor.datasets.labels import AGE_DECADES, AGES, GENDERS, UTKFACE_RACES
+from faceptor.datasets.labels import AGE_DECADES, AGES, FACEXFORMER_RACES, GENDERS, UTKFACE_RACES
 from faceptor.datasets.textfiles import lines
 
 # A time stamp has 17 digits; two files of the owner have 18.
@@ -38,7 +38,8 @@ class UTKFace(Reader):
     """`protocol="coral"` follows the lists of 21 to 60 years used in ordinal regression and by Faceptor.
 
     "random_80_20" takes every image in the folder, by a seeded draw. `images="wild"` reads the uncropped photographs
-    of `part1/` to `part3/` instead of the aligned 200 x 200 faces.
+    of `part1/` to `part3/` instead of the aligned 200 x 200 faces. `races="facexformer"` numbers the five races in that
+    paper's order, Indian before Asian, which FairFace's can be merged into as well.
     """
 
     name = "utkface"
@@ -46,7 +47,9 @@ class UTKFace(Reader):
     source = "images: https://susanqq.github.io/UTKFace/; lists: https://github.com/Raschka-research-group/coral-cnn"
     licence = "non-commercial research; images belong to their owners"
     published: ClassVar = {"train": 13144, "test": 3287}
-    choices: ClassVar = {"protocol": ("coral", "random_80_20"), "images": ("aligned", "wild")}
+    choices: ClassVar = {
+        "protocol": ("coral", "random_80_20"), "images": ("aligned", "wild"), "races": ("utkface", "facexformer"),
+    }  # fmt: skip
     columns = ("age", "agegroup", "gender", "race")
     classes: ClassVar = {
         "age": tuple(str(age) for age in AGES),
@@ -59,6 +62,8 @@ class UTKFace(Reader):
         super().__init__(root, **options)
         if self.options["protocol"] != "coral":
             self.published = {}  # nobody publishes this split
+        if self.options["races"] == "facexformer":
+            self.classes = self.classes | {"race": FACEXFORMER_RACES}
         self._gaps: Counter[int] = Counter()
 
     @property
@@ -98,7 +103,7 @@ class UTKFace(Reader):
             age=float(age),
             agegroup=min(age // 10, len(AGE_DECADES) - 1),
             gender=int(labels["gender"]),
-            race=int(labels["race"]),
+            race=self.classes["race"].index(UTKFACE_RACES[int(labels["race"])]),
         )
 
     # --- images ----------------------------------------------------------------------------------------------------

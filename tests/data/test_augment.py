@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from faceptor.data import augment, geometry
+from faceptor.data import augment, geometry, photometric, rand_augment
 from faceptor.data.augment import POLICIES, make_policy
 from faceptor.data.crop import CropSpec
 from faceptor.errors import ConfigError
@@ -25,33 +25,33 @@ FACE = np.random.default_rng(0).random((64, 64, 3), np.float32)
 
 
 def test_gray():
-    assert_golden("photo.gray", augment.gray(IMAGE))
+    assert_golden("photo.gray", photometric.gray(IMAGE))
 
 
 @pytest.mark.parametrize(("name", "power"), [("sqrt", 0.5), ("identity", 1.0), ("square", 2.0)])
 def test_gamma(name, power):
     assert power in augment.GAMMAS
-    assert_golden(f"photo.gamma_{name}", augment.gamma(IMAGE, power))
+    assert_golden(f"photo.gamma_{name}", photometric.gamma(IMAGE, power))
 
 
 @pytest.mark.parametrize("kernel", [2, 3, 4, 5])
 def test_blur(kernel):
-    assert_golden(f"photo.blur_k{kernel}", augment.blur(IMAGE, kernel))
+    assert_golden(f"photo.blur_k{kernel}", photometric.blur(IMAGE, kernel))
 
 
 @pytest.mark.parametrize("kernel", [0, 1])
 def test_small_blur_does_nothing(kernel):
-    assert augment.blur(IMAGE, kernel) is IMAGE
+    assert photometric.blur(IMAGE, kernel) is IMAGE
 
 
 def test_occlusion_boxes():
-    boxes = [augment.occlusion_box(draws, 512, 512) for draws in ARRAYS["occlusion.uniforms"]]
+    boxes = [photometric.occlusion_box(draws, 512, 512) for draws in ARRAYS["occlusion.uniforms"]]
     np.testing.assert_array_equal(boxes, ARRAYS["occlusion.zero_box_y0x0y1x1_inclusive"])
 
 
 def test_noise_fusion():
     noise = np.random.default_rng(zlib.crc32(b"public:input:geom:noise")).random((64, 64, 3))
-    assert_golden("noise_fusion.u0.37", augment.fuse_noise(IMAGE, noise, 0.5 * 0.37))
+    assert_golden("noise_fusion.u0.37", photometric.fuse_noise(IMAGE, noise, 0.5 * 0.37))
 
 
 @pytest.mark.parametrize(("name", "mean"), [("align", 0.8), ("parsing", 1.0)])
@@ -79,28 +79,28 @@ def test_jitter_is_the_recorded_random_transform(name, mean):
 
 
 def test_flip_mirrors_and_undoes_itself():
-    np.testing.assert_array_equal(augment.flip(IMAGE)[:, 0], IMAGE[:, -1])
-    np.testing.assert_array_equal(augment.flip(augment.flip(IMAGE)), IMAGE)
+    np.testing.assert_array_equal(photometric.flip(IMAGE)[:, 0], IMAGE[:, -1])
+    np.testing.assert_array_equal(photometric.flip(photometric.flip(IMAGE)), IMAGE)
 
 
 @given(st.tuples(*[st.floats(0, 1, exclude_max=True)] * 4), st.integers(8, 300), st.integers(8, 300))
 @settings(max_examples=100, deadline=None)
 def test_occlusion_box_lies_inside(draws, height, width):
-    y0, x0, y1, x1 = augment.occlusion_box(draws, height, width)
+    y0, x0, y1, x1 = photometric.occlusion_box(draws, height, width)
     assert 0 <= y0 <= y1 < height and 0 <= x0 <= x1 < width
     assert y1 - y0 <= 0.4 * height + 1 and x1 - x0 <= 0.5 * width + 1
 
 
 def test_occlude_blackens_both_ends_and_leaves_the_input():
     ones = np.ones((10, 10, 3), np.float32)
-    image = augment.occlude(ones, (2, 3, 4, 6))
+    image = photometric.occlude(ones, (2, 3, 4, 6))
     assert image[..., 0].sum() == 100 - 3 * 4 and ones.min() == 1
     assert not image[2:5, 3:7].any()
 
 
 def test_erasing_is_standard_normal_after_normalisation():
     noise = np.random.default_rng(1).standard_normal((20, 30, 3), np.float32)
-    image = augment.erase(FACE, 5, 7, noise)
+    image = photometric.erase(FACE, 5, 7, noise)
     np.testing.assert_allclose((image[5:25, 7:37] - 0.5) / 0.5, noise, atol=1e-5)
     image[5:25, 7:37] = FACE[5:25, 7:37]
     np.testing.assert_array_equal(image, FACE)
@@ -108,28 +108,28 @@ def test_erasing_is_standard_normal_after_normalisation():
 
 def test_erasing_windows_follow_the_published_ranges():
     rng = np.random.default_rng(2)
-    windows = [w for w in (augment.erasing_window(rng, 112, 112) for _ in range(500)) if w]
+    windows = [w for w in (photometric.erasing_window(rng, 112, 112) for _ in range(500)) if w]
     assert len(windows) > 490
     for top, left, height, width in windows:
         assert 0 <= top <= 112 - height and 0 <= left <= 112 - width
         assert 0.015 < height * width / 112**2 < 0.35
         assert 0.25 < height / width < 4
-    assert augment.erasing_window(rng, 1, 1) is None
+    assert photometric.erasing_window(rng, 1, 1) is None
 
 
 def test_rand_augment_changes_images_and_leaves_the_global_generators():
     before = random.getstate(), np.random.get_state()[1].copy()
-    images = [augment.rand_augment(FACE, augment.RAND_AUGMENT, seed) for seed in range(12)]
+    images = [rand_augment.rand_augment(FACE, rand_augment.RAND_AUGMENT, seed) for seed in range(12)]
     assert random.getstate() == before[0] and (np.random.get_state()[1] == before[1]).all()
     changed = [np.abs(image - FACE).max() > 0.02 for image in images]
     assert 4 <= sum(changed) <= 12
-    again = augment.rand_augment(FACE, augment.RAND_AUGMENT, 3)
+    again = rand_augment.rand_augment(FACE, rand_augment.RAND_AUGMENT, 3)
     np.testing.assert_array_equal(again, images[3])
 
 
 def test_global_generators_come_back_after_an_error():
     before = random.getstate()
-    with pytest.raises(RuntimeError), augment.seeded_globals(1):
+    with pytest.raises(RuntimeError), rand_augment.seeded_globals(1):
         random.random()
         raise RuntimeError
     assert random.getstate() == before
@@ -138,15 +138,15 @@ def test_global_generators_come_back_after_an_error():
 def test_posterize_may_leave_no_bit_at_all():
     """RandAugment's strongest posterize keeps 0 bits, which Pillow refuses: black, as Pillow answered before."""
     picture = Image.fromarray(np.full((4, 5, 3), 255, np.uint8))
-    kept = [np.unique(np.asarray(augment.posterize(picture, bits))).tolist() for bits in (-4, 0, 1, 4, 8)]
+    kept = [np.unique(np.asarray(rand_augment.posterize(picture, bits))).tolist() for bits in (-4, 0, 1, 4, 8)]
     assert kept == [[0], [0], [128], [240], [255]]
 
 
-@pytest.mark.parametrize("config", [augment.RAND_AUGMENT, "rand-m20-mmax20", "rand-m9-inc0"])
+@pytest.mark.parametrize("config", [rand_augment.RAND_AUGMENT, "rand-m20-mmax20", "rand-m9-inc0"])
 @pytest.mark.parametrize("shape", [(1, 1), (2, 1), (1, 31), (16, 16)])
 @pytest.mark.parametrize("sign", [0.0, 0.9])
 def test_every_operation_of_rand_augment_at_both_ends(config, shape, sign, monkeypatch):
-    transform = augment._rand_augment_operations(config, min(shape))
+    transform = rand_augment._rand_augment_operations(config, min(shape))
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8))
     monkeypatch.setattr(random, "random", lambda: sign)  # whether an operation runs, and which way it turns
     for operation in transform.ops:
@@ -205,11 +205,11 @@ def test_every_policy_on_every_size_and_on_extreme_draws(name, shape):
             for picture in pictures:
                 jitter = policy.jitter(rng)
                 assert jitter is None or np.isfinite([*jitter.shift, jitter.rotation, jitter.zoom]).all()
-                image = augment.flip(picture) if policy.mirror(rng) else picture
+                image = photometric.flip(picture) if policy.mirror(rng) else picture
                 check_image(policy.photometric(image, rng), picture)
 
 
-@pytest.mark.parametrize("name", ["landmarks", "parsing"])
+@pytest.mark.parametrize("name", ["landmarks", "parsing", "facexformer"])
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (33000, 2), (2, 33000)])
 def test_crops_displaced_to_the_ends_can_be_cut_from_every_size(name, end, size):
@@ -285,6 +285,49 @@ def test_parsing_jitter_is_normal_but_for_the_shift():
     assert np.abs(draws[:, 2]).max() > 2 * 0.314
 
 
+# ---------------------------------------------------------------- FaceXFormer
+
+
+OFF = dict.fromkeys(("flip", "occlusion", "gray", "gamma", "blur", "colour"), 0.0)
+
+
+@pytest.mark.parametrize("step", ["occlusion", "gray", "gamma", "blur", "colour"])
+def test_a_printed_probability_is_that_of_a_changed_picture(step):
+    """20 % gamma changes 20 % of the pictures: no draw leaves one as it is."""
+    policy, rng = make_policy("facexformer", **OFF | {step: 0.2}, blur_sigma=0.05), np.random.default_rng(6)
+    picture = FACE[:40, :40]
+    changed = np.mean([(policy.photometric(picture, rng) != picture).any() for _ in range(2000)])
+    assert changed == pytest.approx(0.2, abs=0.03)
+
+
+def test_random_square_crops_stay_inside_and_reach_the_printed_share():
+    policy = make_policy("facexformer", shift=0, rotation=0, zoom=0, crop=0.8)
+    spec, rng, sides = CropSpec("whole", 64, scale=1.0), np.random.default_rng(9), []
+    for _ in range(500):
+        crop = spec.place((100, 100), jitter=policy.jitter(rng))
+        low, high = crop.points_back(np.array([[-0.5, -0.5], [63.5, 63.5]]))
+        assert (low >= -0.5 - 1e-9).all() and (high <= 99.5 + 1e-9).all()
+        sides.append((high - low)[0] / 100)
+    assert 0.8**0.5 <= min(sides) < 0.9 and 0.99 < max(sides) <= 1
+
+
+def test_gaussian_blur_spreads_a_dot_as_wide_as_asked():
+    dot = np.zeros((41, 41, 3), np.float32)
+    dot[20, 20] = 1
+    image = photometric.gaussian_blur(dot, 2.0)[..., 0]
+    offsets = np.arange(41) - 20
+    assert image.sum() == pytest.approx(1, abs=1e-4)
+    assert np.sqrt((image.sum(axis=0) * offsets**2).sum()) == pytest.approx(2.0, rel=0.02)
+    np.testing.assert_array_equal(photometric.gaussian_blur(dot, 0), dot)
+
+
+def test_colour_jitter_leaves_and_drains_colours():
+    np.testing.assert_allclose(photometric.colour_jitter(FACE, 1, 1, 1), FACE, atol=1e-6)
+    np.testing.assert_allclose(photometric.colour_jitter(FACE, 1, 1, 0), photometric.gray(FACE), atol=1e-6)
+    assert np.ptp(photometric.colour_jitter(FACE, 1, 0, 1)) < 1e-6
+    np.testing.assert_allclose(photometric.colour_jitter(FACE, 0.5, 1, 1), FACE / 2, atol=1e-6)
+
+
 def test_aligned_faces_stay_in_place_unless_told_how_far_to_move():
     most = {"shift": 0.05, "rotation": 0.1, "zoom": 0.2}
     rng = np.random.default_rng(0)
@@ -296,7 +339,7 @@ def test_aligned_faces_stay_in_place_unless_told_how_far_to_move():
         assert 0.95 * reach < values.max() <= reach
 
 
-@pytest.mark.parametrize("name", ["flip", "attributes", "landmarks", "parsing"])
+@pytest.mark.parametrize("name", ["flip", "attributes", "landmarks", "parsing", "facexformer"])
 def test_mirroring_is_drawn_as_often_as_asked(name):
     rng = np.random.default_rng(2)
     assert np.mean([make_policy(name, flip=0.3).mirror(rng) for _ in range(4000)]) == pytest.approx(0.3, abs=0.03)
@@ -331,7 +374,7 @@ def test_certain_steps_are_those_of_the_functions():
     rng = np.random.default_rng(0)
     off = {"occlusion": 0, "noise": 0, "gray": 0, "gamma": 0, "blur": 0}
     gray = make_policy("landmarks", **{**off, "gray": 1}).photometric(FACE, rng)
-    np.testing.assert_array_equal(gray, augment.gray(FACE))
+    np.testing.assert_array_equal(gray, photometric.gray(FACE))
     dark = make_policy("landmarks", **{**off, "occlusion": 1}).photometric(FACE, rng)
     assert ((dark == 0) | (dark == FACE)).all() and (dark == 0).any()
 
@@ -347,7 +390,7 @@ def test_blur_widths_at_512_are_as_often_as_recorded(monkeypatch):
     np.testing.assert_allclose(share, [0.196, 0.196, 0.194, 0.194, 0.196, 0.024], atol=0.02)
 
 
-@pytest.mark.parametrize("name", ["landmarks", "parsing"])
+@pytest.mark.parametrize("name", ["landmarks", "parsing", "facexformer"])
 def test_images_stay_between_black_and_white(name):
     policy = make_policy(name)
     for seed in range(20):

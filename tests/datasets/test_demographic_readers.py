@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from faceptor.datasets import READERS
-from faceptor.datasets.labels import AGE_DECADES, FAIRFACE_AGES, FAIRFACE_RACES, FFHQ_AGES
+from faceptor.datasets.labels import AGE_DECADES, FACEXFORMER_RACES, FAIRFACE_AGES, FAIRFACE_RACES, FFHQ_AGES
 from faceptor.errors import DataError
 from tests.datasets import published as pub
 from tests.datasets.published import bad, good, read
@@ -46,6 +46,28 @@ def test_fairface_bad_rows(tmp_path):
     assert [reject.where for reject in rejects.values()] == [f"fairface_label_train.csv:{line}" for line in (2, 3, 4)]
     reasons = [reject.reason for reject in rejects.values()]
     assert "spreadsheet" in reasons[0] and "fields" in reasons[1] and "'Martian'" in reasons[2]
+
+
+def test_races_of_facexformer_are_the_same_five_in_both_sets(tmp_path):
+    """The paper's order, Indian before Asian, so that one head answers both; other columns stay as they are."""
+    pub.fairface(tmp_path / "fairface")
+    pub.utkface(tmp_path / "utkface")
+    found = {}
+    for name in ("fairface", "utkface"):
+        plain = {item.key: item for split in ("train", "test") for item in read(name, tmp_path / name, split)}
+        merged = [
+            item for split in ("train", "test") for item in read(name, tmp_path / name, split, races="facexformer")
+        ]
+        assert [(item.gender, item.agegroup) for item in merged] == [
+            (plain[item.key].gender, plain[item.key].agegroup) for item in merged
+        ]
+        found[name] = [FACEXFORMER_RACES[item.race] for item in merged]
+        assert READERS[name](tmp_path, races="facexformer").classes["race"] == FACEXFORMER_RACES
+    assert FACEXFORMER_RACES.index("Indian") < FACEXFORMER_RACES.index("Asian")
+    assert found == {
+        "fairface": ["White", "Others", "Others", "Asian", "Black"],
+        "utkface": ["Black", "Others", "Black", "Indian"],
+    }
 
 
 # --- UTKFace ------------------------------------------------------------------------------------------------------
@@ -147,6 +169,15 @@ def test_ffhqaging_own_division_and_images(tmp_path):
     assert READERS["ffhqaging"](tmp_path, protocol="ffhq").published == {"train": 60000, "test": 10000}
     with pytest.raises(DataError, match="images1024x1024"):
         read("ffhqaging", tmp_path, "test", images="images1024x1024")
+
+
+def test_ffhqaging_in_decades_leaves_out_what_lies_in_two(tmp_path):
+    pub.ffhqaging(tmp_path)
+    reader = READERS["ffhqaging"](tmp_path, groups="decades")
+    test = list(reader.read("test"))
+    assert [(item.key, AGE_DECADES[item.agegroup]) for item in test] == [
+        ("00000", "0-9"), ("00999", "10-19"), ("60000", "70+"), ("69999", "20-29")]  # fmt: skip
+    assert sum(reader.dropped.values()) == 1 and reader.classes["agegroup"] == AGE_DECADES
 
 
 def test_ffhqaging_bad_rows(tmp_path):
