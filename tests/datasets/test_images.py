@@ -3,16 +3,18 @@
 import io
 import os
 import tracemalloc
+import warnings
 import zlib
 
 import cv2
 import numpy as np
 import pytest
 import simplejpeg
-from PIL import Image, ImageOps
+from PIL import Image
 
 from faceptor.datasets.base import BadSample
 from faceptor.datasets.images import LARGEST_FILE, LARGEST_IMAGE, decode_image, decode_mask, read_bytes, verify
+from faceptor.datasets.photographs import decode_photo
 from faceptor.errors import DataError
 from tests.datasets import published as pub
 from tests.hostile import bombs
@@ -140,15 +142,48 @@ def test_thirty_two_bits_are_rejected(pixels):
         verify(encoded(Image.fromarray(pixels), "TIFF"))
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-@pytest.mark.parametrize("orientation", range(2, 9))
-def test_orientation_as_pillow_applies_it(orientation, kind):
+# EXIF orientation -> what must be done to the stored pixels.
+SHOWN = {
+    1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1), 7: lambda a: np.rot90(a, 2).swapaxes(0, 1), 8: np.rot90,
+}  # fmt: skip
+WAYS = {
+    "JPEG": ("JPEG", {"quality": 100, "subsampling": 0}),
+    "PNG": ("PNG", {}),
+    "WebP": ("WEBP", {"lossless": True}),
+    "TIFF, raw": ("TIFF", {}),
+    "TIFF, LZW": ("TIFF", {"compression": "tiff_lzw"}),
+    "TIFF, deflate": ("TIFF", {"compression": "tiff_adobe_deflate"}),
+}
+
+
+def turned(kind, orientation, image=None, **options):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = encoded(rgb(), kind, exif=exif)
-    expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
-    np.testing.assert_array_equal(decode_image(data, strict=True), expected)
-    assert verify(data).rotated
+    return encoded(rgb() if image is None else image, kind, exif=exif, **options)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("orientation", SHOWN)
+def test_every_orientation_of_every_format_is_applied_once(way, orientation):
+    kind, options = WAYS[way]
+    data = turned(kind, orientation, **options)
+    expected = SHOWN[orientation](pub.picture(1)).astype(int)
+    assert np.abs(decode_image(data, strict=True) - expected).max() <= (6 if kind == "JPEG" else 0)
+    assert np.abs(decode_photo(data).pixels - expected).max() <= (6 if kind == "JPEG" else 0)
+    info = verify(data)
+    assert (info.height, info.width) == expected.shape[:2]
+    assert info.rotated == (orientation != 1)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("orientation", SHOWN)
+def test_label_images_and_transparent_ones_are_turned_as_photographs_are(kind, orientation):
+    mask = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    data = turned(kind, orientation, Image.fromarray(mask))
+    np.testing.assert_array_equal(decode_mask(data), SHOWN[orientation](mask))
+    data = turned(kind, orientation, rgb().convert("RGBA"))
+    np.testing.assert_array_equal(decode_photo(data).pixels, SHOWN[orientation](pub.picture(1)))
 
 
 def test_orientation_behind_other_metadata_is_found():
@@ -202,7 +237,8 @@ def test_giants_are_refused_by_their_header(make):
     tracemalloc.start()
     try:
         for read in (verify, decode_image, decode_mask):
-            with pytest.raises((BadSample, DataError), match=r"pixels|not an image"):
+            with pytest.raises((BadSample, DataError), match=r"pixels|not an image"), warnings.catch_warnings():
+                warnings.simplefilter("error")
                 read(data)
         assert tracemalloc.get_traced_memory()[1] < 4 << 20
     finally:
