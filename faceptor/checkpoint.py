@@ -11,17 +11,19 @@ from pathlib import Path
 import torch
 
 from faceptor.errors import WeightsError
+from faceptor.writing import whole_file
 
 
 def save_atomic(state: dict, path: Path) -> None:
-    """Write next to the target and rename, so that a kill at any moment leaves the old file or the new one."""
+    """Write next to the target and rename, so that a kill at any moment leaves the old file or the new one.
+
+    Raises WriteError where the disk is full or read-only; the old file stays.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with open(partial, "wb") as file:
+    with whole_file(path) as partial, open(partial, "wb") as file:
         torch.save(state, file)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def load_checkpoint(path: Path) -> dict | None:

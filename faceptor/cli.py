@@ -2,22 +2,32 @@
 
 import json as jsonlib
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from faceptor.budget_cli import budget_command
-from faceptor.children import end_with_parent
 from faceptor.doctor.cli import doctor_app
 from faceptor.errors import FaceptorError
 from faceptor.import_cli import import_command
 from faceptor.predict_cli import predict_command
+from faceptor.trouble import flushed, guarded, speakable
+from faceptor.writing import write_whole
+
+
+class Verbs(TyperGroup):
+    """All verbs, with what `faceptor.trouble` says when one fails."""
+
+    def invoke(self, context):
+        return guarded(lambda: super(Verbs, self).invoke(context))
+
 
 app = typer.Typer(
     name="faceptor",
+    cls=Verbs,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -40,16 +50,14 @@ DEFAULT = Path("params.yaml")
 
 
 def main() -> None:
-    """Entry point: a FaceptorError is one line and exit code 2, anything else a traceback."""
+    """Entry point: what lies outside the program is one line and an exit code (see `trouble`), a fault a traceback."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    if "DVC_STAGE" in os.environ:  # run by DVC: stop, with a checkpoint where there is one, when DVC is killed
-        end_with_parent(signal.SIGTERM)
+    speakable()
     try:
         app()
-    except FaceptorError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    except SystemExit as end:
+        sys.exit(flushed(end.code))
 
 
 @app.command()
@@ -208,7 +216,7 @@ def params_use(
     from faceptor.config import load_preset, preset_path
 
     load_preset(preset)
-    params.write_text(preset_path(preset).read_text())
+    write_whole(params, preset_path(preset).read_text())
     print(f"{params} now holds the preset {preset!r}")
 
 

@@ -15,3 +15,7 @@ class DataError(FaceptorError):
 
 class WeightsError(FaceptorError):
     """A weight file is missing, truncated, or has missing, extra or misshapen tensors."""
+
+
+class WriteError(FaceptorError):
+    """A file cannot be written: the disk is full or read-only, or writing is forbidden."""

@@ -7,6 +7,7 @@ from faceptor.errors import FaceptorError
 from faceptor.evaluate import headline_of
 from faceptor.stages.files import RESULTS, read_json
 from faceptor.tasks import KINDS, task
+from faceptor.writing import write_whole
 
 BEGIN, END = "<!-- results: written by `faceptor readme` -->", "<!-- end of results -->"
 UNITS = {True: "↑", False: "↓"}
@@ -76,5 +77,5 @@ def rewrite(params: Params, path: Path = Path("README.md")) -> bool:
     new = f"{head}{BEGIN}\n\n{block(params)}\n\n{END}{tail}"
     if new == text:
         return False
-    path.write_text(new)
+    write_whole(path, new)
     return True

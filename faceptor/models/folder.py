@@ -6,7 +6,6 @@ tasks, optional parts (Layer-Attention), the test crops of its tasks, the hash o
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from faceptor.models.base import FaceModel
 from faceptor.models.build import build_model
 from faceptor.starting import ENCODER_WEIGHTS
 from faceptor.tasks import TaskSpec
+from faceptor.writing import whole_file
 
 FORMAT = 1
 WEIGHTS, DESCRIPTION = "weights.safetensors", "model.json"
@@ -59,7 +59,7 @@ def load_model(folder: Path | str, device: torch.device | str = "cpu") -> FaceMo
     with torch.random.fork_rng(devices=[]):  # the initial weights are thrown away; leave the caller's draws alone
         model = build_model(_config(folder, description), [TaskSpec.from_dict(entry) for entry in description["tasks"]])
         model.restore_structure(description["structure"])
-    model.crops = description["crops"]
+    model.crops, model.provenance = description["crops"], description["provenance"]
     try:
         tensors = load_file(folder / WEIGHTS)
     except SafetensorError as error:
@@ -132,9 +132,8 @@ def _some(names: list[str], limit: int = 4) -> str:
 
 
 def _replace(path: Path, write) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    write(temporary)
-    os.replace(temporary, path)
+    with whole_file(path) as partial:
+        write(partial)
 
 
 def _sha256(path: Path) -> str:

@@ -12,6 +12,7 @@ from faceptor.models.folder import load_model, model_hash
 from faceptor.stages.common import data_facts, pick_device, trivial_guesses
 from faceptor.stages.files import MODELS, RESULTS, write_json
 from faceptor.tasks import KINDS, task
+from faceptor.writing import whole_file
 
 
 def evaluate_model(params: Params, name: str, *, device: str = "auto") -> dict:
@@ -84,4 +85,5 @@ def test_folder(params: Params, name: str) -> Path:
 def save_figure(figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # no date, no version: the same numbers give the same file
-    figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": None})
+    with whole_file(path) as partial:
+        figure.savefig(partial, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})

@@ -7,6 +7,7 @@ import nbformat
 
 from faceptor.config import Params
 from faceptor.errors import ConfigError, FaceptorError
+from faceptor.writing import write_whole
 
 NOTEBOOKS = Path("notebooks")
 REPORTS = Path("reports")
@@ -44,8 +45,8 @@ def execute(params: Params, name: str) -> Path:
     finally:
         if executed.exists():
             notebook = without_circumstances(nbformat.read(executed, 4))
-            nbformat.write(notebook, executed)
-            report.write_text(_html(notebook))
+            write_whole(executed, nbformat.writes(notebook))
+            write_whole(report, _html(notebook))
     return report
 
 

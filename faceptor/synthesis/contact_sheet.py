@@ -1,5 +1,6 @@
 """One figure per data set: its faces with the labels drawn over them."""
 
+import io
 import textwrap
 from collections.abc import Sequence
 from itertools import groupby
@@ -13,6 +14,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from faceptor.synthesis.layouts.base import Tile
+from faceptor.writing import write_whole
 
 LIMIT = 1_500_000  # bytes: sheets are meant to be looked at in a repository
 _COLUMNS, _GROUPED = 6, 8  # tiles in a row, without and with a group
@@ -40,9 +42,11 @@ def contact_sheet(tiles: Sequence[Tile], *, title: str, path: Path) -> None:
         picture = _rastered(figure, dpi)
         if palette:  # 256 dithered colours take half the bytes of all of them
             picture = picture.quantize(palette=picture.quantize(256), dither=Image.Dither.FLOYDSTEINBERG)
-        picture.save(path)
-        if path.stat().st_size < LIMIT:
-            return
+        encoded = io.BytesIO()
+        picture.save(encoded, "PNG")
+        if encoded.tell() < LIMIT:
+            break
+    write_whole(path, encoded.getvalue())
 
 
 def _rastered(figure: Figure, dpi: int) -> Image.Image:
