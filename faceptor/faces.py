@@ -226,4 +226,8 @@ def _distinct(found: list[Detection]) -> list[Detection]:
 
 def _resized(grey: np.ndarray, scale: float) -> np.ndarray:
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return grey if scale == 1 else cv2.resize(grey, None, fx=scale, fy=scale, interpolation=method)
+    if scale == 1:
+        return grey
+    if min(grey.shape) * scale < 1:  # a strip: its short side stays one pixel wide
+        return cv2.resize(grey, tuple(max(1, round(side * scale)) for side in grey.shape[::-1]), interpolation=method)
+    return cv2.resize(grey, None, fx=scale, fy=scale, interpolation=method)

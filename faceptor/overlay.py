@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from faceptor.answers import block, pretty
-from faceptor.prediction import Face
-from faceptor.sheet import INK, beside, caption, fitted, font, line, stack, text_size, title
+from faceptor.prediction import Face, generated_warning
+from faceptor.sheet import INK, banner, beside, caption, fitted, font, line, stack, text_size, title
 from faceptor.tasks import kind_of
 from faceptor.tasks.base import Prediction
 from faceptor.tasks.drawing import class_colours
@@ -33,7 +33,12 @@ def draw_faces(rgb: np.ndarray, faces: Sequence[Face]) -> Image.Image:
         cards.append(line(f"{len(faces) - len(shown)} more faces: see the JSON file", CARD))
     columns = _columns(cards, max([photo.height, *(card.height for card in cards)]))
     panel = beside([stack(column, CARD, gap=2 * GAP) for column in columns], gap=2 * GAP)
-    return _framed(beside([photo, panel], gap=2 * GAP))
+    sheet = beside([photo, panel], gap=2 * GAP)
+    generated = next((face.generated for face in faces), ())
+    if generated:
+        words = generated_warning(generated, of=len(faces[0].results))
+        sheet = stack([banner(words, sheet.width), sheet], sheet.width, gap=GAP)
+    return _framed(sheet)
 
 
 # --- the photograph --------------------------------------------------------------------------------------------------
@@ -42,7 +47,7 @@ def draw_faces(rgb: np.ndarray, faces: Sequence[Face]) -> Image.Image:
 def _photo(rgb: np.ndarray, faces: Sequence[Face]) -> Image.Image:
     longer = max(rgb.shape[:2])
     scale = min(max(1.0, SHORTEST / longer), LONGEST / longer)
-    canvas = _view(rgb, 0.0, 0.0, scale, (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale)))
+    canvas = _view(rgb, 0.0, 0.0, scale, tuple(max(1, round(side * scale)) for side in rgb.shape[1::-1]))
     for face in faces:
         first = next((name for name in face.results if face.specs[name].kind == "landmarks"), None)
         if first:

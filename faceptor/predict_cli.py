@@ -8,13 +8,19 @@ import json as jsonlib
 import os
 import re
 import sys
+import traceback
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from faceptor.errors import DataError, FaceptorError
+from faceptor.errors import ConfigError, DataError, FaceptorError
+from faceptor.writing import describe, write_whole
+
+LARGEST_JSON = 64 << 20  # bytes of a model.json or of an earlier answer
+LARGEST_HASHED = 1 << 30  # bytes of a photograph that is compared with an earlier answer's
 
 Photos = Annotated[list[Path], typer.Argument(help="Photographs: JPEG, PNG, WebP, TIFF, ...", show_default=False)]
 Out = Annotated[Path, typer.Option("--out", help="Folder for the pictures and JSON files.")]
@@ -39,26 +45,26 @@ def predict_command(
 ) -> None:
     """Find the faces of photographs and answer all tasks about them; write a picture and a JSON file per photograph.
 
-    A photograph that cannot be answered is reported and the others go on; the exit code is then 1.
+    A photograph that cannot be answered is reported and the others go on; the exit code is then 1. Photographs have any
+    name and up to 89 megapixels, JPEGs any number (larger ones are looked at reduced).
 
     Example: `faceptor predict party.jpg --out answers`
     """
+    boxes = [parse_box(text) for text in box] if box else None
+    check_names(model, task)
     from faceptor.models.folder import load_model, model_hash
     from faceptor.stages.common import pick_device
 
-    boxes = [parse_box(text) for text in box] if box else None
     network = load_model(model, device=pick_device(device))
     network.choose_tasks(task)  # a wrong name is one error, not one per photograph
     facts = {"folder": str(model), "hash": model_hash(model)}
     _make_folder(out)
     reports = []
     for photo, stem in zip(photos, file_names(photos, out, network.tasks), strict=True):
-        try:
-            report = _answer(network, photo, out, stem, boxes=boxes, tasks=task, facts=facts)
-        except FaceptorError as error:
-            report = {"photo": str(photo), "error": str(error)}
-            print(f"error: {error}", file=sys.stderr)
+        report = _report(network, photo, out, stem, boxes=boxes, tasks=task, facts=facts)
         reports.append(report)
+        if "warning" in report:
+            print(f"warning: {photo}: {report['warning']}", file=sys.stderr)
         if not json and "error" not in report:
             print("\n".join(_summary(report)))
     failed = [report for report in reports if "error" in report]
@@ -71,17 +77,53 @@ def predict_command(
         raise typer.Exit(1)
 
 
+def check_names(model: Path, tasks: Sequence[str] | None) -> None:
+    """ConfigError for a task that model.json does not name, before the libraries that a network needs are loaded.
+
+    Says nothing about a folder that holds no model: loading it does.
+    """
+    from faceptor.regular import read_regular
+
+    try:
+        entries = jsonlib.loads(read_regular(model / "model.json", largest=LARGEST_JSON))["tasks"]
+        known = [entry["name"] for entry in entries]
+    except (FaceptorError, ValueError, LookupError, TypeError, RecursionError):
+        return
+    for name in tasks or ():
+        if name not in known:
+            close = get_close_matches(name, [str(one) for one in known], n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise ConfigError(f"--task {name!r}: not in this model; {hint}{model} has {', '.join(map(str, known))}")
+
+
+def _report(network, photo: Path, out: Path, stem: str, **settings) -> dict[str, Any]:
+    """What is known about one photograph, its error included, so that the others go on."""
+    try:
+        return _answer(network, photo, out, stem, **settings)
+    except FaceptorError as error:
+        reason = str(error)
+    except MemoryError:
+        reason = f"{photo}: this machine has not enough memory for it; scale it down"
+    except OSError as error:
+        reason = describe(error, error.filename or photo)
+    except Exception as error:  # a fault of this program, which is shown; the other photographs do not pay for it
+        traceback.print_exc()
+        reason = f"{photo}: {type(error).__name__} in this program (see above); please report it"
+    print(f"error: {reason}", file=sys.stderr)
+    return {"photo": str(photo), "error": reason}
+
+
 def _answer(network, photo: Path, out: Path, stem: str, *, boxes, tasks, facts: dict) -> dict[str, Any]:
     """Predict one photograph and write its files; returns what the JSON file holds, and the faces in words."""
     from faceptor.overlay import draw_faces
-    from faceptor.prediction import answer_photo, read_photo
+    from faceptor.prediction import answer_photo, generated_warning, open_photo
     from faceptor.tasks import kind_of
 
-    rgb = read_photo(photo)
-    faces = answer_photo(network, rgb, boxes=boxes, tasks=tasks, name=str(photo))
+    opened, sha256 = open_photo(photo)
+    faces = answer_photo(network, opened, boxes, tasks, name=str(photo))
     entries = []
     for number, face in enumerate(faces, start=1):
-        entry = face.to_json()
+        entry = face.magnified(opened.reduction).to_json()
         for name, answer in face.results.items():
             write = MAPS.get(face.specs[name].kind)
             if write:
@@ -89,18 +131,15 @@ def _answer(network, photo: Path, out: Path, stem: str, *, boxes, tasks, facts: 
                 entry["tasks"][name] = write(out / file, face.specs[name], answer, entry["tasks"][name])
         entries.append(entry)
     overlay = io.BytesIO()
-    draw_faces(rgb, faces).save(overlay, "PNG")
+    draw_faces(opened.pixels, faces).save(overlay, "PNG")
     write_whole(out / f"{stem}.png", overlay.getvalue())
-    report = {
-        "photo": str(photo),
-        "sha256": _hash(photo),
-        "width": rgb.shape[1],
-        "height": rgb.shape[0],
-        "model": facts,
-        "overlay": f"{stem}.png",
-        "faces": entries,
-    }
-    write_whole(out / f"{stem}.json", (json_text(report) + "\n").encode())
+    report = {"photo": str(photo), "sha256": sha256, "width": opened.size[1], "height": opened.size[0], "model": facts}
+    if opened.reduction > 1:
+        report["reduced"] = opened.reduction  # class maps are that much smaller
+    if faces[0].generated:
+        report |= {"generated": True, "warning": generated_warning(faces[0].generated, of=len(faces[0].results))}
+    report |= {"overlay": f"{stem}.png", "faces": entries}
+    write_whole(out / f"{stem}.json", json_text(report) + "\n")
     words = [{n: kind_of(f.specs[n]).describe(f.specs[n], a) for n, a in f.results.items()} for f in faces]
     return report | {"json": str(out / f"{stem}.json"), "words": words}
 
@@ -156,9 +195,10 @@ def file_names(photos: Sequence[Path], out: Path, tasks: Iterable[str]) -> list[
     """A stem in `out` for each photograph, such that no file of one replaces a file of another, or a photograph.
 
     A photograph keeps its stem; "_2", "_3", ... is added where another one, of this run or an earlier, has it. (Not
-    "-2": so end the maps of a second face.)
+    "-2": so end the maps of a second face.) Stems too long for the files' names are cut and end in a hash of the whole.
     """
     tasks = list(tasks)
+    room = _longest_name(out) - max(len(os.fsencode(f"_99999-{task}-9999.json")) for task in ("", *tasks))
     originals = {_real(photo) for photo in photos}
     taken: list[tuple[str, Path]] = []
 
@@ -173,7 +213,7 @@ def file_names(photos: Sequence[Path], out: Path, tasks: Iterable[str]) -> list[
 
     stems = []
     for photo in photos:
-        base = photo.stem or "photo"
+        base = shortened(photo.stem, room) or "photo"
         number, stem = 1, base
         while clash(stem, _real(photo)):
             number += 1
@@ -181,6 +221,23 @@ def file_names(photos: Sequence[Path], out: Path, tasks: Iterable[str]) -> list[
         taken.append((stem, _real(photo)))
         stems.append(stem)
     return stems
+
+
+def shortened(stem: str, room: int) -> str:
+    """A stem of at most `room` bytes; what is cut has a mark of its own for each whole stem."""
+    whole = os.fsencode(stem)
+    if len(whole) <= room:
+        return stem
+    mark = "~" + hashlib.sha256(whole).hexdigest()[:12]
+    return whole[: max(room - len(mark), 0)].decode(errors="ignore") + mark
+
+
+def _longest_name(folder: Path) -> int:
+    """Bytes that a file name may have there."""
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX")
+    except (OSError, AttributeError, ValueError):
+        return 255
 
 
 def _meet(one: str, other: str, tasks: Sequence[str]) -> bool:
@@ -195,10 +252,14 @@ def _meet(one: str, other: str, tasks: Sequence[str]) -> bool:
 
 def _about(file: Path, photo: Path) -> bool:
     """Whether a JSON file in the output folder is an earlier answer about the same photograph."""
+    from faceptor.regular import read_regular, sha256_of
+
     try:
-        report = jsonlib.loads(file.read_text())
-        return _real(Path(report["photo"])) == photo or report["sha256"] == _hash(photo)
-    except (OSError, ValueError, KeyError, TypeError):
+        report = jsonlib.loads(read_regular(file, largest=LARGEST_JSON))
+        if _real(Path(report["photo"])) == photo:
+            return True
+        return report["sha256"] == sha256_of(photo, largest=LARGEST_HASHED)
+    except (FaceptorError, OSError, ValueError, KeyError, TypeError, RecursionError):
         return False  # not ours: leave it alone
 
 
@@ -206,27 +267,11 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"--out {folder}: cannot be made a folder ({error.strerror}); choose another") from None
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """The file appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(data)
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise DataError(f"{path}: cannot be written ({error.strerror}); free space or choose another --out") from error
 
 
 def json_text(value: Any, pad: str = "\n") -> str:

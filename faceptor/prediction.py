@@ -7,27 +7,31 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import hashlib
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 
 from faceptor.data.batches import to_tensor
 from faceptor.data.crop import Crop
 from faceptor.datasets.base import BadSample
-from faceptor.datasets.images import decode_image, picture, read_bytes
-from faceptor.errors import DataError
+from faceptor.datasets.images import LARGEST_IMAGE, TooManyPixels
+from faceptor.datasets.photographs import LARGEST_PHOTO_FILE, Photo, decode_photo
+from faceptor.errors import DataError, WeightsError
 from faceptor.faces import Detection, detect_faces, square
 from faceptor.framing import crop_of, place_face
+from faceptor.regular import read_regular
 from faceptor.tasks import kind_of
 from faceptor.tasks.base import Prediction, TaskSpec
 
 CHUNK = 8  # faces answered together; bounds the memory that a group photograph takes
+FORMATS = "JPEG, PNG, WebP, TIFF, BMP or GIF"
+LARGEST_BOX = 4  # sides of a given face box, in longer sides of the photograph
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +42,7 @@ class Face:
     score    how sure the detector is, 0 to 1; None where the box was given
     roll     degrees by which the face is turned about the box's centre, clockwise as seen
     results  task -> prediction, in pixels of the photograph, years, probabilities
+    generated  tasks that were taught by generated faces alone: what they say about a photograph is no measurement
     """
 
     box: np.ndarray
@@ -45,19 +50,44 @@ class Face:
     results: dict[str, Prediction]
     roll: float = 0.0
     specs: dict[str, TaskSpec] = field(default_factory=dict, repr=False)
+    generated: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         box = ", ".join(f"{edge:.1f}" for edge in self.box)
         return f"Face(box=({box}), score={self.score}, results of {', '.join(self.results)})"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers and strings."""
+        """Plain numbers and strings; an answer taught by generated faces says so."""
+        told = {name: prediction.to_json(self.specs[name]) for name, prediction in self.results.items()}
+        marks = {name: {"generated": True} for name in self.generated}
         return {
             "box": [round(float(edge), 2) for edge in self.box],
             "score": self.score,
             "roll": self.roll,
-            "tasks": {name: prediction.to_json(self.specs[name]) for name, prediction in self.results.items()},
+            "tasks": {name: marks.get(name, {}) | entry for name, entry in told.items()},
         }
+
+    def magnified(self, k: int) -> Face:
+        """The same face in a photograph k times as large; class maps stay as they are (see `Photo`)."""
+        results = {name: answer.magnified(k) for name, answer in self.results.items()}
+        return self if k == 1 else replace(self, box=(self.box + 0.5) * k - 0.5, results=results)
+
+
+def taught_by_generated(provenance: Mapping[str, Any], tasks: Iterable[str]) -> tuple[str, ...]:
+    """Of some tasks those that learned from generated faces, by the provenance of a model folder."""
+    taught = provenance.get("data")
+    facts = {name: taught.get(name) for name in tasks} if isinstance(taught, Mapping) else {}
+    return tuple(name for name, about in facts.items() if isinstance(about, Mapping) and about.get("generated"))
+
+
+def generated_warning(tasks: Sequence[str], *, of: int) -> str:
+    """What is said wherever an answer meets a photograph; tasks: those taught by generated faces, out of `of` asked."""
+    which = "" if len(tasks) == of else f" ({', '.join(tasks)})"
+    return f"taught by generated faces alone{which}: what it says about photographs is no measurement"
+
+
+class GeneratedFacesWarning(UserWarning):
+    """A model that has seen no photograph answers one."""
 
 
 def predict(
@@ -70,20 +100,36 @@ def predict(
 
     image: a file, or an (H, W, 3) uint8 RGB array. boxes: face boxes (x1, y1, x2, y2) in its pixels, from the brows to
     the chin; None looks for faces. Every task sees the face framed as in its training pictures. Images of one size go
-    through the network together, faces and tasks alike. Raises DataError if the image cannot be read, a box is
-    impossible, or no face is found.
+    through the network together, faces and tasks alike. A JPEG above 89 megapixels is looked at reduced by 2, 4 or 8:
+    boxes and points are in its own pixels, class maps have the reduced size. Raises DataError if the image cannot be
+    read, a box is impossible, or no face is found.
     """
-    if isinstance(image, str | Path):
-        return answer_photo(model, read_photo(image), boxes=boxes, tasks=tasks, name=str(image))
-    return answer_photo(model, _checked(image), boxes=boxes, tasks=tasks)
+    names = model.choose_tasks(tasks)
+    generated = taught_by_generated(model.provenance, names)
+    if generated:
+        warnings.warn(generated_warning(generated, of=len(names)), GeneratedFacesWarning, stacklevel=2)
+    if not isinstance(image, str | Path):
+        return answer_image(model, _checked(image), boxes=boxes, tasks=tasks)
+    photo, _ = open_photo(image)
+    return [face.magnified(photo.reduction) for face in answer_photo(model, photo, boxes, tasks, name=str(image))]
+
+
+def answer_photo(model: Any, photo: Photo, boxes=None, tasks=None, *, name: str) -> list[Face]:
+    """Faces of a photograph in the pixels that were decoded (`Face.magnified` takes them to its own); `boxes` in its
+    own pixels."""
+    if boxes is None:
+        return answer_image(model, photo.pixels, tasks=tasks, name=name)
+    own = np.stack([place.box for place in given_faces(boxes, photo.size, name=name)])
+    return answer_image(model, photo.pixels, boxes=(own + 0.5) / photo.reduction - 0.5, tasks=tasks, name=name)
 
 
 @torch.inference_mode()
-def answer_photo(model: Any, rgb: np.ndarray, *, boxes=None, tasks=None, name: str = "image") -> list[Face]:
-    """`predict` for an image at hand; `name` stands for it in errors."""
+def answer_image(model: Any, rgb: np.ndarray, *, boxes=None, tasks=None, name: str = "image") -> list[Face]:
+    """`predict` for an (H, W, 3) image at hand; `name` stands for it in errors."""
     names = model.choose_tasks(tasks)
     places = find_faces(rgb, name=name) if boxes is None else given_faces(boxes, rgb.shape[:2], name=name)
     specs = {task: model.require_task(task) for task in names}
+    generated = taught_by_generated(model.provenance, names)
     was_training = model.training
     model.eval()
     try:
@@ -95,9 +141,12 @@ def answer_photo(model: Any, rgb: np.ndarray, *, boxes=None, tasks=None, name: s
     finally:
         model.train(was_training)
     return [
-        Face(box=place.box, score=place.score if boxes is None else None, results=result, roll=place.roll, specs=specs)
+        Face(
+            box=place.box, score=place.score if boxes is None else None, results=result, roll=place.roll, specs=specs,
+            generated=generated,
+        )
         for place, result in zip(places, results, strict=True)
-    ]
+    ]  # fmt: skip
 
 
 def _answer(model, rgb: np.ndarray, places: list[Detection], specs: dict[str, TaskSpec]) -> Iterator[dict]:
@@ -114,6 +163,9 @@ def _answer(model, rgb: np.ndarray, places: list[Detection], specs: dict[str, Ta
         batches[task] = torch.cat([images, images.flip(-1)]) if kind_of(spec).mirror else images
     raw = model.forward_tasks({task: images.to(device) for task, images in batches.items()})
     raw = {task: values.float().cpu() for task, values in raw.items()}
+    for task, values in raw.items():
+        if not torch.isfinite(values).all():
+            raise WeightsError(f"{task}: the network answers NaN or infinity; restore its weights or train again")
     for index in range(len(places)):
         # Kinds that want the mirror image get rows (face, mirrored face).
         yield {
@@ -139,20 +191,25 @@ def find_faces(rgb: np.ndarray, *, name: str = "image") -> list[Detection]:
 
 
 def given_faces(boxes: Sequence[Sequence[float]], size: tuple[int, int], *, name: str = "image") -> list[Detection]:
-    """Boxes as faces; DataError for a box without area or outside the (H, W) image."""
+    """Boxes as faces; DataError for a box without area, outside the (H, W) image or out of all proportion to it."""
     given = np.asarray(boxes, np.float64) if len(boxes) else np.zeros((0, 4))
     if given.ndim != 2 or given.shape[1] != 4 or not len(given):
         raise DataError(f"{name}: boxes: expected a list of (x1, y1, x2, y2), found {boxes!r}; None detects faces")
     height, width = size
+    largest = LARGEST_BOX * max(size)
     for x1, y1, x2, y2 in given:
         found = f"({x1:g}, {y1:g}, {x2:g}, {y2:g})"
         if not np.isfinite([x1, y1, x2, y2]).all() or x2 <= x1 or y2 <= y1:
             raise DataError(f"{name}: box: expected finite x1 < x2 and y1 < y2 in pixels, found {found}; correct it")
-        centre = (x1 + x2) / 2, (y1 + y2) / 2
-        if not (-0.5 <= centre[0] <= width - 0.5 and -0.5 <= centre[1] <= height - 0.5):
+        if not (-0.5 <= (x1 + x2) / 2 <= width - 0.5 and -0.5 <= (y1 + y2) / 2 <= height - 0.5):
             raise DataError(
                 f"{name}: box: expected its centre inside the {width} x {height} image, found {found}; "
                 "give pixels of the upright picture, x before y"
+            )
+        if not 1 <= max(x2 - x1, y2 - y1) <= largest:
+            raise DataError(
+                f"{name}: box: expected a face of 1 to {largest} pixels in the {width} x {height} image, "
+                f"found {found}; give x1,y1,x2,y2 from the brows to the chin"
             )
     return [Detection(box, 1.0) for box in square(given)]
 
@@ -160,23 +217,26 @@ def given_faces(boxes: Sequence[Sequence[float]], size: tuple[int, int], *, name
 # --- photographs -----------------------------------------------------------------------------------------------------
 
 
-def read_photo(path: str | Path) -> np.ndarray:
-    """A picture file -> (H, W, 3) uint8 RGB: upright as its EXIF says, transparency on white, 16 bits to 8.
+def open_photo(path: str | Path) -> tuple[Photo, str]:
+    """A picture file, decoded upright, and the SHA-256 of its bytes in hexadecimal.
 
-    Raises DataError for what is missing, damaged or no picture.
+    Raises DataError for what is missing, damaged, no regular file or no picture.
     """
+    data = read_regular(path, largest=LARGEST_PHOTO_FILE, remedy=f"give a photograph as {FORMATS}")
     try:
-        data = read_bytes(Path(path))
-        picture(data)  # the declared size, before memory is taken
-        with Image.open(io.BytesIO(data)) as image:
-            if "A" in image.getbands() or "transparency" in image.info:
-                rgba = ImageOps.exif_transpose(image).convert("RGBA")
-                return np.array(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB"))
-        return decode_image(data, strict=True)
+        return decode_photo(data), hashlib.sha256(data).hexdigest()
+    except TooManyPixels as error:
+        remedy = f"save it as a baseline JPEG, which may have any size, or scale it to {LARGEST_IMAGE:,} pixels"
+        raise DataError(f"{path}: {error}; {remedy}") from error
     except BadSample as error:
-        raise DataError(f"{path}: {error}; expected a photograph as JPEG, PNG, WebP, TIFF, BMP or GIF") from error
-    except (OSError, ValueError, SyntaxError) as error:  # what PIL raises on damaged data
-        raise DataError(f"{path}: image cannot be decoded ({error}); save it again as JPEG or PNG") from error
+        raise DataError(f"{path}: {error}; expected a photograph as {FORMATS}") from error
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def read_photo(path: str | Path) -> np.ndarray:
+    """The (H, W, 3) uint8 RGB pixels of `open_photo`."""
+    return open_photo(path)[0].pixels
 
 
 def _checked(image: Any) -> np.ndarray:

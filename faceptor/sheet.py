@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 INK, MUTED, FAINT = "#222222", "#767676", "#dddddd"
+WARNING = "#ffd24a"
 
 
 @cache
@@ -43,6 +45,16 @@ def line(text: str, width: int, colour: str = MUTED, size: int = 13) -> Image.Im
 
 def caption(text: str, width: int) -> Image.Image:
     return line(text, width, MUTED, 12)
+
+
+def banner(text: str, width: int) -> Image.Image:
+    """A warning across a sheet, in as many lines as it takes."""
+    rows = textwrap.wrap(text, max(10, int((width - 28) / font(15, True).getlength("n"))))
+    picture = Image.new("RGB", (width, 22 * len(rows) + 14), WARNING)
+    draw = ImageDraw.Draw(picture)
+    for number, row in enumerate(rows):
+        draw.text((14, 22 * number + 18), row, fill=INK, font=font(15, True), anchor="lm")
+    return picture
 
 
 def title(text: str, note: str, width: int, colour: str) -> Image.Image:

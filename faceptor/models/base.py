@@ -51,6 +51,7 @@ class FaceModel(nn.Module):
         self.group: dict[str, str] = {}  # task -> input group
         self.config: dict[str, Any] = {}
         self.crops: dict[str, dict] = {}
+        self.provenance: dict[str, Any] = {}  # of the model folder that it was loaded from
 
     def own_spec(self, spec: TaskSpec) -> TaskSpec:
         """The task as this model answers it: some published models order or count classes otherwise than a data set."""

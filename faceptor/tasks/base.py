@@ -77,6 +77,10 @@ class Prediction(ABC):
     def to_json(self, spec: TaskSpec) -> dict[str, Any]:
         """Plain numbers and strings only."""
 
+    def magnified(self, k: int) -> Prediction:
+        """The same answer in the pixels of an image k times as large; class maps keep their size."""
+        return self
+
 
 class Metric(ABC):
     """Takes one prediction at a time; `compute` gives the numbers, the state kept serves figures and intervals.

@@ -7,7 +7,7 @@ rate are fractions in the pure functions and percent in `LandmarksMetric.compute
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -35,6 +35,9 @@ class LandmarksPrediction(Prediction):
 
     points: np.ndarray
     scores: np.ndarray | None
+
+    def magnified(self, k: int) -> LandmarksPrediction:
+        return replace(self, points=(self.points + 0.5) * k - 0.5)
 
     def to_json(self, spec: TaskSpec) -> dict[str, Any]:
         return {

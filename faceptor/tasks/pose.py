@@ -10,7 +10,7 @@ crop, predictions where it points in the photograph. Shift, scale and stretch of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -54,6 +54,9 @@ class PosePrediction(Prediction):
     angles: np.ndarray
     centre: np.ndarray
     side: float
+
+    def magnified(self, k: int) -> PosePrediction:
+        return replace(self, centre=(self.centre + 0.5) * k - 0.5, side=self.side * k)
 
     def to_json(self, spec: TaskSpec) -> dict[str, Any]:
         return {"unit": "degrees", **{name: float(value) for name, value in zip(ANGLES, self.angles, strict=True)}}
