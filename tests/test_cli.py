@@ -116,7 +116,8 @@ def test_evaluating_a_model_that_is_not_there(project):
 def test_switching_presets_and_back(project):
     assert faceptor(project, "params", "use", "base").returncode == 0
     assert (project / "params.yaml").read_text() == preset_path("base").read_text()
-    assert "equals preset base" in faceptor(project, "params", "check").stdout
+    assert faceptor(project, "params", "use", "embedded").returncode == 0
+    assert "equals preset embedded" in faceptor(project, "params", "check").stdout
 
 
 def test_doctor_tells_absent_from_prepared(project):
