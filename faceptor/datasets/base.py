@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -31,7 +32,9 @@ __all__ = [
 ]  # fmt: skip
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+ODD_NAME = "the name is not valid UTF-8 or holds control characters; save the list as UTF-8"
 ALLOW_LINKS = "allow it with data.follow_links: true, or [/the/other/folder]"
+SUFFIXES = tuple(case(suffix) for suffix in IMAGE_SUFFIXES for case in (str, str.upper, lambda s: f".{s[1:].title()}"))
 MARKER = "GENERATED"  # a file of this name says that the folder holds generated faces
 
 
@@ -277,7 +280,7 @@ class Reader(ABC):
         """The record that `build(*args)` gives, or the reject that says why there is none."""
         try:
             if key != printable(key):
-                raise BadSample("the name is not valid UTF-8 or holds control characters")
+                raise BadSample(ODD_NAME)
             return build(*args)
         except BadSample as reason:
             return Reject(brief(key), brief(where), brief(str(reason)))
@@ -288,7 +291,7 @@ class Reader(ABC):
         if not relative or "\0" in relative or pure.is_absolute() or ".." in pure.parts:
             raise BadSample(f"path {relative!r} does not stay inside the data set's folder")
         if printable(relative) != relative:
-            raise BadSample("the name is not valid UTF-8 or holds control characters")
+            raise BadSample(ODD_NAME)
         path = (folder or self.root) / relative
         if not self._stays(path):
             raise BadSample(
@@ -297,15 +300,21 @@ class Reader(ABC):
         return path
 
     def image(self, relative: str, *, folder: Path | None = None) -> Path:
-        """An image named in an index: as written, else with another usual extension or case."""
-        path = self.inside(relative, folder=folder)
-        try:
-            if path.is_file():
-                return path
-            for suffix in IMAGE_SUFFIXES:
-                for variant in (suffix, suffix.upper()):
-                    if (other := path.with_suffix(variant)).is_file():
+        """An image named in an index: as written, else with / for Windows' \\, with accents in the other of their two
+        forms, with another usual extension, or with its extension in another case."""
+        for name in spellings(relative):
+            path = self.inside(name, folder=folder)
+            try:
+                for other in (path, *(path.with_suffix(suffix) for suffix in SUFFIXES)):
+                    if other.is_file():
                         return self.inside(str(other.relative_to(folder or self.root)), folder=folder)
-        except (OSError, ValueError) as error:
-            raise BadSample(f"image {relative!r} cannot be opened: {error}") from error
+            except (OSError, ValueError) as error:
+                raise BadSample(f"image {relative!r} cannot be opened: {error}") from error
         raise BadSample(f"image {relative!r} is missing")
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """Ways in which other systems write the same file name, the one that is written first."""
+    plain = (name, name.replace("\\", "/"))
+    forms = [unicodedata.normalize(form, each) for each in plain for form in ("NFC", "NFD")]
+    return tuple(dict.fromkeys((*plain, *forms)))

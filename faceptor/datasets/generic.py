@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from faceptor.datasets.base import (
 from faceptor.datasets.description import Classes, Description, parse_description, permutation, read_description
 from faceptor.datasets.images import read_gray
 from faceptor.datasets.labels import AGES, landmark_scheme
-from faceptor.datasets.tables import Row, number_in, numbers, rows, text, values
+from faceptor.datasets.tables import Row, number_in, numbers, rows, text, values, word
 from faceptor.datasets.textfiles import row_of
 from faceptor.errors import ConfigError
 
@@ -63,6 +64,7 @@ class Generic(Reader):
         self.title, self.source, self.licence = facts.title, facts.source, facts.licence
         self.redistribution = facts.redistribution
         self.columns, self.classes = columns_of(facts), classes_of(facts)
+        self._said: dict[str, set[int]] = defaultdict(set)  # attribute -> values that its rows had
         self.scheme = facts.landmarks.scheme(facts.title) if facts.landmarks else None
         self.mask_flip = permutation(facts.mask.flip, facts.mask.classes, "mask.flip") if facts.mask else None
 
@@ -87,15 +89,17 @@ class Generic(Reader):
     def _part(self, row: Row) -> str | None:
         facts = self.description
         if isinstance(facts.split, str):
-            word = text(row[facts.split]).lower()
-            return next((part for part, words in facts.splits.items() if word in words), None)
+            said = {text(row[facts.split]).lower(), word(row[facts.split]).lower()}
+            return next((part for part, words in facts.splits.items() if said & {name.lower() for name in words}), None)
         unit = text(row[facts.group or facts.key or facts.image])
         return "test" if share(self.options["seed"], f"test:{unit}") < facts.split else "train"
 
     def _record(self, key: str, row: Row | None, part: str | None) -> Record:
         facts, row = self.description, row_of(row)
         if part is None:
-            raise BadSample(f"{facts.split}: expected a name of a split, found {text(row[facts.split])!r}")
+            known = ", ".join(name for words in facts.splits.values() for name in words)
+            found = text(row[facts.split])[:40]
+            raise BadSample(f"{facts.split}: expected one of {known} (see `splits`), found {found!r}")
         labels = {name: READ[name](self, row) for name in READ if name in self.columns}
         if facts.landmarks and not facts.box:
             labels["box"] = landmark_box(labels["landmarks"])
@@ -104,18 +108,33 @@ class Generic(Reader):
         return Record(
             key=key,
             split=part,
-            image=self.image(text(row[facts.image]), folder=self.root / facts.images),
+            image=self._file(text(row[facts.image]), facts.images),
             group=text(row[facts.group]) if facts.group else "",
             subsets=tuple(text(row[facts.subsets]).split()) if facts.subsets and part == "test" else (),
             **labels,
         )
 
+    def _file(self, name: str, folder: str) -> Path:
+        """An image named from its folder, from the data set's folder, or in full."""
+        own = Path(name)
+        if own.is_absolute() and own.is_relative_to(self.root.absolute()):
+            return self.image(str(own.relative_to(self.root.absolute())))
+        try:
+            return self.image(name, folder=self.root / folder)
+        except BadSample:
+            if not folder or not (self.root / name.replace("\\", "/")).is_file():
+                raise
+            return self.image(name)
+
     def verification(self) -> dict[str, Path]:
         return {name: self.require(f"{name}.bin", what="the pairs") for name in self.options["verification"]}
 
     def checks(self) -> Iterator[Check]:
-        if self.description.split and not self.description.group:
-            yield Check("groups are named", "na", "no group column: pictures of one person may be on both sides")
+        """Attributes of which no row says no: in other conventions -1 is that, and here it is unknown."""
+        if self.description.attributes:
+            never = [name for name, said in self._said.items() if said == {1, -1}]
+            detail = f"{', '.join(never)}: yes and unknown; if -1 means no, set attributes.no: ['-1'] and unknown: ['']"
+            yield Check("attributes say no somewhere", "fail" if never else "pass", detail if never else "")
 
 
 # --- description --------------------------------------------------------------------------------------------------
@@ -216,8 +235,7 @@ def _box(reader: Generic, row: Row) -> np.ndarray | None:
 
 def _mask(reader: Generic, row: Row) -> np.ndarray:
     facts = reader.description.mask
-    folder = reader.root / (facts.folder or reader.description.images)
-    return read_gray(reader.image(text(row[facts.column]), folder=folder))
+    return read_gray(reader._file(text(row[facts.column]), facts.folder or reader.description.images))
 
 
 def _age(reader: Generic, row: Row) -> float:
@@ -227,13 +245,17 @@ def _age(reader: Generic, row: Row) -> float:
 def _class(column: str) -> Callable[[Generic, Row], int]:
     def read(reader: Generic, row: Row) -> int:
         facts: Classes = getattr(reader.description, column)
-        word = text(row[facts.column])
-        if word in facts.classes:
-            return facts.classes.index(word)
+        said = text(row[facts.column])
+        folded = [name.casefold() for name in facts.classes]
+        for name in (said, word(row[facts.column])):
+            if name in facts.classes:
+                return facts.classes.index(name)
+            if folded.count(name.casefold()) == 1:
+                return folded.index(name.casefold())
         numbered = not any(name.isdigit() for name in facts.classes)  # else a number is a name
-        if numbered and re.fullmatch(r"[0-9]{1,4}", word) and int(word) < len(facts.classes):
-            return int(word)
-        raise BadSample(f"{column}: expected one of {', '.join(facts.classes)} or its number, found {word[:40]!r}")
+        if numbered and re.fullmatch(r"[0-9]{1,4}", name) and int(name) < len(facts.classes):
+            return int(name)
+        raise BadSample(f"{column}: expected one of {', '.join(facts.classes)} or its number, found {said[:40]!r}")
 
     return read
 
@@ -241,13 +263,15 @@ def _class(column: str) -> Callable[[Generic, Row], int]:
 def _attributes(reader: Generic, row: Row) -> np.ndarray:
     facts = reader.description.attributes
     meaning = {w.lower(): v for v, words in ((1, facts.yes), (0, facts.no), (-1, facts.unknown)) for w in words}
-    found = [text(value).lower() for value in values(row, facts.columns)]
+    cells = values(row, facts.columns)
+    found = [said if (said := text(cell).lower()) in meaning else word(cell).lower() for cell in cells]
     if len(found) != len(facts.labels):
         raise BadSample(f"attributes: expected {len(facts.labels)} values, found {len(found)}")
-    for name, word in zip(facts.labels, found, strict=True):
-        if word not in meaning:
-            raise BadSample(f"{name}: expected {', '.join(filter(None, meaning))} or nothing, found {word[:40]!r}")
-    return np.array([meaning[word] for word in found], np.int8)
+    for name, said in zip(facts.labels, found, strict=True):
+        if said not in meaning:
+            raise BadSample(f"{name}: expected {', '.join(filter(None, meaning))} or nothing, found {said[:40]!r}")
+        reader._said[name].add(meaning[said])
+    return np.array([meaning[said] for said in found], np.int8)
 
 
 def _pose(reader: Generic, row: Row) -> np.ndarray:

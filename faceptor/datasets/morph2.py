@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from faceptor.datasets.base import IMAGE_SUFFIXES, BadSample, Check, Reader, Record, Reject, integer, printable, share
 from faceptor.datasets.labels import AGES
-from faceptor.datasets.textfiles import csv_rows, fields, lines
+from faceptor.datasets.textfiles import csv_rows, fields, has_columns, lines
 from faceptor.errors import DataError
 
 LISTS = "label/RANDOM_80_20"
@@ -115,7 +115,7 @@ class Morph2(Reader):
         if path.name != printable(path.name) or not self._stays(path):
             return False
         with suppress(DataError):
-            return {"age", "photo"} <= set(header(path))
+            return has_columns(path, ("age", "photo"))
         return False
 
     def _by_file_name(self) -> Iterator[Entry]:
@@ -150,11 +150,6 @@ class Morph2(Reader):
         wrong = sum(age != int(text) for age, text in both)
         status = "na" if not both else "fail" if wrong else "pass"
         yield Check("age in the file name == age column", status, f"{wrong} of {len(both)} differ")
-
-
-def header(path: Path) -> list[str]:
-    """Column names of a csv."""
-    return [name.strip() for name in next((text for _, text in lines(path)), "").split(",")]
 
 
 def listed(path: Path, where: str) -> Iterator[Entry]:

@@ -38,6 +38,8 @@ def _parquet_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, R
                 f"{path}: expected the columns {few(columns)}, found no {few(missing)}; "
                 "correct the description or the file"
             )
+        if twice := [name for name in columns if schema.names.count(name) > 1]:
+            raise DataError(f"{path}: expected every column once, found {few(twice)} twice; rename or remove one")
         # A long text that a million rows repeat is kept once, and rows become Python's one at a time.
         texts = [name for name in columns if pa.types.is_string(schema.field(name).type)]
         with pq.ParquetFile(path, read_dictionary=texts) as file:
@@ -72,10 +74,18 @@ def _plain(cell: pa.Scalar) -> Any:
 
 
 def text(value: Any) -> str:
-    """A cell as text; parquet gives numbers and None."""
-    if value is None:
+    """A cell as text; parquet gives numbers, bytes and None, and NaN for nothing."""
+    if value is None or value != value:
         return ""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "surrogateescape")
     return printable(str(int(value) if isinstance(value, float) and value.is_integer() else value)).strip()
+
+
+def word(value: Any) -> str:
+    """A cell that names something: as `text`, and 1.0, as spreadsheets write a number beside empty cells, is 1."""
+    said = text(value)
+    return re.sub(r"\.0+$", "", said) if re.fullmatch(r"[+-]?[0-9]+\.0+", said) else said
 
 
 def values(row: Row, columns: Sequence[str]) -> list:
@@ -99,7 +109,10 @@ def numbers(row: Row, columns: Sequence[str], count: int, what: str) -> list[flo
 def number_in(value: Any, what: str) -> float:
     if value is None or value == "":
         raise BadSample(f"{what}: missing")
+    if isinstance(value, (bool, np.bool_)):
+        raise BadSample(f"{what}: expected a number, found {value}: the column holds yes or no")
     try:
         return number(text(value) if isinstance(value, str) else repr(float(value)))
     except (BadSample, TypeError, ValueError):
-        raise BadSample(f"{what}: expected a finite number, found {str(value)[:40]!r}") from None
+        hint = " (a decimal comma? write a point)" if re.fullmatch(r"-?[0-9]+,[0-9]+", str(value).strip()) else ""
+        raise BadSample(f"{what}: expected a finite number, found {str(value)[:40]!r}{hint}") from None
