@@ -11,7 +11,7 @@ import numpy as np
 
 from faceptor.datasets.base import Check, Reader, Record, Reject
 from faceptor.datasets.description import MOST_CLASSES
-from faceptor.datasets.labels import facts, landmark_scheme
+from faceptor.datasets.labels import landmark_scheme
 
 CLASS_COLUMNS = ("expression", "gender", "race", "agegroup")  # one class per sample
 SHOWN = 5  # rejects quoted in an error or a passport
@@ -147,19 +147,7 @@ def _named(amounts: np.ndarray, names: Iterable[str]) -> dict[str, int]:
 
 
 def common_checks(reader: Reader, split: SplitFacts) -> Iterator[Check]:
-    """Checks of any data set: its flip permutations, and that image-left stays left in the mirror."""
-    permutations = []
-    if reader.scheme:
-        permutations.append(landmark_scheme(reader.scheme).flip)
-    if reader.mask_flip is not None:
-        permutations.append(reader.mask_flip)
-    elif "mask" in reader.classes:
-        count = len(reader.classes["mask"])
-        entries = facts()["parsing"].values()
-        permutations.append(next(e["flip_permutation"] for e in entries if e["count"] == count))
-    for flip in map(np.asarray, permutations):
-        good = np.array_equal(flip[flip], np.arange(len(flip)))
-        yield Check(f"flip of {len(flip)} labels is an involution", "pass" if good else "fail", "")
+    """The check of any data set with eyes: that image-left stays left in the mirror."""
     if reader.scheme and landmark_scheme(reader.scheme).five and split.count:
         share = split.upright / split.count
         status = "pass" if share >= UPRIGHT_SHARE else "fail"

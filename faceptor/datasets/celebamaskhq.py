@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject, integer
+from faceptor.datasets.base import IMAGE_SUFFIXES, BadSample, Check, Reader, Record, Reject, integer
 from faceptor.datasets.images import read_gray
 from faceptor.datasets.labels import CELEBAMASK_19, LAPA_11, facts
 from faceptor.datasets.textfiles import fields, lines, table
@@ -112,5 +112,10 @@ class CelebAMaskHQ(Reader):
         return mask if self.options["classes"] == len(CELEBAMASK_19) else TO_LAPA[mask]
 
     def checks(self) -> Iterator[Check]:
-        last = self.options["classes"] - 1
-        yield Check(f"painted label max <= {last}", "pass", "values come from the table of 18 parts")
+        """A mapping that was cut off would lose pictures without a word."""
+        folder = self._home / "CelebA-HQ-img"
+        named = {text.split()[0] for _, text in lines(self._home / MAPPING)}
+        pictures = [path.stem for path in self.listing(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+        lost = [stem for stem in pictures if stem not in named]
+        detail = f"{len(lost)} of {len(pictures)} are not" + (f", the first: {lost[0]}" if lost else "")
+        yield Check(f"every picture is named in {MAPPING}", "fail" if lost else "pass", detail)

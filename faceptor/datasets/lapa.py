@@ -15,6 +15,7 @@ from faceptor.datasets.labels import LAPA_11, landmark_scheme
 from faceptor.datasets.textfiles import label_text
 
 FOLDERS = {"train": ("train", "val"), "test": ("test",)}
+PARTS = tuple(part for parts in FOLDERS.values() for part in parts)
 
 
 class LaPa(Reader):
@@ -29,11 +30,13 @@ class LaPa(Reader):
 
     def read(self, split: str) -> Iterator[Record | Reject]:
         for part in FOLDERS[split]:
-            images = self.require(f"{part}/images", f"LaPa/{part}/images", what=f"images of {part}")
-            for path in self.listing(images):
+            for path in self.listing(self._images(part)):
                 if path.suffix.lower() in (".jpg", ".jpeg", ".png"):
                     key = f"{part}/{path.stem}"
                     yield self.attempt(key, self.where(path), self._record, key, path, split)
+
+    def _images(self, part: str) -> Path:
+        return self.require(f"{part}/images", f"LaPa/{part}/images", what=f"images of {part}")
 
     def _record(self, key: str, path: Path, split: str) -> Record:
         home = path.parent.parent
@@ -61,4 +64,16 @@ class LaPa(Reader):
         return mask
 
     def checks(self) -> Iterator[Check]:
-        yield Check("label max <= 10", "pass", "every mask with a larger value was rejected")
+        """Faces are found by their pictures, so that a missing picture shows only by what was left behind."""
+        alone = [path for part in PARTS for path in self._alone(part)]
+        detail = f"{len(alone)} have none" + (f", the first: {self.where(alone[0])}" if alone else "")
+        yield Check("every label and landmark file has its picture", "fail" if alone else "pass", detail)
+
+    def _alone(self, part: str) -> list[Path]:
+        """Label and landmark files of a part without a picture."""
+        home = self._images(part).parent
+        pictures = {path.stem for path in self.listing(home / "images")}
+        files = [
+            path for kind in ("labels", "landmarks") if (home / kind).is_dir() for path in self.listing(home / kind)
+        ]
+        return [path for path in files if path.stem not in pictures]

@@ -71,17 +71,22 @@ class MS1MV3(Reader):
         keys = self._file.keys
         if keys[0] != 0:
             return np.arange(len(keys))
-        try:
-            labels, flag, _ = unpack(self._file.content(0))
-        except BadSample as error:
-            raise self.wrong(self._file.path, expected="a readable record 0", found=str(error)) from error
-        if flag == 0:
+        if not (labels := self._first):
             return np.arange(len(keys))
         images = np.flatnonzero((keys >= 1) & (keys < labels[0]))
         if len(images) != labels[0] - 1:
             found = f"{len(images)} of them in train.idx"
             raise self.wrong(self._file.path, expected=f"keys 1..{labels[0] - 1:.0f} as record 0 says", found=found)
         return images
+
+    @cached_property
+    def _first(self) -> list[float]:
+        """What record 0 counts: images + 1, and that + identities; empty where it is an image itself."""
+        try:
+            labels, flag, _ = unpack(self._file.content(0))
+        except BadSample as error:
+            raise self.wrong(self._file.path, expected="a readable record 0", found=str(error)) from error
+        return labels if flag else []
 
     def read(self, split: str) -> Iterator[Record | Reject]:
         if split == "train":
@@ -163,5 +168,8 @@ class MS1MV3(Reader):
         found = f"property {self._classes}, largest label + 1 = {self._largest + 1}"
         status = "na" if self._classes is None else "pass" if self._classes == self._largest + 1 else "fail"
         yield Check("classes in property == largest label + 1", status, found)
-        meta = self._file.keys[0] == 0 and len(self._images) < len(self._file)
-        yield Check("record 0 counts the images", "pass" if meta else "na", f"{len(self._images)} images")
+        labels = self._first if self._file.keys[0] == 0 else []
+        stated = int(labels[1] - labels[0]) if len(labels) > 1 and np.isfinite(labels[:2]).all() else None
+        found = f"record 0 {stated}, largest label + 1 = {self._largest + 1}"
+        status = "na" if stated is None else "pass" if stated == self._largest + 1 else "fail"
+        yield Check("identities that record 0 counts == largest label + 1", status, found)

@@ -45,7 +45,6 @@ def read(tmp_path, content, *, names=lambda i: f"a{i}.jpg", **description):
                 continue
             digits = "".join(c for c in item.key.rpartition("/")[2].rpartition("\\")[2] if c.isdigit())
             found[int(digits)] = (item.split, item.age, MOODS[item.expression], int(item.attributes[0]))
-    list(reader.checks())
     return found, reasons
 
 
@@ -78,7 +77,7 @@ UNDERSTOOD = {
     "ages as a spreadsheet writes them": table(years=lambda i: f"{20 + i}.0"),
     "a comma at the end": table(end=",\n"),
     "splits in other cases": table(part=lambda i: "TEST" if i >= 6 else "Train"),
-    "a column of row numbers": "".join(f"{n},{line}\n" for n, line in zip(["", *range(FACES)], table().splitlines())),
+    "a column of row numbers": "".join(f"{n or ''},{line}\n" for n, line in enumerate(table().splitlines())),
 }
 
 
@@ -136,7 +135,7 @@ REJECTED = {
     "numbers of splits": (table(part=lambda i: i % 2), "splits"),
     "a class that is missing": (table(mood=lambda i: ""), "expression"),
     "Latin-1": (table(file=ACCENT).encode("latin-1"), "UTF-8"),
-    "rows that are too short": (table().replace(",\n", "\n").replace("note", "note"), "fields"),
+    "rows that are too short": (table().replace(",\n", "\n"), "fields"),
 }
 
 
