@@ -6,13 +6,16 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
 from faceptor.errors import ConfigError
-from faceptor.sections import Count, Place, Positive, Section, Share, Triple, explain
+from faceptor.sections import Count, Place, Positive, Real, Section, Share, explain
+
+Mean = Annotated[Real, Field(ge=-1000, le=1000)]  # of pixels in [0, 1]; wide enough for statistics of 0 .. 255
+Deviation = Annotated[Real, Field(ge=1e-3, le=1000)]
 
 
 class Input(Section):
-    size: Count  # pixels; the side of the square input
-    mean: Triple
-    std: tuple[Positive, Positive, Positive]
+    size: Annotated[Count, Field(le=4096)]  # pixels; the side of the square input
+    mean: tuple[Mean, Mean, Mean]
+    std: tuple[Deviation, Deviation, Deviation]
 
 
 class Inputs(Section):

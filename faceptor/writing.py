@@ -67,7 +67,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     except BaseException as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
-        reason = system_error(error) if isinstance(error, Exception) else None
+        said = isinstance(error, WriteError) or not isinstance(error, Exception)  # another file within this one said it
+        reason = None if said else system_error(error)
         if reason is None:
             raise
         raise WriteError(f"cannot write {describe(reason, path)}; what was there is unchanged") from error

@@ -96,6 +96,10 @@ PLACE: dict[str, Callable[..., Placement]] = {
 }
 
 
+LARGEST_SIDE = 4096  # pixels
+LARGEST_SCALE = 100.0
+
+
 @dataclass(frozen=True)
 class CropSpec:
     """How crops of one task are cut.
@@ -122,10 +126,11 @@ class CropSpec:
             raise ConfigError(f"crop.kind: expected one of {', '.join(PLACE)}, found {self.kind!r}")
         if self.scale is None:
             object.__setattr__(self, "scale", 0.8 if self.kind == "box" else 1.0)
-        if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 2:
-            raise ConfigError(f"crop.size: expected a whole number of pixels from 2, found {self.size!r}")
-        if not _number(self.scale) or not 0 < self.scale < np.inf:
-            raise ConfigError(f"crop.scale: expected a positive number, found {self.scale!r}")
+        if isinstance(self.size, bool) or not isinstance(self.size, int) or not 2 <= self.size <= LARGEST_SIDE:
+            raise ConfigError(f"crop.size: expected whole pixels from 2 to {LARGEST_SIDE}, found {self.size!r}")
+        if not _number(self.scale) or not 1 / LARGEST_SCALE <= self.scale <= LARGEST_SCALE:
+            bounds = f"{1 / LARGEST_SCALE:g} to {LARGEST_SCALE:g}"
+            raise ConfigError(f"crop.scale: expected a number from {bounds}, found {self.scale!r}")
         if not _number(self.warp) or not 0 <= self.warp <= 1:
             raise ConfigError(f"crop.warp: expected a number from 0 (no warp) to 1, found {self.warp!r}")
         if not isinstance(self.antialias, bool):

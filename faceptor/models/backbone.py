@@ -1,5 +1,6 @@
 """A backbone of the timm library read at several depths: the multi-scale encoder of FaceXFormer (section 3.1)."""
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,13 @@ ANY_SIZE: dict[str, Mapping[str, Any]] = {
     "swin": {"strict_img_size": False},
     "vit": {"dynamic_img_size": True},
 }
+
+# What timm raises for options that make no model.
+BAD_OPTIONS = (TypeError, ValueError, AssertionError, LookupError, AttributeError, ArithmeticError)
+# Arguments of `timm.create_model` that read files or go online.
+RESERVED = frozenset(
+    {"model_name", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"}
+)
 
 
 class Backbone(nn.Module):
@@ -56,6 +64,11 @@ class Backbone(nn.Module):
 
 
 def _options(name: str, size: int, options: Mapping[str, Any]) -> dict[str, Any]:
+    if taken := sorted(set(options) & RESERVED):
+        raise ConfigError(
+            f"model.backbone.options: {taken[0]}: no option of a backbone's structure; remove it (weights to start "
+            "from are model.backbone.pretrained)"
+        )
     flexible = next((known for family, known in ANY_SIZE.items() if name.startswith(family)), None)
     return ({} if flexible is None else {"img_size": size, **flexible}) | dict(options)
 
@@ -72,8 +85,9 @@ def create_net(name: str, options: Mapping[str, Any], *, where: str = "model.bac
         raise ConfigError(f"{where}: timm has no model {name!r}; expected for example {near}")
     try:
         net = timm.create_model(name, **options, **more)
-    except (TypeError, AssertionError, ValueError) as error:
-        raise ConfigError(f"model.backbone.options: {name} does not take {dict(options)} ({error})") from None
+    except BAD_OPTIONS as error:
+        given, reason = reprlib.repr(dict(options)), f"{type(error).__name__}: {error}"
+        raise ConfigError(f"model.backbone.options: {name} does not take {given} ({reason})") from None
     if not all(hasattr(net, part) for part in ("forward_intermediates", "prune_intermediate_layers", "feature_info")):
         raise ConfigError(f"{where}: {name} gives no intermediate features; choose another backbone")
     return net
