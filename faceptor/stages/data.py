@@ -1,12 +1,18 @@
 """The data stages: generate a data set's faces, prepare a data set."""
 
+from pathlib import Path
+
 from faceptor.config import Params
 from faceptor.data.prepare import prepare
+from faceptor.datasets.base import MARKER
+from faceptor.errors import ConfigError
 from faceptor.stages.files import RESULTS, write_json
-from faceptor.synthesis import synthesize
+from faceptor.synthesis import complete, synthesize
+
+GENERATED = Path("data/generated")  # where DVC looks at nothing but the markers, see .dvcignore
 
 
-def synthesize_set(params: Params, name: str, *, workers: int = 0) -> dict:
+def synthesize_set(params: Params, name: str, *, workers: int = 0, sheet: bool = True) -> dict:
     """Faces of one data set, in its published layout, below data.root; a contact sheet under results/."""
     settings = params.synthesis[name].model_dump(exclude_none=True)
     return synthesize(
@@ -14,17 +20,30 @@ def synthesize_set(params: Params, name: str, *, workers: int = 0) -> dict:
         params.data.root / params.datasets[name].path,
         seed=params.seed,
         workers=workers,
-        sheet=RESULTS / "synthesis" / f"{name}.png",
+        sheet=RESULTS / "synthesis" / f"{name}.png" if sheet else None,
         **settings,
     )
 
 
 def preprocess_set(params: Params, name: str) -> dict:
-    """Prepared shards of one data set and its passport, which also goes to results/preprocess/."""
+    """Prepared shards of one data set and its passport, which also goes to results/preprocess/.
+
+    Generated faces that are missing, or are not those of their marker, are drawn first: DVC keeps the marker alone.
+    """
     block = params.datasets[name]
+    faces = params.data.root / block.path
+    photographs = faces.is_dir() and any(faces.iterdir()) and not (faces / MARKER).is_file()
+    if photographs and faces.absolute().is_relative_to(GENERATED.absolute()):
+        raise ConfigError(
+            f"datasets.{name}: {faces} holds files that were not drawn here, and changes to them would not be noticed "
+            f"below data/generated; move them to data/raw and set data.root, or datasets.{name}.path"
+        )
+    if name in params.synthesis and not photographs and not complete(faces):
+        print(f"{name}: drawing its faces first, {faces} lacks them", flush=True)
+        synthesize_set(params, name, sheet=False)
     passport = prepare(
         name,
-        params.data.root / block.path,
+        faces,
         params.prepared(name),
         validation=params.data.validation if block.validation is None else block.validation,
         seed=params.seed,

@@ -6,6 +6,7 @@
 """
 
 import glob
+import hashlib
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
@@ -16,12 +17,14 @@ import cv2
 import joblib
 from tqdm import tqdm
 
+from faceptor.children import end_with_parent
+from faceptor.datasets.base import MARKER
 from faceptor.errors import ConfigError
 from faceptor.paths import replace_folder
 from faceptor.synthesis.layouts import LAYOUTS
 from faceptor.synthesis.layouts.base import Drawn, Layout, Order, Shot, Tile
 
-__all__ = ["LAYOUTS", "synthesize"]
+__all__ = ["LAYOUTS", "complete", "synthesize"]
 
 _CHUNK = 8  # shots per job: small enough for a smooth progress bar, large enough to hide the hand-over
 
@@ -44,6 +47,7 @@ def synthesize(
     The same seed gives the same bytes whatever the number of workers (0 = one per core). People of the test part never
     occur in the training part, nor in another data set. `out` appears, or is replaced, only when everything is written.
     `sheet` names a PNG to draw a contact sheet into. `identities` and `pairs` (per verification set) belong to ms1mv3.
+    Raises ConfigError where `out` holds files and no marker of generated faces: photographs are not replaced.
     """
     layout = _layout(name)
     order = Order(
@@ -56,6 +60,11 @@ def synthesize(
     shown = set(layout.shown(shots, 24)) if sheet else set()
 
     out = Path(out).absolute()  # workers keep the folder they were started in
+    if out.is_dir() and any(out.iterdir()) and not (out / MARKER).is_file():
+        raise ConfigError(
+            f"synthesis.{name}: {out} holds files that were not drawn here; remove the line synthesis.{name} to use "
+            "them, or set data.root to where generated faces may go"
+        )
     partial = _partial(out)
     tiles: list[Tile] = []
     try:
@@ -94,7 +103,12 @@ def _draw_all(
         chunks = (function(*args, **kwargs) for function, args, kwargs in calls)
     else:
         parallel = joblib.Parallel(
-            n_jobs=workers, backend="loky", return_as="generator", batch_size=1, idle_worker_timeout=30
+            n_jobs=workers,
+            backend="loky",
+            return_as="generator",
+            batch_size=1,
+            idle_worker_timeout=30,
+            initializer=end_with_parent,
         )
         chunks = parallel(calls)
     with closing(chunks):
@@ -119,11 +133,24 @@ def _rows(drawn: Iterator[Drawn], tiles: list[Tile]) -> Iterator[object]:
 
 
 def _mark(folder: Path, layout: Layout, order: Order, counts: dict[str, int]) -> None:
-    """Leave a note that these are no photographs; readers look for the file."""
-    from faceptor.datasets.base import MARKER
-
+    """Leave a note that these are no photographs, and the hash of the files; readers and DVC look for the note."""
     text = f"Faces drawn by a program (faceptor synthesize), in the layout of {layout.title.split(':')[0]}.\n"
-    (folder / MARKER).write_text(f"{text}seed: {order.seed}\ncounts: {counts}\n")
+    (folder / MARKER).write_text(f"{text}seed: {order.seed}\ncounts: {counts}\n{_stated(folder)}\n")
+
+
+def complete(folder: Path) -> bool:
+    """Whether a folder of generated faces holds all the files that its marker speaks of, byte for byte."""
+    marker = folder / MARKER
+    return marker.is_file() and _stated(folder) in marker.read_text().splitlines()
+
+
+def _stated(folder: Path) -> str:
+    """A line for the marker: SHA-256 of names and contents of all files but the marker itself."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MARKER):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{content} {path.relative_to(folder).as_posix()}\n".encode())
+    return f"files: {digest.hexdigest()}"
 
 
 def _partial(out: Path) -> Path:
