@@ -3,18 +3,24 @@
 DVC runs one stage after the other. The models here are too small to fill several cores, and a good part of a stage is
 start-up and reading, so two stages with half the cores each end sooner than one after the other with all of them. Every
 stage is still run, checked and recorded by DVC itself (`dvc repro --single-item`), which takes turns at its own lock.
+
+Stages end with this command: SIGTERM and Ctrl-C are passed on, and where it is killed, its processes notice.
 """
 
 import multiprocessing
 import os
 import re
 import shutil
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from graphlib import TopologicalSorter
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import BinaryIO
 
 import joblib
@@ -31,33 +37,47 @@ Graph = dict[str, set[str]]
 """Stage -> the stages it depends on; in an order in which the stages can run."""
 
 
-def reproduce(targets: Iterable[str] = (), *, jobs: int = 0) -> list[str]:
+def reproduce(
+    targets: Iterable[str] = (), *, jobs: int = 0, pull: bool | None = None, allow_missing: bool | None = None
+) -> list[str]:
     """Run what changed in the pipeline of the current folder, `jobs` stages at a time; returns the stages that ran.
 
     targets: stages, "evaluate@stage1" or all of "evaluate", each with what it needs; none = the whole pipeline.
-    jobs: 0 = two on a machine with several cores and no GPU, else one. A stage that fails stops those that need it;
-    the others go on, and a FaceptorError names the failed ones at the end.
+    jobs: 0 = two on a machine with several cores and no GPU, else one. pull: whether outputs that are missing here are
+    fetched from the DVC remote; None = if one is set. allow_missing: whether stages that lack nothing but files, here
+    and there, stay as they are unless another stage needs them; None = if the remote holds something of this pipeline.
+    A stage that fails stops those that need it; the others go on, and a FaceptorError names the failed ones at the end.
     """
     if jobs < 0:
         raise FaceptorError(f"repro: jobs: expected at least 0 (0 = as many as pay), found {jobs}")
-    graph, changed = pipeline()
+    graph, changed, lacking = pipeline(pull=pull, allow_missing=allow_missing)
     wanted = with_dependents(graph, changed)
+    for stage in reversed(graph):
+        if stage in wanted:
+            wanted |= graph[stage] & lacking
+    wanted = with_dependents(graph, wanted)
     if targets := list(targets):
         wanted &= with_needs(graph, targets)
     cores = joblib.cpu_count()
     jobs = jobs or (2 if cores > 1 and not shutil.which("nvidia-smi") else 1)
-    failed = schedule(
-        {stage: graph[stage] & wanted for stage in graph if stage in wanted},
-        lambda stage, beside: run_stage(stage, threads=max(1, cores // beside)),
-        jobs=jobs,
-    )
+    with stop_requests() as company:
+        failed = schedule(
+            {stage: graph[stage] & wanted for stage in graph if stage in wanted},
+            lambda stage, beside: run_stage(stage, threads=max(1, cores // beside), company=company),
+            jobs=jobs,
+        )
+    if company.asked:
+        raise FaceptorError("repro: stopped; the same command goes on where it was")
     if failed:
         raise FaceptorError(f"repro: {', '.join(failed)} failed (see above); what does not need it is done")
     return [stage for stage in graph if stage in wanted]
 
 
-def pipeline() -> tuple[Graph, set[str]]:
-    """The stages of dvc.yaml, and those that DVC would run."""
+def pipeline(*, pull: bool | None = None, allow_missing: bool | None = None) -> tuple[Graph, set[str], set[str]]:
+    """The stages of dvc.yaml, those that DVC would run, and those that may stay as they are although files are missing.
+
+    Outputs that are missing here are taken from the cache or, with `pull`, from the remote.
+    """
     import networkx
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -66,9 +86,65 @@ def pipeline() -> tuple[Graph, set[str]]:
         with Repo() as repo:
             graph = repo.index.graph
             order = [stage for stage in networkx.dfs_postorder_nodes(graph) if stage.cmd]
-            return {s.addressing: {d.addressing for d in graph.successors(s)} for s in order}, set(repo.status())
+            needs = {s.addressing: {d.addressing for d in graph.successors(s)} for s in order}
+            cached = {str(out) for stage in order for out in stage.outs if out.use_cache}
+            status, lacking = states(repo, cached)
+            remote = bool(repo.config["core"].get("remote"))
+            if restored := restore(repo, set().union(*lacking.values()), pull=remote if pull is None else pull):
+                status, lacking = states(repo, cached)
+            if allow_missing is None:
+                allow_missing = remote and (restored or not any(lacking.values()))
+            if not allow_missing:
+                lacking = {}
+            if kept := sorted(set().union(*lacking.values())):
+                few = ", ".join(kept[:4]) + (f" and {len(kept) - 4} more" if len(kept) > 4 else "")
+                print(f"repro: neither here nor on the remote: {few}; `faceptor repro --no-allow-missing` makes them")
+            return needs, status - lacking.keys(), set(lacking)
     except DvcException as error:
         raise FaceptorError(f"repro: {error}") from None
+
+
+def states(repo, cached: set[str]) -> tuple[set[str], dict[str, set[str]]]:
+    """The stages whose state is not that of dvc.lock; those of them that lack files and nothing else, and which."""
+    status = repo.status()
+    found = {stage: missing(entries, cached) for stage, entries in status.items()}
+    return set(status), {stage: gone for stage, gone in found.items() if gone is not None}
+
+
+def missing(entries: Iterable[str | dict], cached: set[str]) -> set[str] | None:
+    """Outputs that a stage lacks, if its state is that of dvc.lock but for files that are not here; else None.
+
+    entries: what `dvc status` says of the stage. cached: the outputs that DVC keeps, and not Git.
+    """
+    gone: set[str] = set()
+    for entry in entries:
+        if not isinstance(entry, dict) or not entry.keys() <= {"changed deps", "changed outs"}:
+            return None  # "changed command", "always changed"
+        if any(state != "deleted" for state in entry.get("changed deps", {}).values()):
+            return None
+        outs = entry.get("changed outs", {})
+        if not outs.keys() <= cached or not set(outs.values()) <= {"deleted", "not in cache"}:
+            return None
+        gone |= outs.keys()
+    return gone
+
+
+def restore(repo, paths: set[str], *, pull: bool) -> bool:
+    """Bring outputs back from the cache, which `pull` fills from the remote first; whether any came back."""
+    from dvc.exceptions import DownloadError
+
+    if not paths:
+        return False
+    if pull:
+        print(f"repro: fetching {len(paths)} outputs that are not here ...", flush=True)
+        try:
+            repo.fetch(targets=sorted(paths))
+        except DownloadError as error:
+            print(f"repro: {error}", flush=True)  # the rest is here
+    kept = [str(out) for out in repo.index.outs if str(out) in paths and not out.exists and not out.changed_cache()]
+    if kept:
+        repo.checkout(targets=kept)
+    return bool(kept)
 
 
 def with_dependents(graph: Graph, changed: Iterable[str]) -> set[str]:
@@ -121,24 +197,83 @@ def schedule(graph: Graph, run: Callable[[str, int], bool], *, jobs: int) -> lis
                 order.done(stage) if future.result() else failed.append(stage)
 
 
-def run_stage(stage: str, *, threads: int) -> bool:
+class Company:
+    """The processes of the stages that run now, to stop them all."""
+
+    def __init__(self) -> None:
+        self.asked = 0  # how often we were asked to stop
+        self._running: set[BaseProcess] = set()
+        self._turn = threading.RLock()  # a signal may come while this very thread starts a process
+
+    def start(self, process: BaseProcess) -> bool:
+        """Start it, unless everything is to stop."""
+        with self._turn:
+            if not self.asked:
+                process.start()
+                self._running.add(process)
+            return not self.asked
+
+    def ended(self, process: BaseProcess) -> None:
+        with self._turn:
+            self._running.discard(process)
+
+    def stop(self, *_: object) -> None:
+        """SIGTERM lets trainings write a checkpoint; whoever asks again wants it at once."""
+        self.asked += 1
+        with self._turn:
+            for process in self._running:
+                process.terminate() if self.asked == 1 else os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextmanager
+def stop_requests() -> Iterator[Company]:
+    """SIGTERM and Ctrl-C reach every process of every stage."""
+    company, previous = Company(), {}
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            previous[number] = signal.signal(number, company.stop)
+    except ValueError:
+        pass  # not the main thread: whoever runs us there handles signals
+    try:
+        yield company
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def run_stage(stage: str, *, threads: int, company: Company) -> bool:
     """Let DVC run one stage with so many threads, its lines marked with its name; True if it went well."""
     began = time.monotonic()
     reader, writer = WARM.Pipe(duplex=False)
     process = WARM.Process(target=run_dvc, args=(["--wait-for-lock", "repro", "--single-item", stage], writer, threads))
-    process.start()
+    if not company.start(process):
+        return False
     writer.close()
     with open(reader.fileno(), "rb", closefd=False) as stream:
         for line in lines(stream):
             print(f"{stage}: {line}", flush=True)
     process.join()
+    company.ended(process)
     well = process.exitcode == 0
     print(f"{stage}: {'done' if well else 'failed'} after {time.monotonic() - began:.0f} s", flush=True)
     return well
 
 
 def run_dvc(arguments: list[str], output: Connection, threads: int) -> None:
-    """`dvc ...` in this process, which says everything into `output`."""
+    """`dvc ...` in this process, which says everything into `output` and ends with the process that started it."""
+    os.setpgid(0, 0)  # a group of its own, for all that the stage will start
+
+    def stop(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.killpg(0, signal.SIGTERM)
+        raise KeyboardInterrupt  # DVC gives its locks back
+
+    def watch() -> None:
+        multiprocessing.parent_process().join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, stop)
+    threading.Thread(target=watch, daemon=True).start()
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT"), str(threads))
     for standard in (1, 2):
         os.dup2(output.fileno(), standard)

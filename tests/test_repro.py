@@ -1,11 +1,16 @@
 """`faceptor repro`: order, company, failures, and the same record that `dvc repro` would leave."""
 
 import io
+import os
+import shutil
+import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 
 from faceptor import repro
 from faceptor.errors import FaceptorError
@@ -64,11 +69,16 @@ def test_a_progress_bar_does_not_flood_the_output(monkeypatch):
     assert list(repro.lines(io.BytesIO(said))) == ["begin", "1%", "2%", "3%", "done", "end without a line end"]
 
 
+def start(folder: Path, pipeline: str) -> None:
+    folder.mkdir(exist_ok=True)
+    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
+    Repo.init(str(folder)).close()
+    (folder / "dvc.yaml").write_text(pipeline)
+
+
 def test_a_pipeline_is_run_and_recorded_by_dvc(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
-        subprocess.run(command, check=True)
-    (tmp_path / "dvc.yaml").write_text(PIPELINE)
+    start(tmp_path, PIPELINE)
     assert repro.reproduce(["each"], jobs=2) == ["first", "each@x", "each@y"]
     assert (tmp_path / "y").read_text() == "one\n" and "each@x: " in capsys.readouterr().out
     assert repro.reproduce(["each"], jobs=2) == []
@@ -80,3 +90,56 @@ def test_a_pipeline_is_run_and_recorded_by_dvc(tmp_path, monkeypatch, capsys):
     (tmp_path / "dvc.yaml").write_text("stages: {first: {cmd: 3}}")
     with pytest.raises(FaceptorError, match="repro: "):
         repro.reproduce()
+
+
+def test_a_clone_with_a_filled_remote_computes_nothing_and_one_without_computes_all(tmp_path, monkeypatch, capsys):
+    origin, clone = tmp_path / "origin", tmp_path / "clone"
+    start(origin, PIPELINE.split("  broken")[0])
+    monkeypatch.chdir(origin)
+    assert repro.reproduce() == ["first", "each@x", "each@y"]
+    (origin / ".dvc" / "config").write_text(
+        f"[core]\nremote = shared\n['remote \"shared\"']\nurl = {tmp_path}/remote\n"
+    )
+    with Repo() as repo:
+        repo.push()
+    commit = ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "all"]
+    for command in (["add", "-A"], commit, ["clone", "-q", ".", str(clone)]):
+        subprocess.run(["git", *command], check=True)
+
+    monkeypatch.chdir(clone)
+    assert repro.reproduce() == []
+    assert (clone / "y").read_text() == "one\n"
+
+    (clone / "y").unlink()  # what is in the cache is not made again, with or without a remote
+    assert repro.reproduce(pull=False, allow_missing=False) == []
+    assert (clone / "y").exists()
+
+    for folder in (clone / ".dvc/cache", clone / ".dvc/tmp", tmp_path / "remote"):
+        shutil.rmtree(folder)
+    (clone / "x").unlink()
+    assert repro.reproduce(allow_missing=True) == [] and not (clone / "x").exists()
+    assert "x" in capsys.readouterr().out.split("repro: ")[-1]
+    assert repro.reproduce() == ["first", "each@x", "each@y"]  # an empty remote is as good as none
+
+
+def test_only_what_another_stage_needs_is_made_of_the_missing():
+    entries = [{"changed deps": {"a": "deleted"}}, {"changed outs": {"x": "not in cache"}}]
+    assert repro.missing(entries, {"x"}) == {"x"}
+    assert repro.missing(entries, set()) is None  # a file that Git keeps was deleted: DVC cannot bring it back
+    assert repro.missing([{"changed deps": {"code.py": "modified"}}], {"x"}) is None
+    assert repro.missing(["changed command"], {"x"}) is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_stages_end_with_the_command(number, tmp_path):
+    # Every process of the stage holds the pipe: reading it to the end returns when the last of them is gone.
+    start(tmp_path, "stages: {long: {cmd: 'sleep 600 & echo started; sleep 600', outs: [never]}}")
+    command = subprocess.Popen(
+        [sys.executable, "-m", "faceptor", "repro"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env=os.environ | {"PYTHONPATH": str(Path(repro.__file__).parents[1])},
+    )  # fmt: skip
+    assert any(b"started" in line for line in iter(command.stdout.readline, b""))
+    command.send_signal(number)
+    rest = command.stdout.read().decode()
+    assert command.wait() != 0
+    assert number == signal.SIGKILL or "stopped" in rest
