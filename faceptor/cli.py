@@ -14,6 +14,7 @@ from faceptor.doctor.cli import doctor_app
 from faceptor.errors import FaceptorError
 from faceptor.import_cli import import_command
 from faceptor.predict_cli import predict_command
+from faceptor.sections import unspelled
 from faceptor.trouble import flushed, guarded, speakable
 from faceptor.writing import write_whole
 
@@ -253,7 +254,8 @@ def _load(path: Path, *, every: bool = False):
 
 
 def _chosen(names: list[str] | None, known, section: str) -> list[str]:
-    strangers = [name for name in names or [] if name not in known]
+    names = [unspelled(name) for name in names or []]
+    strangers = [name for name in names if name not in known]
     if strangers:
         raise FaceptorError(f"{section} in params.yaml has no {strangers[0]!r}; expected one of {', '.join(known)}")
     return list(names or known)

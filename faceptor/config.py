@@ -4,17 +4,19 @@
 form. Every unknown key, wrong type or impossible value is a ConfigError that names the key.
 """
 
+from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, PlainValidator, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationError, model_validator
 
 from faceptor.datasets import reader_class
 from faceptor.datasets.base import Reader
 from faceptor.datasets.generic import stored_description
 from faceptor.errors import ConfigError
+from faceptor.inheritance import as_meant, inherited_from, says
 from faceptor.model_config import (
     AttributeHeadConfig,
     DecoderConfig,
@@ -29,7 +31,19 @@ from faceptor.model_config import (
     NaiveConfig,
     model_config,
 )
-from faceptor.sections import Count, NonNegative, Place, Positive, Section, Share, explain
+from faceptor.sections import (
+    Count,
+    DataSet,
+    NonNegative,
+    OrNone,
+    Place,
+    Positive,
+    Section,
+    Share,
+    explain,
+    spelled,
+    written_keys,
+)
 from faceptor.tasks import task
 from faceptor.tasks.custom import forget, register, specs_of, unchanged
 
@@ -82,7 +96,7 @@ class Synthesis(Section):
 
 class Dataset(Section):
     path: Place  # below data.root
-    reader: str | None = None  # None = that of the data set's own name; "generic" for a user's own, see data/README.md
+    reader: DataSet | None = None  # None = that of its own name; "generic" for a user's own data, see data/README.md
     role: Literal["joint", "transfer"]  # trained together in stage 1, or met only in transfer
     validation: Share | None = None  # overrides data.validation
     max_rejects: Share | None = None  # overrides data.max_rejects
@@ -136,7 +150,7 @@ class Feed(Mix):
     """
 
     train: Crop
-    test: Crop | None = None
+    test: OrNone[Crop] = None
     augment: Augment = Augment()
     criterion: dict[str, Setting] = Field(default_factory=dict)  # loss: its name; and its numbers, e.g. margin
 
@@ -145,11 +159,39 @@ class Feed(Mix):
         return self.test or self.train
 
 
+class Rate(Section):
+    """How fast the parameters learn whose names match a pattern, as a multiple of the optimiser's `lr`."""
+
+    match: str  # a glob pattern over parameter names, e.g. "encoder.*"
+    rate: NonNegative
+
+
+def rates(multiples: Mapping[str, float]) -> tuple[Rate, ...]:
+    """Pattern -> multiple of `lr`, as the optimiser's list: the first pattern that a name matches holds."""
+    return tuple(Rate(match=pattern, rate=rate) for pattern, rate in multiples.items())
+
+
+def _a_list(value: Any) -> Any:
+    if isinstance(value, dict):
+        raise ValueError("expected a list, e.g. [{match: 'queries.*', rate: 10.0}]; the first match holds")
+    return value
+
+
+def _each_once(value: tuple[Rate, ...]) -> tuple[Rate, ...]:
+    patterns = [rate.match for rate in value]
+    if twice := {pattern for pattern in patterns if patterns.count(pattern) > 1}:
+        raise ValueError(f"the pattern {min(twice)!r} stands here twice")
+    return value
+
+
+Rates = Annotated[tuple[Rate, ...], BeforeValidator(_a_list), AfterValidator(_each_once)]
+
+
 class Optimiser(Section):
     """AdamW with linear warm-up and cosine decay; a part's rate is `lr` times the first matching multiplier.
 
     milestones: shares of the run after which the rate drops by the factor `decay`, instead of the cosine.
-    muon: patterns of parts whose matrices learn by Muon instead, at `lr` times the number beside the pattern. Its steps
+    muon: patterns of parts whose matrices learn by Muon instead, at `lr` times the rate beside the pattern. Its steps
     have the size of AdamW's but the same length in every direction, so that no task's gradient drowns another's.
     momentum: of Muon.
     """
@@ -157,14 +199,14 @@ class Optimiser(Section):
     lr: Positive = 5e-5
     start_lr: NonNegative = 1e-6
     final_lr: NonNegative = 0.0
-    multipliers: dict[str, NonNegative] = Field({"encoder.*": 1.0, "*": 10.0})
+    multipliers: Rates = rates({"encoder.*": 1.0, "*": 10.0})
     weight_decay: NonNegative = 0.05
-    clip: Positive | None = 5.0  # largest norm of the gradient
+    clip: OrNone[Positive] = 5.0  # largest norm of the gradient
     milestones: tuple[Share, ...] = ()
     decay: Positive = 0.1
     warmup: Annotated[int, Field(ge=0)] = 2000
     betas: tuple[Share, Share] = (0.9, 0.999)
-    muon: dict[str, NonNegative] = Field(default_factory=dict)
+    muon: Rates = ()
     momentum: Share = 0.95
 
 
@@ -174,7 +216,7 @@ class Stage(Section):
     trainable: tuple[str, ...] = ("*",)
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     validate_every: Count = 1000
-    validate_samples: Count | None = None  # per task; None = the whole validation split
+    validate_samples: OrNone[Count] = None  # per task; None = the whole validation split
     checkpoint_every: Count = 500
     log_every: Count = 50
 
@@ -205,8 +247,8 @@ class Baseline(Section):
 class Evaluation(Section):
     models: tuple[str, ...] = ("stage1", "stage2")
     batch: Count = 64
-    samples: Count | None = None  # None = the whole test split
-    test_sets: dict[str, str] = Field(default_factory=dict)  # task -> data set whose test split stands for its own
+    samples: OrNone[Count] = None  # None = the whole test split
+    test_sets: dict[str, DataSet] = Field(default_factory=dict)  # task -> data set whose test split stands for its own
 
 
 class TransferMode(Section):
@@ -263,13 +305,16 @@ class Params(Section):
             role = "transfer" if where == "transfer" else "joint"
             for name in stage.tasks:
                 dataset = task(name).dataset
+                key = f"datasets.{spelled(dataset)}"
                 if dataset not in self.datasets:
-                    raise ValueError(f"{where}.tasks.{name}: its data set is missing, add datasets.{dataset}")
+                    raise ValueError(f"{where}.tasks.{name}: its data set is missing, add {key}")
                 if self.datasets[dataset].role != role:
-                    raise ValueError(f"{where}.tasks.{name}: datasets.{dataset}.role must be {role!r}")
+                    raise ValueError(f"{where}.tasks.{name}: {key}.role must be {role!r}")
         for name, dataset in self.evaluate.test_sets.items():
             if dataset not in self.datasets:
-                raise ValueError(f"evaluate.test_sets.{name}: {dataset!r} is no data set, add datasets.{dataset}")
+                raise ValueError(
+                    f"evaluate.test_sets.{name}: {dataset!r} is no data set, add datasets.{spelled(dataset)}"
+                )
             task(name)
         if self.stage2.tasks and not hasattr(self.model, "layer_attention"):
             raise ValueError(f"stage2.tasks: model {self.model.name!r} has no Layer-Attention to train, expected {{}}")
@@ -280,12 +325,13 @@ class Params(Section):
         _subset("stage2.tasks", self.stage2.tasks, "stage1.tasks", self.stage1.tasks)
         _subset("synthesis", self.synthesis, "datasets", self.datasets)
         _subset("transfer.matrix.mode", self.transfer.matrix.mode, "transfer.modes", self.transfer.modes)
-        known = {task(name).dataset for name in self.transfer.tasks}
+        known = {spelled(task(name).dataset) for name in self.transfer.tasks}
         _subset("transfer.matrix.dataset", self.transfer.matrix.dataset, "the data sets of transfer.tasks", known)
         for name in self.synthesis:
             path = self.datasets[name].path
-            if path != Path(name):
-                raise ValueError(f"datasets.{name}.path: a generated set is written to {name!r}, found {path}")
+            key = spelled(name)
+            if path != Path(key):
+                raise ValueError(f"datasets.{key}.path: a generated set is written to {key!r}, found {path}")
         return self
 
     def reader(self, name: str) -> Reader:
@@ -316,7 +362,7 @@ class Params(Section):
 
     def prepared(self, dataset: str) -> Path:
         """Folder of a data set's prepared shards."""
-        return self.data.prepared / self.datasets[dataset].role / dataset
+        return self.data.prepared / self.datasets[dataset].role / spelled(dataset)
 
 
 def _subset(what: str, names, where: str, known) -> None:
@@ -330,9 +376,21 @@ def parse(values: dict, *, origin: str = "params.yaml") -> Params:
     if not isinstance(values, dict):
         raise ConfigError(f"{origin}: expected sections (seed, data, model, ...), found {type(values).__name__}")
     try:
-        return Params.model_validate(values)
+        return Params.model_validate(as_meant(values, origin=origin))
     except ValidationError as error:
-        raise ConfigError("; ".join(explain(e, root=Params, origin=origin) for e in error.errors())) from None
+        told = _where_written(error.errors(), values)
+        raise ConfigError("; ".join(explain(e, root=Params, origin=origin) for e in told)) from None
+
+
+def _where_written(errors: list[dict], values: dict) -> list[dict]:
+    """Without those that a baseline inherits: they are told once, at the key that is written."""
+    places = [written_keys(error["loc"], Params) for error in errors]
+    told = []
+    for error, keys in zip(errors, places, strict=True):
+        source = inherited_from(keys)
+        if source is None or says(values, keys) or source not in places:
+            told.append(error)
+    return told
 
 
 def load_params(path: Path | str = "params.yaml") -> Params:

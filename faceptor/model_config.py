@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
 from faceptor.errors import ConfigError
-from faceptor.sections import Count, Place, Positive, Real, Section, Share, explain
+from faceptor.sections import Count, OrNone, Place, Positive, Real, Section, Share, explain
 
 Mean = Annotated[Real, Field(ge=-1000, le=1000)]  # of pixels in [0, 1]; wide enough for statistics of 0 .. 255
 Deviation = Annotated[Real, Field(ge=1e-3, le=1000)]
@@ -37,7 +37,7 @@ class EncoderConfig(Section):
     drop_path: Share = 0.2
     drop_path_axis: Literal["paper", "released"] = "paper"
     extras: bool = True  # keep FaRL's unused final norm and projection, as the published counts do
-    pretrained: Place | None = None  # FaRL weights, see `faceptor import-weights`
+    pretrained: OrNone[Place] = None  # FaRL weights, see `faceptor import-weights`
 
     @model_validator(mode="after")
     def _consistent(self):
@@ -136,7 +136,7 @@ class NaiveConfig(_OnPatches):
 class BackboneConfig(Section):
     name: str = "swin_base_patch4_window7_224"  # any timm model with features at several depths
     options: dict[str, Any] = Field(default_factory=dict)  # its own keyword arguments, e.g. embed_dim of a tiny one
-    pretrained: Path | None = None  # a file with timm's names, see `faceptor import-weights imagenet`
+    pretrained: OrNone[Path] = None  # a file with timm's names, see `faceptor import-weights imagenet`
 
 
 class TwoWayConfig(Section):
@@ -161,16 +161,19 @@ class FaceXFormerConfig(_Start):
     inputs: Inputs
 
 
-def _name(value: Any) -> str:
+def name_of(value: Any) -> str:
+    """The structure that a model section asks for."""
     name = value.get("name", "faceptor") if isinstance(value, dict) else getattr(value, "name", type(value).__name__)
     return str(name)
 
+
+MODELS: dict[str, type[Section]] = {"faceptor": FaceptorConfig, "naive": NaiveConfig, "facexformer": FaceXFormerConfig}
 
 ModelConfig = Annotated[
     Annotated[FaceptorConfig, Tag("faceptor")]
     | Annotated[NaiveConfig, Tag("naive")]
     | Annotated[FaceXFormerConfig, Tag("facexformer")],
-    Discriminator(_name),
+    Discriminator(name_of),
 ]
 
 

@@ -91,19 +91,20 @@ def build_optimisers(parameters: Parameters, optimiser: Optimiser) -> dict[str, 
     leave stay with AdamW. A Muon pattern without a matrix or kernel is an error.
     """
     learning = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
-    matrices = {n: p for n, p in learning.items() if p.ndim > 1 and match(n, optimiser.muon) is not None}
+    multipliers, muon = ({each.match: each.rate for each in rates} for rates in (optimiser.multipliers, optimiser.muon))
+    matrices = {n: p for n, p in learning.items() if p.ndim > 1 and match(n, muon) is not None}
     others = {name: parameter for name, parameter in learning.items() if name not in matrices}
-    for pattern in optimiser.muon:
+    for pattern in muon:
         if not any(parameter.ndim > 1 and fnmatchcase(name, pattern) for name, parameter in parameters.items()):
             raise ConfigError(f"optimiser.muon: pattern {pattern!r} matches no matrix; vectors use AdamW")
 
     common = {"lr": optimiser.start_lr, "weight_decay": optimiser.weight_decay}
     optimisers: dict[str, torch.optim.Optimizer] = {}
     if others:
-        groups = _groups(others, optimiser.multipliers)
+        groups = _groups(others, multipliers)
         optimisers["adamw"] = torch.optim.AdamW(groups, betas=optimiser.betas, **common)
     if matrices:
-        groups = _groups(matrices, optimiser.muon)
+        groups = _groups(matrices, muon)
         optimisers["muon"] = Muon(groups, momentum=optimiser.momentum, adjust_lr_fn="match_rms_adamw", **common)
     return optimisers
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from faceptor.config import Params
 from faceptor.errors import FaceptorError
 from faceptor.evaluate import headline_of
+from faceptor.sections import spelled
 from faceptor.stages.files import RESULTS, read_json
 from faceptor.tasks import KINDS, task
 from faceptor.writing import write_whole
@@ -53,7 +54,7 @@ def transfer_table(params: Params) -> str:
     for name in params.transfer.tasks:
         spec = task(name)
         headline = headline_of(spec)
-        reports = [read_json(RESULTS / "transfer" / f"{spec.dataset}-{mode}.json") for mode in modes]
+        reports = [read_json(RESULTS / "transfer" / f"{spelled(spec.dataset)}-{mode}.json") for mode in modes]
         trivial = reports[0][name][f"trivial_{headline}"]
         rows.append(
             [f"`{name}`", f"{headline} {UNITS[KINDS[spec.kind].higher_is_better]}", f"{trivial:.2f}"]

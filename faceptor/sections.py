@@ -5,9 +5,9 @@ import os
 import re
 import reprlib
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Tag
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Tag
 
 
 def _real(value: Any) -> Any:
@@ -40,6 +40,27 @@ Share = Annotated[Real, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Triple = tuple[Real, Real, Real]
 
+Value = TypeVar("Value")
+# null, or the word `none` where null means "as elsewhere" (in a baseline).
+OrNone = Annotated[Value | None, BeforeValidator(lambda value: None if value == "none" else value)]
+
+
+NAMED_AFTER_DATA_SETS = ("synthesis", "datasets")  # sections whose keys are data sets
+
+
+def spelled(dataset: str) -> str:
+    """A data set as a key of params.yaml and as a folder below `data`: DVC can set no key that starts with a digit, so
+    such a name has an underscore before it ("300w" -> "_300w")."""
+    return f"_{dataset}" if dataset[:1].isdigit() else dataset
+
+
+def unspelled(key: str) -> str:
+    """The data set that a key stands for; both spellings are understood ("_300w", "300w" -> "300w")."""
+    return re.sub(r"^_(?=\d)", "", key)
+
+
+DataSet = Annotated[str, AfterValidator(unspelled)]
+
 
 class Section(BaseModel):
     """A block of params.yaml: frozen, and closed to unknown keys."""
@@ -66,8 +87,15 @@ def explain(item: dict, *, root: Any, origin: str) -> str:
         message = f"unknown, expected one of {known}, found {item['ctx']['tag']!r}"
     elif item["loc"] and not isinstance(item["input"], dict):
         message = f"{message}, found {reprlib.repr(item['input'])}"
+    if len(keys) > 1 and keys[0] in NAMED_AFTER_DATA_SETS:
+        keys[1] = spelled(str(keys[1]))
     location = ".".join(map(str, keys))
     return f"{origin}: {location}: {message}" if location else f"{origin}: {message}"
+
+
+def written_keys(location: tuple, root: Any) -> tuple:
+    """A location of pydantic as the keys of the file."""
+    return tuple(_walk(location, root)[0])
 
 
 def _known_keys(location: tuple, root: Any) -> list[str]:

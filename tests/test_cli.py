@@ -45,7 +45,7 @@ def relaxed(folder: Path, name: str) -> None:
 
 def test_missing_folder(project):
     line = refused(faceptor(project, "preprocess", "300w"))
-    assert "raw/300w" in line
+    assert "raw/_300w" in line
     assert "faceptor synthesize 300w" in line
 
 
@@ -64,23 +64,23 @@ def test_unknown_names_list_the_valid_ones(project):
 
 
 def test_one_bad_file_is_listed_and_the_rest_goes_on(project):
-    root = project / "raw" / "300w"
+    root = project / "raw" / "_300w"
     published.w300(root)
-    relaxed(project, "300w")
+    relaxed(project, "_300w")
     points = sorted((root / "helen" / "trainset").glob("*.pts"))[0]
     lines = points.read_text().splitlines()
     points.write_text("\n".join([*lines[:3], *lines[4:]]))
     result = faceptor(project, "preprocess", "300w")
     assert result.returncode == 0, result.stderr
-    rejects = (project / "data/prepared/joint/300w/rejects.jsonl").read_text()
+    rejects = (project / "data/prepared/joint/_300w/rejects.jsonl").read_text()
     assert points.name in rejects
     assert "67" in rejects
 
 
 def test_too_many_bad_files_stop_the_stage_and_leave_nothing(project):
-    root = project / "raw" / "300w"
+    root = project / "raw" / "_300w"
     published.w300(root)
-    relaxed(project, "300w")
+    relaxed(project, "_300w")
     for points in root.rglob("*.pts"):
         points.write_text(points.read_text().replace("}", "1 2\n}"))
     refused(faceptor(project, "preprocess", "300w"))
@@ -121,8 +121,8 @@ def test_switching_presets_and_back(project):
 
 
 def test_doctor_tells_absent_from_prepared(project):
-    published.w300(project / "raw" / "300w")
-    relaxed(project, "300w")
+    published.w300(project / "raw" / "_300w")
+    relaxed(project, "_300w")
     faceptor(project, "preprocess", "300w")
     facts = json.loads(faceptor(project, "doctor", "--json").stdout)["datasets"]
     assert facts["300w"]["state"] == "prepared"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from faceptor.config import load_params, load_preset, parse, preset_names, preset_path
+from faceptor.config import load_params, load_preset, parse, preset_names, preset_path, rates
 from faceptor.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -63,7 +63,7 @@ def test_presets_train_as_the_paper_says(preset):
         optimiser = stage.optimiser
         assert stage.steps == steps
         assert (optimiser.lr, optimiser.weight_decay, optimiser.warmup, optimiser.clip) == (5e-5, 0.05, 2000, 5.0)
-        assert optimiser.multipliers == {"encoder.*": 1.0, "*": 10.0}
+        assert optimiser.multipliers == rates({"encoder.*": 1.0, "*": 10.0})
     assert params.stage2.trainable == ("layer_attention.{task}.*",)
     recognition = params.stage1.tasks["recognition_ms1mv3"]
     assert recognition.criterion == {"margin": 0.4, "scale": 64.0}

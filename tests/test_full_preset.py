@@ -9,6 +9,7 @@ import yaml
 
 from faceptor.config import parse, preset_path
 from faceptor.models.folder import load_model
+from faceptor.sections import unspelled
 from faceptor.stages import training
 from faceptor.stages.data import preprocess_set, synthesize_set
 from faceptor.stages.evaluation import evaluate_model
@@ -21,7 +22,7 @@ def full_at_toy_size() -> dict:
     values = yaml.safe_load(preset_path("full").read_text())
     values["datasets"] = {name: block | {"path": name} for name, block in values["datasets"].items()}
     joint = [name for name, block in values["datasets"].items() if block["role"] == "joint"]
-    values["synthesis"] = {name: SMALL[name] for name in joint}
+    values["synthesis"] = {name: SMALL[unspelled(name)] for name in joint}
     values["datasets"]["ms1mv3"]["validation"] = 0.4
     values["data"] |= {"root": "data/generated", "validation": 0.2, "max_rejects": 0.01, "workers": 0}
     values["model"] = toy.MODEL.model_dump(mode="json")

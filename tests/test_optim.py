@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from faceptor.config import Optimiser
+from faceptor.config import Optimiser, rates
 from faceptor.errors import ConfigError
 from faceptor.optim import build_optimisers, rate_at, schedule, set_rate, set_trainable
 
@@ -76,22 +76,22 @@ def test_frozen_extras_never_learn():
 def test_first_matching_multiplier_sets_a_parts_rate():
     named = parameters()
     set_trainable(named, ["*"], what="trainable")
-    optimiser = build_optimisers(named, Optimiser(multipliers={"encoder.*": 1.0, "*": 10.0}))["adamw"]
+    optimiser = build_optimisers(named, Optimiser(multipliers=rates({"encoder.*": 1.0, "*": 10.0})))["adamw"]
     set_rate(optimiser, 0.01)
-    rates = {group["name"]: group["lr"] for group in optimiser.param_groups}
-    assert rates == {"encoder.*": 0.01, "*": pytest.approx(0.1)}
+    found = {group["name"]: group["lr"] for group in optimiser.param_groups}
+    assert found == {"encoder.*": 0.01, "*": pytest.approx(0.1)}
     assert sum(len(group["params"]) for group in optimiser.param_groups) == 4
 
 
 def test_a_parameter_without_multiplier_is_an_error():
     named = parameters()
     with pytest.raises(ConfigError, match=r"no pattern matches decoder\.weight"):
-        build_optimisers(named, Optimiser(multipliers={"encoder.*": 1.0}))
+        build_optimisers(named, Optimiser(multipliers=rates({"encoder.*": 1.0})))
 
 
 def test_adamw_decays_every_parameter():
     named = parameters()
-    optimisers = build_optimisers(named, Optimiser(multipliers={"*": 1.0}, weight_decay=0.05))
+    optimisers = build_optimisers(named, Optimiser(multipliers=rates({"*": 1.0}), weight_decay=0.05))
     assert {name: type(each) for name, each in optimisers.items()} == {"adamw": torch.optim.AdamW}
     assert {group["weight_decay"] for group in optimisers["adamw"].param_groups} == {0.05}
 
@@ -103,7 +103,7 @@ def members(optimiser) -> set[int]:
 def test_muon_takes_the_matrices_it_names_and_leaves_the_rest():
     named = parameters()
     set_trainable(named, ["*"], what="trainable")
-    settings = Optimiser(multipliers={"*": 1.0}, muon={"encoder.*": 6.0})
+    settings = Optimiser(multipliers=rates({"*": 1.0}), muon=rates({"encoder.*": 6.0}))
     optimisers = build_optimisers(named, settings)
     assert members(optimisers["muon"]) == {id(named["encoder.weight"])}
     assert members(optimisers["adamw"]) == {id(p) for name, p in named.items() if name != "encoder.weight"}
@@ -115,7 +115,7 @@ def test_muon_steps_equally_far_in_every_direction():
     named = parameters()
     set_trainable(named, ["encoder.weight"], what="trainable")
     before = named["encoder.weight"].detach().clone()
-    muon = build_optimisers(named, Optimiser(muon={"encoder.*": 1.0}, weight_decay=0.0))["muon"]
+    muon = build_optimisers(named, Optimiser(muon=rates({"encoder.*": 1.0}), weight_decay=0.0))["muon"]
     set_rate(muon, 1.0)
     named["encoder.weight"].grad = torch.diag(torch.tensor([100.0, 1.0, 0.1]))
     muon.step()
@@ -130,7 +130,7 @@ def test_muon_moves_a_kernel_as_the_matrix_it_is():
     linear.weight.data.copy_(conv.weight[..., 0, 0])
     images = torch.randn(2, 5, 3, 3)
     for model in (conv, linear):
-        muon = build_optimisers(dict(model.named_parameters()), Optimiser(muon={"*": 1.0}))["muon"]
+        muon = build_optimisers(dict(model.named_parameters()), Optimiser(muon=rates({"*": 1.0})))["muon"]
         set_rate(muon, 0.1)
         for _ in range(3):
             muon.zero_grad()
@@ -142,4 +142,4 @@ def test_muon_moves_a_kernel_as_the_matrix_it_is():
 
 def test_a_muon_pattern_without_a_matrix_is_an_error():
     with pytest.raises(ConfigError, match=r"optimiser\.muon: pattern '\*\.bias' matches no matrix"):
-        build_optimisers(parameters(), Optimiser(multipliers={"*": 1.0}, muon={"*.bias": 1.0}))
+        build_optimisers(parameters(), Optimiser(multipliers=rates({"*": 1.0}), muon=rates({"*.bias": 1.0})))

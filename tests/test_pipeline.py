@@ -10,6 +10,7 @@ import yaml
 from dvc.repo import Repo
 
 from faceptor.config import load_params, preset_names, preset_path
+from faceptor.sections import spelled
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -49,10 +50,12 @@ def test_dvc_resolves_every_preset(preset, tmp_path):
     assert listed.returncode == 0, listed.stderr
     names = set(listed.stdout.split())
     params = load_params(preset_path(preset))
-    assert names >= {f"preprocess@{name}" for name in params.datasets}
+    assert names >= {f"preprocess@{spelled(name)}" for name in params.datasets}
     assert names >= {f"train_stage2@{name}" for name in params.stage2.tasks}
     assert names >= {f"transfer@{d}-{m}" for d in params.transfer.matrix.dataset for m in params.transfer.matrix.mode}
-    assert {n for n in names if n.startswith("synthesize@")} == {f"synthesize@{name}" for name in params.synthesis}
+    assert {n for n in names if n.startswith("synthesize@")} == {
+        f"synthesize@{spelled(name)}" for name in params.synthesis
+    }
     stages = Repo(str(tmp_path)).index.stages
     made = [Path(out.fs_path) for stage in stages for out in stage.outs]
     for stage in stages:

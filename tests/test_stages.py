@@ -21,7 +21,7 @@ TASKS = ("landmarks_300w", "age_morph2", "expression_rafdb")
 
 def small_params() -> dict:
     values = yaml.safe_load(preset_path("embedded").read_text())
-    keep = {"300w": (40, 8), "morph2": (60, 12), "rafdb": (40, 14), "lfw73": (40, 8)}
+    keep = {"_300w": (40, 8), "morph2": (60, 12), "rafdb": (40, 14), "lfw73": (40, 8)}
     values["synthesis"] = {name: {"train": train, "test": test} for name, (train, test) in keep.items()}
     values["datasets"] = {name: block for name, block in values["datasets"].items() if name in keep}
     values["model"] = toy.MODEL.model_dump(mode="json")
@@ -35,7 +35,7 @@ def small_params() -> dict:
         values[stage]["optimiser"]["warmup"] = 1
     values["evaluate"] |= {"models": ["stage1", "stage2", "naive", "facexformer"], "test_sets": {}}
     stage1, inputs = values["stage1"], values["model"]["inputs"]
-    stage1["optimiser"]["muon"] = {}  # its patterns name Faceptor's parts, and the baselines train with this stage, too
+    stage1["optimiser"]["muon"] = []  # its patterns name Faceptor's parts, and the baselines train with this stage, too
     encoder = values["model"]["encoder"]
     values["baselines"] = {
         "naive": {

@@ -11,6 +11,7 @@ import torch
 
 from faceptor import train
 from faceptor.checkpoint import load_checkpoint, save_atomic
+from faceptor.config import rates
 from faceptor.errors import ConfigError, FaceptorError, WeightsError
 from tests import toy
 
@@ -128,7 +129,8 @@ def test_an_unmatched_trainable_pattern_stops_the_run(tmp_path):
 
 def test_a_loss_that_is_not_finite_names_its_terms(tmp_path):
     with pytest.raises(FaceptorError, match=r"step \d+: the loss is not finite .*age_morph2.loss"):
-        toy.run(tmp_path, optimiser=toy.Optimiser(lr=1e30, start_lr=1e30, multipliers={"*": 1.0}, warmup=0, clip=1e30))
+        far = toy.Optimiser(lr=1e30, start_lr=1e30, multipliers=rates({"*": 1.0}), warmup=0, clip=1e30)
+        toy.run(tmp_path, optimiser=far)
 
 
 def test_best_weights_are_those_of_the_best_validation(tmp_path):
@@ -174,7 +176,7 @@ def test_every_task_learns(tmp_path):
             pass
 
     model, criteria = toy.model_and_criteria()
-    optimiser = toy.Optimiser(lr=3e-3, multipliers={"*": 1.0}, warmup=2)
+    optimiser = toy.Optimiser(lr=3e-3, multipliers=rates({"*": 1.0}), warmup=2)
     stage = toy.stage(60, optimiser=optimiser, log_every=1, validate_every=60, checkpoint_every=60)
     train.run(
         model, criteria, toy.steps(60, samples=12), stage=stage, mixes=toy.mixes(12), trainable=("*",), live=Live(),

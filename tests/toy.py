@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from faceptor import train
-from faceptor.config import Crop, FaceptorConfig, Feed, Optimiser, Stage
+from faceptor.config import Crop, FaceptorConfig, Feed, Optimiser, Stage, rates
 from faceptor.data.augment import make_policy
 from faceptor.data.batches import ImageCache, Steps, TaskStream
 from faceptor.data.crop import CropSpec
@@ -47,7 +47,7 @@ class FakeSplit:
         return self.samples[index]
 
 
-OPTIMISER = Optimiser(lr=1e-3, multipliers={"*": 1.0}, muon={"encoder.blocks.*": 2.0}, warmup=2)
+OPTIMISER = Optimiser(lr=1e-3, multipliers=rates({"*": 1.0}), muon=rates({"encoder.blocks.*": 2.0}), warmup=2)
 
 
 def stage(steps: int, **changes) -> Stage:

@@ -39,6 +39,7 @@ from faceptor.datasets.images import Picture, content_of, verify
 from faceptor.datasets.restricted_pickle import load_verification
 from faceptor.errors import ConfigError, DataError, FaceptorError
 from faceptor.paths import replace_folder
+from faceptor.sections import spelled
 
 log = logging.getLogger("faceptor")
 
@@ -73,7 +74,7 @@ def prepare(
     """
     for name, value in (("validation", validation), ("max_rejects", max_rejects)):
         if not 0 <= value < 1:
-            raise ConfigError(f"datasets.{dataset}: {name}: expected a share in [0, 1), found {value}")
+            raise ConfigError(f"datasets.{spelled(dataset)}: {name}: expected a share in [0, 1), found {value}")
     reader_type = reader_class(reader or dataset, key=dataset)
     root, out = Path(root), Path(out)
     if not root.is_dir():
@@ -250,7 +251,7 @@ class _Preparation:
             if part in self.facts and not self.facts[part].count:
                 raise DataError(
                     f"{self.reader.name}: no sample left for {part} with validation {self.validation} of "
-                    f"{self.listed['train']} samples; change datasets.{self.reader.name}.validation"
+                    f"{self.listed['train']} samples; change datasets.{spelled(self.reader.name)}.validation"
                 )
 
     def _warn_of_duplicates(self) -> None:
@@ -270,9 +271,8 @@ class _Preparation:
                 f"found {entry['found']} in {self.reader.root}"
             )
             if entry["enforced"]:
-                raise DataError(
-                    f"{text}; unpack what is missing, or set datasets.{self.reader.name}.options.strict_counts to false"
-                )
+                option = f"datasets.{spelled(self.reader.name)}.options.strict_counts"
+                raise DataError(f"{text}; unpack what is missing, or set {option} to false")
             log.warning(text)
 
     # --- passport --------------------------------------------------------------------------------------------------

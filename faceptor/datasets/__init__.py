@@ -24,6 +24,7 @@ from faceptor.datasets.w300lp import W300LP
 from faceptor.datasets.w300vw import W300VW
 from faceptor.datasets.wflw import WFLW
 from faceptor.errors import ConfigError
+from faceptor.sections import spelled
 
 READERS: dict[str, type[Reader]] = {
     reader.name: reader
@@ -47,5 +48,6 @@ def reader_class(name: str, *, key: str | None = None) -> type[Reader]:
         return Generic
     if name not in READERS:
         known = ", ".join((*READERS, Generic.name))
-        raise ConfigError(f"datasets.{name}: no such data set; expected one of {known}, or one with a reader of these")
+        key = spelled(name)
+        raise ConfigError(f"datasets.{key}: no such data set; expected one of {known}, or one with a reader of these")
     return READERS[name]

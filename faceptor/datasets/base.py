@@ -25,6 +25,7 @@ import numpy as np
 from faceptor.datasets.folders import Links, entries, may_follow
 from faceptor.datasets.values import BadSample, box, brief, integer, landmark_box, number, points, printable, share
 from faceptor.errors import ConfigError, DataError
+from faceptor.sections import spelled
 
 __all__ = [
     "IMAGE_SUFFIXES", "MARKER", "BadSample", "Bulk", "Check", "Listed", "Reader", "Record", "Reject",
@@ -123,20 +124,18 @@ class Reader(ABC):
         """follow_links: whether symbolic links may lead out of `root`, or the folders they may lead into."""
         self.follow_links = follow_links
         known = {"strict_counts": (type(self).strict_counts,), "seed": (0,), **self.choices}
+        place = f"datasets.{spelled(self.name)}.options"
         for option, value in options.items():
             if option not in known:
-                raise ConfigError(
-                    f"datasets.{self.name}.options.{option}: unknown option; expected one of {', '.join(known)}"
-                )
+                raise ConfigError(f"{place}.{option}: unknown option; expected one of {', '.join(known)}")
             if option in self.choices and value not in self.choices[option]:
                 raise ConfigError(
-                    f"datasets.{self.name}.options.{option}: expected one of "
-                    f"{', '.join(map(str, self.choices[option]))}, found {value!r}"
+                    f"{place}.{option}: expected one of {', '.join(map(str, self.choices[option]))}, found {value!r}"
                 )
         if not isinstance(options.get("strict_counts", True), bool):
-            raise ConfigError(f"datasets.{self.name}.options.strict_counts: expected true or false")
+            raise ConfigError(f"{place}.strict_counts: expected true or false")
         if type(options.get("seed", 0)) is not int:
-            raise ConfigError(f"datasets.{self.name}.options.seed: expected a whole number")
+            raise ConfigError(f"{place}.seed: expected a whole number")
         self.options = {option: options.get(option, values[0]) for option, values in known.items()}
         self.strict_counts = self.options["strict_counts"]
         self.root = Path(root)

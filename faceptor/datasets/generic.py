@@ -33,6 +33,7 @@ from faceptor.datasets.labels import AGES, landmark_scheme
 from faceptor.datasets.tables import Row, number_in, numbers, rows, text, values, word
 from faceptor.datasets.textfiles import row_of
 from faceptor.errors import ConfigError
+from faceptor.sections import spelled
 
 CLASSED = ("expression", "gender", "race", "agegroup")
 
@@ -142,7 +143,7 @@ class Generic(Reader):
 
 def find_description(reader: Reader, given: str | Mapping | None) -> Description:
     """A description from its file, or from the values themselves."""
-    where = f"datasets.{reader.name}.options.description"
+    where = f"datasets.{spelled(reader.name)}.options.description"
     if given is None:
         raise ConfigError(f"{where}: missing; name the YAML file that says what the columns of the label file are")
     if isinstance(given, Mapping):

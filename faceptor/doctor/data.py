@@ -19,6 +19,7 @@ from faceptor.datasets.base import Reader
 from faceptor.datasets.folders import litter
 from faceptor.doctor.survey import Progress, Survey, survey
 from faceptor.errors import ConfigError, FaceptorError
+from faceptor.sections import spelled, unspelled
 
 ENOUGH = 0.9  # of the published count, where releases of a set differ
 FOUND, INCOMPLETE, ABSENT = STATES = ("found", "incomplete", "absent")
@@ -53,6 +54,7 @@ def examine_data(
     `seconds` for all sets together.
     """
     known = list(dict.fromkeys((*READERS, *params.datasets)))
+    names = [unspelled(name) for name in names]
     for name in names:
         if name not in known:
             raise ConfigError(f"doctor data: {name!r} is no data set; expected one of {', '.join(known)}")
@@ -97,7 +99,7 @@ def _kind(params: Params, name: str) -> type[Reader]:
 
 
 def _path(params: Params, name: str) -> Path:
-    return params.datasets[name].path if name in params.datasets else Path(name)
+    return params.datasets[name].path if name in params.datasets else Path(spelled(name))
 
 
 def _facts(params: Params, name: str) -> dict:
@@ -164,7 +166,8 @@ def _look(params: Params, name: str, *, deep: bool, seconds: float, progress: Pr
     try:
         listed = name in params.datasets
         links = params.data.follow_links
-        reader = params.reader(name) if listed else _kind(params, name)(params.data.root / name, follow_links=links)
+        place = params.data.root / _path(params, name)
+        reader = params.reader(name) if listed else _kind(params, name)(place, follow_links=links)
         found = survey(reader, deep=deep, seconds=seconds, progress=progress)
         facts = _findings(reader, found)
         problems = list(_problems(reader, found, facts["counts"], params.max_rejects(name)))
@@ -276,7 +279,7 @@ def _remedy(kind: type[Reader], folder: Path) -> str:
     beside = sorted(path for path in folder.parent.iterdir() if path.is_dir()) if folder.parent.is_dir() else []
     for other in beside:
         if other.name != folder.name and _bare(other.name) in known:
-            return f"there is a folder {other.name}: set datasets.{kind.name}.path to it, or rename it"
+            return f"there is a folder {other.name}: set datasets.{spelled(kind.name)}.path to it, or rename it"
     return f"unpack it to {folder}"
 
 

@@ -6,6 +6,7 @@ from faceptor.config import Params
 from faceptor.data.prepare import prepare
 from faceptor.datasets.base import MARKER
 from faceptor.errors import ConfigError
+from faceptor.sections import spelled
 from faceptor.stages.files import RESULTS, write_json
 from faceptor.synthesis import complete, synthesize
 
@@ -20,7 +21,7 @@ def synthesize_set(params: Params, name: str, *, workers: int = 0, sheet: bool =
         params.data.root / params.datasets[name].path,
         seed=params.seed,
         workers=workers,
-        sheet=RESULTS / "synthesis" / f"{name}.png" if sheet else None,
+        sheet=RESULTS / "synthesis" / f"{spelled(name)}.png" if sheet else None,
         **settings,
     )
 
@@ -30,13 +31,13 @@ def preprocess_set(params: Params, name: str) -> dict:
 
     Generated faces that are missing, or are not those of their marker, are drawn first: DVC keeps the marker alone.
     """
-    block = params.datasets[name]
+    block, key = params.datasets[name], spelled(name)
     faces = params.data.root / block.path
     photographs = faces.is_dir() and any(faces.iterdir()) and not (faces / MARKER).is_file()
     if photographs and faces.absolute().is_relative_to(GENERATED.absolute()):
         raise ConfigError(
-            f"datasets.{name}: {faces} holds files that were not drawn here, and changes to them would not be noticed "
-            f"below data/generated; move them to data/raw and set data.root, or datasets.{name}.path"
+            f"datasets.{key}: {faces} holds files that were not drawn here, and changes to them would not be noticed "
+            f"below data/generated; move them to data/raw and set data.root, or datasets.{key}.path"
         )
     if name in params.synthesis and not photographs and not complete(faces):
         print(f"{name}: drawing its faces first, {faces} lacks them", flush=True)
@@ -52,5 +53,5 @@ def preprocess_set(params: Params, name: str) -> dict:
         reader=block.reader,
         options=block.options | ({"verification": list(block.verification)} if block.verification else {}),
     )
-    write_json(RESULTS / "preprocess" / f"{name}.json", passport)
+    write_json(RESULTS / "preprocess" / f"{key}.json", passport)
     return passport

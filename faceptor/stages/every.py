@@ -4,6 +4,7 @@ from pathlib import Path
 
 from faceptor.config import Dataset, Params, Synthesis
 from faceptor.datasets import READERS
+from faceptor.sections import spelled
 
 # Faces that are enough to see a data set from its layout to its prepared shards: about a minute for all on two cores.
 SMALL: dict[str, dict[str, int]] = {
@@ -36,7 +37,9 @@ def with_every_data_set(params: Params) -> Params:
 
     A set whose line says `path` elsewhere is not generated.
     """
-    datasets = {name: Dataset(path=Path(name), role="transfer") for name in READERS} | params.datasets
-    own = {name for name in SMALL if datasets[name].path == Path(name) and datasets[name].reader in (None, name)}
+    datasets = {name: Dataset(path=Path(spelled(name)), role="transfer") for name in READERS} | params.datasets
+    own = {
+        name for name in SMALL if datasets[name].path == Path(spelled(name)) and datasets[name].reader in (None, name)
+    }
     synthesis = {name: Synthesis(**counts) for name, counts in SMALL.items() if name in own} | params.synthesis
     return params.model_copy(update={"datasets": datasets, "synthesis": synthesis})

@@ -7,6 +7,7 @@ from faceptor.config import Params
 from faceptor.errors import ConfigError
 from faceptor.evaluate import headline_of
 from faceptor.models.folder import load_model, model_hash, read_description, save_model
+from faceptor.sections import spelled, unspelled
 from faceptor.stages.common import data_facts, pick_device
 from faceptor.stages.evaluation import evaluate_tasks, measure_test, test_folder
 from faceptor.stages.files import MODELS, RESULTS, RUNS, read_json, write_json
@@ -20,7 +21,8 @@ def transfer(params: Params, dataset: str, mode: str, *, device: str = "auto") -
     Modes are lists of trainable patterns: prompt (the new queries), decoder (and decoders and output modules),
     full (everything). What the old tasks lost is measured where anything but the new queries changed.
     """
-    name = task_of(params, dataset)
+    name = task_of(params, unspelled(dataset))
+    dataset = spelled(task(name).dataset)  # files and folders are named as params.yaml spells it
     if mode not in params.transfer.modes:
         raise ConfigError(f"transfer mode {mode!r}: expected one of {', '.join(params.transfer.modes)}")
     settings = params.transfer.modes[mode]

@@ -21,6 +21,7 @@ from faceptor.children import end_with_parent
 from faceptor.datasets.base import MARKER
 from faceptor.errors import ConfigError
 from faceptor.paths import replace_folder
+from faceptor.sections import spelled
 from faceptor.synthesis.layouts import LAYOUTS
 from faceptor.synthesis.layouts.base import Drawn, Layout, Order, Shot, Tile
 
@@ -86,7 +87,8 @@ def synthesize(
 
 def _layout(name: str) -> Layout:
     if name not in LAYOUTS:
-        raise ConfigError(f"synthesis.{name}: no generator writes this data set, expected one of {', '.join(LAYOUTS)}")
+        known = ", ".join(LAYOUTS)
+        raise ConfigError(f"synthesis.{spelled(name)}: no generator writes this data set, expected one of {known}")
     return LAYOUTS[name]
 
 

@@ -17,6 +17,7 @@ from faceptor.doctor import survey as surveying
 from faceptor.doctor.data import examine_data
 from faceptor.doctor.show import console, data_report
 from faceptor.errors import ConfigError
+from faceptor.sections import spelled
 from tests.datasets import published
 
 LAYOUTS = {
@@ -35,7 +36,7 @@ def parameters(root, **datasets):
     values["data"] |= {"root": str(root), "prepared": str(root / "prepared"), "max_rejects": 0.5}
     values["synthesis"] = {}
     for name, block in datasets.items():
-        values["datasets"].setdefault(name, {"path": name, "role": "joint"}).update(block)
+        values["datasets"].setdefault(spelled(name), {"path": name, "role": "joint"}).update(block | {"path": name})
     return parse(values)
 
 

@@ -49,7 +49,7 @@ def model(monkeypatch):
 def test_it_trains_and_is_measured_as_the_others_are(model, tmp_path):
     criteria = nn.ModuleDict({name: KINDS[task(name).kind].criterion(task(name)) for name in toy.TASKS})
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    adamw = toy.OPTIMISER.model_copy(update={"muon": {}})  # the toy's Muon names parts of an encoder
+    adamw = toy.OPTIMISER.model_copy(update={"muon": ()})  # the toy's Muon names parts of an encoder
     train.run(
         model, criteria, toy.steps(4), stage=toy.stage(4, optimiser=adamw), mixes=toy.mixes(), trainable=("*",),
         folder=tmp_path, seed=7, device=torch.device("cpu"), validate=toy.score,

@@ -120,7 +120,7 @@ def test_a_new_run_replaces_everything_and_sweeps_up(tmp_path, fake):
     ("name", "options", "words"),
     [
         ("300W", {"train": 1}, "expected one of 300w"),
-        ("300w", {"train": -1}, "synthesis.300w.train"),
+        ("300w", {"train": -1}, "synthesis._300w.train"),
         ("300w", {"train": 0, "test": 0}, "both 0"),
         ("300w", {"train": 1, "pairs": 3}, "this data set has none"),
         ("300w", {"train": 1, "image_size": 8}, "image_size"),

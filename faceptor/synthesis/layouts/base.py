@@ -18,6 +18,7 @@ import simplejpeg
 
 from faceptor.data.subset import spread
 from faceptor.errors import ConfigError
+from faceptor.sections import spelled
 from faceptor.synthesis.draw import render
 from faceptor.synthesis.face import sample_face
 from faceptor.synthesis.geometry import rotation
@@ -37,7 +38,8 @@ _PARTS = ("train", "val", "test", "lfw", "cfp_fp", "agedb_30", "calfw", "cplfw")
 def person(dataset: str, part: str, n: int) -> int:
     """Identity of the n-th person (0-based, below 2**24) of one part of one data set; unique over everything."""
     if not 0 <= n < 1 << 24:
-        raise ConfigError(f"synthesis.{dataset}: person {n} of {part} is out of range, ask for fewer than {1 << 24}")
+        place = f"synthesis.{spelled(dataset)}"
+        raise ConfigError(f"{place}: person {n} of {part} is out of range, ask for fewer than {1 << 24}")
     return (_DATASETS.index(dataset) << 32) | (_PARTS.index(part) << 24) | n
 
 
@@ -113,22 +115,21 @@ class Layout(ABC):
 
     def check(self, order: Order) -> None:
         """Raise ConfigError for what cannot be made."""
+        place = f"synthesis.{spelled(self.name)}"
         least = {"train": 0, "test": 0, "image_size": 32, "identities": 1, "pairs": 1}
         for key, low in least.items():
             value = getattr(order, key)
             if value is None and key in self.needs:
-                raise ConfigError(f"synthesis.{self.name}.{key}: missing, expected a count of at least {low}")
+                raise ConfigError(f"{place}.{key}: missing, expected a count of at least {low}")
             if value is not None and value < low:
-                raise ConfigError(f"synthesis.{self.name}.{key}: expected at least {low}, found {value}")
+                raise ConfigError(f"{place}.{key}: expected at least {low}, found {value}")
             if value is not None and key in {"identities", "pairs"} - set(self.needs):
-                raise ConfigError(f"synthesis.{self.name}.{key}: this data set has none, found {value}; remove the key")
+                raise ConfigError(f"{place}.{key}: this data set has none, found {value}; remove the key")
         for split in {"train", "test"} - set(self.splits):
             if (value := getattr(order, split)) > 0:
-                raise ConfigError(
-                    f"synthesis.{self.name}.{split}: this data set has no {split} part, expected 0, found {value}"
-                )
+                raise ConfigError(f"{place}.{split}: this data set has no {split} part, expected 0, found {value}")
         if order.train + order.test == 0:
-            raise ConfigError(f"synthesis.{self.name}: train and test are both 0, ask for at least one face")
+            raise ConfigError(f"{place}: train and test are both 0, ask for at least one face")
 
     @abstractmethod
     def plan(self, order: Order) -> list[Shot]:
