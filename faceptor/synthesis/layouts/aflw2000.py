@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,6 +17,7 @@ class AFLW2000(Layout):
     name = "aflw2000"
     title = "AFLW2000-3D: head pose, 68 landmarks"
     default_size = 184
+    least: ClassVar = {"test": 1}
     splits = ("test",)
 
     def plan(self, order: Order) -> list[Shot]:

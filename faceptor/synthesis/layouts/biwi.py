@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class Biwi(Layout):
     name = "biwi"
     title = "BIWI Kinect: head pose"
     default_size = 240
+    least: ClassVar = {"test": 1}
     splits = ("test",)
 
     def plan(self, order: Order) -> list[Shot]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ class LaPa(Layout):
     name = "lapa"
     title = "LaPa: 11 classes, 106 landmarks"
     default_size = 200
+    least: ClassVar = {"train": 2, "test": 1}  # its train has a val
 
     def plan(self, order: Order) -> list[Shot]:
         train, val = shares(order.train, _TRAIN)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from itertools import groupby
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -35,6 +36,7 @@ class Morph2(Layout):
     name = "morph2"
     title = "MORPH II: age in years"
     default_size = 160
+    least: ClassVar = {}  # drawn from all faces
 
     def plan(self, order: Order) -> list[Shot]:
         count = order.train + order.test

@@ -5,6 +5,7 @@ The archive has faces of other ages, too, which stand in no list.
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -23,6 +24,7 @@ class UTKFace(Layout):
     name = "utkface"
     title = "UTKFace: age, gender, race"
     default_size = 160
+    least: ClassVar = {"train": 1, "test": 1}
 
     def plan(self, order: Order) -> list[Shot]:
         counts = {"train": order.train, "test": order.test, "unlisted": round(_UNLISTED * (order.train + order.test))}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,6 +19,7 @@ class W300(Layout):
     name = "300w"
     title = "300W: 68 landmarks"
     default_size = 208
+    least: ClassVar = {"train": 3, "test": 3}  # of every folder one
 
     def plan(self, order: Order) -> list[Shot]:
         shots = []

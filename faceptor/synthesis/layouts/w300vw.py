@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from faceptor.datasets.w300vw import CATEGORIES, FRAMES
 from faceptor.synthesis.layouts.base import Layout, Order, Shot, Tile, closeup, jpeg, put, shares
@@ -26,6 +27,7 @@ class W300VW(Layout):
     name = "300vw"
     title = "300VW: 68 landmarks on video frames (hollow: hidden)"
     default_size = 224
+    least: ClassVar = {"test": 1}
     splits = ("test",)
 
     def plan(self, order: Order) -> list[Shot]:
