@@ -12,7 +12,14 @@ export HF_HUB_OFFLINE := 1
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
-$(VENV)/.ready: pyproject.toml constraints.txt
+$(VENV)/.ready: pyproject.toml constraints.txt | moved
+	@cat pyproject.toml constraints.txt | cksum | cmp -s - $@ && touch $@ || $(MAKE) --no-print-directory environment
+
+.PHONY: environment moved
+moved: # a checkout that was renamed, moved or copied takes its environment along
+	@test ! -x $(BIN)/python || $(BIN)/python .ci/relocate.py
+
+environment:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is %s: make PYTHON=python3.11 ..." % sys.version.split()[0])'
 	@echo "building $(VENV) from constraints.txt (one to two minutes) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -20,11 +27,11 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@links=$$($(BIN)/python -m pip config get :env:.find-links 2>/dev/null || true); \
 	  VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode $${links:+--find-links "$$links"} \
 	  -c constraints.txt -e '.[dev]'
-	@touch $@
+	@cat pyproject.toml constraints.txt | cksum > $(VENV)/.ready
 
 repro: $(VENV)/.ready ## generate faces, train both stages, evaluate, transfer, execute the notebooks
-	@faceptor repro
-	@faceptor readme
+	@python -m faceptor repro
+	@python -m faceptor readme
 
 test: $(VENV)/.ready ## the whole test suite
 	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m pytest -q -n auto --dist worksteal
@@ -33,8 +40,8 @@ hostile: $(VENV)/.ready ## 1000 damaged copies of every data set against its rea
 	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m tests.hostile.run --inputs 1000
 
 lint: $(VENV)/.ready ## ruff over package, tests and notebooks
-	@ruff check faceptor tests notebooks
+	@python -m ruff check faceptor tests notebooks
 
 lab: $(VENV)/.ready ## JupyterLab on this repository
-	@jupyter lab
+	@python -m jupyter lab
 

@@ -81,6 +81,7 @@ def pipeline(*, pull: bool | None = None, allow_missing: bool | None = None) -> 
     import networkx
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
+    from dvc.scm import SCMError
 
     try:
         with Repo() as repo:
@@ -100,6 +101,10 @@ def pipeline(*, pull: bool | None = None, allow_missing: bool | None = None) -> 
                 few = ", ".join(kept[:4]) + (f" and {len(kept) - 4} more" if len(kept) > 4 else "")
                 print(f"repro: neither here nor on the remote: {few}; `faceptor repro --no-allow-missing` makes them")
             return needs, status - lacking.keys(), set(lacking)
+    except SCMError as error:
+        raise FaceptorError(
+            f"repro: {error}, and DVC needs one (a ZIP download has none); run `git init`, then this again"
+        ) from None
     except DvcException as error:
         raise FaceptorError(f"repro: {error}") from None
 

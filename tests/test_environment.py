@@ -1,5 +1,9 @@
 """pyproject.toml, constraints.txt and environment.yml describe one environment, and this is it."""
 
+import json
+import os
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -59,3 +63,28 @@ def test_makefile_installs_from_the_same_files():
 def test_pinned_torch_and_torchvision_belong_together():
     minor = {name: int(pins()[name].split(".")[1]) for name in ("torch", "torchvision")}
     assert minor["torchvision"] - minor["torch"] == 15
+
+
+def test_an_environment_that_was_moved_with_its_checkout_runs_the_code_beside_it(tmp_path):
+    old, new = tmp_path / "old", tmp_path / "a new name"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", old / ".venv"], check=True)
+    (old / "faceptor").mkdir()
+    (old / "faceptor" / "__init__.py").write_text("print(__file__)")
+    packages = next(old.glob(".venv/lib/python*/site-packages"))
+    (packages / "__editable__.faceptor-0.1.0.pth").write_text(f"{old}\n")
+    facts = packages / "faceptor-0.1.0.dist-info" / "direct_url.json"
+    facts.parent.mkdir()
+    facts.write_text(json.dumps({"url": old.as_uri(), "dir_info": {"editable": True}}))
+    script = old / ".venv" / "bin" / "faceptor"
+    script.write_text(f"#!{old}/.venv/bin/python\nimport faceptor\n")
+    script.chmod(0o755)
+
+    old.rename(new)
+    relocate = [new / ".venv/bin/python", ROOT / ".ci/relocate.py"]
+    assert subprocess.run(relocate, check=True, capture_output=True).stdout
+    old.mkdir()  # somebody else's now
+    plain = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    said = subprocess.run([new / ".venv/bin/faceptor"], check=True, capture_output=True, env=plain, cwd=tmp_path)
+    assert Path(said.stdout.decode().strip()) == new / "faceptor" / "__init__.py"
+    assert not subprocess.run(relocate, check=True, capture_output=True).stdout  # at home: nothing to do
+    assert "relocate.py" in (ROOT / "Makefile").read_text()

@@ -143,3 +143,11 @@ def test_stages_end_with_the_command(number, tmp_path):
     rest = command.stdout.read().decode()
     assert command.wait() != 0
     assert number == signal.SIGKILL or "stopped" in rest
+
+
+def test_a_folder_without_git_is_told_the_remedy(tmp_path, monkeypatch):
+    start(tmp_path, PIPELINE)
+    shutil.rmtree(tmp_path / ".git")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FaceptorError, match="git init"):
+        repro.reproduce()
