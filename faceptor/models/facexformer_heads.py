@@ -195,7 +195,7 @@ def released_spec(spec: TaskSpec) -> TaskSpec:
     """
     if spec.kind == "visibility":
         return replace(spec, options=spec.options | {"positive": "occluded"})
-    if spec.kind == "race" and set(spec.labels) == set(FACEXFORMER_RACES):
+    if spec.kind == "race" and spec.labels != FACEXFORMER_RACES and set(spec.labels) == set(FACEXFORMER_RACES):
         groups = spec.options.get("groups", tuple(range(len(spec.labels))))
         order = tuple(FACEXFORMER_RACES.index(spec.labels[index]) for index in groups)
         return replace(spec, labels=FACEXFORMER_RACES, options=spec.options | {"groups": order})

@@ -1,6 +1,5 @@
 """From published files to a release: what they are, the model in them, what was left out, and under which licence."""
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -24,7 +23,8 @@ from faceptor.models.released import farl
 from faceptor.models.released import published as facts
 from faceptor.models.released.checkpoint import read_checkpoint, some
 from faceptor.models.released.imagenet import check_backbone, download
-from faceptor.starting import BACKBONE_WEIGHTS, ENCODER_WEIGHTS, IMAGENET
+from faceptor.regular import sha256_of
+from faceptor.starting import BACKBONE_WEIGHTS, ENCODER_WEIGHTS, IMAGENET, LARGEST_WEIGHTS
 
 DESCRIPTIONS = (DESCRIPTION, *(Path(name).with_suffix(".json").name for name in (ENCODER_WEIGHTS, BACKBONE_WEIGHTS)))
 
@@ -272,5 +272,4 @@ def _family(path: Path, state: Mapping[str, Tensor]) -> str:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path, largest=LARGEST_WEIGHTS, error=WeightsError)
