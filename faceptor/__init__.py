@@ -23,3 +23,7 @@ def __getattr__(name: str):
         raise AttributeError(f"module 'faceptor' has no attribute {name!r}")
     module, attribute = _LAZY[name]
     return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -35,9 +35,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Face generalist models: generate data, prepare, train, evaluate, transfer, predict.\n\n"
     "Every number that shapes a run is in `params.yaml`; `make repro` (or `dvc repro`) runs the whole pipeline, "
-    "and each of its stages is one of the verbs below.",
+    "and each of its stages is one of the verbs below.\n\n"
+    "Example: `faceptor predict photo.jpg --out answers`, `faceptor doctor`, `faceptor train --help`",
 )
-params_app = typer.Typer(no_args_is_help=True, help="Show, check or switch `params.yaml`.")
+params_app = typer.Typer(
+    no_args_is_help=True, help="Show, check or switch `params.yaml`.\n\nExample: `faceptor params use base`"
+)
 app.add_typer(params_app, name="params")
 app.add_typer(doctor_app, name="doctor")
 app.command("budget")(budget_command)
@@ -115,19 +118,20 @@ def train(
 
     Example: `faceptor train stage2 --task age_morph2`, or `faceptor train naive` (see `baselines` in params.yaml)
     """
+    config = _load(params)
+    joint = ("stage1", *config.baselines)
+    if stage not in (known := (*joint, "stage2", "merge")):
+        raise FaceptorError(f"train {stage!r}: expected one of {', '.join(known)}")
+    if stage == "stage2" and task not in config.stage2.tasks:
+        found = f"found {task!r}; " if task else ""
+        raise FaceptorError(f"train stage2: {found}name a task with --task, one of {', '.join(config.stage2.tasks)}")
     from faceptor.stages import training
 
-    config = _load(params)
-    if stage == "stage2" and not task:
-        raise FaceptorError(f"train stage2: name a task with --task, one of {', '.join(config.stage2.tasks)}")
-    joint = ("stage1", *config.baselines)
     verbs = {
         **{name: lambda name=name: training.train_joint(config, name, device=device) for name in joint},
         "stage2": lambda: training.train_stage2(config, task, device=device),
         "merge": lambda: training.merge_stage2(config),
     }
-    if stage not in verbs:
-        raise FaceptorError(f"train {stage!r}: expected one of {', '.join(verbs)}")
     print(verbs[stage]())
 
 
@@ -204,7 +208,10 @@ def repro(
 
 @app.command()
 def readme(params: ParamsFile = DEFAULT):
-    """Rewrite the results tables of README.md from results/."""
+    """Rewrite the results tables of README.md from results/.
+
+    Example: `faceptor readme`
+    """
     from faceptor.readme import rewrite
 
     print("README.md: " + ("results rewritten" if rewrite(_load(params)) else "results already up to date"))
@@ -231,6 +238,8 @@ def params_check(params: ParamsFile = DEFAULT):
     """Validate params.yaml and say which preset it equals, and whether the weights that trainings start from are there.
 
     `model.init: released` must name a file of weights; one that is not there yet is told, and training refuses it.
+
+    Example: `faceptor params check`
     """
     from faceptor.config import load_params, load_preset, preset_names
     from faceptor.starting import missing_weights

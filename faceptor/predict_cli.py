@@ -10,6 +10,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
@@ -121,30 +122,43 @@ def _answer(network, photo: Path, out: Path, stem: str, *, boxes, tasks, facts: 
 
     opened, sha256 = open_photo(photo)
     faces = answer_photo(network, opened, boxes, tasks, name=str(photo))
-    entries = []
+    entries, files = [], {}
     for number, face in enumerate(faces, start=1):
         entry = face.magnified(opened.reduction).to_json()
         for name, answer in face.results.items():
-            write = MAPS.get(face.specs[name].kind)
-            if write:
+            encode = MAPS.get(face.specs[name].kind)
+            if encode:
                 file = f"{stem}-{name}.png" if len(faces) == 1 else f"{stem}-{name}-{number}.png"
-                entry["tasks"][name] = write(out / file, face.specs[name], answer, entry["tasks"][name])
+                files[file], entry["tasks"][name] = encode(file, face.specs[name], answer, entry["tasks"][name])
         entries.append(entry)
     overlay = io.BytesIO()
     draw_faces(opened.pixels, faces).save(overlay, "PNG")
-    write_whole(out / f"{stem}.png", overlay.getvalue())
+    files[f"{stem}.png"] = overlay.getvalue()
     report = {"photo": str(photo), "sha256": sha256, "width": opened.size[1], "height": opened.size[0], "model": facts}
     if opened.reduction > 1:
         report["reduced"] = opened.reduction  # class maps are that much smaller
     if faces[0].generated:
         report |= {"generated": True, "warning": generated_warning(faces[0].generated, of=len(faces[0].results))}
     report |= {"overlay": f"{stem}.png", "faces": entries}
-    write_whole(out / f"{stem}.json", json_text(report) + "\n")
+    _write_all(out, files | {f"{stem}.json": f"{json_text(report)}\n".encode()})
     words = [{n: kind_of(f.specs[n]).describe(f.specs[n], a) for n, a in f.results.items()} for f in faces]
     return report | {"json": str(out / f"{stem}.json"), "words": words}
 
 
-def _write_classes(path: Path, spec, prediction, entry: dict) -> dict[str, Any]:
+def _write_all(folder: Path, files: dict[str, bytes]) -> None:
+    """The files of one photograph; where one cannot be written, those that were not there before go again."""
+    new = [folder / name for name in files if not (folder / name).exists()]
+    try:
+        for name, data in files.items():
+            write_whole(folder / name, data)
+    except BaseException:
+        for path in new:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        raise
+
+
+def _encode_classes(file: str, spec, prediction, entry: dict) -> tuple[bytes, dict[str, Any]]:
     """A class map as a PNG whose pixel values are class numbers and whose palette shows them in colour."""
     import numpy as np
     from PIL import Image
@@ -155,12 +169,11 @@ def _write_classes(path: Path, spec, prediction, entry: dict) -> dict[str, Any]:
     picture.putpalette(np.ascontiguousarray(class_colours(spec.queries)).tobytes())
     data = io.BytesIO()
     picture.save(data, "PNG")
-    write_whole(path, data.getvalue())
-    return {key: value for key, value in entry.items() if key != "runs"} | {"map": path.name}
+    return data.getvalue(), {key: value for key, value in entry.items() if key != "runs"} | {"map": file}
 
 
 # Kinds whose answer is a picture: they are written to a file of their own, which the JSON names.
-MAPS = {"parsing": _write_classes}
+MAPS = {"parsing": _encode_classes}
 
 
 def _summary(report: dict[str, Any], most: int = 4) -> Iterable[str]:

@@ -2,13 +2,18 @@
 
 import json
 import pickle
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
+from typer.testing import CliRunner
 
+from faceptor import cli
 from faceptor.config import preset_names, preset_path
 from tests.datasets import published
 
@@ -130,15 +135,108 @@ def test_doctor_tells_absent_from_prepared(project):
     assert facts["celeba"]["ask"]
 
 
-VERBS = (
-    *("synthesize", "preprocess", "train", "evaluate", "transfer", "predict", "notebook", "budget"),
-    *("readme", "doctor", "params"),
-)
+# --- what the command line says of itself ----------------------------------------------------------------------------
+
+ROOT = Path(__file__).parent.parent
+HEAVY = ("torch", "torchvision", "timm", "numpy", "pandas", "dvc", "matplotlib", "cv2", "pyarrow", "papermill")
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_help_teaches_with_an_example(verb, tmp_path):
-    result = faceptor(tmp_path, verb, "--help")
-    assert result.returncode == 0
-    assert verb in result.stdout
-    assert "Example" in result.stdout or verb in ("readme", "doctor", "params")
+def commands(group=None, path=()):
+    """Every verb, as the words that call it, with the groups themselves."""
+    group = group or typer.main.get_command(cli.app)
+    yield path
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+@pytest.mark.parametrize("verb", commands(), ids=" ".join)
+def test_help_teaches_with_an_example(verb):
+    result = CliRunner().invoke(cli.app, [*verb, "--help"])
+    assert result.exit_code == 0
+    assert "Example" in result.stdout
+
+
+def parse(words: list[str]) -> None:
+    """Parse a command as the command line does, without running it; raises what it would say.
+
+    Words that only name a verb (`faceptor predict` in a sentence) need no arguments.
+    """
+    command, words = typer.main.get_command(cli.app), [word for word in words if word != "--help"]
+    while words and hasattr(command, "commands") and not words[0].startswith("-"):
+        context = command.make_context("faceptor", [*words])
+        _, command, words = command.resolve_command(context, words)
+    if words:
+        command.make_context("faceptor", words)
+
+
+def documented() -> list[tuple[str, str]]:
+    """The `faceptor ...` commands of the documents, the pipeline and the help texts, each with where it stands."""
+    texts = {name: (ROOT / name).read_text() for name in ("README.md", "data/README.md", "dvc.yaml", "Makefile")}
+    for verb in commands():
+        texts[f"help of faceptor {' '.join(verb)}"] = help_of(verb)
+    found = []
+    for where, text in texts.items():
+        quoted = re.findall(r"`((?:python -m )?faceptor [a-z][^`]*)`", text)
+        lines = re.findall(r"^(?:.*cmd: |\s*@?)((?:python -m )?faceptor [a-z].*)$", text, re.MULTILINE)
+        for command in (*quoted, *lines):
+            found += [(where, part.strip()) for part in command.split("#")[0].split("&&")]
+    return found
+
+
+def help_of(verb) -> str:
+    command = typer.main.get_command(cli.app)
+    for word in verb:
+        command = command.commands[word]
+    return command.help or command.callback.__doc__ or ""
+
+
+@pytest.mark.parametrize(("where", "command"), documented())
+def test_every_command_of_the_documents_parses(where, command):
+    words = shlex.split(command.removeprefix("python -m "))
+    assert words.pop(0) == "faceptor"
+    parse(words)
+
+
+def test_a_command_that_is_none_does_not_parse():
+    for words in (["predikt"], ["predict", "--no-such-option"], ["params", "used"], ["transfer", "lapa"]):
+        with pytest.raises(Exception, match=r"No such|Missing"):
+            parse(words)
+
+
+PROGRAM = """
+import sys
+from faceptor import cli
+for words in {calls!r}:
+    sys.argv = ["faceptor", *words]
+    try:
+        cli.main()
+    except SystemExit:
+        pass
+    heavy = [name for name in {heavy!r} if name in sys.modules]
+    assert not heavy, (words, heavy)
+import faceptor
+assert set(faceptor.__all__) <= set(dir(faceptor)), dir(faceptor)
+"""
+
+
+def test_help_and_misspelt_names_do_not_wait_for_libraries(tmp_path):
+    description = {"tasks": [{"name": "age_morph2"}, {"name": "landmarks_300w"}]}
+    (tmp_path / "model.json").write_text(json.dumps(description))
+    misspelt = ["predict", "x.jpg", "--out", "o", "--model", ".", "--task", "age_morf2"]
+    calls = [["--help"], *([*verb, "--help"] for verb in commands()), ["predikt"], ["params", "used"], misspelt]
+    program = PROGRAM.format(calls=calls, heavy=HEAVY)
+    result = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert "age_morf2" in line and "'age_morph2'" in line and "landmarks_300w" in line
+
+
+def test_the_lazy_names_of_the_package_are_there():
+    import faceptor
+
+    assert all(callable(getattr(faceptor, name)) for name in ("load", "load_released", "predict"))
+    with pytest.raises(AttributeError):
+        faceptor.lod  # noqa: B018

@@ -14,7 +14,9 @@ DEFAULT = Path("params.yaml")
 
 doctor_app = typer.Typer(
     invoke_without_command=True,
-    help="Say what is in place and what is missing: packages, GPU, DVC remote, data sets; see also the verbs below.",
+    help="Say what is in place and what is missing: packages, GPU, DVC remote, data sets; see also the verbs below."
+    "\n\n"
+    "Example: `faceptor doctor`, `faceptor doctor data --root /data/faces`",
 )
 
 
