@@ -54,6 +54,8 @@ def said(error: Exception) -> str | None:
         return f"a file is nested too deeply, which none of ours is; {HINT}"
     if isinstance(error, UnicodeDecodeError):
         return f"a text file is not {error.encoding} at byte {error.start}; save it as UTF-8; {HINT}"
+    if type(error).__name__ in ("BrokenProcessPool", "TerminatedWorkerError"):
+        return "a worker process was killed, mostly for memory; use fewer workers and run the same command again"
     if isinstance(error, RuntimeError) and text.startswith("DataLoader worker"):
         return f"{text[:200]}; it was killed, mostly for memory: lower data.workers in params.yaml, then go on"
     if type(error).__name__ == "SafetensorError":

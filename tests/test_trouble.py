@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
 import numpy as np
@@ -48,6 +49,7 @@ OUTSIDE = [
     RecursionError("maximum recursion depth exceeded"),
     MemoryError(),
     RuntimeError("[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"),
+    BrokenProcessPool("A process in the process pool was terminated abruptly"),
     RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed."),
 ]
 
