@@ -44,8 +44,9 @@ from faceptor.sections import (
     spelled,
     written_keys,
 )
-from faceptor.tasks import task
+from faceptor.tasks import TaskSpec, task
 from faceptor.tasks.custom import forget, register, specs_of, unchanged
+from faceptor.tasks.test_sets import judged_on
 
 __all__ = [  # the model section and its parts live in faceptor.model_config; this is where they are imported from
     "AttributeHeadConfig",
@@ -244,11 +245,25 @@ class Baseline(Section):
     train: Stage1
 
 
+def _several(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError(f"expected every data set once, found {', '.join(names)}")
+    return names
+
+
+TestSets = Annotated[tuple[DataSet, ...], Field(min_length=1), BeforeValidator(_several), AfterValidator(_each_once)]
+
+
 class Evaluation(Section):
     models: tuple[str, ...] = ("stage1", "stage2")
     batch: Count = 64
     samples: OrNone[Count] = None  # None = the whole test split
-    test_sets: dict[str, DataSet] = Field(default_factory=dict)  # task -> data set whose test split stands for its own
+    # task -> all data sets whose test splits judge it; its own among them, or it is judged by the others alone
+    test_sets: dict[str, TestSets] = Field(default_factory=dict)
 
 
 class TransferMode(Section):
@@ -310,12 +325,13 @@ class Params(Section):
                     raise ValueError(f"{where}.tasks.{name}: its data set is missing, add {key}")
                 if self.datasets[dataset].role != role:
                     raise ValueError(f"{where}.tasks.{name}: {key}.role must be {role!r}")
-        for name, dataset in self.evaluate.test_sets.items():
-            if dataset not in self.datasets:
-                raise ValueError(
-                    f"evaluate.test_sets.{name}: {dataset!r} is no data set, add datasets.{spelled(dataset)}"
-                )
-            task(name)
+        for name, datasets in self.evaluate.test_sets.items():
+            if strangers := [dataset for dataset in datasets if dataset not in self.datasets]:
+                where = f"evaluate.test_sets.{name}: {strangers[0]!r} is no data set"
+                raise ValueError(f"{where}, add datasets.{spelled(strangers[0])}")
+            if task(name).dataset in self.datasets:
+                for dataset in datasets:
+                    self.judged_on(task(name), dataset)
         if self.stage2.tasks and not hasattr(self.model, "layer_attention"):
             raise ValueError(f"stage2.tasks: model {self.model.name!r} has no Layer-Attention to train, expected {{}}")
         if len(self.stage2.merged) != bool(self.stage2.tasks):
@@ -348,6 +364,10 @@ class Params(Section):
         """Share of a split of a data set that may be unusable."""
         own = self.datasets[name].max_rejects if name in self.datasets else None
         return self.data.max_rejects if own is None else own
+
+    def judged_on(self, spec: TaskSpec, dataset: str) -> TaskSpec:
+        """A task as the test faces of another data set judge it; ConfigError where their labels do not fit."""
+        return judged_on(spec, self.reader(spec.dataset), self.reader(dataset), dataset)
 
     def variant(self, model: str) -> "Params":
         """These parameters as a model sees them: a baseline has its own `model`, and its training is `stage1`."""

@@ -5,7 +5,7 @@ guess from the training labels is measured beside it, so that a number can be re
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
@@ -31,14 +31,14 @@ class Measured:
     skill: float  # 0 = the best constant guess, 1 = perfect
     notes: list[str]  # what was left out of the numbers, and why
     guess: Metric | None = None  # of the constant guess
+    _drawn: dict[tuple, tuple[Mapping, Mapping | None]] = field(default_factory=dict, repr=False)
 
-    def intervals(self, *, seed: int) -> dict[str, Interval]:
+    def intervals(self, *, seed: int | Sequence[int]) -> dict[str, Interval]:
         """95 % intervals of `metrics` and of "skill", from a bootstrap over samples (pairs for verification)."""
-        drawn = self.metric.drawn(seed=seed)
+        drawn, constant = self.drawn(seed=seed)
         found = self.metric.intervals(seed=seed, drawn=drawn)
         if self.guess:
             headline = headline_of(self.spec)
-            constant = self.guess.drawn(seed=seed)
             found[f"trivial_{headline}"] = self.guess.intervals(seed=seed, drawn=constant)[headline]
             found["skill"] = interval(self.skill, self._skills(drawn, constant), sum(self.metric.strata()))
             if not np.ptp(drawn[headline]):  # faultless here, which is no proof that it is everywhere
@@ -49,9 +49,17 @@ class Measured:
                 found["skill"] = widened(found["skill"], Interval(min(ends), max(ends)))
         return found
 
-    def skills(self, *, seed: int) -> np.ndarray:
+    def skills(self, *, seed: int | Sequence[int]) -> np.ndarray:
         """(draws,) skill in each draw of the samples; needs the constant guess."""
-        return self._skills(self.metric.drawn(seed=seed), self.guess.drawn(seed=seed))
+        return self._skills(*self.drawn(seed=seed))
+
+    def drawn(self, *, seed: int | Sequence[int]) -> tuple[Mapping, Mapping | None]:
+        """`Metric.drawn` of the model and of the constant guess, on the same draws."""
+        key = (*np.ravel(seed).tolist(), self.metric.count)
+        if key not in self._drawn:
+            guess = self.guess.drawn(seed=seed) if self.guess else None
+            self._drawn[key] = self.metric.drawn(seed=seed), guess
+        return self._drawn[key]
 
     def _skills(self, drawn: Mapping, constant: Mapping) -> np.ndarray:
         headline, perfect = headline_of(self.spec), perfect_value(self.spec)
@@ -67,7 +75,7 @@ class Gain(NamedTuple):
     high: float
 
 
-def gain(after: Measured, before: Measured, *, seed: int) -> Gain:
+def gain(after: Measured, before: Measured, *, seed: int | Sequence[int]) -> Gain:
     """Skill of `after` minus that of `before` on the same samples in the same order: a paired bootstrap, so that what
     is hard for both cancels out."""
     if before.metric.strata() != after.metric.strata():

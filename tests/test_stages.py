@@ -1,6 +1,7 @@
 """The stages of the pipeline in order, on a handful of generated faces and a toy model."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,9 @@ import torch
 import yaml
 
 from faceptor.config import parse, preset_path
-from faceptor.errors import ConfigError
+from faceptor.errors import ConfigError, FaceptorError
 from faceptor.models.folder import load_model
-from faceptor.stages import training
+from faceptor.stages import evaluation, training
 from faceptor.stages.data import preprocess_set, synthesize_set
 from faceptor.stages.evaluation import evaluate_model
 from faceptor.stages.transfer import transfer
@@ -73,6 +74,17 @@ def chain(tmp_path_factory):
         yield params, folder
 
 
+@pytest.fixture
+def kept(chain):
+    """A copy of the results so far, which are put back afterwards."""
+    _, folder = chain
+    copy = folder / "kept"
+    shutil.copytree(folder / "results", copy)
+    yield copy
+    shutil.rmtree(folder / "results")
+    copy.rename(folder / "results")
+
+
 def report(path: str) -> dict:
     return json.loads(Path(path).read_text())
 
@@ -84,12 +96,58 @@ def test_stage1_leaves_a_model_its_numbers_and_no_run(chain):
     assert set(model.crops) == set(TASKS)
     assert not (folder / "runs" / "stage1").exists()
     assert (folder / "results/train/stage1/metrics.json").exists()
-    written = report("results/evaluate/stage1.json")
-    assert set(TASKS) <= set(written)
-    assert written["about"]["model_hash"]
-    for name in TASKS:
-        assert any(key.startswith("trivial_") for key in written[name])
+    details = report("results/evaluate/details/stage1.json")
+    assert set(details["tasks"]) == set(TASKS) and details["failed"] == {}
+    assert details["about"]["model_hash"] and set(details["about"]["data"]) == set(TASKS)
+    for name, row in details["tasks"].items():
+        assert any(key.startswith("trivial_") for key in row["metrics"])
         assert (folder / "results/evaluate/figures/stage1" / f"{name}.png").exists()
+        assert list((folder / "results/evaluate/plots/stage1").glob(f"*/{name}.csv"))
+
+
+def test_headlines_are_a_handful_and_every_number_has_an_interval(chain):
+    """What `dvc metrics show` prints is one number per task and the mean skill; lists it does not print."""
+    details, numbers = report("results/evaluate/details/stage1.json"), report("results/evaluate/stage1.json")
+    intervals = numbers.pop("intervals")
+    assert set(numbers) == {"skill", *TASKS} == set(intervals)
+    for name, row in details["tasks"].items():
+        assert numbers[name] == row["metrics"][row["headline"]]
+        assert set(row["intervals"]) == {"skill", *row["metrics"]}
+        for metric, (low, high) in row["intervals"].items():
+            value = row["skill"] if metric == "skill" else row["metrics"][metric]
+            assert low is None or low <= value <= high
+
+
+def test_a_task_that_cannot_be_judged_costs_only_itself(chain, kept):
+    params, folder = chain
+    test = folder / "data/prepared/joint/morph2/test"
+    test.rename(folder / "hidden")
+    try:
+        with pytest.raises(FaceptorError, match=r"1 of 3 .*age_morph2"):
+            evaluate_model(params, "stage1")
+        details, numbers = report("results/evaluate/details/stage1.json"), report("results/evaluate/stage1.json")
+    finally:
+        (folder / "hidden").rename(test)
+    assert set(details["failed"]) == {"age_morph2"} and set(details["tasks"]) == set(TASKS) - {"age_morph2"}
+    assert numbers["failed"] == 1 and "expression_rafdb" in numbers and "age_morph2" not in numbers
+    assert not (folder / "results/evaluate/figures/stage1/age_morph2.png").exists()
+    before = json.loads((kept / "evaluate/details/stage1.json").read_text())["tasks"]
+    assert details["tasks"]["expression_rafdb"] == before["expression_rafdb"]
+
+
+def test_a_killed_evaluation_has_what_it_had(chain, kept, monkeypatch):
+    params, _ = chain
+    measured = evaluation.measure_test
+
+    def killed(params, model, test, **rest):
+        if test.task == TASKS[-1]:
+            raise KeyboardInterrupt
+        return measured(params, model, test, **rest)
+
+    monkeypatch.setattr(evaluation, "measure_test", killed)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_model(params, "stage1")
+    assert set(report("results/evaluate/details/stage1.json")["tasks"]) == set(TASKS[:-1])
 
 
 @pytest.mark.parametrize("name", ["naive", "facexformer"])
@@ -99,15 +157,35 @@ def test_baselines_go_through_the_same_stages(chain, name):
     model = load_model(f"models/{name}")
     assert model.config["name"] == name and set(model.tasks) == set(TASKS)
     written = evaluate_model(params, name)
-    assert set(TASKS) <= set(written)
+    assert set(TASKS) == set(written["tasks"])
     assert written["about"]["parameters"] == sum(p.numel() for p in model.parameters())
 
 
-def test_another_set_may_judge_a_task(chain):
+def test_several_sets_may_judge_a_task(chain, kept):
+    """Its own and another one, side by side; all labels of RAF-DB's faces are those of a second copy of it."""
+    _, folder = chain
+    values = small_params()
+    values["datasets"]["again"] = values["datasets"]["rafdb"] | {"path": "rafdb", "reader": "rafdb"}
+    values["evaluate"]["test_sets"] = {"expression_rafdb": ["rafdb", "again"], "age_morph2": "morph2"}
+    params = parse(values)
+    copy = folder / "data/prepared/joint/again"
+    shutil.copytree(params.prepared("rafdb"), copy)
+    tasks = evaluate_model(params, "stage1")["tasks"]
+    assert set(tasks) == {*TASKS, "expression_rafdb@again"}
+    own, other = tasks["expression_rafdb"], tasks["expression_rafdb@again"]
+    assert other["dataset"] == "again" and own["metrics"] == other["metrics"]
+    shutil.rmtree(copy)
+
+
+def test_a_test_set_that_is_missing_or_does_not_fit_is_refused(chain):
     values = small_params()
     values["evaluate"]["test_sets"] = {"expression_rafdb": "rafdb", "age_morph2": "nowhere"}
     with pytest.raises(ConfigError, match=r"evaluate\.test_sets\.age_morph2: 'nowhere' is no data set"):
         parse(values)
+    for sets in ({"expression_rafdb": ["morph2"]}, {"age_morph2": []}, {"age_morph2": ["morph2", "morph2"]}):
+        values["evaluate"]["test_sets"] = sets
+        with pytest.raises(ConfigError, match=rf"evaluate\.test_sets\.{next(iter(sets))}"):
+            parse(values)
 
 
 @pytest.mark.parametrize("mode", ["paper", "released"])
@@ -145,7 +223,10 @@ def test_prompt_tuning_trains_queries_alone_and_forgets_nothing(chain):
     assert result["trainable_parameters"] == 2 * 73 * params.model.decoder.width
     assert result["forgotten"]["tensors_changed"] == 0
     assert all(row["before"] == row["after"] for row in result["forgotten"]["tasks"].values())
-    assert report("results/transfer/lfw73-prompt.json")["attributes_lfw73"]["mean_accuracy"] >= 0
+    assert result["forgotten"]["skill_lost"] == 0 and result["forgotten"]["interval"] == [0, 0]
+    numbers = report("results/transfer/lfw73-prompt.json")
+    assert set(numbers) == {"skill", "attributes_lfw73", "skill_lost", "intervals"}
+    assert numbers["attributes_lfw73"] == result["tasks"]["attributes_lfw73"]["metrics"]["mean_accuracy"] >= 0
 
 
 def test_full_fine_tuning_trains_everything_and_measures_what_is_forgotten(chain):
@@ -153,7 +234,12 @@ def test_full_fine_tuning_trains_everything_and_measures_what_is_forgotten(chain
     result = transfer(params, "lfw73", "full")
     assert result["trainable_parameters"] == result["total_parameters"]
     assert result["forgotten"]["tensors_changed"] > 0
-    assert set(result["forgotten"]["tasks"]) == set(TASKS)
+    lost = result["forgotten"]
+    assert set(lost["tasks"]) == set(TASKS)
+    assert lost["interval"][0] <= lost["skill_lost"] <= lost["interval"][1]
+    assert lost["skill_lost"] == pytest.approx(sum(r["skill_lost"] for r in lost["tasks"].values()) / 3, abs=1e-3)
+    for row in lost["tasks"].values():
+        assert row["after_interval"][0] <= row["after"] <= row["after_interval"][1]
 
 
 def test_unknown_transfer_is_refused(chain):

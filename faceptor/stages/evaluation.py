@@ -1,89 +1,209 @@
-"""The evaluate stage: one model folder against the test splits, numbers to JSON, figures to PNG."""
+"""The evaluate stage: one model folder against the test splits.
+
+Written task by task, so that a task that cannot be judged, or a killed run, costs no more than itself, below
+results/evaluate/: <model>.json the headline number of every test (what DVC shows as metrics), details/<model>.json all
+metrics with their intervals and what they were measured on, plots/<model>/ curves and confusions as data,
+figures/<model>/ the same as pictures.
+
+A test is called as its task, or `<task>@<dataset>` where another data set's faces judge it.
+"""
 
 import math
-from pathlib import Path
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from zlib import crc32
+
+import numpy as np
 
 from faceptor.config import Params
 from faceptor.data.subset import Spread
-from faceptor.errors import ConfigError
+from faceptor.errors import ConfigError, FaceptorError
 from faceptor.evaluate import Measured, headline_of, measure
 from faceptor.framing import own_crop
 from faceptor.models.folder import load_model, model_hash
 from faceptor.stages.common import data_facts, pick_device, trivial_guesses
 from faceptor.stages.files import MODELS, RESULTS, write_json
+from faceptor.stages.plots import save_figure, write_plots
 from faceptor.tasks import KINDS, task
-from faceptor.writing import whole_file
+from faceptor.tasks.intervals import DRAWS, Interval, interval
+
+DECIMALS = 4
+INTERVALS = (
+    f"95 %, bootstrap over the test samples of one trained model ({DRAWS} draws; pairs for verification, whole images "
+    "for parsing); another seed of training is not in them"
+)
+
+
+@dataclass(frozen=True)
+class Test:
+    """A task and the data set whose test split judges it."""
+
+    __test__ = False  # pytest, which looks for classes of this name
+
+    task: str
+    dataset: str
+
+    @property
+    def name(self) -> str:
+        """What its numbers are called."""
+        return self.task if self.dataset == task(self.task).dataset else f"{self.task}@{self.dataset}"
+
+
+@dataclass
+class Report:
+    """What was found so far: `tasks`: test -> its numbers, `failed`: test -> why it has none."""
+
+    tasks: dict[str, dict] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    skills: dict[str, np.ndarray] = field(default_factory=dict)  # test -> (draws,) skill, for the interval of the mean
+
+    def headlines(self) -> dict:
+        """The numbers that stand for the model: the mean skill, the headline metric of every test, and how many tests
+        failed, if any. `intervals` is a part that DVC does not show."""
+        numbers, intervals = {}, {}
+        if self.tasks:
+            mean = float(np.mean([row["skill"] for row in self.tasks.values()]))
+            drawn = np.mean(list(self.skills.values()), axis=0)
+            fewest = min(row["samples"] for row in self.tasks.values())
+            numbers, intervals = {"skill": rounded(mean)}, {"skill": plain(interval(mean, drawn, fewest))}
+        for name, row in self.tasks.items():
+            numbers[name] = row["metrics"][row["headline"]]
+            intervals[name] = row["intervals"][row["headline"]]
+        return numbers | ({"failed": len(self.failed)} if self.failed else {}) | {"intervals": intervals}
+
+    def add(self, test: Test, result: Measured, *, seed: int) -> None:
+        """Take over what was measured."""
+        where = bootstrap_seed(seed, test.dataset)
+        self.skills[test.name] = result.skills(seed=where)
+        self.tasks[test.name] = numbers_of(test, result, seed=where)
 
 
 def evaluate_model(params: Params, name: str, *, device: str = "auto") -> dict:
-    """Write results/evaluate/<name>.json and a figure per task; return what was written."""
-    folder = MODELS / name
+    """Write everything below results/evaluate/ that belongs to models/<name>; return the details.
+
+    Raises FaceptorError in the end, when all else is written, if a test could not be judged.
+    """
+    folder, home = MODELS / name, RESULTS / "evaluate"
     model = load_model(folder).to(pick_device(device))
-    numbers, figures, notes = evaluate_tasks(params, model, judged(params, model, name), device=device)
-    report = {
-        "about": {
-            "model": name,
-            "model_hash": model_hash(folder),
-            "parameters": sum(p.numel() for p in model.parameters()),
-            "seed": params.seed,
-            "data": {t: data_facts(test_folder(params, t)) for t in numbers},
-            "notes": notes,
-        },
-        **numbers,
+    tests, left_out = tests_of(params, model, name)
+    about = {
+        "model": name,
+        "model_hash": model_hash(folder),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "seed": params.seed,
+        "intervals": INTERVALS,
+        "left_out": left_out,
     }
-    for task_name, figure in figures.items():
-        save_figure(figure, RESULTS / "evaluate" / "figures" / name / f"{task_name}.png")
-    write_json(RESULTS / "evaluate" / f"{name}.json", report)
+    figures, plots = home / "figures" / name, home / "plots" / name
+    for old in (figures, plots):  # of tasks that the model no longer has
+        shutil.rmtree(old, ignore_errors=True)
+        old.mkdir(parents=True)
+    details: dict = {}
+
+    def write(report: Report, test: Test, result: Measured | None) -> None:
+        nonlocal details
+        if result:
+            kind = KINDS[result.spec.kind]
+            save_figure(kind.figure(result.spec, result.metric), figures / f"{test.name}.png")
+            write_plots(kind.plots(result.spec, result.metric), plots, test.name)
+        data = {name: row["data"] for name, row in report.tasks.items()}
+        rows = {name: {k: v for k, v in row.items() if k != "data"} for name, row in report.tasks.items()}
+        details = {"about": about | {"data": data}, "tasks": rows, "failed": report.failed}
+        write_json(home / "details" / f"{name}.json", details)
+        write_json(home / f"{name}.json", report.headlines())
+
+    report = judge(params, model, tests, device=device, then=write)
+    if report.failed:
+        told = "; ".join(f"{test}: {reason}" for test, reason in report.failed.items())
+        raise FaceptorError(f"models/{name}: {len(report.failed)} of {len(tests)} tests could not be judged: {told}")
+    return details
+
+
+def tests_of(params: Params, model, name: str) -> tuple[list[Test], list[str]]:
+    """The model's tests, and its tasks that have none because their data sets are not under `datasets`."""
+    known = [each for each in model.tasks if task(each).dataset in params.datasets]
+    left_out = [each for each in model.tasks if each not in known]
+    if left_out:
+        print(f"{name}: not evaluated, for want of their data sets under `datasets`: {', '.join(left_out)}", flush=True)
+    if not known:
+        raise ConfigError(f"models/{name}: nothing to evaluate; add the data set of a task to `datasets`")
+    return [test for each in known for test in tests_of_task(params, each)], left_out
+
+
+def tests_of_task(params: Params, name: str) -> list[Test]:
+    """Its own data set's test split, or those that `evaluate.test_sets` names."""
+    return [Test(name, dataset) for dataset in params.evaluate.test_sets.get(name, (task(name).dataset,))]
+
+
+def judge(params: Params, model, tests: Iterable[Test], *, device: str, then=None) -> Report:
+    """Measure one test after the other, whatever becomes of each; then(report, test, what was measured or None)."""
+    report, guesses = Report(), {}
+    for test in tests:
+        result = None
+        try:
+            if test.task not in guesses:
+                spec = model.own_spec(task(test.task))
+                guesses |= trivial_guesses(params, {test.task: spec}, {test.task: own_crop(model, test.task)})
+            result = measure_test(params, model, test, device=device, trivial=guesses[test.task])
+            report.add(test, result, seed=params.seed)
+            report.tasks[test.name]["data"] = data_facts(params.prepared(test.dataset))
+        except FaceptorError as error:
+            report.failed[test.name] = str(error)
+            result = None
+            print(f"{test.name}: not judged: {error}", flush=True)
+        else:
+            print(line_of(test, report.tasks[test.name]), flush=True)
+        if then:
+            then(report, test, result)
     return report
 
 
-def judged(params: Params, model, name: str) -> list[str]:
-    """The model's tasks whose data sets are under `datasets`; says which are not."""
-    tasks = [t for t in model.tasks if task(t).dataset in params.datasets]
-    if missing := [t for t in model.tasks if t not in tasks]:
-        print(f"{name}: not evaluated, for want of their data sets under `datasets`: {', '.join(missing)}", flush=True)
-    if not tasks:
-        raise ConfigError(f"models/{name}: nothing to evaluate; add the data set of a task to `datasets`")
-    return tasks
-
-
-def evaluate_tasks(params: Params, model, names, *, device: str, figures: bool = True) -> tuple[dict, dict, dict]:
-    """{task: {metric: value}} on the test splits, a figure per task, and notes on what was left out."""
-    specs = {name: model.own_spec(task(name)) for name in names}
-    guesses = trivial_guesses(params, specs, {name: own_crop(model, name) for name in names})
-    numbers, drawn, notes = {}, {}, {}
-    for name, spec in specs.items():
-        result = measure_test(params, model, name, device=device, trivial=guesses[name])
-        numbers[name] = {k: round(v, 4) for k, v in result.metrics.items() if math.isfinite(v)}
-        numbers[name] |= {"samples": result.samples, "skill": round(result.skill, 4)}
-        headline = headline_of(spec)
-        trivial = result.metrics[f"trivial_{headline}"]
-        print(f"{name}: {headline} {result.metrics[headline]:.3f} (trivial {trivial:.3f})", flush=True)
-        if result.notes:
-            notes[name] = result.notes
-        if figures:
-            drawn[name] = KINDS[spec.kind].figure(spec, result.metric)
-    return numbers, drawn, notes
-
-
-def measure_test(params: Params, model, name: str, *, device: str, trivial=None) -> Measured:
-    """A task on its test split. Faces are cropped as the model folder says, so that numbers belong to the model and not
+def measure_test(params: Params, model, test: Test, *, device: str, trivial=None) -> Measured:
+    """A task on a test split. Faces are cropped as the model folder says, so that numbers belong to the model and not
     to today's params.yaml."""
-    spec = model.own_spec(task(name))
-    samples = KINDS[spec.kind].samples(spec, test_folder(params, name), "test")
+    spec = params.judged_on(model.own_spec(task(test.task)), test.dataset)
+    kind = KINDS[spec.kind]
+    samples = kind.samples(spec, params.prepared(test.dataset), "test")
     return measure(
-        model, spec, Spread(samples, params.evaluate.samples, run=KINDS[spec.kind].together), own_crop(model, name),
+        model, spec, Spread(samples, params.evaluate.samples, run=kind.together), own_crop(model, test.task),
         batch=params.evaluate.batch, device=pick_device(device), trivial=trivial,
     )  # fmt: skip
 
 
-def test_folder(params: Params, name: str) -> Path:
-    """Prepared data whose test split judges a task: its own data set's, unless `evaluate.test_sets` names another."""
-    return params.prepared(params.evaluate.test_sets.get(name, task(name).dataset))
+def numbers_of(test: Test, result: Measured, *, seed: int) -> dict:
+    """{"dataset", "samples", "headline", "skill", "metrics", "intervals", and "notes" if any}: rounded, plain data."""
+    headline = headline_of(result.spec)
+    if not math.isfinite(result.metrics[headline]):
+        raise FaceptorError(
+            f"{test.name}: {headline} is {result.metrics[headline]}; check the labels of {test.dataset}"
+        )
+    intervals = result.intervals(seed=seed)
+    metrics = {name: rounded(value) for name, value in result.metrics.items() if math.isfinite(value)}
+    row = {"dataset": test.dataset, "samples": result.samples, "headline": headline}
+    row |= {"skill": rounded(result.skill), "metrics": metrics}
+    row["intervals"] = {name: plain(intervals[name]) for name in ("skill", *metrics) if name in intervals}
+    return row | ({"notes": result.notes} if result.notes else {})
 
 
-def save_figure(figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # no date, no version: the same numbers give the same file
-    with whole_file(path) as partial:
-        figure.savefig(partial, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
+def line_of(test: Test, row: Mapping) -> str:
+    """A line for the terminal."""
+    name = row["headline"]
+    low_high = ", ".join("?" if end is None else f"{end:.3f}" for end in row["intervals"][name])
+    return (
+        f"{test.name}: {name} {row['metrics'][name]:.3f} [{low_high}] (trivial {row['metrics'][f'trivial_{name}']:.3f})"
+    )
+
+
+def bootstrap_seed(seed: int, dataset: str) -> list[int]:
+    """The same draws for all tasks and models on one data set, others for another."""
+    return [seed, crc32(dataset.encode())]
+
+
+def rounded(value: float) -> float:
+    return round(value, DECIMALS)
+
+
+def plain(found: Interval) -> list[float | None]:
+    """[low, high] for JSON; None where there are too few samples to tell."""
+    return [rounded(end) if math.isfinite(end) else None for end in found]

@@ -4,19 +4,20 @@ import torch
 
 from faceptor import train
 from faceptor.config import Params
-from faceptor.errors import ConfigError
-from faceptor.evaluate import headline_of
+from faceptor.errors import ConfigError, FaceptorError
 from faceptor.models.folder import load_model, model_hash, read_description, save_model
 from faceptor.sections import spelled, unspelled
 from faceptor.stages.common import data_facts, pick_device
-from faceptor.stages.evaluation import evaluate_tasks, measure_test, test_folder
-from faceptor.stages.files import MODELS, RESULTS, RUNS, read_json, write_json
+from faceptor.stages.evaluation import INTERVALS, judge, tests_of_task
+from faceptor.stages.files import MODELS, RESULTS, RUNS, write_json
+from faceptor.stages.forgetting import forgotten
 from faceptor.stages.training import named, train_tasks
 from faceptor.tasks import task
 
 
 def transfer(params: Params, dataset: str, mode: str, *, device: str = "auto") -> dict:
-    """Teach the start model a new data set; write results/transfer/<dataset>-<mode>.json.
+    """Teach the start model a new data set; write results/transfer/<dataset>-<mode>.json, the headline numbers, and
+    details/<dataset>-<mode>.json beside it; return the details.
 
     Modes are lists of trainable patterns: prompt (the new queries), decoder (and decoders and output modules),
     full (everything). What the old tasks lost is measured where anything but the new queries changed.
@@ -37,8 +38,12 @@ def transfer(params: Params, dataset: str, mode: str, *, device: str = "auto") -
     mixes = {name: stage.tasks[name]}
     outcome = train_tasks(params, model, stage, mixes, run_name, named(settings.trainable, name), device)
     model.to(pick_device(device))
-    numbers, _, _ = evaluate_tasks(params, model, [name], device=device, figures=False)
-    report = {
+    tests = tests_of_task(params, name)
+    found = judge(params, model, tests, device=device)
+    if found.failed:
+        raise FaceptorError(next(f"{test}: {reason}" for test, reason in found.failed.items()))
+    lost = forgotten(params, model, load_model(start), device=device)
+    details = {
         "about": {
             "dataset": dataset,
             "mode": mode,
@@ -46,38 +51,23 @@ def transfer(params: Params, dataset: str, mode: str, *, device: str = "auto") -
             "start_hash": model_hash(start),
             "seed": params.seed,
             "best_step": outcome.best_step,
-            "data": {name: data_facts(test_folder(params, name))},
+            "intervals": INTERVALS,
+            "data": {name: data_facts(params.prepared(task(name).dataset))},
         },
         "trainable_parameters": outcome.trainable,
         "total_parameters": sum(p.numel() for p in model.parameters()),
-        **numbers,
-        "forgotten": forgotten(params, model, load_model(start), device=device),
+        "tasks": found.tasks,
+        "forgotten": lost,
     }
-    write_json(RESULTS / "transfer" / f"{dataset}-{mode}.json", report)
-    taught = read_description(start)["provenance"].get("data", {}) | report["about"]["data"]
-    save_model(model.cpu(), MODELS / "transfer" / f"{dataset}-{mode}", provenance=report["about"] | {"data": taught})
+    headlines = found.headlines()
+    intervals = headlines.pop("intervals") | {"skill_lost": lost["interval"]}
+    headlines |= {"skill_lost": lost["skill_lost"], "intervals": intervals}
+    write_json(RESULTS / "transfer" / "details" / f"{dataset}-{mode}.json", details)
+    write_json(RESULTS / "transfer" / f"{dataset}-{mode}.json", headlines)
+    taught = read_description(start)["provenance"].get("data", {}) | details["about"]["data"]
+    save_model(model.cpu(), MODELS / "transfer" / f"{dataset}-{mode}", provenance=details["about"] | {"data": taught})
     train.clear(RUNS / run_name)
-    return report
-
-
-def forgotten(params: Params, model, start, *, device: str) -> dict:
-    """Headline of every old task before and after the transfer.
-
-    Where no tensor of the start model has changed (prompt tuning) and tasks do not hear each other, the old answers are
-    the same numbers and are not computed again.
-    """
-    before = read_json(RESULTS / "evaluate" / f"{params.transfer.start}.json")
-    now = model.state_dict()
-    old = start.state_dict()
-    changed = [name for name, value in old.items() if name not in now or not torch.equal(value, now[name].cpu())]
-    rows = {}
-    for name in (name for name in start.tasks if name in before):
-        headline = headline_of(task(name))
-        after = before[name][headline]
-        if changed or not model.isolated:
-            after = round(measure_test(params, model, name, device=device).metrics[headline], 4)
-        rows[name] = {"metric": headline, "before": before[name][headline], "after": after}
-    return {"tensors_changed": len(changed), "tasks": rows}
+    return details
 
 
 def task_of(params: Params, dataset: str) -> str:

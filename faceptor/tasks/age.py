@@ -27,6 +27,8 @@ from faceptor.tasks.base import (
     share_of,
 )
 
+MOST_YEARS = 20.0  # end of the plotted distribution of errors
+
 
 @dataclass(frozen=True)
 class AgePrediction(Prediction):
@@ -207,6 +209,11 @@ class Age(Kind):
         residuals.axvline(0, color="0.3", linewidth=1)
         residuals.set(xlabel="predicted - true (years)", ylabel="faces")
         return figure
+
+    def plots(self, spec, metric):
+        from faceptor.tasks.plots import error_data
+
+        return [error_data(np.abs(np.subtract(*metric.arrays())), MOST_YEARS)]
 
     def describe(self, spec, prediction):
         return [f"age {prediction.years:.0f}"]

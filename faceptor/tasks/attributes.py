@@ -251,6 +251,11 @@ class Attributes(Kind):
         right.set_box_aspect(1)
         return figure
 
+    def plots(self, spec, metric):
+        from faceptor.tasks.plots import reliability_data
+
+        return [reliability_data(metric.reliability())]
+
     def describe(self, spec, prediction):
         return [
             f"{name} {100 * p:.0f} %" for name, p in zip(spec.labels, prediction.probabilities, strict=True) if p > 0.5

@@ -112,7 +112,7 @@ class Metric(ABC):
         """Sizes of the groups of samples that are drawn each for itself; all together unless a protocol has folds."""
         return (self.count,)
 
-    def drawn(self, *, seed: int) -> dict[str, np.ndarray]:
+    def drawn(self, *, seed: int | Sequence[int]) -> dict[str, np.ndarray]:
         """Every metric, computed for each draw of the samples: name -> (draws,). The same samples and seed give the
         same draws, so that two models can be compared draw by draw."""
         metrics = self.resampler()
@@ -123,7 +123,9 @@ class Metric(ABC):
         """counts (draws, samples) -> every metric of `compute`, (draws,), if sample j counted counts[i, j] times."""
         return means_of(self._values())
 
-    def intervals(self, *, seed: int, drawn: Mapping[str, np.ndarray] | None = None) -> dict[str, Interval]:
+    def intervals(
+        self, *, seed: int | Sequence[int], drawn: Mapping[str, np.ndarray] | None = None
+    ) -> dict[str, Interval]:
         """95 % interval of every metric, over samples; `drawn`: what `drawn` gave, where it is there already."""
         drawn = self.drawn(seed=seed) if drawn is None else drawn
         samples = {name: int((~np.isnan(values)).sum()) for name, values in self._values().items()}
@@ -156,6 +158,19 @@ def share_of(values: np.ndarray) -> Share:
     """Of one metric in percent, from the 0 or 100 of every sample, nan where it does not count."""
     counted = values[~np.isnan(values)]
     return Share([float(counted.sum()) / 100], [len(counted)])
+
+
+class Plot(NamedTuple):
+    """What a figure shows, as data: the sort of plot, named columns of one length, the part of the samples ("" = all).
+
+    Sorts and their columns: confusion (actual, predicted, count, share of the actual), error (error, share of samples
+    at or below it), roc (fpr, tpr), reliability (confidence, frequency, count), precision (recall, precision). Shares
+    are fractions, errors have the metric's unit.
+    """
+
+    sort: str
+    columns: dict[str, list]
+    series: str = ""
 
 
 class Loss(NamedTuple):
@@ -237,6 +252,10 @@ class Kind(ABC):
 
     @abstractmethod
     def figure(self, spec: TaskSpec, metric: Metric) -> Figure: ...
+
+    def plots(self, spec: TaskSpec, metric: Metric) -> list[Plot]:
+        """What the figure shows, as data; a kind need not have any."""
+        return []
 
     def draw(self, spec: TaskSpec, canvas: np.ndarray, prediction: Prediction) -> np.ndarray:
         """Overlay on a (H, W, 3) uint8 RGB image; a new array. Kinds without a place in the image draw nothing."""

@@ -183,5 +183,10 @@ class Classification(Kind):
         draw_reliability(right, metric.reliability(), "probability of the chosen class")
         return figure
 
+    def plots(self, spec, metric):
+        from faceptor.tasks.plots import confusion_data, reliability_data
+
+        return [confusion_data(metric.confusion(), spec.labels), reliability_data(metric.reliability())]
+
     def describe(self, spec, prediction):
         return [f"{spec.labels[prediction.label]} {100 * prediction.probabilities[prediction.label]:.0f} %"]

@@ -43,7 +43,7 @@ class Share(NamedTuple):
     trials: Sequence[float]
 
 
-def draw_counts(strata: Sequence[int], *, seed: int, draws: int = DRAWS) -> Iterator[np.ndarray]:
+def draw_counts(strata: Sequence[int], *, seed: int | Sequence[int], draws: int = DRAWS) -> Iterator[np.ndarray]:
     """(some, samples) float64: how often each sample is in a draw; all blocks together have `draws` rows.
 
     strata: sizes of neighbouring groups of samples that are drawn each for itself, such as the folds of a protocol.

@@ -265,6 +265,14 @@ class Landmarks(Kind):
         panel.legend(fontsize=8)
         return figure
 
+    def plots(self, spec, metric):
+        """Errors in percent, as the metric has them."""
+        from faceptor.tasks.plots import error_data
+
+        name = self.headline_of(spec)
+        most = 100 * spec.options["auc"].get(name, 0.10)
+        return [error_data(100 * errors, most, series) for series, errors in metric.curves(name).items()]
+
     def draw(self, spec, canvas, prediction):
         from faceptor.tasks.drawing import draw_points
 

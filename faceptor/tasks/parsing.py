@@ -236,6 +236,11 @@ class Parsing(Kind):
         draw_bars(right, list(spec.labels), 100 * metric.f1(), "F1 (%)")
         return figure
 
+    def plots(self, spec, metric):
+        from faceptor.tasks.plots import confusion_data
+
+        return [confusion_data(metric.confusion, spec.labels)]
+
     def draw(self, spec, canvas, prediction):
         from faceptor.tasks.drawing import blend_classes
 

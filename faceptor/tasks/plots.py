@@ -1,6 +1,7 @@
-"""Pieces of figures shared by kinds. matplotlib is imported in the functions: tasks must be cheap to import.
+"""Pieces of figures, and of the data they show, shared by kinds.
 
-Figures are built without pyplot, so no global state, no backend choice and nothing to close.
+matplotlib is imported in the functions: tasks must be cheap to import. Figures are built without pyplot, so no global
+state, no backend choice and nothing to close.
 """
 
 from __future__ import annotations
@@ -8,6 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from faceptor.data.subset import spread
+from faceptor.tasks.base import Plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +21,44 @@ if TYPE_CHECKING:
 
 # Okabe-Ito, which stays apart under the common colour-vision deficiencies; black is kept for text and axes.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#999999")
+
+
+POINTS = 101  # of a curve that is written as data
+
+# --- data ------------------------------------------------------------------------------------------------------------
+
+
+def confusion_data(confusion: np.ndarray, labels: tuple[str, ...]) -> Plot:
+    """(C, C) counts, rows = truth; cells with nothing in them are written, too, so that two files compare."""
+    sums = confusion.sum(1, keepdims=True)
+    share = np.divide(confusion, sums, out=np.zeros(confusion.shape), where=sums > 0)
+    actual, predicted = np.meshgrid(labels, labels, indexing="ij")
+    cells = {"actual": actual, "predicted": predicted, "count": confusion, "share": share}
+    return Plot("confusion", {name: values.ravel().tolist() for name, values in cells.items()})
+
+
+def error_data(errors: np.ndarray, most: float, series: str = "") -> Plot:
+    """Cumulative distribution of errors, from 0 to `most`."""
+    grid = np.linspace(0, most, POINTS)
+    share = np.searchsorted(np.sort(errors), grid, side="right") / len(errors)
+    return Plot("error", {"error": grid.tolist(), "share": share.tolist()}, series)
+
+
+def reliability_data(result: Reliability) -> Plot:
+    """Of the bins that are not empty."""
+    filled = result.count > 0
+    columns = {"confidence": result.confidence, "frequency": result.frequency, "count": result.count}
+    return Plot("reliability", {name: values[filled].tolist() for name, values in columns.items()})
+
+
+def curve_data(sort: str, columns: dict[str, np.ndarray], series: str = "") -> Plot:
+    """A curve thinned to POINTS, without repeated points."""
+    table = np.unique(np.stack(list(columns.values()), axis=1), axis=0)
+    kept = table[spread(len(table), POINTS)]
+    return Plot(sort, dict(zip(columns, kept.T.tolist(), strict=True)), series)
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
 
 
 def new_figure(title: str, columns: int = 1, *, width: float = 5.2, height: float = 4.4) -> tuple[Figure, list[Axes]]:

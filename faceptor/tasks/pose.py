@@ -45,6 +45,8 @@ from faceptor.tasks.rotations import (
 ANGLES = ("pitch", "yaw", "roll")
 LIMIT = 99.0  # degrees; faces with a larger angle are left out of evaluation, as the field does for AFLW2000
 
+MOST_DEGREES = 30.0  # end of the plotted distribution of errors
+
 
 @dataclass(frozen=True)
 class PosePrediction(Prediction):
@@ -246,6 +248,12 @@ class Pose(Kind):
         xlabel = f"largest true angle, from (steps of {step:.0f} degrees), faces"
         panels[3].set(xlabel=xlabel, ylabel="mean absolute error (degrees)")
         return figure
+
+    def plots(self, spec, metric):
+        """Degrees between the true and the predicted rotation."""
+        from faceptor.tasks.plots import error_data
+
+        return [error_data(metric.turns(), MOST_DEGREES)]
 
     def draw(self, spec, canvas, prediction):
         from faceptor.tasks.drawing import draw_axes

@@ -311,5 +311,11 @@ class Recognition(Kind):
         panel.legend(fontsize=8, loc="lower right")
         return figure
 
+    def plots(self, spec, metric):
+        from faceptor.tasks.plots import curve_data
+
+        named = metric.results().items()
+        return [curve_data("roc", {"fpr": found["fpr"], "tpr": found["tpr"]}, series) for series, found in named]
+
     def describe(self, spec, prediction):
         return [f"embedding of length {np.linalg.norm(prediction.embedding):.1f}"]

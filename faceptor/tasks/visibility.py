@@ -150,6 +150,16 @@ class Visibility(Attributes):
         )
         return figure
 
+    def plots(self, spec, metric):
+        """Of finding occluded points."""
+        from sklearn.metrics import precision_recall_curve
+
+        from faceptor.tasks.plots import curve_data
+
+        p, visible = metric.pooled()
+        precision, recall, _ = precision_recall_curve(~visible, 1 - p)
+        return [*super().plots(spec, metric), curve_data("precision", {"recall": recall, "precision": precision})]
+
     def describe(self, spec, prediction):
         hidden = [name for name, p in zip(spec.labels, prediction.probabilities, strict=True) if p <= 0.5]
         seen = f"{spec.queries - len(hidden)} of {spec.queries} points visible"
