@@ -25,7 +25,7 @@ def small_params() -> dict:
     keep = {"_300w": (40, 8), "morph2": (60, 12), "rafdb": (40, 14), "lfw73": (40, 8)}
     values["synthesis"] = {name: {"train": train, "test": test} for name, (train, test) in keep.items()}
     values["datasets"] = {name: block for name, block in values["datasets"].items() if name in keep}
-    values["model"] = toy.MODEL.model_dump(mode="json")
+    values["model"] = toy.MODEL.model_dump(mode="json") | {"init": "scratch"}
     values["data"]["validation"] = 0.3
     values["stage1"]["tasks"] = {name: values["stage1"]["tasks"][name] for name in TASKS}
     values["stage2"]["tasks"] = {name: {"samples": 4} for name in TASKS[1:]}
@@ -41,7 +41,7 @@ def small_params() -> dict:
     values["baselines"] = {
         "naive": {
             "model": {
-                "name": "naive", "encoder": encoder, "inputs": inputs,
+                "name": "naive", "init": "scratch", "encoder": encoder, "inputs": inputs,
                 "values": {"layers": [5, 6], "width": 16, "reduction": 4},
                 "maps": {"layers": [1, 2, 4, 6], "width": 16},
             },
@@ -49,7 +49,7 @@ def small_params() -> dict:
         },
         "facexformer": {
             "model": {
-                "name": "facexformer", "inputs": inputs,
+                "name": "facexformer", "init": "scratch", "inputs": inputs,
                 "backbone": {"name": "convnext_atto", "options": {"depths": [1, 1, 1, 1], "dims": [8, 16, 24, 32]}},
                 "decoder": {"width": 32, "heads": 2, "hidden": 32},
             },
