@@ -4,7 +4,6 @@ from pathlib import Path
 
 from faceptor.config import Params
 from faceptor.errors import FaceptorError
-from faceptor.evaluate import headline_of
 from faceptor.sections import spelled
 from faceptor.stages.files import RESULTS, read_json
 from faceptor.tasks import KINDS, task
@@ -16,51 +15,65 @@ UNITS = {True: "↑", False: "↓"}
 
 def block(params: Params) -> str:
     """Markdown tables of what the last run of the pipeline measured."""
-    models = [name for name in params.evaluate.models if (RESULTS / "evaluate" / f"{name}.json").exists()]
+    details = RESULTS / "evaluate" / "details"
+    models = [name for name in params.evaluate.models if (details / f"{name}.json").exists()]
     if not models:
-        raise FaceptorError("results/evaluate: no results yet; run `make repro`")
-    reports = {name: read_json(RESULTS / "evaluate" / f"{name}.json") for name in models}
-    parts = [evaluation_table(params, reports), transfer_table(params)]
-    about = reports[models[-1]]["about"]
+        raise FaceptorError(f"{details}: no results yet; run `make repro`")
+    reports = {name: read_json(details / f"{name}.json") for name in models}
+    parts = [evaluation_table(reports), transfer_table(params)]
     facts = [(name, report["about"]) for name, report in reports.items()]
     source = (
-        f"Seed {about['seed']}; "
+        f"Seed {facts[-1][1]['seed']}; "
         + ", ".join(f"{name} `{f['model_hash'][:12]}` ({f['parameters']:,} parameters)" for name, f in facts)
-        + ". One run on generated faces of unseen identities; the trivial guess is the best constant answer from the "
-        "training labels. Table rows: `results/evaluate/*.json`, `results/transfer/*.json`."
+        + ". One run on generated faces of unseen identities. In brackets: 95 % intervals over the test samples of "
+        "these trained models (bootstrap; pairs for verification, images for parsing); what another seed of training "
+        "would change is not in them. The trivial guess is the best constant answer from the training labels. Table rows: "
+        "`results/evaluate/details/*.json`, `results/transfer/details/*.json`."
     )
     return "\n\n".join([*parts, source])
 
 
-def evaluation_table(params: Params, reports: dict) -> str:
+def evaluation_table(reports: dict) -> str:
     """Models side by side on the same test faces; "-" where a model has no such task."""
     sizes = [f"{report['about']['parameters'] / 1e6:.2f} M" for report in reports.values()]
     rows = [["parameters", "", "", "", *sizes]]
-    for name in {task_name: None for model in reports for task_name in params.variant(model).stage1.tasks}:
-        spec = task(name)
-        headline = headline_of(spec)
-        first = next(report[name] for report in reports.values() if name in report)
-        rows.append(
-            [f"`{name}`", str(first["samples"]), f"{headline} {UNITS[KINDS[spec.kind].higher_is_better]}"]
-            + [f"{first['trivial_' + headline]:.2f}"]
-            + [f"{report[name][headline]:.2f}" if name in report else "-" for report in reports.values()]
-        )
+    tests = {name: row for report in reversed(reports.values()) for name, row in report["tasks"].items()}
+    for name in {name: None for report in reports.values() for name in report["tasks"]}:
+        row = tests[name]
+        told = [with_interval(report["tasks"].get(name), row["headline"]) for report in reports.values()]
+        trivial = with_interval(row, f"trivial_{row['headline']}")
+        rows.append([f"`{name}`", str(row["samples"]), with_arrow(name, row["headline"]), trivial, *told])
     return markdown(["task", "samples", "metric", "trivial guess", *reports], rows)
 
 
 def transfer_table(params: Params) -> str:
-    modes = params.transfer.matrix.mode
-    rows = []
+    modes, rows = params.transfer.matrix.mode, []
     for name in params.transfer.tasks:
-        spec = task(name)
-        headline = headline_of(spec)
-        reports = [read_json(RESULTS / "transfer" / f"{spelled(spec.dataset)}-{mode}.json") for mode in modes]
-        trivial = reports[0][name][f"trivial_{headline}"]
-        rows.append(
-            [f"`{name}`", f"{headline} {UNITS[KINDS[spec.kind].higher_is_better]}", f"{trivial:.2f}"]
-            + [f"{r[name][headline]:.2f} ({r['trainable_parameters']:,})" for r in reports]
-        )
+        files = [f"{spelled(task(name).dataset)}-{mode}.json" for mode in modes]
+        reports = [read_json(RESULTS / "transfer" / "details" / file) for file in files]
+        for test, row in reports[0]["tasks"].items():
+            told = [with_interval(r["tasks"].get(test), row["headline"]) for r in reports]
+            counts = [f"{r['trainable_parameters']:,}" for r in reports]
+            trivial = with_interval(row, f"trivial_{row['headline']}")
+            cells = [f"{value} ({count})" for value, count in zip(told, counts, strict=True)]
+            rows.append([f"`{test}`", with_arrow(test, row["headline"]), trivial, *cells])
+        lost = [r["forgotten"] for r in reports]
+        told = [f"{one['skill_lost']:.3f} [{', '.join(f'{end:.3f}' for end in one['interval'])}]" for one in lost]
+        rows.append(["skill lost by the old tasks", UNITS[False], "", *told])
     return markdown(["transfer to", "metric", "trivial guess", *(f"{m} (parameters trained)" for m in modes)], rows)
+
+
+def with_interval(row: dict | None, metric: str) -> str:
+    """ "5.80 [5.43, 6.31]"; "-" where there is nothing."""
+    if row is None:
+        return "-"
+    ends = ["?" if end is None else f"{end:.2f}" for end in row["intervals"][metric]]
+    return f"{row['metrics'][metric]:.2f} [{', '.join(ends)}]"
+
+
+def with_arrow(test: str, metric: str) -> str:
+    """The metric and which way is better; a test is a task, or `<task>@<dataset>`."""
+    return f"{metric} {UNITS[KINDS[task(test.split('@')[0]).kind].higher_is_better]}"
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:

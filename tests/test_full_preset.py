@@ -46,5 +46,5 @@ def test_thirteen_data_sets_are_drawn_read_trained_and_evaluated(tmp_path, monke
     losses = json.loads(Path("results/train/stage1/metrics.json").read_text())["loss"]
     assert set(params.stage1.tasks) < set(losses) and all(map(math.isfinite, losses.values()))
     evaluate_model(params, "stage1")
-    written = json.loads(Path("results/evaluate/stage1.json").read_text())
-    assert set(params.stage1.tasks) <= set(written)
+    written = json.loads(Path("results/evaluate/details/stage1.json").read_text())
+    assert set(params.stage1.tasks) == set(written["tasks"]) and not written["failed"]

@@ -61,10 +61,11 @@ def trained(tmp_path_factory):
 
 def test_own_landmarks_and_classes_are_trained_and_measured(trained):
     settings, folder = trained
-    report = evaluate_model(settings, "stage1")
-    assert report["landmarks_mine"]["samples"] == 4 and report["landmarks_mine"]["nme_eyes"] > 0
-    assert set(report["landmarks_mine"]) >= {"nme_diag", "trivial_nme_eyes"}
-    assert {"accuracy", "recall_calm"} <= set(report["expression_mine"])
+    tasks = evaluate_model(settings, "stage1")["tasks"]
+    landmarks = tasks["landmarks_mine"]
+    assert landmarks["samples"] == 4 and landmarks["metrics"]["nme_eyes"] > 0
+    assert set(landmarks["metrics"]) >= {"nme_diag", "trivial_nme_eyes"}
+    assert {"accuracy", "recall_calm"} <= set(tasks["expression_mine"]["metrics"])
     assert (folder / "results/evaluate/figures/stage1/landmarks_mine.png").exists()
 
 
@@ -72,7 +73,10 @@ def test_own_attributes_are_a_transfer(trained):
     settings, _ = trained
     evaluate_model(settings, "stage1")
     result = transfer(settings, "later", "prompt")
-    assert result["attributes_later"]["mean_accuracy"] >= 0 and result["forgotten"]["tensors_changed"] == 0
+    assert (
+        result["tasks"]["attributes_later"]["metrics"]["mean_accuracy"] >= 0
+        and result["forgotten"]["tensors_changed"] == 0
+    )
 
 
 def test_the_model_folder_answers_without_params_or_data(trained):

@@ -56,6 +56,7 @@ class Report:
 
     tasks: dict[str, dict] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    data: dict[str, dict] = field(default_factory=dict)  # test -> what names its faces
     skills: dict[str, np.ndarray] = field(default_factory=dict)  # test -> (draws,) skill, for the interval of the mean
 
     def headlines(self) -> dict:
@@ -107,9 +108,7 @@ def evaluate_model(params: Params, name: str, *, device: str = "auto") -> dict:
             kind = KINDS[result.spec.kind]
             save_figure(kind.figure(result.spec, result.metric), figures / f"{test.name}.png")
             write_plots(kind.plots(result.spec, result.metric), plots, test.name)
-        data = {name: row["data"] for name, row in report.tasks.items()}
-        rows = {name: {k: v for k, v in row.items() if k != "data"} for name, row in report.tasks.items()}
-        details = {"about": about | {"data": data}, "tasks": rows, "failed": report.failed}
+        details = {"about": about | {"data": report.data}, "tasks": report.tasks, "failed": report.failed}
         write_json(home / "details" / f"{name}.json", details)
         write_json(home / f"{name}.json", report.headlines())
 
@@ -147,7 +146,7 @@ def judge(params: Params, model, tests: Iterable[Test], *, device: str, then=Non
                 guesses |= trivial_guesses(params, {test.task: spec}, {test.task: own_crop(model, test.task)})
             result = measure_test(params, model, test, device=device, trivial=guesses[test.task])
             report.add(test, result, seed=params.seed)
-            report.tasks[test.name]["data"] = data_facts(params.prepared(test.dataset))
+            report.data[test.name] = data_facts(params.prepared(test.dataset))
         except FaceptorError as error:
             report.failed[test.name] = str(error)
             result = None

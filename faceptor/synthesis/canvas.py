@@ -8,28 +8,47 @@ import numpy as np
 
 from faceptor.datasets.labels import CELEBAMASK_19
 
-(BACKGROUND, NECK, SKIN, CLOTH, EAR_L, EAR_R, BROW_L, BROW_R, EYE_L, EYE_R, NOSE, MOUTH, LOWER_LIP, UPPER_LIP, HAIR,
- GLASSES, HAT, EARRING, NECKLACE) = range(len(CELEBAMASK_19))
+(
+    BACKGROUND,
+    NECK,
+    SKIN,
+    CLOTH,
+    EAR_L,
+    EAR_R,
+    BROW_L,
+    BROW_R,
+    EYE_L,
+    EYE_R,
+    NOSE,
+    MOUTH,
+    LOWER_LIP,
+    UPPER_LIP,
+    HAIR,
+    GLASSES,
+    HAT,
+    EARRING,
+    NECKLACE,
+) = range(len(CELEBAMASK_19))
 """CelebAMask-HQ classes in the order of `CELEBAMASK_19`; L is the image-left side."""
 
 NO_POINTS = np.empty((0, 2))
 Colour = Sequence[float] | np.ndarray
-_COARSE = 3.0                  # standard deviation in pixels from which blurred masks are painted coarsely
-_FRACTION = 4                  # bits of sub-pixel position handed to OpenCV
+_COARSE = 3.0  # standard deviation in pixels from which blurred masks are painted coarsely
+_FRACTION = 4  # bits of sub-pixel position handed to OpenCV
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stroke:
     """One thing painted on the skin. Lengths are head units; `line` > 0 makes the points a line of that width."""
 
-    points: np.ndarray                                         # (N, 2) x, y in the frontal plane of the head
+    points: np.ndarray  # (N, 2) x, y in the frontal plane of the head
     around: np.ndarray = field(default_factory=lambda: NO_POINTS)  # (M, 2) u, v on the head, before `points`
     colour: Colour = (0.0, 0.0, 0.0)
-    alpha: float = 1.0         # 0 paints the class alone
+    alpha: float = 1.0  # 0 paints the class alone
     cls: int | None = None
     line: float = 0.0
-    soft: float = 0.0          # standard deviation of the edge
-    within: bool = False       # only inside the last stroke that painted a class
+    soft: float = 0.0  # standard deviation of the edge
+    within: bool = False  # only inside the last stroke that painted a class
 
 
 class Canvas:
@@ -39,9 +58,18 @@ class Canvas:
         self.planes = planes
         self.classes = np.zeros(planes.shape[1:], np.uint8)
 
-    def fill(self, points: np.ndarray, colour: Colour = (0, 0, 0), cls: int | None = None, *, alpha: float = 1.0,
-             soft: float = 0.0, line: float = 0.0, shade: tuple[float, float] | None = None,
-             within: np.ndarray | None = None) -> None:
+    def fill(
+        self,
+        points: np.ndarray,
+        colour: Colour = (0, 0, 0),
+        cls: int | None = None,
+        *,
+        alpha: float = 1.0,
+        soft: float = 0.0,
+        line: float = 0.0,
+        shade: tuple[float, float] | None = None,
+        within: np.ndarray | None = None,
+    ) -> None:
         """Blend a polygon (a polyline where `line` is a width) of xy pixel points, clipped to the polygon `within`.
 
         `soft` blurs the edge of the colour, not of the class; `shade` scales the colour from top to bottom.

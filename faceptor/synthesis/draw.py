@@ -27,15 +27,16 @@ from faceptor.synthesis.texture import paint_head
 from faceptor.synthesis.view import View
 from faceptor.synthesis.worn import ears_in_front, paint_ears, paint_occluder, paint_worn
 
-_FINE_UP_TO = 150              # pictures up to this many pixels a side are drawn twice as large
-_TEXEL = 14                    # canvas pixels to a texel per cell of the mesh: texels stay finer than picture pixels
+_FINE_UP_TO = 150  # pictures up to this many pixels a side are drawn twice as large
+_TEXEL = 14  # canvas pixels to a texel per cell of the mesh: texels stay finer than picture pixels
 _MIN_TEXELS, _MAX_TEXELS = 4, 16
 # CelebAMask-HQ class -> LaPa class; things worn on the face count as skin there, the rest as background.
 _TO_LAPA = np.array([0, 0, 1, 0, 1, 1, 2, 3, 4, 5, 6, 8, 9, 7, 10, 1, 0, 0, 0], np.uint8)
 
 
-def render(face: Face, *, size: tuple[int, int], frame: str = "wild", maps: bool = False,
-           rng_seed: int | None = None) -> Portrait:
+def render(
+    face: Face, *, size: tuple[int, int], frame: str = "wild", maps: bool = False, rng_seed: int | None = None
+) -> Portrait:
     """Draw `face` into an image of `size` (H, W); `frame` (`placement.FRAMES`) places it as the named data sets do.
 
     The same arguments give the same bytes. `maps` adds the class maps; `rng_seed` varies place, background and grain.
@@ -62,11 +63,18 @@ def render(face: Face, *, size: tuple[int, int], frame: str = "wild", maps: bool
 
     points = {name: view.pixels(plane).astype(np.float32) for name, plane in marks.points.items()}
     return Portrait(
-        image=image, landmarks=points,
+        image=image,
+        landmarks=points,
         visible={name: clear[name] & uncovered(at, covered) for name, at in points.items()},
-        points5=view.pixels(marks.five).astype(np.float32), box=_box(view.pixels(marks.extent)).astype(np.float32),
-        age=face.age, expression=face.expression, attributes=attributes(face, head, features), identity=face.identity,
-        pose=(face.yaw, face.pitch, face.roll), face=face, unit=view.scale,
+        points5=view.pixels(marks.five).astype(np.float32),
+        box=_box(view.pixels(marks.extent)).astype(np.float32),
+        age=face.age,
+        expression=face.expression,
+        attributes=attributes(face, head, features),
+        identity=face.identity,
+        pose=(face.yaw, face.pitch, face.roll),
+        face=face,
+        unit=view.scale,
         centre=view.pixels(head.project(np.zeros(3))[:2]).astype(np.float32),
         solid=np.column_stack([view.pixels(marks.solid[:, :2]), marks.solid[:, 2] * view.scale]).astype(np.float32),
         **(_maps(_majority(canvas.classes, view.fine)) if maps else {}),
@@ -89,14 +97,18 @@ def _paste_head(canvas: Canvas, view: View, skin: Canvas, texels: int) -> np.nda
     shown = np.full((2, *canvas.classes.shape), -1.0, np.float32)
     head = view.head
     grid = head.grid * standing_off(head)[..., None]
-    skin.planes *= cv2.warpAffine(light(head, grid), np.array([[texels, 0, 0], [0, texels, 0]], float),
-                                  skin.classes.shape[::-1], borderMode=cv2.BORDER_REPLICATE)
+    skin.planes *= cv2.warpAffine(
+        light(head, grid),
+        np.array([[texels, 0, 0], [0, texels, 0]], float),
+        skin.classes.shape[::-1],
+        borderMode=cv2.BORDER_REPLICATE,
+    )
     seen = head.project(grid)
     mesh = np.concatenate([view.fine_pixels(seen[..., :2]), seen[..., 2:] * view.unit], axis=-1)
     low, high = mesh[..., :2].min(axis=(0, 1)), mesh[..., :2].max(axis=(0, 1))
     left, top = np.maximum(np.floor(low) - 1, 0).astype(int)
     right, bottom = np.minimum(np.ceil(high) + 2, canvas.classes.shape[::-1]).astype(int)
-    if right <= left or bottom <= top:                         # the head lies outside of the picture
+    if right <= left or bottom <= top:  # the head lies outside of the picture
         return shown
     column, row = rasterise(mesh - [left, top, 0], height=bottom - top, width=right - left)
     shown[:, top:bottom, left:right] = column, row
@@ -118,8 +130,11 @@ def _maps(classes: np.ndarray) -> dict:
     """The fields of `Portrait` that show which pixel belongs to what."""
     suffix = facts()["parsing"]["CelebAMask-HQ"]["mask_file_suffix_per_class"]
     present = np.flatnonzero(np.bincount(classes.ravel(), minlength=len(CELEBAMASK_19))[1:]) + 1
-    return {"classes19": classes, "classes11": _TO_LAPA[classes],
-            "parts": {suffix[i]: classes == i for i in present.tolist()}}
+    return {
+        "classes19": classes,
+        "classes11": _TO_LAPA[classes],
+        "parts": {suffix[i]: classes == i for i in present.tolist()},
+    }
 
 
 def _majority(classes: np.ndarray, fine: int) -> np.ndarray:

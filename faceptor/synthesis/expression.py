@@ -11,35 +11,96 @@ class Action:
 
     inner_brow: float = 0.0
     outer_brow: float = 0.0
-    squeeze: float = 0.0        # brows pulled together
-    upper_lid: float = 0.0      # share of eye height
-    lower_lid: float = 0.0      # share of eye height by which the lower lid rises
-    cheek: float = 0.0          # 0..1
-    nose: float = 0.0           # nose wrinkling, 0..1
-    upper_lip: float = 0.0      # middle of the upper lip raised
-    lower_lip: float = 0.0      # middle of the lower lip lowered (or pushed up when negative)
+    squeeze: float = 0.0  # brows pulled together
+    upper_lid: float = 0.0  # share of eye height
+    lower_lid: float = 0.0  # share of eye height by which the lower lid rises
+    cheek: float = 0.0  # 0..1
+    nose: float = 0.0  # nose wrinkling, 0..1
+    upper_lip: float = 0.0  # middle of the upper lip raised
+    lower_lip: float = 0.0  # middle of the lower lip lowered (or pushed up when negative)
     corner_up: float = 0.0
-    stretch: float = 0.0        # corners outward
-    jaw: float = 0.0            # chin lowered
-    press: float = 0.0          # lips rolled in, 0..1
-    teeth: float = 0.0          # share of the opening filled by upper teeth
+    stretch: float = 0.0  # corners outward
+    jaw: float = 0.0  # chin lowered
+    press: float = 0.0  # lips rolled in, 0..1
+    teeth: float = 0.0  # share of the opening filled by upper teeth
     lower_teeth: float = 0.0
 
 
 ACTIONS: tuple[Action, ...] = (
     Action(),
-    Action(lower_lid=0.3, cheek=1.0, upper_lip=0.03, lower_lip=0.07, corner_up=0.12, stretch=0.12, jaw=0.05, teeth=0.9,
-           outer_brow=0.01),
-    Action(inner_brow=0.13, outer_brow=-0.07, squeeze=0.03, upper_lid=-0.25, corner_up=-0.12, stretch=-0.02,
-           lower_lip=-0.03, press=0.15),
-    Action(inner_brow=0.15, outer_brow=0.15, upper_lid=0.38, upper_lip=0.04, lower_lip=0.13, stretch=-0.11, jaw=0.30,
-           corner_up=-0.06),
-    Action(inner_brow=0.16, outer_brow=0.03, squeeze=0.06, upper_lid=0.42, stretch=0.12, corner_up=-0.09,
-           upper_lip=0.01, lower_lip=0.09, jaw=0.12, teeth=0.3, lower_teeth=0.8),
-    Action(inner_brow=-0.07, outer_brow=-0.02, squeeze=0.03, upper_lid=-0.12, lower_lid=0.45, cheek=0.5, nose=1.0,
-           upper_lip=0.09, lower_lip=-0.01, corner_up=-0.05, stretch=0.0, teeth=0.85),
-    Action(inner_brow=-0.18, outer_brow=0.06, squeeze=0.1, lower_lid=0.35, nose=0.3, upper_lip=0.05, lower_lip=0.13,
-           corner_up=-0.08, stretch=-0.03, jaw=0.16, press=0.45, teeth=0.5, lower_teeth=1.0),
+    Action(
+        lower_lid=0.3,
+        cheek=1.0,
+        upper_lip=0.03,
+        lower_lip=0.07,
+        corner_up=0.12,
+        stretch=0.12,
+        jaw=0.05,
+        teeth=0.9,
+        outer_brow=0.01,
+    ),
+    Action(
+        inner_brow=0.13,
+        outer_brow=-0.07,
+        squeeze=0.03,
+        upper_lid=-0.25,
+        corner_up=-0.12,
+        stretch=-0.02,
+        lower_lip=-0.03,
+        press=0.15,
+    ),
+    Action(
+        inner_brow=0.15,
+        outer_brow=0.15,
+        upper_lid=0.38,
+        upper_lip=0.04,
+        lower_lip=0.13,
+        stretch=-0.11,
+        jaw=0.30,
+        corner_up=-0.06,
+    ),
+    Action(
+        inner_brow=0.16,
+        outer_brow=0.03,
+        squeeze=0.06,
+        upper_lid=0.42,
+        stretch=0.12,
+        corner_up=-0.09,
+        upper_lip=0.01,
+        lower_lip=0.09,
+        jaw=0.12,
+        teeth=0.3,
+        lower_teeth=0.8,
+    ),
+    Action(
+        inner_brow=-0.07,
+        outer_brow=-0.02,
+        squeeze=0.03,
+        upper_lid=-0.12,
+        lower_lid=0.45,
+        cheek=0.5,
+        nose=1.0,
+        upper_lip=0.09,
+        lower_lip=-0.01,
+        corner_up=-0.05,
+        stretch=0.0,
+        teeth=0.85,
+    ),
+    Action(
+        inner_brow=-0.18,
+        outer_brow=0.06,
+        squeeze=0.1,
+        lower_lid=0.35,
+        nose=0.3,
+        upper_lip=0.05,
+        lower_lip=0.13,
+        corner_up=-0.08,
+        stretch=-0.03,
+        jaw=0.16,
+        press=0.45,
+        teeth=0.5,
+        lower_teeth=1.0,
+    ),
 )
 """In the order of `face.EXPRESSIONS`."""
 

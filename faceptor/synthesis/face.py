@@ -33,27 +33,27 @@ class Face:
     yaw: float
     pitch: float
     roll: float
-    mouth_open: float          # extra jaw drop (talking), 0..1
+    mouth_open: float  # extra jaw drop (talking), 0..1
     eyes_closed: bool
-    gaze_x: float              # -1 (image-left of the head) .. 1
+    gaze_x: float  # -1 (image-left of the head) .. 1
     gaze_y: float
-    hair_length: str           # "short" | "medium" | "long"
+    hair_length: str  # "short" | "medium" | "long"
     hair_volume: float
-    hair_colour: str           # "black" | "brown" | "blond" | "red", before greying
-    grey: float                # share of grey hair, 0..1
+    hair_colour: str  # "black" | "brown" | "blond" | "red", before greying
+    grey: float  # share of grey hair, 0..1
     bald: bool
-    receding: float            # 0..1
+    receding: float  # 0..1
     bangs: bool
     mustache: bool
     goatee: bool
     beard: bool
     sideburns: bool
     stubble: bool
-    eyeglasses: bool           # see-through spectacles
+    eyeglasses: bool  # see-through spectacles
     sunglasses: bool
-    glasses_style: float       # 0 round .. 1 square
+    glasses_style: float  # 0 round .. 1 square
     glasses_colour: int
-    hat: str                   # "" or one of HATS
+    hat: str  # "" or one of HATS
     lipstick: bool
     heavy_makeup: bool
     rosy_cheeks: bool
@@ -62,18 +62,18 @@ class Face:
     earrings: bool
     necklace: bool
     necktie: bool
-    light_azimuth: float       # degrees, 0 = from the camera, positive = from image-right
+    light_azimuth: float  # degrees, 0 = from the camera, positive = from image-right
     light_elevation: float
-    light_strength: float      # 0 flat .. 1 hard
+    light_strength: float  # 0 flat .. 1 hard
     exposure: float
-    warmth: float              # -1 blue .. 1 yellow
+    warmth: float  # -1 blue .. 1 yellow
     flash: bool
     background: str
-    occluder: str              # "" or one of OCCLUDERS
-    blur: float                # Gaussian sigma as a share of the face width
-    noise: float               # standard deviation in grey levels
+    occluder: str  # "" or one of OCCLUDERS
+    blur: float  # Gaussian sigma as a share of the face width
+    noise: float  # standard deviation in grey levels
     grayscale: bool
-    texture: int               # seed of everything that is only texture
+    texture: int  # seed of everything that is only texture
 
     @property
     def identity(self) -> int:
@@ -119,8 +119,10 @@ def sample_face(seed: int, *, identity: int, sample: int = 0, **fixed) -> Face:
     """
     unknown = set(fixed) - FACE_FIELDS - IDENTITY_FIELDS
     if unknown:
-        raise ConfigError(f"sample_face: unknown field {sorted(unknown)[0]!r}; use a field of Face or Identity, "
-                          f"for instance age, expression, yaw, male, eyeglasses")
+        raise ConfigError(
+            f"sample_face: unknown field {sorted(unknown)[0]!r}; use a field of Face or Identity, "
+            f"for instance age, expression, yaw, male, eyeglasses"
+        )
     person = sample_identity(seed, identity, **{k: v for k, v in fixed.items() if k in IDENTITY_FIELDS})
     rng = np.random.default_rng(np.random.SeedSequence((seed, identity, 1, sample)))
     u, n = rng.random(64), np.clip(rng.standard_normal(32), -2.5, 2.5)
@@ -177,13 +179,19 @@ def _worn(u: np.ndarray, person: Identity, age: float) -> dict:
     male, adult = person.male, age >= 15
     painted = not male and adult
     return {
-        "eyeglasses": bool(u[16] < 0.14), "sunglasses": bool(u[17] < 0.05),
-        "glasses_style": float(u[18]), "glasses_colour": int(u[19] * 4),
+        "eyeglasses": bool(u[16] < 0.14),
+        "sunglasses": bool(u[17] < 0.05),
+        "glasses_style": float(u[18]),
+        "glasses_colour": int(u[19] * 4),
         "hat": pick(u[21], HATS, (1, 1, 1)) if u[20] < 0.1 else "",
-        "lipstick": bool(painted and u[22] < 0.7), "heavy_makeup": bool(painted and u[23] < 0.45),
-        "rosy_cheeks": bool(u[24] < (0.04 if male else 0.2)), "flushed": bool(u[25] < 0.1),
-        "shiny": bool(u[26] < 0.2), "earrings": bool(u[27] < (0.04 if male else 0.4)),
-        "necklace": bool(u[28] < (0.04 if male else 0.3)), "necktie": bool(adult and u[29] < (0.15 if male else 0.01)),
+        "lipstick": bool(painted and u[22] < 0.7),
+        "heavy_makeup": bool(painted and u[23] < 0.45),
+        "rosy_cheeks": bool(u[24] < (0.04 if male else 0.2)),
+        "flushed": bool(u[25] < 0.1),
+        "shiny": bool(u[26] < 0.2),
+        "earrings": bool(u[27] < (0.04 if male else 0.4)),
+        "necklace": bool(u[28] < (0.04 if male else 0.3)),
+        "necktie": bool(adult and u[29] < (0.15 if male else 0.01)),
     }
 
 
@@ -191,17 +199,22 @@ def _picture(u: np.ndarray, n: np.ndarray) -> dict:
     flash = bool(u[30] < 0.2)
     return {
         "light_azimuth": 0.0 if flash else float(n[6] * 35.0),
-        "light_elevation": 8.0 if flash else 28.0 + 14.0 * float(n[7]), "light_strength": float(u[31]),
-        "exposure": 1.0 + 0.1 * float(n[8]), "warmth": float(0.5 * n[9]), "flash": flash,
+        "light_elevation": 8.0 if flash else 28.0 + 14.0 * float(n[7]),
+        "light_strength": float(u[31]),
+        "exposure": 1.0 + 0.1 * float(n[8]),
+        "warmth": float(0.5 * n[9]),
+        "flash": flash,
         "background": pick(u[32], BACKGROUNDS, (0.3, 0.35, 0.35)),
         "occluder": pick(u[34], OCCLUDERS, (0.6, 0.4)) if u[33] < 0.05 else "",
         "blur": 0.01 + 0.02 * float(u[36]) if u[35] < 0.15 else 0.0,
-        "noise": 1.0 + 5.0 * float(u[37] ** 2), "grayscale": bool(u[38] < 0.08),
+        "noise": 1.0 + 5.0 * float(u[37] ** 2),
+        "grayscale": bool(u[38] < 0.08),
     }
 
 
 def _consistent(values: dict, fixed: dict) -> dict:
     """Settle what excludes what; a field the caller fixed wins over one that was drawn."""
+
     def drop(name: str, empty) -> None:
         if name not in fixed:
             values[name] = empty
@@ -222,6 +235,6 @@ def _consistent(values: dict, fixed: dict) -> dict:
     if values["beard"]:
         for name, state in (("sideburns", True), ("mustache", True), ("goatee", False), ("stubble", False)):
             drop(name, state)
-    if values["bald"] or values["hair_length"] != "short":     # they would not be seen
+    if values["bald"] or values["hair_length"] != "short":  # they would not be seen
         drop("sideburns", False)
     return values

@@ -40,19 +40,19 @@ def _both(curve: np.ndarray) -> Pair:
 class Features:
     """Curves (N, 2) in head units: x to image-right, y down, origin between the eyes at eye height."""
 
-    eye_width: float           # half the distance of an eye's corners
-    eye_open: float            # height of the opening at its middle; negative or tiny when closed
+    eye_width: float  # half the distance of an eye's corners
+    eye_open: float  # height of the opening at its middle; negative or tiny when closed
     upper_lid: Pair
     lower_lid: Pair
-    pupil: Pair                # (2,) each
+    pupil: Pair  # (2,) each
     brow_top: Pair
     brow_low: Pair
-    ridge: np.ndarray          # (4, 2) from between the eyes to the nose tip
-    nose_base: np.ndarray      # (5, 2) below the nostrils
-    nose_side: np.ndarray      # (5, 2) image-left side from the eye to below the nostril
-    mouth_gap: float           # opening between the lips
-    teeth: float               # share of the opening filled by upper teeth
-    lip_top: np.ndarray        # (13, 2) upper edge of the upper lip, and so on downwards
+    ridge: np.ndarray  # (4, 2) from between the eyes to the nose tip
+    nose_base: np.ndarray  # (5, 2) below the nostrils
+    nose_side: np.ndarray  # (5, 2) image-left side from the eye to below the nostril
+    mouth_gap: float  # opening between the lips
+    teeth: float  # share of the opening filled by upper teeth
+    lip_top: np.ndarray  # (13, 2) upper edge of the upper lip, and so on downwards
     seam_upper: np.ndarray
     seam_lower: np.ndarray
     lip_bottom: np.ndarray
@@ -71,7 +71,7 @@ class Features:
     def brow(self, side: int) -> np.ndarray:
         """(9, 2) outline in WFLW order: five points along the top from image-left, then back along the lower edge."""
         top, low = self.brow_top[side][::2], self.brow_low[side][::2]
-        if side == 0:                                          # the pointed end is the outer one
+        if side == 0:  # the pointed end is the outer one
             return np.concatenate([(top[:1] + low[:1]) / 2, top[1:], low[::-1][:4]])
         return np.concatenate([top[:4], (top[-1:] + low[-1:]) / 2, low[::-1][1:]])
 
@@ -87,18 +87,20 @@ def _eyes(head: Head) -> dict:
     height = (0.078 + 0.009 * p.eye_size + 0.016 * p.eye_open) * ageing
     up = max(0.012, height * (1 + 0.9 * a.upper_lid))
     low = max(0.01, 0.75 * height * (1 - 0.9 * a.lower_lid))
-    if face.eyes_closed:                                       # both lids meet on the lower one
+    if face.eyes_closed:  # both lids meet on the lower one
         up, low = -0.03, 0.045
     y = 0.02 + 0.015 * p.eye_height
     tilt = (0.05 + 0.03 * p.eye_tilt) * width
-    s = np.linspace(-1, 1, EYE_POINTS)                         # -1 = outer corner, 1 = inner
+    s = np.linspace(-1, 1, EYE_POINTS)  # -1 = outer corner, 1 = inner
     arc = (1 - np.abs(s) ** 2.2) ** 0.8
     x, level = s * width - head.eye_x, y - tilt * (1 - s)
     middle = y - tilt + (low - up) * 0.3
     gaze = np.array([0.07 * np.clip(face.gaze_x, -1, 1), 0.03 * face.gaze_y])
     return {
-        "eye_width": width, "eye_open": up + low,
-        "upper_lid": _both(np.stack([x, level - up * arc], 1)), "lower_lid": _both(np.stack([x, level + low * arc], 1)),
+        "eye_width": width,
+        "eye_open": up + low,
+        "upper_lid": _both(np.stack([x, level - up * arc], 1)),
+        "lower_lid": _both(np.stack([x, level + low * arc], 1)),
         "pupil": (np.array([-head.eye_x, middle]) + gaze, np.array([head.eye_x, middle]) + gaze),
     }
 
@@ -106,7 +108,7 @@ def _eyes(head: Head) -> dict:
 def _brows(head: Head) -> dict:
     p, a = head.face.person, head.action
     width = 0.205 + 0.012 * p.eye_size
-    t = np.linspace(0, 1, EYE_POINTS)                          # outer to inner end
+    t = np.linspace(0, 1, EYE_POINTS)  # outer to inner end
     half = width * (1.32 + 0.08 * p.brow_length)
     level = -0.25 + 0.015 * p.eye_height - 0.02 * p.brow_height
     rise = a.outer_brow * (1 - t) + a.inner_brow * t
@@ -124,8 +126,15 @@ def _nose(head: Head) -> dict:
     return {
         "ridge": np.stack([np.zeros(4), np.linspace(0.03, n.tip_y, 4)], 1),
         "nose_base": below * [wing, 1.0] + [0.0, base],
-        "nose_side": np.array([[-0.13, 0.06], [-0.17, n.wing_y - 0.16], [-wing, n.wing_y + 0.01],
-                               [-wing * 0.8, base - 0.01], [-wing * 0.42, base + 0.01]]),
+        "nose_side": np.array(
+            [
+                [-0.13, 0.06],
+                [-0.17, n.wing_y - 0.16],
+                [-wing, n.wing_y + 0.01],
+                [-wing * 0.8, base - 0.01],
+                [-wing * 0.42, base + 0.01],
+            ]
+        ),
     }
 
 
@@ -133,7 +142,7 @@ def _mouth(head: Head) -> dict:
     p, a = head.face.person, head.action
     half = 0.345 + 0.028 * p.mouth_width + a.stretch
     corner = head.mouth_y - a.corner_up
-    rolled = 1 - 0.55 * a.press                                # pressed lips roll inwards and look thin
+    rolled = 1 - 0.55 * a.press  # pressed lips roll inwards and look thin
     upper, lower = (0.095 + 0.027 * p.lip_upper) * rolled, (0.115 + 0.03 * p.lip_lower) * rolled
     seam_upper = head.mouth_y - a.upper_lip
     seam_lower = max(head.mouth_y - min(0.0, a.upper_lip) + a.lower_lip + 0.55 * a.jaw, seam_upper)
@@ -144,7 +153,10 @@ def _mouth(head: Head) -> dict:
     top = corner + (seam_upper - corner) * full
     bottom = np.maximum(corner + (seam_lower - corner) * full, top)
     return {
-        "mouth_gap": max(0.0, a.upper_lip) + max(0.0, a.lower_lip) + 0.5 * a.jaw, "teeth": a.teeth,
-        "lip_top": np.stack([x, top - upper * cupid], 1), "seam_upper": np.stack([x * LIP_SEAM, top], 1),
-        "seam_lower": np.stack([x * LIP_SEAM, bottom], 1), "lip_bottom": np.stack([x, bottom + lower * full**0.8], 1),
+        "mouth_gap": max(0.0, a.upper_lip) + max(0.0, a.lower_lip) + 0.5 * a.jaw,
+        "teeth": a.teeth,
+        "lip_top": np.stack([x, top - upper * cupid], 1),
+        "seam_upper": np.stack([x * LIP_SEAM, top], 1),
+        "seam_lower": np.stack([x * LIP_SEAM, bottom], 1),
+        "lip_bottom": np.stack([x, bottom + lower * full**0.8], 1),
     }

@@ -75,20 +75,31 @@ class Head:
         low = chin - 0.12
         # One column per knot row: half width, front depth, back depth, lift of the sides, height of the midline.
         self.knots_v = np.array([self.dome, -0.25, 0.1, 0.4, 0.75, 1.05, low, chin, chin + 0.1, chin + 0.3])
-        self.knots = np.array([
-            [0.97 * width - 0.02 * child, 1.0 * width, 1.0 * width + cheek, 0.985 * width + cheek,
-             0.93 * width + 0.02 * fat, 0.5 * (0.89 * width + jaw) + 0.02 * fat, jaw + 0.02, jaw, 0.92 * jaw,
-             0.6 * jaw],
-            [1.10 - 0.04 * child, 1.17, 1.13, 1.16, 1.19, 1.2, 1.17, 1.1, 0.98, 0.5],
-            [1.3, 1.34, 1.28, 1.18, 1.05, 0.95, 0.85, 0.8, 0.76, 0.6],
-            [0.0, 0.0, -0.05, -0.12, -0.26, -0.42, -rise, -rise, -rise + 0.02, -rise],
-            [self.dome, -0.25, 0.1, 0.4, 0.75, 1.05, low, chin, chin + 0.03, chin + 0.02],
-        ])
+        self.knots = np.array(
+            [
+                [
+                    0.97 * width - 0.02 * child,
+                    1.0 * width,
+                    1.0 * width + cheek,
+                    0.985 * width + cheek,
+                    0.93 * width + 0.02 * fat,
+                    0.5 * (0.89 * width + jaw) + 0.02 * fat,
+                    jaw + 0.02,
+                    jaw,
+                    0.92 * jaw,
+                    0.6 * jaw,
+                ],
+                [1.10 - 0.04 * child, 1.17, 1.13, 1.16, 1.19, 1.2, 1.17, 1.1, 0.98, 0.5],
+                [1.3, 1.34, 1.28, 1.18, 1.05, 0.95, 0.85, 0.8, 0.76, 0.6],
+                [0.0, 0.0, -0.05, -0.12, -0.26, -0.42, -rise, -rise, -rise + 0.02, -rise],
+                [self.dome, -0.25, 0.1, 0.4, 0.75, 1.05, low, chin, chin + 0.03, chin + 0.02],
+            ]
+        )
         self.knots_slope = np.diff(self.knots, axis=1) / np.diff(self.knots_v)
         face_v = np.linspace(self.dome, chin, FACE_ROWS + 1)
         angle = np.linspace(0.0, np.pi / 2, DOME_ROWS + 1)[:-1]
         dome_v = self.dome + (crown - self.dome) * np.cos(angle)
-        chin_v = chin + np.array([0.06, 0.13, 0.21, 0.3])[: CHIN_ROWS]
+        chin_v = chin + np.array([0.06, 0.13, 0.21, 0.3])[:CHIN_ROWS]
         self.rows = np.concatenate([dome_v, face_v, chin_v[: CHIN_ROWS - 1]])
 
     def profile(self, v: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -97,7 +108,7 @@ class Head:
         left = np.searchsorted(self.knots_v[1:-1], inside, side="right")
         values = self.knots[:, left] + self.knots_slope[:, left] * (inside - self.knots_v[left])
         above = v < self.dome
-        if above.any():                                        # the dome: rows shrink towards the crown
+        if above.any():  # the dome: rows shrink towards the crown
             up = np.clip((v - self.dome) / (self.crown - self.dome), 0.0, 1.0)
             values[:3] *= np.sqrt(np.maximum(1e-4, 1.0 - up**2.3))
             values[4] = np.where(above, v, values[4])
@@ -124,7 +135,7 @@ class Head:
         for _ in range(5):
             w, _, _, lift, y0 = self.profile(v)
             sine = np.minimum(reach / np.maximum(w, 1e-3), 0.999) ** (1 / 0.93)
-            depth = (1.0 - sine * sine) ** 0.43                # |cos u| to the power that `surface` uses
+            depth = (1.0 - sine * sine) ** 0.43  # |cos u| to the power that `surface` uses
             v = v + (y - (y0 + lift * np.maximum(1e-9, 1.0 - depth) ** self.jaw_power))
         return np.stack([np.copysign(np.arcsin(sine), x), v], axis=-1)
 
@@ -142,7 +153,7 @@ class Head:
     @cached_property
     def contour(self) -> np.ndarray:
         """(33, 2) (u, v) along the jaw, evenly spaced from the image-left ear over the chin to the other ear."""
-        ear = 1.5                                              # angle at which the ears cover the jaw line
+        ear = 1.5  # angle at which the ears cover the jaw line
         down = np.stack([np.full(8, -ear), np.linspace(0.05, self.chin, 8)], axis=1)
         along = np.stack([np.linspace(-ear, 0.0, 25)[1:], np.full(24, self.chin)], axis=1)
         path = np.concatenate([down, along])
@@ -243,6 +254,13 @@ class Nose:
         hs = high * np.array([0.0, 0.13, 0.2, 0.45, 0.86, 1.0, 0.93, 0.22, 0.0])
         sharp = 1.0 - 0.16 * p.nose_tip
         ss = breadth * np.array([0.9, 0.6, 0.52, 0.6, 0.72 * sharp, 0.8 * sharp, 0.85, 1.0, 1.0])
-        return cls(tip_y=float(tip), base_y=float(length + 0.11), wing_x=float(breadth * (1.05 - 0.07 * p.nose_tip)),
-                   wing_y=float(length + 0.015), wing_h=float(0.11 * (1 - 0.3 * head.child)),
-                   knots_y=ys, knots_h=hs, knots_s=ss)
+        return cls(
+            tip_y=float(tip),
+            base_y=float(length + 0.11),
+            wing_x=float(breadth * (1.05 - 0.07 * p.nose_tip)),
+            wing_y=float(length + 0.015),
+            wing_h=float(0.11 * (1 - 0.3 * head.child)),
+            knots_y=ys,
+            knots_h=hs,
+            knots_s=ss,
+        )

@@ -20,7 +20,7 @@ BRIM_ROW = -0.68
 def hairline(head: Head) -> np.ndarray:
     """(COLUMNS,) row `v` above which the head carries hair, per mesh column."""
     face, angle = head.face, np.abs(_ANGLES)
-    if face.bald:                                              # a wreath around the back of the head
+    if face.bald:  # a wreath around the back of the head
         bare = head.crown - 1
         return np.interp(angle, [0, 1.25, 1.4, 1.6, 1.9, 2.75], [bare, bare, -0.35, -0.05, 0.7, 0.9])
     edge = -0.98 + 0.05 * face.person.hairline
@@ -29,9 +29,11 @@ def hairline(head: Head) -> np.ndarray:
         middle = temple = -0.40
         peak = 0.0
     side = _SIDE_LENGTH[face.hair_length] + 0.3 * face.sideburns
-    return np.interp(angle, [0, 0.35, 0.8, 1.08, 1.22, 1.36, 1.6, 1.8, 2.0, 2.75],
-                     [middle + peak, middle, temple + 0.06, -0.58, -0.3, 0.15 + side, 0.1 + side, 0.3 + side, 0.95,
-                      1.05])
+    return np.interp(
+        angle,
+        [0, 0.35, 0.8, 1.08, 1.22, 1.36, 1.6, 1.8, 2.0, 2.75],
+        [middle + peak, middle, temple + 0.06, -0.58, -0.3, 0.15 + side, 0.1 + side, 0.3 + side, 0.95, 1.05],
+    )
 
 
 def standing_off(head: Head) -> np.ndarray:
@@ -46,8 +48,9 @@ def standing_off(head: Head) -> np.ndarray:
     return 1 + volume * lift
 
 
-def paint_hair(canvas: Canvas, head: Head, colours: Palette, *, texels: int, unit: float,
-               rng: np.random.Generator) -> None:
+def paint_hair(
+    canvas: Canvas, head: Head, colours: Palette, *, texels: int, unit: float, rng: np.random.Generator
+) -> None:
     """Paint on the head's texture, `texels` to a mesh cell and `unit` to a head unit."""
     face, (height, width) = head.face, canvas.classes.shape
     uneven = 0.0 if face.bald else _UNEVEN[face.person.hair_texture]

@@ -68,17 +68,51 @@ class Identity:
 
 # The order is part of the seed's meaning: append new coefficients at the end.
 _SCORES = (
-    "face_width", "jaw_width", "jaw_shape", "chin_length", "cheekbone", "forehead", "fat", "eye_spacing",
-    "eye_size", "eye_tilt", "eye_open", "eye_height", "lid_fold", "brow_thickness", "brow_arch", "brow_tilt",
-    "brow_height", "brow_length", "nose_width", "nose_length", "nose_height", "nose_tip", "mouth_width",
-    "mouth_height", "lip_upper", "lip_lower", "ear_size", "skin_hue", "hairline",
+    "face_width",
+    "jaw_width",
+    "jaw_shape",
+    "chin_length",
+    "cheekbone",
+    "forehead",
+    "fat",
+    "eye_spacing",
+    "eye_size",
+    "eye_tilt",
+    "eye_open",
+    "eye_height",
+    "lid_fold",
+    "brow_thickness",
+    "brow_arch",
+    "brow_tilt",
+    "brow_height",
+    "brow_length",
+    "nose_width",
+    "nose_length",
+    "nose_height",
+    "nose_tip",
+    "mouth_width",
+    "mouth_height",
+    "lip_upper",
+    "lip_lower",
+    "ear_size",
+    "skin_hue",
+    "hairline",
 )
 # Share of people below -> skin: a gap between pale and other skins, so that light cannot take one for the other.
 _SKIN_TONES = (0.0, 0.2, 0.2001, 1.0), (0.0, 0.1, 0.24, 1.0)
 # Shifts in deviations: as in photographs, few people are stout, have bushy or arched brows, narrow eyes, broad or
 # pointed noses, full lips.
-_RARER = {"brow_arch": -0.5, "brow_thickness": -1.1, "fat": -1.4, "eye_open": 1.0, "cheekbone": -0.5,
-          "nose_width": -0.6, "nose_tip": -0.4, "lip_upper": -0.6, "lip_lower": -0.6}
+_RARER = {
+    "brow_arch": -0.5,
+    "brow_thickness": -1.1,
+    "fat": -1.4,
+    "eye_open": 1.0,
+    "cheekbone": -0.5,
+    "nose_width": -0.6,
+    "nose_tip": -0.4,
+    "lip_upper": -0.6,
+    "lip_lower": -0.6,
+}
 HABITS = 10
 IDENTITY_FIELDS = frozenset(Identity.__dataclass_fields__) - {"number"}
 
@@ -108,9 +142,18 @@ def sample_identity(seed: int, identity: int, **fixed) -> Identity:
     male = bool(fixed.get("male", u[0] < 0.5))
     # Men and women differ in the mean of a few coefficients only; the rest of the spread is common.
     shift = 1.0 if male else -1.0
-    for name, size in (("jaw_width", 0.45), ("brow_thickness", 0.6), ("nose_width", 0.25), ("chin_length", 0.3),
-                       ("lip_upper", -0.4), ("lip_lower", -0.4), ("brow_arch", -0.55), ("eye_size", -0.3),
-                       ("brow_height", -0.35), ("jaw_shape", 0.35)):
+    for name, size in (
+        ("jaw_width", 0.45),
+        ("brow_thickness", 0.6),
+        ("nose_width", 0.25),
+        ("chin_length", 0.3),
+        ("lip_upper", -0.4),
+        ("lip_lower", -0.4),
+        ("brow_arch", -0.55),
+        ("eye_size", -0.3),
+        ("brow_height", -0.35),
+        ("jaw_shape", 0.35),
+    ):
         normal[name] = 0.9 * normal[name] + shift * size
     normal["lip_lower"] = 0.8 * normal["lip_upper"] + 0.6 * normal["lip_lower"]  # full lips are mostly both full
     for name, size in _RARER.items():
@@ -122,7 +165,9 @@ def sample_identity(seed: int, identity: int, **fixed) -> Identity:
     hair_weights = (0.64, 0.25, 0.08, 0.03) if dark else (0.19, 0.32, 0.39, 0.1)
     count = int(u[5] * 4.6)
     values |= {
-        "number": identity, "male": male, "skin": skin,
+        "number": identity,
+        "male": male,
+        "skin": skin,
         "freckles": max(0.0, float((u[2] - 0.72) / 0.28)) * (skin < 0.4),
         "eye_colour": pick(u[3], EYE_COLOURS, eye_weights),
         "hair_base": pick(u[4], HAIR_COLOURS, hair_weights),
@@ -131,8 +176,9 @@ def sample_identity(seed: int, identity: int, **fixed) -> Identity:
         "bald_onset": (32.0 + 60.0 * float(u[8])) if male else 200.0,
         "base_age": 16.0 + 61.0 * float(u[9]),
         "looks_older": float(1.6 * (u[10] + u[11] - 1.0)),
-        "marks": tuple((float(2.2 * (a - 0.5)), float(-0.55 + 1.9 * b), float(0.022 + 0.03 * c))
-                       for a, b, c in marks[:count]),
+        "marks": tuple(
+            (float(2.2 * (a - 0.5)), float(-0.55 + 1.9 * b), float(0.022 + 0.03 * c)) for a, b, c in marks[:count]
+        ),
         "spots": tuple(map(tuple, spots.tolist())),
         "habits": tuple(habits.tolist()),
     }

@@ -19,14 +19,14 @@ _TOWARDS_CHEEK = np.linspace(1.0, 0.2, 17)
 class Landmarks:
     """Points in the image plane, head units (x to image-right, y down), before the picture is placed."""
 
-    points: dict[str, np.ndarray]      # scheme ("68", "98", "29", "19", "106") -> (K, 2)
-    visible: dict[str, np.ndarray]     # scheme -> (K,) bool: faces the camera, not behind sunglasses
-    cells: dict[str, np.ndarray]       # scheme -> (K, 2) column and row of the mesh
-    outline: dict[str, np.ndarray]     # scheme -> (K,) bool: a point of the face's contour
-    solid: np.ndarray                  # (68, 3) the 68 points of the head itself (x, y, depth; larger = nearer): hidden
+    points: dict[str, np.ndarray]  # scheme ("68", "98", "29", "19", "106") -> (K, 2)
+    visible: dict[str, np.ndarray]  # scheme -> (K,) bool: faces the camera, not behind sunglasses
+    cells: dict[str, np.ndarray]  # scheme -> (K, 2) column and row of the mesh
+    outline: dict[str, np.ndarray]  # scheme -> (K,) bool: a point of the face's contour
+    solid: np.ndarray  # (68, 3) the 68 points of the head itself (x, y, depth; larger = nearer): hidden
     #                                    contour points stay on the jaw instead of sliding to the visible outline
-    five: np.ndarray                   # (5, 2) alignment points: eyes, nose tip, mouth corners
-    extent: np.ndarray                 # (N, 2) all points and the forehead: what a box has to hold
+    five: np.ndarray  # (5, 2) alignment points: eyes, nose tip, mouth corners
+    extent: np.ndarray  # (N, 2) all points and the forehead: what a box has to hold
 
 
 def landmarks(head: Head, features: Features) -> Landmarks:
@@ -43,14 +43,25 @@ def landmarks(head: Head, features: Features) -> Landmarks:
     cells, edge = head.texel(uv), np.isin(np.arange(len(uv)), part["contour"])
     if head.face.sunglasses:
         seen[np.concatenate([part[f"{name}{side}"] for name in ("eye6", "eye8", "pupil") for side in (0, 1)])] = False
-    five = np.stack([xy[part["eye80"]].mean(0), xy[part["eye81"]].mean(0), xy[part["ridge"][3]], xy[part["outer"][0]],
-                     xy[part["outer"][6]]])
+    five = np.stack(
+        [
+            xy[part["eye80"]].mean(0),
+            xy[part["eye81"]].mean(0),
+            xy[part["ridge"][3]],
+            xy[part["outer"][0]],
+            xy[part["outer"][6]],
+        ]
+    )
     forehead = head.project(head.surface(0.0, _FOREHEAD_ROW))[None, :2]
-    return Landmarks(points={name: xy[chosen] for name, chosen in index.items()},
-                     visible={name: seen[chosen] for name, chosen in index.items()},
-                     cells={name: cells[chosen] for name, chosen in index.items()},
-                     outline={name: edge[chosen] for name, chosen in index.items()},
-                     solid=solid, five=five, extent=np.concatenate([xy, forehead]))
+    return Landmarks(
+        points={name: xy[chosen] for name, chosen in index.items()},
+        visible={name: seen[chosen] for name, chosen in index.items()},
+        cells={name: cells[chosen] for name, chosen in index.items()},
+        outline={name: edge[chosen] for name, chosen in index.items()},
+        solid=solid,
+        five=five,
+        extent=np.concatenate([xy, forehead]),
+    )
 
 
 def _blocks(f: Features) -> dict[str, np.ndarray]:
@@ -95,10 +106,45 @@ def _schemes(g: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         "98": [contour, b0, b1, ridge, base, e0, e1, outer, inner, p0, p1],
         "106": [contour, b0, b1, ridge, g["base11"], e0, p0, e1, p1, outer, inner, p0, p1],
         # COFW names its points pairwise: brow ends, brow middles, eye corners, lids, pupils, nose, mouth, chin.
-        "29": [b0[[0]], b1[[4]], b0[[4]], b1[[0]], g["browmid0"], g["browmid1"], e0[[0]], e1[[4]], e0[[4]], e1[[0]],
-               e0[[2, 6]], e1[[2, 6]], p0, p1, base[[0, 4]], ridge[[3]], base[[2]], outer[[0, 6, 3]], inner[[2, 6]],
-               outer[[9]], chin],
-        "19": [line0, line1, e0[[0]], p0, e0[[4]], e1[[0]], p1, e1[[4]], base[[0]], ridge[[3]], base[[4]], outer[[0]],
-               inner[[2]], outer[[6]], chin],
+        "29": [
+            b0[[0]],
+            b1[[4]],
+            b0[[4]],
+            b1[[0]],
+            g["browmid0"],
+            g["browmid1"],
+            e0[[0]],
+            e1[[4]],
+            e0[[4]],
+            e1[[0]],
+            e0[[2, 6]],
+            e1[[2, 6]],
+            p0,
+            p1,
+            base[[0, 4]],
+            ridge[[3]],
+            base[[2]],
+            outer[[0, 6, 3]],
+            inner[[2, 6]],
+            outer[[9]],
+            chin,
+        ],
+        "19": [
+            line0,
+            line1,
+            e0[[0]],
+            p0,
+            e0[[4]],
+            e1[[0]],
+            p1,
+            e1[[4]],
+            base[[0]],
+            ridge[[3]],
+            base[[4]],
+            outer[[0]],
+            inner[[2]],
+            outer[[6]],
+            chin,
+        ],
     }
     return {name: np.concatenate(parts) for name, parts in schemes.items()}

@@ -13,10 +13,15 @@ _GREY_HAIR, _GREY_BROW = np.array([196.0, 196.0, 198.0]), np.array([105.0, 103.5
 _WHITE_BROW = np.array([172.0, 170.0, 166.0])
 _LIPS = np.array([170.0, 56.0, 62.0])
 _LIPSTICKS = np.array([[190, 22, 44], [150, 20, 60], [214, 60, 90]], float)
-IRIS = {"dark brown": (52, 32, 22), "brown": (112, 70, 36), "blue": (84, 130, 178), "green": (92, 128, 84),
-        "grey": (124, 136, 144)}
+IRIS = {
+    "dark brown": (52, 32, 22),
+    "brown": (112, 70, 36),
+    "blue": (84, 130, 178),
+    "green": (92, 128, 84),
+    "grey": (124, 136, 144),
+}
 FRAMES = ((20, 20, 24), (90, 60, 36), (150, 150, 156), (120, 24, 36))
-THIN_FRAME = 2                 # the metal one
+THIN_FRAME = 2  # the metal one
 CLOTHES = ((40, 46, 64), (150, 40, 44), (60, 110, 80), (190, 186, 176), (70, 90, 150), (30, 30, 32), (170, 130, 70))
 TIES = ((150, 24, 34), (26, 44, 110), (60, 20, 70), (20, 80, 60))
 
@@ -26,8 +31,8 @@ class Palette:
     """(3,) float colours of one face."""
 
     skin: np.ndarray
-    shadow: np.ndarray         # creases and hollows of the skin
-    light: np.ndarray          # what swells beside a crease
+    shadow: np.ndarray  # creases and hollows of the skin
+    light: np.ndarray  # what swells beside a crease
     hair: np.ndarray
     brow: np.ndarray
     lips: np.ndarray
@@ -38,11 +43,11 @@ class Palette:
         steps = np.linspace(0, 1, len(_SKIN))
         skin = np.array([np.interp(p.skin, steps, channel) for channel in _SKIN.T])
         skin = skin * (1 + 0.02 * p.skin_hue * np.array([1, -0.3, -1]))
-        skin = skin + 0.3 * face.aged * (0.95 * skin.mean() - skin)     # skin turns sallow and lips fade with the years
+        skin = skin + 0.3 * face.aged * (0.95 * skin.mean() - skin)  # skin turns sallow and lips fade with the years
         base = np.array(_HAIR[face.hair_colour], float)
         hair = base + 0.92 * face.grey * (_GREY_HAIR - base)
         brow = 0.75 * base * (1 - 0.5 * face.grey) + 0.5 * face.grey * _GREY_BROW
-        brow = brow + np.clip(2.5 * (face.aged - 0.75), 0.0, 0.8) * (_WHITE_BROW - brow)    # from the late fifties on
+        brow = brow + np.clip(2.5 * (face.aged - 0.75), 0.0, 0.8) * (_WHITE_BROW - brow)  # from the late fifties on
         lips = skin + (0.45 + 0.2 * face.youth - 0.32 * face.aged) * (_LIPS - skin)
         if face.lipstick:
             lips = 0.2 * skin + 0.8 * _LIPSTICKS[face.texture % len(_LIPSTICKS)]

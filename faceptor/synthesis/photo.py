@@ -6,7 +6,7 @@ import numpy as np
 from faceptor.synthesis.face import Face
 from faceptor.synthesis.geometry import Head, smoothstep
 
-_CELLS = 40                    # side of the small picture that a background, always out of focus, is stretched from
+_CELLS = 40  # side of the small picture that a background, always out of focus, is stretched from
 _ACROSS = np.linspace(-1.0, 1.0, _CELLS)
 _WARM, _SKY, _GREEN = np.array([8.0, 1.0, -9.0]), np.array([-12.0, 2.0, 18.0]), np.array([-7.0, 14.0, -17.0])
 _LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
@@ -85,8 +85,9 @@ def _along(grid: np.ndarray, axis: int) -> np.ndarray:
     return (grid.take(after, axis) - grid.take(before, axis)) / step
 
 
-def develop(planes: np.ndarray, face: Face, *, size: tuple[int, int], unit: float,
-            rng: np.random.Generator) -> np.ndarray:
+def develop(
+    planes: np.ndarray, face: Face, *, size: tuple[int, int], unit: float, rng: np.random.Generator
+) -> np.ndarray:
     """Drawn planes (3, h, w) -> (H, W, 3) uint8 of `size`; `unit` is pixels of the result to a head unit."""
     height, width = size
     image = cv2.merge([cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA) for plane in planes])

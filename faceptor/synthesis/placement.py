@@ -16,8 +16,9 @@ _LOOSE = {"wild": (0.36, 0.16, 0.06), "crop": (0.72, 0.08, 0.02)}
 FRAMES = (*_LOOSE, *_ALIGNED)
 
 
-def place(frame: str, size: tuple[int, int], *, five: np.ndarray, box: np.ndarray,
-          rng: np.random.Generator) -> np.ndarray:
+def place(
+    frame: str, size: tuple[int, int], *, five: np.ndarray, box: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """(2, 3) matrix from the image plane (head units) to xy pixels of a picture of `size` (H, W).
 
     `five` (5, 2) and `box` (4,) x1 y1 x2 y2 are the face's alignment points and extent in head units.

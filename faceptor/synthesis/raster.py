@@ -25,7 +25,7 @@ def rasterise(points: np.ndarray, *, height: int, width: int) -> np.ndarray:
     x, y, depth = points.reshape(-1, 3).astype(np.float32).T.copy()
     triangles = triangles[:, _drawn(x[triangles], y[triangles], height, width)]
     triangles = triangles[:, np.argsort(depth[triangles].sum(0), kind="stable")]
-    x, y = x[triangles], y[triangles]                          # (3, T), far to near
+    x, y = x[triangles], y[triangles]  # (3, T), far to near
 
     # One entry per triangle and pixel row it crosses.
     top = np.maximum(np.ceil(y.min(0)), 0).astype(np.int32)
@@ -65,10 +65,10 @@ def _counted(lengths: np.ndarray) -> np.ndarray:
 def _span(x: np.ndarray, y: np.ndarray, owner: np.ndarray, line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where pixel row `line` enters and leaves triangle `owner`; corners (3, T) in clockwise order on the screen."""
     dx, dy = x[[1, 2, 0]] - x, y[[1, 2, 0]] - y
-    level = np.abs(dy) < 1e-9                                  # such an edge bounds no row
+    level = np.abs(dy) < 1e-9  # such an edge bounds no row
     slope = dx / np.where(level, np.float32(1.0), dy)
     at = x - y * slope
-    slack = np.float32(1e-4)                                   # pixel centres on a shared edge belong to both sides
+    slack = np.float32(1e-4)  # pixel centres on a shared edge belong to both sides
     enter = np.where(level | (dy > 0), np.float32(-np.inf), at - slack)
     leave = np.where(level | (dy < 0), np.float32(np.inf), at + slack)
     moved = slope.take(owner, axis=1) * line.astype(np.float32)
@@ -77,7 +77,7 @@ def _span(x: np.ndarray, y: np.ndarray, owner: np.ndarray, line: np.ndarray) -> 
 
 def _affine(x: np.ndarray, y: np.ndarray, cells: np.ndarray) -> np.ndarray:
     """(3, 2, T): column and row at pixel (0, 0), their slopes along x and along y; `cells` (2, 3, T) at the corners."""
-    x, y = x.astype(float), y.astype(float)                    # extrapolating to pixel 0 would cost digits
+    x, y = x.astype(float), y.astype(float)  # extrapolating to pixel 0 would cost digits
     first, second, third = cells[:, 0], cells[:, 1], cells[:, 2]
     ab_x, ab_y, ac_x, ac_y = x[1] - x[0], y[1] - y[0], x[2] - x[0], y[2] - y[0]
     inverse = 1.0 / (ab_x * ac_y - ab_y * ac_x)

@@ -19,8 +19,9 @@ def uncovered(points: np.ndarray, covered: np.ndarray) -> np.ndarray:
     return inside & ~covered[y, x]
 
 
-def bare(points: np.ndarray, classes: np.ndarray, *, outline: np.ndarray, middle: np.ndarray,
-         unit: float) -> np.ndarray:
+def bare(
+    points: np.ndarray, classes: np.ndarray, *, outline: np.ndarray, middle: np.ndarray, unit: float
+) -> np.ndarray:
     """(K,) bool: neither hair nor a hat covers the point. All in pixels of the canvas with `classes` (H, W).
 
     `outline` (K,) bool marks points on the edge of the face: they are judged by the skin next to them, towards the

@@ -10,16 +10,23 @@ from faceptor.synthesis.geometry import Head
 from faceptor.synthesis.palette import IRIS, Palette
 
 _CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 24)), np.sin(np.linspace(0, 2 * np.pi, 24))], axis=1)
-_SIDES = (np.array([-1.0, 1.0]), np.array([1.0, 1.0]))         # factors of x: image-left, image-right
-_BLOOD = np.array([1.03, 0.73, 0.73])                          # what blushing does to a skin colour
-_SPOT = np.array([0.7, 0.58, 0.5])                             # and the spots of old age
+_SIDES = (np.array([-1.0, 1.0]), np.array([1.0, 1.0]))  # factors of x: image-left, image-right
+_BLOOD = np.array([1.03, 0.73, 0.73])  # what blushing does to a skin colour
+_SPOT = np.array([0.7, 0.58, 0.5])  # and the spots of old age
 _SPAN = np.linspace(-1, 1, 9)
 
 
 def skin_strokes(head: Head, f: Features, colours: Palette, rng: np.random.Generator) -> list[Stroke]:
     """Everything painted on the head except hair and hat."""
-    return [*_complexion(head, colours), *_blemishes(head, colours, rng), *_wrinkles(head, f, colours),
-            *_beard(head, f, colours), *_nose(head, f, colours), *_mouth(head, f, colours), *_eyes(head, f, colours)]
+    return [
+        *_complexion(head, colours),
+        *_blemishes(head, colours, rng),
+        *_wrinkles(head, f, colours),
+        *_beard(head, f, colours),
+        *_nose(head, f, colours),
+        *_mouth(head, f, colours),
+        *_eyes(head, f, colours),
+    ]
 
 
 def _disc(x: float, y: float, width: float, height: float) -> np.ndarray:
@@ -42,8 +49,7 @@ def _complexion(head: Head, c: Palette) -> Iterator[Stroke]:
         yield Stroke(points=_disc(eye_x, 0.0, 0.26, 0.15), colour=c.skin * 0.75, alpha=socket, soft=0.06)
         if face.heavy_makeup:
             yield Stroke(points=_disc(eye_x, -0.06, 0.25, 0.12), colour=(84, 50, 116), alpha=0.7, soft=0.04)
-        yield Stroke(points=bag + np.array([eye_x, -0.03]), colour=c.light, alpha=0.45 * aged, line=0.04,
-                     soft=0.015)
+        yield Stroke(points=bag + np.array([eye_x, -0.03]), colour=c.light, alpha=0.45 * aged, line=0.04, soft=0.015)
         yield Stroke(points=bag + np.array([eye_x, 0.01]), colour=c.shadow, alpha=eye_bags(head), line=0.03, soft=0.012)
     if face.shiny:
         for x, y, r in ((0, -0.6, 0.16), (-0.5, 0.35, 0.09), (0.5, 0.35, 0.09), (0, head.nose.tip_y - 0.1, 0.05)):
@@ -59,7 +65,7 @@ def _blemishes(head: Head, c: Palette, rng: np.random.Generator) -> Iterator[Str
     for x, y in rng.uniform([-0.7, 0.15], [0.7, 0.7], (int(60 * head.face.person.freckles), 2)):
         yield Stroke(points=_disc(x, y, 0.015, 0.015)[::4], colour=c.shadow, alpha=0.6)
     person = head.face.person
-    for x, y, size in person.spots[: max(0, int(65 * (head.aged - 0.62)))]:        # one by one from fifty on
+    for x, y, size in person.spots[: max(0, int(65 * (head.aged - 0.62)))]:  # one by one from fifty on
         yield Stroke(points=_disc(x, y, 0.055 * size, 0.045 * size)[::3], colour=c.skin * _SPOT, alpha=0.55, soft=0.01)
     for u, v, radius in person.marks:
         mole = _disc(0.6 * u, v, 0.6 * radius, 0.6 * radius)
@@ -86,11 +92,18 @@ def _wrinkles(head: Head, f: Features, c: Palette) -> Iterator[Stroke]:
         for dy in (-0.1, -0.03, 0.04, 0.11) if crow > 0.03 else ():
             foot = np.array([[0, 0.01 + dy * 0.5], [0.08, 0.01 + dy], [0.16, 0.02 + dy * 1.6]])
             yield crease((foot + np.array([eye_end, 0])) * side, crow)
-        bend = np.array([[wing_x, wing_y], [wing_x + 0.1, wing_y + 0.1], [mouth_end, mouth_y - 0.08],
-                         [mouth_end + 0.02, mouth_y + 0.08]])
+        bend = np.array(
+            [
+                [wing_x, wing_y],
+                [wing_x + 0.1, wing_y + 0.1],
+                [mouth_end, mouth_y - 0.08],
+                [mouth_end + 0.02, mouth_y + 0.08],
+            ]
+        )
         # The cheek swells over its fold and catches the light, on dark skin more visibly than the fold itself.
-        yield Stroke(points=(bend + np.array([0.055, -0.01])) * side, colour=c.light, alpha=0.5 * aged,
-                     line=0.05, soft=0.02)
+        yield Stroke(
+            points=(bend + np.array([0.055, -0.01])) * side, colour=c.light, alpha=0.5 * aged, line=0.05, soft=0.02
+        )
         yield crease(bend * side, fold, 0.04, 0.014)
         if aged > 0.5:
             yield crease([[mouth_end - 0.06, mouth_y + 0.1], [mouth_end, mouth_y + 0.3]] * side, 0.9 * (aged - 0.45))
@@ -110,8 +123,17 @@ def nasolabial(head: Head) -> float:
 def _beard(head: Head, f: Features, c: Palette) -> Iterator[Stroke]:
     face, y, hair = head.face, head.mouth_y, 0.85 * c.hair
     jaw = head.contour[5:28]
-    upper = np.array([[0.68, y - 0.3], [0.45, y - 0.12], [0.3, y - 0.17], [0, y - 0.18], [-0.3, y - 0.17],
-                      [-0.45, y - 0.12], [-0.68, y - 0.3]])
+    upper = np.array(
+        [
+            [0.68, y - 0.3],
+            [0.45, y - 0.12],
+            [0.3, y - 0.17],
+            [0, y - 0.18],
+            [-0.3, y - 0.17],
+            [-0.45, y - 0.12],
+            [-0.68, y - 0.3],
+        ]
+    )
     if face.stubble:
         yield Stroke(around=jaw, points=upper, colour=0.45 * c.skin + 0.55 * hair, alpha=0.6, soft=0.05)
     if face.beard:
@@ -138,10 +160,14 @@ def _nose(head: Head, f: Features, c: Palette) -> Iterator[Stroke]:
         yield Stroke(points=side[:3] * factor, colour=c.shadow, alpha=0.28, line=0.035, soft=0.03)
         yield Stroke(points=side[2:] * factor, colour=c.shadow, alpha=0.6, line=0.022, soft=0.01)
         yield Stroke(points=nostril * factor, colour=c.shadow * 0.4, alpha=0.8, soft=0.008)
-    point = head.face.person.nose_tip                          # light gathers on a pointed tip, spreads on a blunt one
+    point = head.face.person.nose_tip  # light gathers on a pointed tip, spreads on a blunt one
     yield Stroke(points=np.array([[0, 0.1], [0, tip - 0.03]]), colour=c.skin * 1.12, alpha=0.4, line=0.05, soft=0.02)
-    yield Stroke(points=_disc(0, tip - 0.02, 0.055 - 0.014 * point, 0.05 - 0.01 * point), colour=c.skin * 1.2,
-                 alpha=0.4 + 0.15 * point, soft=0.025 - 0.007 * point)
+    yield Stroke(
+        points=_disc(0, tip - 0.02, 0.055 - 0.014 * point, 0.05 - 0.01 * point),
+        colour=c.skin * 1.2,
+        alpha=0.4 + 0.15 * point,
+        soft=0.025 - 0.007 * point,
+    )
 
 
 def _mouth(head: Head, f: Features, c: Palette) -> Iterator[Stroke]:

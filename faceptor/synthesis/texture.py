@@ -16,8 +16,7 @@ _CELLS_PER_UNIT = 9.5
 """Mesh cells to a head unit around nose and eyes, where cells are nearly square."""
 
 
-def paint_head(head: Head, features: Features, colours: Palette, *, texels: int,
-               rng: np.random.Generator) -> Canvas:
+def paint_head(head: Head, features: Features, colours: Palette, *, texels: int, rng: np.random.Generator) -> Canvas:
     """Unlit colour and class of the head's texture; mesh point (i, j) is the centre of pixel (i, j) * texels."""
     size = (COLUMNS - 1) * texels + 1, (ROWS - 1) * texels + 1
     grain = cv2.resize(rng.standard_normal((24, 24)).astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
@@ -34,8 +33,11 @@ def _paint(canvas: Canvas, strokes: list[Stroke], head: Head, *, texels: int, un
     """Paint strokes in order. All their points are located at once: small calls would cost more than the painting."""
     located = head.locate(np.concatenate([stroke.points for stroke in strokes]))
     counts = [0, *accumulate(len(stroke.points) for stroke in strokes)]
-    uv = [part for stroke, first, last in zip(strokes, counts, counts[1:], strict=False)
-          for part in (stroke.around, located[first:last])]
+    uv = [
+        part
+        for stroke, first, last in zip(strokes, counts, counts[1:], strict=False)
+        for part in (stroke.around, located[first:last])
+    ]
     places = head.texel(np.concatenate(uv)) * texels
     window, first = None, 0
     for stroke in strokes:
@@ -43,5 +45,12 @@ def _paint(canvas: Canvas, strokes: list[Stroke], head: Head, *, texels: int, un
         points, first = places[first:last], last
         if stroke.cls is not None:
             window = points
-        canvas.fill(points, stroke.colour, stroke.cls, alpha=stroke.alpha, soft=stroke.soft * unit,
-                    line=stroke.line * unit, within=window if stroke.within else None)
+        canvas.fill(
+            points,
+            stroke.colour,
+            stroke.cls,
+            alpha=stroke.alpha,
+            soft=stroke.soft * unit,
+            line=stroke.line * unit,
+            within=window if stroke.within else None,
+        )

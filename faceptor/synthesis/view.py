@@ -13,7 +13,7 @@ class View:
     """A placed head. The canvas is drawn `fine` times larger than the picture and averaged down."""
 
     head: Head
-    matrix: np.ndarray         # (2, 3) image plane in head units -> xy pixels of the picture
+    matrix: np.ndarray  # (2, 3) image plane in head units -> xy pixels of the picture
     fine: int
 
     @property

@@ -21,8 +21,8 @@ from faceptor.synthesis.view import View
 
 _TURN = np.linspace(0, 2 * np.pi, 28)
 _FEATURE = np.isin(np.arange(256), (BROW_L, BROW_R, EYE_L, EYE_R))
-_EAR_ANGLE = 1.62              # of the ear's root on the head surface, radians
-_COVERED = 255                 # passing class of what is no part of the person
+_EAR_ANGLE = 1.62  # of the ear's root on the head surface, radians
+_COVERED = 255  # passing class of what is no part of the person
 _EARS = np.array([[-_EAR_ANGLE, 0.2], [_EAR_ANGLE, 0.2]])
 
 
@@ -78,7 +78,7 @@ def _glasses(canvas: Canvas, view: View) -> None:
     frame = FRAMES[face.glasses_colour % len(FRAMES)]
     line = max(1.0, (0.045 if face.glasses_colour == THIN_FRAME else 0.055) * view.unit)
     front = float(head.surface(0.0, 0.02)[2]) + 0.02
-    power = 1.0 - 0.55 * face.glasses_style                    # superellipse: round to square
+    power = 1.0 - 0.55 * face.glasses_style  # superellipse: round to square
     rim = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
     rim = np.sign(rim) * np.abs(rim) ** power * [half_width, half_height]
     for side in (-1, 1):
@@ -88,11 +88,11 @@ def _glasses(canvas: Canvas, view: View) -> None:
         if face.sunglasses:
             canvas.fill(glass, (22, 20, 24), GLASSES, alpha=0.94, shade=(0.7, 2.2))
         else:
-            seen_through = canvas.classes.copy()               # clear glass leaves eyes and brows what they are
+            seen_through = canvas.classes.copy()  # clear glass leaves eyes and brows what they are
             canvas.fill(glass, (235, 242, 250), GLASSES, alpha=0.10)
             np.copyto(canvas.classes, seen_through, where=_FEATURE[seen_through])
         canvas.fill(glass, frame, GLASSES, line=line)
-        if head.facing(np.array([side * 1.3, 0.0])) > 0.05:    # the temple on this side is in view
+        if head.facing(np.array([side * 1.3, 0.0])) > 0.05:  # the temple on this side is in view
             ear = head.surface(side * 1.55, 0.0, bumps=False)
             hinge = lens[0 if side > 0 else len(lens) // 2]
             canvas.fill(view.at(np.stack([hinge, [ear[0] * 1.02, -0.08, ear[2]]])), frame, line=line)

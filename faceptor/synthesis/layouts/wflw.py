@@ -91,9 +91,13 @@ def _scene(rng: np.random.Generator) -> dict:
     pose = turned(rng, most=80) if rng.random() < 0.25 else facing(rng, yaw=14, pitch=8, roll=8)
     bright = rng.random() < 0.15
     plain = {"heavy_makeup": False} if rng.random() < 0.6 else {}
-    return pose | plain | {
-        "occluder": str(rng.choice(["", "hand", "bar"], p=(0.87, 0.09, 0.04))),
-        "sunglasses": bool(rng.random() < 0.07),
-        "blur": float(rng.uniform(0.01, 0.035)) if rng.random() < 0.31 else 0.0,
-        "exposure": float(rng.choice([0.7, 1.3])) if bright else float(rng.normal(1, 0.08)),
-    }
+    return (
+        pose
+        | plain
+        | {
+            "occluder": str(rng.choice(["", "hand", "bar"], p=(0.87, 0.09, 0.04))),
+            "sunglasses": bool(rng.random() < 0.07),
+            "blur": float(rng.uniform(0.01, 0.035)) if rng.random() < 0.31 else 0.0,
+            "exposure": float(rng.choice([0.7, 1.3])) if bright else float(rng.normal(1, 0.08)),
+        }
+    )
