@@ -6,20 +6,23 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from faceptor.config import Params
+from faceptor.config import ModelConfig, Params
 from faceptor.data.prepared import read_passport
 from faceptor.datasets import reader_class
 from faceptor.errors import FaceptorError
+from faceptor.regular import size_text
+from faceptor.starting import describe_start, sections
 
 PACKAGES = ("torch", "torchvision", "timm", "dvc", "papermill", "jupyterlab", "datasets", "opencv-python-headless")
 
 
 def examine(params: Params) -> dict:
-    """{"environment", "device", "dvc", "datasets"}: plain facts, fit for JSON."""
+    """{"environment", "device", "dvc", "starting_weights", "datasets"}: plain facts, fit for JSON."""
     return {
         "environment": environment(),
         "device": device(),
         "dvc": dvc_state(),
+        "starting_weights": {name: starting_weights(*section) for name, section in sections(params).items()},
         "datasets": {name: dataset(params, name) for name in params.datasets},
     }
 
@@ -51,6 +54,17 @@ def dvc_state() -> dict:
     return {"remote": remotes[1] if len(remotes) > 1 else None}
 
 
+def starting_weights(where: str, model: ModelConfig) -> dict:
+    """What a training starts from: file, whether it is there, size, SHA-256, and whether it fits, or what to do."""
+    facts = describe_start(model, where=where)
+    if facts["state"] != "there":
+        return facts
+    from faceptor.models.start import misfit
+
+    problem = misfit(model, facts["path"])
+    return facts | {"state": "there, does not fit", "problem": problem} if problem else facts | {"state": "there, fits"}
+
+
 def dataset(params: Params, name: str) -> dict:
     """Where a data set is expected, whether it is there and prepared, and where to ask for it."""
     block = params.datasets[name]
@@ -73,6 +87,10 @@ def show(facts: dict) -> None:
     gpus = ", ".join(device_facts.get("gpus", [])) or "no GPU, running on CPU"
     console.print(f"device       {gpus}; {device_facts['threads']} threads; torchvision {device_facts['torchvision']}")
     console.print(f"dvc remote   {facts['dvc']['remote'] or 'none (dvc remote add --local ...)'}")
+    for name, entry in facts["starting_weights"].items():
+        found = f"{size_text(entry['bytes'])}, sha256 {entry['sha256'][:12]}" if "sha256" in entry else ""
+        told = [entry["path"] or "", entry["state"], found, entry.get("problem", "")]
+        console.print(f"start {name}: " + "; ".join(part for part in told if part), markup=False, soft_wrap=True)
     table = Table("data set", "state", "samples", "rejected", "folder", "where to ask", box=None, pad_edge=False)
     for name, entry in facts["datasets"].items():
         counts = " / ".join(f"{split} {n}" for split, n in entry.get("counts", {}).items())

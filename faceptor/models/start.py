@@ -4,13 +4,16 @@ Which of the two is `model.init`; the file is `pretrained` (see `faceptor.starti
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from timm.layers import build_sincos2d_pos_embed
 from torch import nn
 
 from faceptor.config import ModelConfig
+from faceptor.errors import FaceptorError
 from faceptor.models.base import FaceModel
+from faceptor.models.build import build_model
 from faceptor.models.faceptor import Faceptor
 from faceptor.models.facexformer import FaceXFormer
 from faceptor.models.facexformer_heads import Masks
@@ -40,6 +43,18 @@ def start(model: FaceModel, config: ModelConfig, *, where: str = "model") -> Non
     else:
         with torch.no_grad():
             from_scratch(model)
+
+
+def misfit(config: ModelConfig, path: Path | str) -> str | None:
+    """Why a file of published weights is none for the model of this configuration, in one line; None if it is one."""
+    load, _ = STARTS[config.name]
+    with torch.random.fork_rng(devices=[]):
+        model = build_model(config, [])
+    try:
+        load(getattr(model, part_of(config)), path)
+    except FaceptorError as error:
+        return str(error)
+    return None
 
 
 def faceptor_from_scratch(model: Faceptor) -> None:
