@@ -109,18 +109,27 @@ def preprocess(
 
 @app.command()
 def train(
-    stage: Annotated[str, typer.Argument(help="stage1, stage2, merge (stage 2 in one folder), baseline.")],
+    stage: Annotated[str, typer.Argument(help="start, stage1, stage2, merge (stage 2 in one folder), baseline.")],
     task: Annotated[str | None, typer.Option(help="The task of stage 2, e.g. age_morph2.")] = None,
     device: Device = "auto",
     params: ParamsFile = DEFAULT,
 ):
     """Train a stage; a run that was stopped goes on where it was.
 
+    `start` trains nothing: it records in models/starts the weights that trainings begin with, by content (DVC's stage
+    starting_weights).
+
     Example: `faceptor train stage2 --task age_morph2`, or `faceptor train naive` (see `baselines` in params.yaml)
     """
     config = _load(params)
     joint = ("stage1", *config.baselines)
-    if stage not in (known := (*joint, "stage2", "merge")):
+    if stage == "start":
+        from faceptor.starting import STARTS, record_starts
+
+        for name, weights in record_starts(config, STARTS).items():
+            print(f"{name}: starts from {weights['path'] if weights else 'scratch'}")
+        return
+    if stage not in (known := (*joint, "stage2", "merge", "start")):
         raise FaceptorError(f"train {stage!r}: expected one of {', '.join(known)}")
     if stage == "stage2" and task not in config.stage2.tasks:
         found = f"found {task!r}; " if task else ""

@@ -6,6 +6,7 @@ check`, `faceptor doctor` and the pipeline ask before a training does.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,9 +14,11 @@ from typing import Any, NamedTuple
 from faceptor.config import ModelConfig, Params
 from faceptor.errors import ConfigError, WeightsError
 from faceptor.regular import check_regular, sha256_of
+from faceptor.writing import write_whole
 
 LARGEST_WEIGHTS = 16 << 30  # bytes; a training checkpoint of the largest published model has 1.5 GB
 FOLDER = Path("data/pretrained")  # below it the pipeline notices when a file changes
+STARTS = Path("models/starts")  # a file for every training, which says what it starts from
 ENCODER_WEIGHTS, BACKBONE_WEIGHTS = "encoder.safetensors", "backbone.safetensors"
 IMAGENET = "imagenet"
 
@@ -72,7 +75,7 @@ def starting_file(model: ModelConfig, *, where: str = "model") -> Path | None:
         if named is not None:
             raise ConfigError(
                 f"{where}.init: scratch, but {key} names {named}, which would not be read; set {where}.init: released "
-                f"to start from it, or {key}: null"
+                f"to start from it, or {key}: none"
             )
         return None
     if named is None or str(named) == IMAGENET:
@@ -117,6 +120,18 @@ def start_of(params: Params, name: str) -> dict[str, str] | None:
     return starting_weights(model, where=where)
 
 
+def record_starts(params: Params, folder: Path) -> dict[str, dict[str, str] | None]:
+    """Write <folder>/<training>.json for every training: `starting_weights`, or null; what a stage of DVC depends on.
+
+    Raises as `starting_weights`, for the first training whose file is not there.
+    """
+    starts = {name: start_of(params, name) for name in sections(params)}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, start in starts.items():
+        write_whole(folder / f"{name}.json", json.dumps(start, indent=2) + "\n")
+    return starts
+
+
 def missing_weights(params: Params) -> list[str]:
     """What is wrong with files that trainings of these parameters start from, a line each.
 
@@ -149,7 +164,7 @@ def describe_start(model: ModelConfig, *, where: str = "model") -> dict[str, Any
 def _said_of(model: ModelConfig, where: str, find: Callable, path: Path) -> Any:
     """What `find` says of the file, with the key of params.yaml and the remedy in its errors."""
     key = f"{where}.{part_of(model)}.pretrained"
-    remedy = f"{source_of(model).remedy()}; or set {where}.init: scratch and {key}: null"
+    remedy = f"{source_of(model).remedy()}; or set {where}.init: scratch and {key}: none"
     try:
         return find(path, largest=LARGEST_WEIGHTS, error=WeightsError, remedy=remedy)
     except WeightsError as error:

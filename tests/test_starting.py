@@ -1,15 +1,27 @@
 """`model.init` is a choice: published weights from a file that is named and there, or none."""
 
 import hashlib
+import json
 import os
 
 import pytest
 from typer.testing import CliRunner
 
 from faceptor.cli import app
-from faceptor.config import load_params, load_preset, preset_path
+from faceptor.config import load_params, load_preset, preset_names, preset_path
 from faceptor.errors import ConfigError, FaceptorError, WeightsError
-from faceptor.starting import describe_start, missing_weights, part_of, start_of, starting_weights
+from faceptor.starting import (
+    FOLDER,
+    describe_start,
+    missing_weights,
+    part_of,
+    record_starts,
+    sections,
+    source_of,
+    start_of,
+    starting_file,
+    starting_weights,
+)
 
 TRAININGS = {"stage1": "model", "naive": "baselines.naive.model", "facexformer": "baselines.facexformer.model"}
 
@@ -83,3 +95,32 @@ def test_training_refuses_before_it_reads_data(unnamed, tmp_path, monkeypatch):
     with pytest.raises(FaceptorError, match=r"model\.encoder\.pretrained"):
         training.train_joint(load_params(unnamed))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["params.yaml"]
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_preset_says_what_it_starts_from(preset):
+    """From scratch, or from the file that its remedy makes, which is then a dependency of the training."""
+    for where, model in sections(load_preset(preset)).values():
+        path = starting_file(model, where=where)
+        assert path == (source_of(model).file if model.init == "released" else None)
+        assert path is None or (FOLDER in path.parents and str(FOLDER) in source_of(model).command)
+
+
+def test_what_trainings_start_from_is_recorded_by_content(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = source_of(load_preset("base").model).file
+    with pytest.raises(WeightsError, match=str(file)):
+        record_starts(load_preset("base"), tmp_path / "starts")
+    assert not (tmp_path / "starts").exists()
+    file.parent.mkdir(parents=True)
+    for words in (b"one", b"two"):
+        file.write_bytes(words)
+        record_starts(load_preset("base"), tmp_path / "starts")
+        written = json.loads((tmp_path / "starts/stage1.json").read_text())
+        assert written == {"path": str(file), "sha256": hashlib.sha256(words).hexdigest()}
+    params = tmp_path / "params.yaml"
+    params.write_text(preset_path("embedded").read_text())
+    assert CliRunner().invoke(app, ["train", "start", "--params", str(params)]).exit_code == 0
+    assert {path.name: path.read_text() for path in (tmp_path / "models/starts").iterdir()} == {
+        f"{name}.json": "null\n" for name in TRAININGS
+    }
