@@ -1,6 +1,8 @@
 """dvc.yaml, params.yaml, the notebooks and README hold together."""
 
+import configparser
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -78,3 +80,23 @@ def test_readme_results_are_those_of_the_last_run():
     text = (ROOT / "README.md").read_text()
     written = text.split(BEGIN)[1].split(END)[0].strip()
     assert written == block(load_params(ROOT / "params.yaml")).strip()
+
+
+def test_plots_page_loads_nothing_and_other_local_settings_stay(tmp_path):
+    from dvc_render.html import render_html
+    from dvc_render.vega import VegaRenderer
+
+    (tmp_path / "config.local").write_text("[core]\n    remote = disk\n")
+    library = "window.vegaEmbed = (place, spec) => 0; // </script> in a string ends no script"
+    runpy.run_path(str(ROOT / ".ci" / "plots.py"))["install"](library, tmp_path)
+    settings = configparser.ConfigParser()
+    settings.read(tmp_path / "config.local")
+    assert settings["core"]["remote"] == "disk"
+
+    points = [{"step": 1, "loss": 2.0, "rev": "workspace"}, {"step": 2, "loss": 1.0, "rev": "workspace"}]
+    renderer = VegaRenderer(points, "loss", x="step", y="loss", template="linear")
+    page = tmp_path / "page" / "index.html"
+    render_html([renderer], page, html_template=tmp_path / settings["plots"]["html_template"])
+    text = page.read_text()
+    assert library.replace("</", r"<\/") in text and '"loss": 2.0' in text
+    assert not re.search(r"(src|href)\s*=|@import|import\s*\(", text)
