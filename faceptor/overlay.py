@@ -37,7 +37,7 @@ def draw_faces(rgb: np.ndarray, faces: Sequence[Face]) -> Image.Image:
     generated = next((face.generated for face in faces), ())
     if generated:
         words = generated_warning(generated, of=len(faces[0].results))
-        sheet = stack([banner(words, sheet.width), sheet], sheet.width, gap=GAP)
+        sheet = stack([banner(words[0].upper() + words[1:], sheet.width), sheet], sheet.width, gap=GAP)
     return _framed(sheet)
 
 

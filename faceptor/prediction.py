@@ -83,7 +83,7 @@ def taught_by_generated(provenance: Mapping[str, Any], tasks: Iterable[str]) -> 
 def generated_warning(tasks: Sequence[str], *, of: int) -> str:
     """What is said wherever an answer meets a photograph; tasks: those taught by generated faces, out of `of` asked."""
     which = "" if len(tasks) == of else f" ({', '.join(tasks)})"
-    return f"taught by generated faces alone{which}: what it says about photographs is no measurement"
+    return f"learned from generated faces alone{which}; do not rely on what it says about photographs"
 
 
 class GeneratedFacesWarning(UserWarning):

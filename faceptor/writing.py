@@ -29,6 +29,7 @@ REMEDIES = {
     errno.ESTALE: "the network disk was taken away: mount it again",
     errno.ENOMEM: "this machine has not enough memory",
 }
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # while writing, when the file's name is not at hand
 
 
 def system_error(error: BaseException | None) -> OSError | None:
@@ -72,6 +73,17 @@ def whole_file(path: Path) -> Iterator[Path]:
         if reason is None:
             raise
         raise WriteError(f"cannot write {describe(reason, path)}; what was there is unchanged") from error
+
+
+@contextmanager
+def written_to(folder: Path) -> Iterator[None]:
+    """Many files in a folder: an error about a full disk, which names no file, becomes a WriteError that names it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL and error.filename is None:
+            raise WriteError(f"cannot write {describe(error, folder)}") from error
+        raise
 
 
 def write_whole(path: Path, data: bytes | str) -> None:

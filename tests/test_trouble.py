@@ -12,18 +12,22 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
 from faceptor import cli, trouble
 from faceptor.checkpoint import save_atomic
+from faceptor.config import load_params, preset_path
 from faceptor.errors import ConfigError, FaceptorError, WriteError
 from faceptor.models.build import build_model
 from faceptor.models.folder import load_model, save_model
+from faceptor.stages.data import preprocess_set
 from faceptor.stages.evaluation import save_figure
 from faceptor.stages.files import read_json, write_json
 from faceptor.tasks import task
 from faceptor.writing import whole_file, write_whole
+from tests.datasets import published
 from tests.toy import MODEL
 
 
@@ -167,6 +171,21 @@ def test_a_full_disk_is_one_error_that_names_the_file_and_loses_nothing(name, tm
     assert isinstance(told.value, WriteError) and "\n" not in str(told.value)
     assert path.read_bytes() == b"what was there"
     assert [file.name for file in tmp_path.iterdir()] == [name]  # no leftover
+
+
+def test_preparing_data_on_a_full_disk_names_the_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    values = yaml.safe_load(preset_path("embedded").read_text())
+    values["data"] |= {"root": "raw", "validation": 0.2}
+    values["datasets"]["rafdb"] |= {"path": "rafdb", "options": {"strict_counts": False}}
+    published.rafdb(tmp_path / "raw" / "rafdb")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    params = load_params(tmp_path / "params.yaml")
+    with files_of_at_most(3000), pytest.raises(WriteError, match="rafdb"):
+        preprocess_set(params, "rafdb")
+    assert not list(tmp_path.rglob("passport.json"))
+    preprocess_set(params, "rafdb")  # room again: it goes on
+    assert list(tmp_path.rglob("passport.json"))
 
 
 def test_a_folder_in_the_way(tmp_path):

@@ -9,6 +9,7 @@ from faceptor.errors import ConfigError
 from faceptor.sections import spelled
 from faceptor.stages.files import RESULTS, write_json
 from faceptor.synthesis import complete, synthesize
+from faceptor.writing import written_to
 
 GENERATED = Path("data/generated")  # where DVC looks at nothing but the markers, see .dvcignore
 
@@ -16,14 +17,16 @@ GENERATED = Path("data/generated")  # where DVC looks at nothing but the markers
 def synthesize_set(params: Params, name: str, *, workers: int = 0, sheet: bool = True) -> dict:
     """Faces of one data set, in its published layout, below data.root; a contact sheet under results/."""
     settings = params.synthesis[name].model_dump(exclude_none=True)
-    return synthesize(
-        name,
-        params.data.root / params.datasets[name].path,
-        seed=params.seed,
-        workers=workers,
-        sheet=RESULTS / "synthesis" / f"{spelled(name)}.png" if sheet else None,
-        **settings,
-    )
+    folder = params.data.root / params.datasets[name].path
+    with written_to(folder):
+        return synthesize(
+            name,
+            folder,
+            seed=params.seed,
+            workers=workers,
+            sheet=RESULTS / "synthesis" / f"{spelled(name)}.png" if sheet else None,
+            **settings,
+        )
 
 
 def preprocess_set(params: Params, name: str) -> dict:
@@ -42,16 +45,17 @@ def preprocess_set(params: Params, name: str) -> dict:
     if name in params.synthesis and not photographs and not complete(faces):
         print(f"{name}: drawing its faces first, {faces} lacks them", flush=True)
         synthesize_set(params, name, sheet=False)
-    passport = prepare(
-        name,
-        faces,
-        params.prepared(name),
-        validation=params.data.validation if block.validation is None else block.validation,
-        seed=params.seed,
-        max_rejects=params.max_rejects(name),
-        follow_links=params.data.follow_links,
-        reader=block.reader,
-        options=block.options | ({"verification": list(block.verification)} if block.verification else {}),
-    )
+    with written_to(params.prepared(name)):
+        passport = prepare(
+            name,
+            faces,
+            params.prepared(name),
+            validation=params.data.validation if block.validation is None else block.validation,
+            seed=params.seed,
+            max_rejects=params.max_rejects(name),
+            follow_links=params.data.follow_links,
+            reader=block.reader,
+            options=block.options | ({"verification": list(block.verification)} if block.verification else {}),
+        )
     write_json(RESULTS / "preprocess" / f"{key}.json", passport)
     return passport
