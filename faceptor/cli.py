@@ -2,6 +2,7 @@
 
 import json as jsonlib
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,12 +11,13 @@ import typer
 from typer.core import TyperGroup
 
 from faceptor.budget_cli import budget_command
+from faceptor.children import end_with_parent
 from faceptor.doctor.cli import doctor_app
 from faceptor.errors import FaceptorError
 from faceptor.import_cli import import_command
 from faceptor.predict_cli import predict_command
 from faceptor.sections import unspelled
-from faceptor.trouble import flushed, guarded, speakable
+from faceptor.trouble import after_a_failed_experiment, flushed, guarded, speakable
 from faceptor.writing import write_whole
 
 
@@ -57,11 +59,18 @@ def main() -> None:
     """Entry point: what lies outside the program is one line and an exit code (see `trouble`), a fault a traceback."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    if "DVC_STAGE" in os.environ:  # run by DVC: stop, with a checkpoint where there is one, when DVC is killed
+        end_with_parent(signal.SIGTERM)
     speakable()
     try:
         app()
     except SystemExit as end:
+        if end.code:
+            after_a_failed_experiment()
         sys.exit(flushed(end.code))
+    except BaseException:
+        after_a_failed_experiment()
+        raise
 
 
 @app.command()

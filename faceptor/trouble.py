@@ -64,6 +64,18 @@ def said(error: Exception) -> str | None:
     return None
 
 
+def after_a_failed_experiment() -> None:
+    """In a stage of `dvc exp run` in the checkout itself (not of a queued one, which has a folder of its own): what was
+    there before is gone from the checkout and still in Git and in DVC's cache."""
+    root = os.environ.get("DVC_ROOT", "")
+    if "DVC_EXP_BASELINE_REV" in os.environ and os.path.isdir(root) and os.path.samefile(root, os.curdir):
+        _tell(
+            "the results before this experiment come back with `git restore params.yaml dvc.lock results && "
+            "dvc checkout` (params.yaml as committed); `dvc exp run --temp` leaves them where they are",
+            mark="note",
+        )
+
+
 def speakable() -> None:
     """Names that are not UTF-8, and signs that a terminal lacks, are printed as \\xNN instead of stopping a verb."""
     for stream in (sys.stdout, sys.stderr):
@@ -92,6 +104,6 @@ def _close_stdout() -> None:
         sys.stdout = None
 
 
-def _tell(line: str) -> None:
+def _tell(line: str, *, mark: str = "error") -> None:
     with suppress(OSError):  # nobody reads
-        print(f"error: {line}", file=sys.stderr)
+        print(f"{mark}: {line}", file=sys.stderr)

@@ -1,13 +1,18 @@
 """Generated faces are drawn again where they are needed: DVC keeps the marker alone. Photographs are never replaced."""
 
+import json
+import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import joblib
 import pytest
 from dvc.repo import Repo
 
+from faceptor.cli import main
 from faceptor.config import parse
 from faceptor.errors import ConfigError
 from faceptor.stages.data import preprocess_set, synthesize_set
@@ -21,6 +26,7 @@ FACES, PREPARED = Path("data/generated/rafdb"), Path("data/prepared/joint/rafdb"
 @pytest.fixture
 def params(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 1)  # a dozen faces: no process is worth starting
     values = small_params()
     values["synthesis"] = {"rafdb": {"train": 14, "test": 7}}
     return parse(values)
@@ -81,20 +87,35 @@ def test_dvc_looks_at_the_markers_alone(tmp_path):
         assert not seen("data/generated/300w/a.jpg")
 
 
-DRAW = """
-import sys
-from pathlib import Path
-from faceptor.synthesis import synthesize
-synthesize("rafdb", Path(sys.argv[1]), seed=1, train=7000, test=7, workers=2)
-"""
-
-
-def test_workers_end_with_a_killed_synthesis(tmp_path):
-    # Workers hold the pipe: reading it to the end returns when the last of them is gone.
-    drawing = subprocess.Popen([sys.executable, "-c", DRAW, str(tmp_path / "rafdb")], stderr=subprocess.PIPE)
+def test_a_stage_and_its_workers_end_with_a_killed_dvc(tmp_path):
+    # All of them hold the pipe: reading it to the end returns when the last is gone.
+    values = small_params() | {"synthesis": {"rafdb": {"train": 7000, "test": 7}}}
+    (tmp_path / "params.yaml").write_text(json.dumps(values))  # which is YAML
+    (tmp_path / "dvc.yaml").write_text("stages: {draw: {cmd: 'python -m faceptor synthesize rafdb --workers 2'}}")
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    Repo.init(str(tmp_path)).close()
+    places = {"PYTHONPATH": str(ROOT), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    dvc = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro"], cwd=tmp_path, env=os.environ | places,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
     seen = b""
-    while b" 1/7007" not in seen and b" 9/7007" not in seen and b" 8/7007" not in seen:
-        seen += drawing.stderr.read1(1 << 16)
-    drawing.kill()
-    drawing.wait()
-    drawing.stderr.read()
+    while not re.search(rb" [1-9]\d*/7007", seen):
+        new = dvc.stdout.read1(1 << 16)
+        assert new, seen.decode()
+        seen += new
+    dvc.kill()
+    dvc.wait()
+    dvc.stdout.read()
+
+
+@pytest.mark.parametrize(("root", "told"), [(".", True), ("..", False)])
+def test_a_failed_experiment_says_how_the_results_before_come_back(root, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_EXP_BASELINE_REV", "abc")
+    monkeypatch.setenv("DVC_ROOT", str(Path(root).resolve()))  # of the checkout, in a queued experiment another folder
+    monkeypatch.setattr(sys, "argv", ["faceptor", "train", "stage1"])
+    with pytest.raises(SystemExit):
+        main()
+    said = capsys.readouterr().err
+    assert "params.yaml" in said and ("dvc checkout" in said) == told
