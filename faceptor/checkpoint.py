@@ -1,8 +1,8 @@
 """Checkpoints of a run in progress: written atomically, read without unpickling code.
 
 They hold everything a run needs to go on as if it had never stopped: model, criteria, optimiser, gradient
-scaler, random state, the next step and the history so far. They live in an ignored folder, because DVC
-deletes a stage's outs before it runs.
+scaler, random state, the next step, the history so far, and the record of what shaped it all. They live in an ignored
+folder, because DVC deletes a stage's outs before it runs.
 """
 
 import os
@@ -12,6 +12,8 @@ import torch
 
 from faceptor.errors import WeightsError
 from faceptor.writing import whole_file
+
+FORMAT = 2  # of last.pt
 
 
 def save_atomic(state: dict, path: Path) -> None:
@@ -27,17 +29,27 @@ def save_atomic(state: dict, path: Path) -> None:
 
 
 def load_checkpoint(path: Path) -> dict | None:
-    """The checkpoint, or None if there is none; a damaged one is an error, never a silent restart."""
+    """The checkpoint, or None if there is none; a damaged one is an error, never a silent restart.
+
+    Called by the only process that trains in this folder: what others left half-written is removed.
+    """
     for stale in path.parent.glob(f".{path.name}.*.partial"):
         stale.unlink()
     if not path.exists():
         return None
+    if not path.is_file():
+        raise damaged(path, "expected a checkpoint, found no file")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise WeightsError(
-            f"{path}: unreadable checkpoint ({type(error).__name__}); delete it to start this stage anew"
-        ) from error
+        raise damaged(path, f"unreadable checkpoint ({type(error).__name__})") from error
+    if not isinstance(state, dict):
+        raise damaged(path, f"expected a checkpoint, found a {type(state).__name__}")
+    return state
+
+
+def damaged(path: Path, what: str) -> WeightsError:
+    return WeightsError(f"{path}: {what}; delete it to start this stage anew")
 
 
 def random_state() -> dict:

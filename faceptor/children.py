@@ -18,9 +18,9 @@ SECONDS_BETWEEN_LOOKS = 1.0  # where the kernel does not tell of a parent's deat
 def end_with_parent(number: int = signal.SIGKILL, *, parent: int | None = None) -> None:
     """Send this process the signal `number` as soon as the process that started it is gone.
 
-    parent: its process id, where the caller knows it; a parent that died before this call is then noticed, too. On Linux
-    the kernel sends the signal (it counts the end of the *thread* that started us as the parent's), elsewhere a thread
-    looks once a second.
+    parent: its process id, where the caller knows it; a parent that died before this call is then noticed, too. On
+    Linux the kernel sends the signal (it counts the end of the *thread* that started us as the parent's), elsewhere a
+    thread looks once a second.
     """
     parent = os.getppid() if parent is None else parent
     if sys.platform != "linux" or ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0):

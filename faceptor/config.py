@@ -216,6 +216,7 @@ class Stage(Section):
     optimiser: Optimiser = Optimiser()
     trainable: tuple[str, ...] = ("*",)
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    threads: Count = 1  # of a CPU run: sums depend on their number, so whichever command starts the stage keeps to it
     validate_every: Count = 1000
     validate_samples: OrNone[Count] = None  # per task; None = the whole validation split
     checkpoint_every: Count = 500
@@ -230,6 +231,12 @@ class Stage(Section):
 
 class Stage1(Stage):
     tasks: dict[str, Feed]
+    select: tuple[str, ...] = ()  # tasks whose mean validation skill chooses the step; none = all that have validation
+
+    @model_validator(mode="after")
+    def _selects_its_tasks(self):
+        _subset("select", self.select, "tasks", self.tasks)
+        return self
 
 
 class Stage2(Stage):
@@ -262,6 +269,7 @@ class Evaluation(Section):
     models: tuple[str, ...] = ("stage1", "stage2")
     batch: Count = 64
     samples: OrNone[Count] = None  # None = the whole test split
+    threads: Count = 1  # on a CPU; as in a stage of training
     # task -> all data sets whose test splits judge it; its own among them, or it is judged by the others alone
     test_sets: dict[str, TestSets] = Field(default_factory=dict)
 

@@ -4,6 +4,7 @@ A prediction is brought back to the image's own pixels and units before it is co
 guess from the training labels is measured beside it, so that a number can be read without context.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,6 +16,7 @@ from torch import nn
 
 from faceptor.data.batches import to_tensor
 from faceptor.data.crop import Crop, CropSpec
+from faceptor.errors import DataError
 from faceptor.tasks import KINDS
 from faceptor.tasks.base import Metric, TaskSpec
 from faceptor.tasks.intervals import Interval, interval, widened
@@ -145,25 +147,47 @@ def skill_of(value: float, trivial: float, *, perfect: float) -> float:
 
 
 class Validator:
-    """Scores a model during training on validation samples: the mean skill over the tasks."""
+    """Scores a model during training on validation samples: the mean skill over the tasks of `select` (default: all).
 
-    def __init__(self, samples: Mapping, specs: Mapping, crops: Mapping, trivials: Mapping, *, batch: int, device):
-        self.samples, self.specs, self.crops, self.trivials = samples, specs, crops, trivials
-        self.batch, self.device = batch, device
+    What the best constant guess is worth on these samples is measured when the validator is made: once, and before any
+    training, so that samples on which the task cannot be measured (one identity, say) are refused in time.
+    """
+
+    def __init__(
+        self, samples: Mapping, specs: Mapping, crops: Mapping, trivials: Mapping, *, batch: int, device, select=()
+    ):
+        self.samples, self.specs, self.crops = samples, specs, crops
+        self.batch, self.device, self.select = batch, device, tuple(select or specs)
+        self.baselines = {
+            name: measure_guess(spec, samples[name], crops[name], trivials[name]) for name, spec in specs.items()
+        }
 
     def __call__(self, model: nn.Module) -> tuple[float, dict]:
-        results = {
-            name: measure(
-                model, spec, self.samples[name], self.crops[name],
-                batch=self.batch, device=self.device, trivial=self.trivials[name],
-            )
-            for name, spec in self.specs.items()
-        }  # fmt: skip
-        score = sum(r.skill for r in results.values()) / len(results)
-        return score, {
-            name: {"headline": result.metrics[headline_of(self.specs[name])], "skill": result.skill}
-            for name, result in results.items()
-        }
+        found = {}
+        for name, spec in self.specs.items():
+            result = measure(model, spec, self.samples[name], self.crops[name], batch=self.batch, device=self.device)
+            value = result.metrics[headline_of(spec)]
+            skill = skill_of(value, self.baselines[name], perfect=perfect_value(spec))
+            found[name] = {"headline": value, "skill": skill}
+        return sum(found[name]["skill"] for name in self.select) / len(self.select), found
+
+
+def measure_guess(spec: TaskSpec, samples: Sequence, crop_spec: CropSpec, trivial) -> float:
+    """Headline of the best constant guess on samples; DataError where they do not allow a number."""
+    metric = KINDS[spec.kind].metric(spec)
+    try:
+        for index in range(len(samples)):
+            sample = samples[index]
+            metric.update(trivial(sample, crop_spec.place_sample(sample)), sample)
+        value = metric.compute()[headline_of(spec)]
+    except DataError as error:
+        raise DataError(f"{spec.name}: validation on {spec.dataset}: {error}") from error
+    if not math.isfinite(value):
+        raise DataError(
+            f"{spec.name}: validation on {spec.dataset}: {headline_of(spec)} is not defined on these {len(samples)} "
+            "samples; check their labels, or take more of them (validate_samples, data.validation)"
+        )
+    return value
 
 
 def headline_of(spec: TaskSpec) -> str:

@@ -1,20 +1,33 @@
 """The stages of the pipeline in order, on a handful of generated faces and a toy model."""
 
+import copy
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 
+from faceptor import evaluate
 from faceptor.config import parse, preset_path
-from faceptor.errors import ConfigError, FaceptorError
-from faceptor.models.folder import load_model
-from faceptor.stages import evaluation, training
+from faceptor.data.crop import CropSpec
+from faceptor.data.prepare import prepare
+from faceptor.errors import ConfigError, DataError, FaceptorError
+from faceptor.evaluate import Measured, Validator, skill_of
+from faceptor.models.folder import load_model, read_description, save_model
+from faceptor.record import differences
+from faceptor.stages import common, evaluation, training, verdict
 from faceptor.stages.data import preprocess_set, synthesize_set
 from faceptor.stages.evaluation import evaluate_model
 from faceptor.stages.transfer import transfer
+from faceptor.tasks import KINDS, task
+from faceptor.tasks.age import AgePrediction
 from tests import toy
 
 TASKS = ("landmarks_300w", "age_morph2", "expression_rafdb")
@@ -65,6 +78,7 @@ def chain(tmp_path_factory):
     folder = tmp_path_factory.mktemp("chain")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setattr(training, "FRAMED", 2)  # locating a face takes longer than a step here
         params = parse(small_params())
         for name in params.synthesis:
             synthesize_set(params, name, workers=1)
@@ -248,3 +262,250 @@ def test_unknown_transfer_is_refused(chain):
         transfer(params, "lapa", "prompt")
     with pytest.raises(ConfigError, match="expected one of prompt, decoder, full"):
         transfer(params, "lfw73", "promt")
+
+
+# --- one training of a stage at a time, resumed only as the same run ------------------------------------------------
+
+
+class Recorded(Exception):
+    """Ends a stage where its training would begin; holds the record."""
+
+
+def record_of(values: dict, run=training.train_joint) -> dict:
+    def stop(*_, record, **__):
+        raise Recorded(record)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.train, "run", stop)
+        with pytest.raises(Recorded) as stopped:
+            run(parse(values))
+    return stopped.value.args[0]
+
+
+@pytest.fixture
+def copied(chain, tmp_path, monkeypatch):
+    """The folder of the chain again, to be changed."""
+    shutil.copytree(chain[1], tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+
+
+def relabel() -> None:
+    """Everybody in MORPH II is twenty."""
+    csv = next(path for path in Path("data/generated/morph2").rglob("*.csv"))
+    lines = csv.read_text().splitlines()
+    place = lines[0].split(",").index("age")
+    for row, line in enumerate(lines[1:], 1):
+        cells = line.split(",")
+        lines[row] = ",".join([*cells[:place], "20", *cells[place + 1 :]])
+    csv.write_text("\n".join(lines) + "\n")
+    params = parse(small_params())
+    block, seed = params.datasets["morph2"], params.seed
+    folder = params.prepared("morph2")
+    prepare("morph2", params.data.root / block.path, folder, validation=0.3, seed=seed, options=block.options)
+
+
+def retrain_stage1() -> None:
+    model = load_model("models/stage1")
+    next(model.parameters()).data.mul_(1.01)
+    save_model(model, "models/stage1", provenance={})
+
+
+STAGES = {
+    "stage1": training.train_joint,
+    "naive": lambda params: training.train_joint(params, "naive"),
+    "stage2": lambda params: training.train_stage2(params, "age_morph2"),
+    "transfer": lambda params: transfer(params, "lfw73", "prompt"),
+}
+KEYS = [
+    ("stage1", "model.encoder.drop_path", 0.3),
+    ("stage1", "model.inputs.face.mean", [0.4, 0.5, 0.5]),
+    ("stage1", "model.layer_attention.mode", "released"),
+    ("stage1", "stage1.tasks.age_morph2.train.scale", 1.1),
+    ("stage1", "stage1.tasks.age_morph2.augment.options.rotation", 0.2),
+    ("stage1", "stage1.optimiser.lr", 1e-4),
+    ("stage1", "stage1.threads", 2),
+    ("stage1", "stage1.select", ["age_morph2"]),
+    ("stage1", "datasets.morph2", relabel),
+    ("naive", "baselines.naive.model.values.dropout", 0.25),
+    ("naive", "baselines.naive.train.steps", 5),
+    ("stage2", "stage1.tasks.age_morph2.train.scale", 1.1),
+    ("stage2", "models/stage1", retrain_stage1),
+    ("transfer", "models/stage1", retrain_stage1),
+    ("transfer", "transfer.modes.prompt.lr", 1e-3),
+    ("transfer", "transfer.optimiser.warmup", 2),
+]
+
+
+@pytest.mark.parametrize(("stage", "key", "change"), KEYS, ids=[f"{stage}: {key}" for stage, key, _ in KEYS])
+def test_what_shapes_a_run_is_in_its_record(copied, stage, key, change):
+    values = small_params()
+    before = record_of(values, STAGES[stage])
+    assert differences(before, record_of(values, STAGES[stage])) == ""
+    if callable(change):
+        change()
+    else:
+        set_leaf(values, key, change)
+    said = differences(before, record_of(values, STAGES[stage]))
+    assert said.startswith(key) and said.count("->") == (2 if change is relabel else 1), said
+
+
+def set_leaf(values: dict, key: str, value) -> None:
+    *sections, leaf = key.split(".")
+    for section in sections:
+        values[section] = copy.deepcopy(values[section])  # what is shared with another section stays as it is there
+        values = values[section]
+    values[leaf] = value
+
+
+def test_another_file_of_pretrained_weights_is_another_run(copied, monkeypatch):
+    values, path = small_params(), Path("data/pretrained/encoder.safetensors")
+    path.parent.mkdir(parents=True)
+    tensors = load_model("models/stage1").encoder.state_dict()
+    save_file(tensors, path)
+    scratch = record_of(values)
+    values["model"] |= {"init": "released", "encoder": values["model"]["encoder"] | {"pretrained": str(path)}}
+    load = lambda model, config, where: model.encoder.load_state_dict(load_file(config.encoder.pretrained))  # noqa: E731
+    monkeypatch.setattr(training, "start", load)
+    before = record_of(values)
+    assert "model.encoder.pretrained" in differences(scratch, before) and differences(before, record_of(values)) == ""
+    save_file({name: value * 1.01 for name, value in tensors.items()}, path)
+    assert differences(before, record_of(values)).startswith("starting weights")
+
+
+def test_where_and_how_fast_a_run_is_made_is_no_part_of_its_record(copied):
+    values = small_params()
+    before = record_of(values)
+    values["data"] |= {"workers": 1, "cache_mb": 7}
+    values["stage1"] |= {"log_every": 3, "checkpoint_every": 1}
+    assert differences(before, record_of(values)) == ""
+
+
+def test_a_second_training_is_refused_and_touches_nothing(copied):
+    params = parse(small_params())
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, "runs/stage1"], stdout=subprocess.PIPE, env=environment)
+    assert holder.stdout.readline() == b"held\n"
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    with pytest.raises(FaceptorError, match=f"runs/stage1.*process {holder.pid} "):
+        training.train_joint(params)
+    assert before == {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    holder.kill()
+    holder.wait()
+    record_of(small_params())  # goes on where the lock's holder was killed
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from faceptor.lock import locked
+
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+# --- validation ----------------------------------------------------------------------------------------------------
+
+
+def test_training_on_everything(copied):
+    """`validation: 0`, for one data set and then for all: the papers train on whole training sets."""
+    values = small_params()
+    values["datasets"]["morph2"] = values["datasets"]["morph2"] | {"validation": 0}
+    preprocess_set(parse(values), "morph2")
+    training.train_joint(parse(values))
+    facts = read_description("models/stage1")["provenance"]
+    assert facts["selected"] == "best validation" and facts["validated"] == ["expression_rafdb", "landmarks_300w"]
+    found = training.train_stage2(parse(values), "age_morph2")
+    assert found["kept"] and not found["judged"] and found["best_step"] == 4
+
+    with pytest.raises(ConfigError, match=r"select.*age_morph2"):
+        training.train_joint(parse(values | {"stage1": values["stage1"] | {"select": ["age_morph2"]}}))
+    values["data"] = values["data"] | {"validation": 0}
+    for name in ("_300w", "rafdb"):
+        preprocess_set(parse(values), name)
+    outcome = training.train_joint(parse(values))
+    facts = read_description("models/stage1")["provenance"]
+    assert outcome.best_step == facts["best_step"] == 4 and facts["validation_score"] is None
+    assert "no validation" in facts["selected"] and facts["validated"] == []
+
+
+def test_selected_tasks_choose_the_step(chain):
+    params, _ = chain
+    samples = common.validation_samples(params, params.stage1.tasks, limit=8)
+    specs = {name: task(name) for name in samples}
+    model = load_model("models/stage1")
+    chosen = ("age_morph2", "landmarks_300w")
+    score, metrics = common.build_validator(params, samples, specs, device="cpu", select=chosen)(model)
+    assert set(metrics) == set(TASKS)
+    assert score == pytest.approx(sum(metrics[name]["skill"] for name in chosen) / 2)
+
+
+def test_select_names_tasks_of_the_stage():
+    values = small_params()
+    values["stage1"]["select"] = ["age_utkface"]
+    with pytest.raises(ConfigError, match=r"stage1.*select.*age_utkface"):
+        parse(values)
+
+
+def test_validation_on_which_a_task_cannot_be_measured_is_refused_before_training():
+    """One identity makes no pair of different people."""
+    faces = [{"key": str(i), "image": np.zeros((8, 8, 3), np.uint8), "size": (8, 8), "identity": 4} for i in range(3)]
+    spec, crop = task("recognition_ms1mv3"), CropSpec(kind="whole", size=32)
+    constant = KINDS[spec.kind].trivial(spec, None)
+    with pytest.raises(DataError, match=r"^recognition_ms1mv3: validation on ms1mv3: .*1 identities"):
+        each = ({spec.name: value} for value in (faces, spec, crop, constant))
+        Validator(*each, batch=2, device="cpu")
+
+
+def test_stage2_is_judged_on_samples_that_did_not_choose_its_step(chain, monkeypatch):
+    params, _ = chain
+    seen = {"chose": set(), "judged": set()}
+    real = evaluate.measure
+
+    def spying(who):
+        def measure(model, spec, samples, *arguments, **options):
+            seen[who] |= {samples[i]["key"] for i in range(len(samples))}
+            return real(model, spec, samples, *arguments, **options)
+
+        return measure
+
+    monkeypatch.setattr(evaluate, "measure", spying("chose"))
+    monkeypatch.setattr(verdict, "measure", spying("judged"))
+    found = training.train_stage2(params, "age_morph2")
+    whole = len(common.validation_samples(params, ["age_morph2"], limit=None)["age_morph2"])
+    assert not seen["chose"] & seen["judged"] and len(seen["chose"] | seen["judged"]) == whole
+    assert found["judged"] and found["samples"] == len(seen["judged"]) >= whole // 3
+    low, high = found["interval"]
+    assert low <= found["gain"] <= high and found["kept"] == (low > 0)
+    assert found["gain"] == pytest.approx(found["skill_stage2"] - found["skill_stage1"])
+    assert found["seeds"] == [params.seed]
+
+
+def test_halves_part_groups_and_are_even():
+    groups = [f"person {i // 3}" for i in range(60)]
+    some, others = verdict.halves(groups)
+    assert sorted(some + others) == list(range(60)) and abs(len(some) - len(others)) <= 3
+    assert not {groups[i] for i in some} & {groups[i] for i in others}
+    assert verdict.halves(groups) == (some, others)
+    assert max(some) > 30 > min(some) and max(others) > 30 > min(others)
+
+
+@pytest.mark.parametrize(("better", "kept"), [(0.0, False), (0.02, False), (2.0, True)])
+def test_a_gain_within_its_interval_is_no_gain(better, kept):
+    """Ages of 60 faces, guessed 4 years off on average; stage 2 is nearer by so many years, give or take two."""
+    spec, rng = task("age_morph2"), np.random.default_rng(5)
+    truth = rng.uniform(20, 60, 60)
+    off = np.abs(rng.normal(0, 5, 60)) + 3
+    change = rng.normal(-better, 2, 60)
+
+    def measured(errors) -> Measured:
+        metric, guess = (KINDS[spec.kind].metric(spec) for _ in range(2))
+        for age, error in zip(truth, errors, strict=True):
+            metric.update(AgePrediction(age + error, np.zeros(101)), {"age": age})
+            guess.update(AgePrediction(40.0, np.zeros(101)), {"age": age})
+        value, constant = metric.compute()["mae"], guess.compute()["mae"]
+        skill = skill_of(value, constant, perfect=0.0)
+        return Measured(spec, metric.compute(), metric, 60, skill, [], guess)
+
+    assert verdict.verdict(measured(off), measured(off + change), seed=1)["kept"] is kept

@@ -9,6 +9,7 @@ from faceptor.data.augment import make_policy
 from faceptor.data.batches import ImageCache, Steps, TaskStream
 from faceptor.data.crop import CropSpec
 from faceptor.models.build import build_model
+from faceptor.record import stage_facts
 from faceptor.tasks import KINDS, task
 
 STATISTICS = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
@@ -82,10 +83,15 @@ def score(model) -> tuple[float, dict]:
     return -float(sum(p.detach().double().square().sum() for p in model.parameters())), {}
 
 
-def run(folder, *, count: int = 10, validate=score, live=None, trainable=("*",), **changes):
-    model, criteria = model_and_criteria()
+def run(
+    folder, *, count=10, validate=score, live=None, trainable=("*",), record=None, seed=7, workers=0, parts=None,
+    batches=None, **changes,
+):  # fmt: skip
+    model, criteria = parts or model_and_criteria()
+    settings = stage(count, **changes)
+    record = stage_facts(settings, mixes(), section="stage1") | (record or {})
     outcome = train.run(
-        model, criteria, steps(count), stage=stage(count, **changes), mixes=mixes(), trainable=trainable,
-        folder=folder, seed=7, device=torch.device("cpu"), validate=validate, live=live,
+        model, criteria, batches or steps(count), stage=settings, mixes=mixes(), trainable=trainable, record=record,
+        folder=folder, seed=seed, device=torch.device("cpu"), validate=validate, live=live, workers=workers,
     )  # fmt: skip
     return model, criteria, outcome

@@ -18,7 +18,7 @@ from faceptor.children import end_with_parent
 from faceptor.data.augment import make_policy
 from faceptor.data.crop import CropSpec
 from faceptor.data.photometric import flip
-from faceptor.errors import ConfigError, DataError
+from faceptor.errors import ConfigError, DataError, FaceptorError
 from faceptor.tasks import KINDS
 from faceptor.tasks.base import TaskSpec
 
@@ -120,9 +120,12 @@ def _end_with(parent: int, worker: int) -> None:
 
 
 def stream_batches(steps: Steps, *, start: int, workers: int):
-    """Batches of steps start, start + 1, ...; with workers they are made ahead in other processes."""
-    return DataLoader(
-        steps,
+    """Yield the batches of steps start, start + 1, ...; with workers they are made ahead in other processes.
+
+    A FaceptorError in one of those arrives here as it was raised.
+    """
+    loader = DataLoader(
+        _Answers(steps),
         batch_size=None,
         sampler=range(start, len(steps)),
         num_workers=workers,
@@ -131,6 +134,23 @@ def stream_batches(steps: Steps, *, start: int, workers: int):
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # starting the loader must not draw from the model's random stream
     )
+    for batch in loader:
+        if isinstance(batch, FaceptorError):
+            raise batch
+        yield batch
+
+
+@dataclass
+class _Answers(Dataset):
+    """Steps that hand their errors over; raised in a loader process, they would come back with its traceback."""
+
+    steps: Steps
+
+    def __getitem__(self, step: int) -> dict | FaceptorError:
+        try:
+            return self.steps[step]
+        except FaceptorError as error:
+            return error
 
 
 def build_streams(params, tasks: Mapping[str, object], specs: Mapping[str, TaskSpec], splits: Mapping) -> dict:

@@ -1,6 +1,6 @@
 """What every stage shares: where things lie, the device, the splits and crops of a task, atomic JSON."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -9,7 +9,7 @@ from torch import nn
 from faceptor.config import Params
 from faceptor.data.batches import Steps, build_streams, crop_spec
 from faceptor.data.crop import CropSpec
-from faceptor.data.prepared import open_split, read_passport
+from faceptor.data.prepared import content_hashes, open_split, read_passport
 from faceptor.data.subset import Spread
 from faceptor.errors import ConfigError
 from faceptor.evaluate import Validator
@@ -63,22 +63,31 @@ def trivial_guesses(params: Params, specs: dict[str, TaskSpec], crops: dict[str,
     return {n: KINDS[spec.kind].trivial(spec, trains[n], crops[n].place_sample) for n, spec in specs.items()}
 
 
+def validation_samples(params: Params, names: Iterable[str], *, limit: int | None) -> dict[str, Spread]:
+    """What each task is validated on: at most `limit` samples spread over the split. A task whose data set has
+    `validation: 0` is left out."""
+    held_out = [name for name in names if "val" in content_hashes(params.prepared(task(name).dataset))]
+    found = splits(params, held_out, "val")
+    return {name: Spread(items, limit, run=KINDS[task(name).kind].together) for name, items in found.items()}
+
+
 def build_validator(
-    params: Params, names: Iterable[str], *, limit: int | None, device, specs: dict[str, TaskSpec] | None = None
-) -> Validator:
-    specs = specs or {name: task(name) for name in names}
+    params: Params, samples: Mapping[str, Sequence], specs: Mapping[str, TaskSpec], *, device, select=()
+) -> Validator | None:
+    """Validation on these samples; None where no task has any. select: tasks whose mean skill chooses the step."""
+    if missing := [name for name in select if name not in samples]:
+        raise ConfigError(
+            f"select: {missing[0]} has no validation samples (datasets.{task(missing[0]).dataset}.validation is 0); "
+            "name a task that has some, or hold some out"
+        )
+    if not samples:
+        return None
+    specs = {name: specs[name] for name in samples}
     crops = {name: crop_spec(params, spec, "test") for name, spec in specs.items()}
     return Validator(
-        {
-            name: Spread(items, limit, run=KINDS[specs[name].kind].together)
-            for name, items in splits(params, specs, "val").items()
-        },
-        specs,
-        crops,
-        trivial_guesses(params, specs, crops),
-        batch=params.evaluate.batch,
-        device=device,
-    )
+        samples, specs, crops, trivial_guesses(params, specs, crops),
+        batch=params.evaluate.batch, device=device, select=select,
+    )  # fmt: skip
 
 
 def live_log(name: str):

@@ -27,6 +27,7 @@ from faceptor.stages.files import MODELS, RESULTS, write_json
 from faceptor.stages.plots import save_figure, write_plots
 from faceptor.tasks import KINDS, task
 from faceptor.tasks.intervals import DRAWS, Interval, interval
+from faceptor.threads import fixed_threads
 
 DECIMALS = 4
 INTERVALS = (
@@ -112,7 +113,8 @@ def evaluate_model(params: Params, name: str, *, device: str = "auto") -> dict:
         write_json(home / "details" / f"{name}.json", details)
         write_json(home / f"{name}.json", report.headlines())
 
-    report = judge(params, model, tests, device=device, then=write)
+    with fixed_threads(params.evaluate.threads):
+        report = judge(params, model, tests, device=device, then=write)
     if report.failed:
         told = "; ".join(f"{test}: {reason}" for test, reason in report.failed.items())
         raise FaceptorError(f"models/{name}: {len(report.failed)} of {len(tests)} tests could not be judged: {told}")

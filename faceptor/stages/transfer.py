@@ -6,12 +6,14 @@ from faceptor import train
 from faceptor.config import Params
 from faceptor.errors import ConfigError, FaceptorError
 from faceptor.models.folder import load_model, model_hash, read_description, save_model
+from faceptor.record import flatten
 from faceptor.sections import spelled, unspelled
 from faceptor.stages.common import data_facts, pick_device
 from faceptor.stages.evaluation import INTERVALS, judge, tests_of_task
 from faceptor.stages.files import MODELS, RESULTS, RUNS, write_json
 from faceptor.stages.forgetting import forgotten
-from faceptor.stages.training import named, train_tasks
+from faceptor.stages.records import started_record
+from faceptor.stages.training import chosen, named, running, set_crops, train_tasks
 from faceptor.tasks import task
 
 
@@ -26,17 +28,38 @@ def transfer(params: Params, dataset: str, mode: str, *, device: str = "auto") -
     dataset = spelled(task(name).dataset)  # files and folders are named as params.yaml spells it
     if mode not in params.transfer.modes:
         raise ConfigError(f"transfer mode {mode!r}: expected one of {', '.join(params.transfer.modes)}")
+    run_name = f"transfer-{dataset}-{mode}"
+    with running(run_name, params.transfer):
+        return _transfer(params, name, dataset, mode, run_name, device)
+
+
+def _transfer(params: Params, name: str, dataset: str, mode: str, run_name: str, device: str) -> dict:
     settings = params.transfer.modes[mode]
     stage = params.transfer.model_copy(
         update={"optimiser": params.transfer.optimiser.model_copy(update={"lr": settings.lr})}
     )
     start = MODELS / params.transfer.start
+    about = {
+        "dataset": dataset,
+        "mode": mode,
+        "start": params.transfer.start,
+        "start_hash": model_hash(start),  # of what is loaded here; it may be another one when the training ends
+        "seed": params.seed,
+        "intervals": INTERVALS,
+        "data": {name: data_facts(params.prepared(task(name).dataset))},
+    }
+    taught = read_description(start)["provenance"].get("data", {}) | about["data"]
     model = load_model(start)
     torch.manual_seed(params.seed)
     model.add_task(task(name))
-    run_name = f"transfer-{dataset}-{mode}"
-    mixes = {name: stage.tasks[name]}
-    outcome = train_tasks(params, model, stage, mixes, run_name, named(settings.trainable, name), device)
+    of_mode = flatten(settings.model_dump(mode="json"), f"transfer.modes.{mode}")
+    instead = {"transfer.optimiser.lr": None, "transfer.trainable": None}  # the mode's hold
+    facts = started_record(params, params.transfer.start) | of_mode | instead
+    outcome = train_tasks(
+        params, model, stage, {name: stage.tasks[name]}, run_name, named(settings.trainable, name), device,
+        facts=facts, section="transfer",
+    )  # fmt: skip
+    set_crops(params, model, [name])
     model.to(pick_device(device))
     tests = tests_of_task(params, name)
     found = judge(params, model, tests, device=device)
@@ -44,16 +67,7 @@ def transfer(params: Params, dataset: str, mode: str, *, device: str = "auto") -
         raise FaceptorError(next(f"{test}: {reason}" for test, reason in found.failed.items()))
     lost = forgotten(params, model, load_model(start), device=device)
     details = {
-        "about": {
-            "dataset": dataset,
-            "mode": mode,
-            "start": params.transfer.start,
-            "start_hash": model_hash(start),
-            "seed": params.seed,
-            "best_step": outcome.best_step,
-            "intervals": INTERVALS,
-            "data": {name: data_facts(params.prepared(task(name).dataset))},
-        },
+        "about": about | chosen(outcome),
         "trainable_parameters": outcome.trainable,
         "total_parameters": sum(p.numel() for p in model.parameters()),
         "tasks": found.tasks,
@@ -64,7 +78,6 @@ def transfer(params: Params, dataset: str, mode: str, *, device: str = "auto") -
     headlines |= {"skill_lost": lost["skill_lost"], "intervals": intervals}
     write_json(RESULTS / "transfer" / "details" / f"{dataset}-{mode}.json", details)
     write_json(RESULTS / "transfer" / f"{dataset}-{mode}.json", headlines)
-    taught = read_description(start)["provenance"].get("data", {}) | details["about"]["data"]
     save_model(model.cpu(), MODELS / "transfer" / f"{dataset}-{mode}", provenance=details["about"] | {"data": taught})
     train.clear(RUNS / run_name)
     return details

@@ -1,0 +1,54 @@
+"""What shapes a training run, fact by fact, under the names that the facts have in params.yaml.
+
+A checkpoint holds the record of its run. The same command goes on from it only where no fact differs, and says which
+one does where it starts anew.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from faceptor.config import Mix, Stage
+
+Record = dict[str, Any]
+"""Dotted key -> plain value (number, text, list or None)."""
+
+WITHOUT_EFFECT = {"log_every", "checkpoint_every", "precision"}  # on the weights; what "auto" means is recorded
+OF_OTHER_RUNS = {"tasks", "matrix", "modes", "merged", "start"}  # tasks of this run come with its mixes
+FORMAT_KEY = "checkpoint format"
+SHOWN = 4  # facts named in a message
+TEXT = 60  # characters of a value in a message
+ABSENT = "absent"
+
+
+def stage_facts(stage: Stage, mixes: Mapping[str, Mix], *, section: str) -> Record:
+    """The numbers of a stage and of the tasks it trains. section: where it is written, e.g. "stage1"."""
+    values = stage.model_dump(mode="json", exclude=WITHOUT_EFFECT | OF_OTHER_RUNS)
+    tasks = {name: mix.model_dump(mode="json") for name, mix in mixes.items()}
+    return flatten(values, section) | flatten(tasks, f"{section}.tasks")
+
+
+def flatten(values: Mapping[str, Any], prefix: str) -> Record:
+    """{"a": {"b": 1}, "c": [{"d": 2}]} under "s" -> {"s.a.b": 1, "s.c[0].d": 2}; what is empty stays as it is."""
+    flat: Record = {}
+    for key, value in values.items():
+        name = f"{prefix}.{key}"
+        parts = {name: value}
+        if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+            parts = {f"{name}[{place}]": item for place, item in enumerate(value)}
+        for part, item in parts.items():
+            flat |= flatten(item, part) if isinstance(item, Mapping) and item else {part: item}
+    return flat
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """The facts that differ as "key old -> new; ..."; at most a few are named. Empty if none does."""
+    if old.get(FORMAT_KEY) != new.get(FORMAT_KEY):  # facts of another format are not comparable
+        old, new = ({FORMAT_KEY: record.get(FORMAT_KEY)} for record in (old, new))
+    keys = [key for key in {**new, **old} if old.get(key, ABSENT) != new.get(key, ABSENT)]
+    named = [f"{key} {_text(old.get(key, ABSENT))} -> {_text(new.get(key, ABSENT))}" for key in keys[:SHOWN]]
+    return "; ".join(named) + (f"; and {len(keys) - SHOWN} more" if len(keys) > SHOWN else "")
+
+
+def _text(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= TEXT else f"{text[: TEXT - 1]}…"
