@@ -58,7 +58,8 @@ def test_published_counts():
 
 def test_defaults_are_the_published_sizes():
     params = load_preset("naive")
-    assert params.model == model_config({"name": "naive", "inputs": params.model.inputs.model_dump()})
+    section = {"name": "naive", "inputs": params.model.inputs.model_dump()}
+    assert params.model == model_config(section | {"encoder": {"pretrained": params.model.encoder.pretrained}})
 
 
 # --- outputs ---------------------------------------------------------------------------------------------------------
