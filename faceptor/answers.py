@@ -38,6 +38,7 @@ class Row:
     name: str
     share: float
     colour: str
+    said: str = ""  # in place of the share in percent
 
 
 def _bars(rows: Sequence[Row], width: int) -> Image.Image:
@@ -51,7 +52,7 @@ def _bars(rows: Sequence[Row], width: int) -> Image.Image:
         filled = names + (right - names) * min(max(row.share, 0), 1)
         if filled - names >= 1:
             draw.rounded_rectangle([names, middle - 5, filled, middle + 5], 3, fill=row.colour)
-        draw.text((width, middle), f"{100 * row.share:.0f} %", fill=INK, font=font(13), anchor="rm")
+        draw.text((width, middle), row.said or f"{100 * row.share:.0f} %", fill=INK, font=font(13), anchor="rm")
     return picture
 
 
@@ -126,6 +127,15 @@ def _age(spec: TaskSpec, prediction, width: int) -> Image.Image:
     return picture
 
 
+def _ratings(spec: TaskSpec, prediction, width: int) -> Image.Image:
+    """Every scale from end to end, with the number at its side."""
+    rows = [
+        Row(f"{pretty(name)} ({low:g} to {high:g})", (value - low) / (high - low), BEST, f"{value:.2f}")
+        for name, value, (low, high) in zip(spec.labels, prediction.values, spec.options["ranges"], strict=True)
+    ]
+    return _bars(rows, width)
+
+
 def _words(spec: TaskSpec, prediction, width: int) -> Image.Image:
     return stack([line(text, width, INK) for text in kind_of(spec).describe(spec, prediction)], width)
 
@@ -135,6 +145,7 @@ BLOCKS: dict[str, Callable[[TaskSpec, Prediction, int], Image.Image]] = {
     "attributes": _attributes,
     "visibility": _visibility,
     "agegroup": _groups,
+    "rating": _ratings,
     **dict.fromkeys(("expression", "gender", "race"), _classes),
 }
 HEADINGS = {"agegroup": "Age group"}  # where the kind's own name does not read well

@@ -148,6 +148,16 @@ def _check_visibility(reader: Reader, record: Record, height: int, width: int) -
         raise BadSample(f"visibility: expected {count} values of -1, 0 or 1")
 
 
+def _check_ratings(reader: Reader, record: Record, height: int, width: int) -> None:
+    if np.shape(record.ratings) != (len(reader.ranges),):
+        raise BadSample(f"expected {len(reader.ranges)} ratings, found {np.shape(record.ratings)}")
+    for (name, (low, high)), value in zip(reader.ranges.items(), record.ratings.tolist(), strict=True):
+        if not (np.isnan(value) or np.float32(low) <= value <= np.float32(high)):
+            raise BadSample(f"{name}: expected a rating in {low:g}..{high:g}, found {value:g}")
+    if np.isnan(record.ratings).all():
+        raise BadSample("ratings: the face is rated on no scale")
+
+
 CHECKS = {
     "landmarks": _check_landmarks,
     "points5": _check_points5,
@@ -158,5 +168,6 @@ CHECKS = {
     "identity": _check_identity,
     "pose": _check_pose,
     "visibility": _check_visibility,
+    "ratings": _check_ratings,
     **{column: partial(_check_class, column) for column in CLASS_COLUMNS},
 }

@@ -34,6 +34,7 @@ class SplitFacts:
     counted: dict[str, np.ndarray] = field(default_factory=dict)  # column -> tallies
     spans: dict[str, Span] = field(default_factory=dict)  # height, width, age and each angle -> least and most
     years: float = 0.0  # sum of the ages
+    rated: dict[str, float] = field(default_factory=dict)  # number of a scale -> sum of its ratings
     rotated: int = 0
     resized: int = 0
     upright: int = 0
@@ -64,6 +65,12 @@ class SplitFacts:
         if record.pose is not None:
             for angle, value in zip(ANGLES, record.pose, strict=True):
                 self.widen(angle, float(value))
+        if record.ratings is not None:
+            for scale, value in enumerate(record.ratings.tolist()):
+                if not np.isnan(value):
+                    self.widen(f"rating {scale}", value)
+                    self.rated[str(scale)] = self.rated.get(str(scale), 0.0) + value
+            self._tally("ratings", ~np.isnan(record.ratings))
         if record.identity is not None:
             self.identities.add(record.identity)
 
@@ -77,6 +84,8 @@ class SplitFacts:
             getattr(self, name).update(getattr(other, name))
         for name, span in other.spans.items():
             self.widen(name, *span)
+        for scale, total in other.rated.items():
+            self.rated[scale] = self.rated.get(scale, 0.0) + total
         for column, amounts in other.counted.items():
             self._tally(column, amounts)
         return self
@@ -123,6 +132,15 @@ class SplitFacts:
             }
         if "visibility" in self.counted:
             found["visibility"] = _named(self.counted["visibility"], ("visible", "occluded", "unknown"))
+        if "ratings" in self.counted:
+            found["ratings"] = {
+                name: {
+                    "known": int(known),
+                    "range": list(self.spans.get(f"rating {scale}", ())),
+                    "mean": round(self.rated[str(scale)] / known, 4) if known else None,
+                }
+                for scale, (name, known) in enumerate(zip(classes["ratings"], self.counted["ratings"], strict=True))
+            }
         if ANGLES[0] in self.spans:
             found["pose"] = {angle: [round(end, 3) for end in self.spans[angle]] for angle in ANGLES}
         if self.identities:

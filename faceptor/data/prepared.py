@@ -27,6 +27,7 @@ ARRAYS: dict[str, tuple[type, bool]] = {
     "attributes": (np.int8, False),
     "pose": (np.float32, False),
     "visibility": (np.int8, False),
+    "ratings": (np.float32, False),
 }
 SCALARS = {"age": float, "expression": int, "identity": int, "gender": int, "race": int, "agegroup": int}
 
@@ -45,8 +46,9 @@ class Split(Sequence):
 
     landmarks (K, 2), box (4,), points5 (5, 2) float32 in pixels of that image; mask (H, W) uint8; age in years;
     expression, gender, race, agegroup (indices into the set's classes) and identity int; attributes (N,) and
-    visibility (K,) int8 with -1 for unknown; pose (3,) float32: pitch, yaw, roll in degrees. Where a set publishes its
-    masks smaller than its images, the image is resized to the mask (bilinear), so that all labels share one frame.
+    visibility (K,) int8 with -1 for unknown; ratings (N,) float32 with nan for unknown; pose (3,) float32: pitch, yaw,
+    roll in degrees. Where a set publishes its masks smaller than its images, the image is resized to the mask
+    (bilinear), so that all labels share one frame.
     """
 
     def __init__(self, folder: Path | str, split: str, *, check: bool = True):

@@ -50,6 +50,7 @@ SAMPLE_TYPES: dict[str, pa.DataType] = {
     "gender": pa.int8(),
     "race": pa.int8(),
     "agegroup": pa.int8(),
+    "ratings": FLOATS,
 }
 FACTS = ("key", "group", "subsets", "image", "height", "width")
 VERIFICATION_TYPES: dict[str, pa.DataType] = {"image": BINARY, "pair": pa.int32(), "same": pa.bool_()}

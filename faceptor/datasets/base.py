@@ -61,6 +61,7 @@ class Record:
     gender: int | None = None  # index into labels.GENDERS
     race: int | None = None  # index into the set's classes["race"]
     agegroup: int | None = None  # index into the set's classes["agegroup"]
+    ratings: np.ndarray | None = None  # (N,) float32 on the scales of Reader.ranges, nan where a face was not rated
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ class Reader(ABC):
     columns: tuple[str, ...] = ()  # labels every record carries
     scheme: str | dict | None = None  # landmark scheme: name of a published one, or its facts
     classes: ClassVar[dict[str, tuple[str, ...]]] = {}  # column -> names of its classes
+    ranges: ClassVar[dict[str, tuple[float, float]]] = {}  # scale -> lowest and highest rating, in order
     mask_flip: tuple[int, ...] | None = None  # class permutation of a mirrored mask; None = the published one
     task_options: ClassVar[dict[str, dict]] = {}  # kind -> what a protocol option changes in the options of its task
 

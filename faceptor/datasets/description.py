@@ -16,6 +16,7 @@ landmarks:
 age: years
 expression: {column: mood, classes: [calm, cheerful, cross]}
 attributes: [glasses, hat]
+ratings: {trust: {column: q7, range: [1, 7], unit: points}}   # continuous; an empty cell is not rated
 ```
 """
 
@@ -31,7 +32,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 
 from faceptor.datasets.base import brief, printable
 from faceptor.errors import ConfigError
-from faceptor.sections import Count, Section, Share, explain
+from faceptor.sections import Count, Real, Section, Share, explain
 
 
 def _words(value: Any) -> Any:
@@ -177,6 +178,20 @@ class Masks(Section):
         return self
 
 
+class Rating(Section):
+    """A continuous scale: the column holds a number in the range, or nothing where a face was not rated."""
+
+    column: Column
+    range: tuple[Real, Real]  # lowest and highest rating
+    unit: str = ""
+
+    @model_validator(mode="after")
+    def _rises(self):
+        if not self.range[0] < self.range[1]:
+            raise ValueError(f"range: expected lowest < highest, found {list(self.range)}")
+        return self
+
+
 def _attributes(value: Any) -> Any:
     return {"columns": value} if isinstance(value, (str, list, tuple)) else value
 
@@ -208,6 +223,7 @@ class Description(Section):
     race: Classes | None = None
     agegroup: Classes | None = None
     attributes: Annotated[Attributes, BeforeValidator(_attributes)] | None = None
+    ratings: Annotated[dict[Column, Rating], Field(min_length=1, max_length=MOST_CLASSES)] | None = None  # by scale
     pose: Columns | None = None  # pitch, yaw, roll in degrees
     identity: Column | None = None
 
@@ -223,7 +239,10 @@ class Description(Section):
 
 
 PROSE = ("title", "source", "licence", "redistribution")  # may be written in several lines
-LABELS = ("landmarks", "mask", "age", "expression", "gender", "race", "agegroup", "attributes", "pose", "identity")
+LABELS = (
+    *("landmarks", "mask", "age", "expression", "gender", "race", "agegroup", "attributes", "pose", "ratings"),
+    "identity",
+)
 
 
 def number_of(point: Point, names: tuple[str, ...], where: str) -> int:

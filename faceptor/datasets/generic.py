@@ -35,6 +35,7 @@ from faceptor.datasets.textfiles import row_of
 from faceptor.errors import ConfigError
 from faceptor.sections import spelled
 
+NOT_RATED = ("", "nan", "na", "none")
 CLASSED = ("expression", "gender", "race", "agegroup")
 
 
@@ -65,8 +66,9 @@ class Generic(Reader):
         self.title, self.source, self.licence = facts.title, facts.source, facts.licence
         self.redistribution = facts.redistribution
         self.columns, self.classes = columns_of(facts), classes_of(facts)
-        self._said: dict[str, set[int]] = defaultdict(set)  # attribute -> values that its rows had
+        self._said: dict[str, set[int | str]] = defaultdict(set)  # attribute -> what its rows said, "-1" apart
         self.scheme = facts.landmarks.scheme(facts.title) if facts.landmarks else None
+        self.ranges = {name: scale.range for name, scale in (facts.ratings or {}).items()}
         self.mask_flip = permutation(facts.mask.flip, facts.mask.classes, "mask.flip") if facts.mask else None
 
     @property
@@ -133,7 +135,7 @@ class Generic(Reader):
     def checks(self) -> Iterator[Check]:
         """Attributes of which no row says no: in other conventions -1 is that, and here it is unknown."""
         if self.description.attributes:
-            never = [name for name, said in self._said.items() if said == {1, -1}]
+            never = [name for name, said in self._said.items() if "-1" in said and 0 not in said]
             detail = f"{', '.join(never)}: yes and unknown; if -1 means no, set attributes.no: ['-1'] and unknown: ['']"
             yield Check("attributes say no somewhere", "fail" if never else "pass", detail if never else "")
 
@@ -169,7 +171,7 @@ def columns_of(facts: Description) -> tuple[str, ...]:
     """Label columns of the prepared data."""
     found = [
         name
-        for name in ("landmarks", "mask", "age", *CLASSED, "attributes", "pose", "identity")
+        for name in ("landmarks", "mask", "age", *CLASSED, "attributes", "pose", "ratings", "identity")
         if getattr(facts, name)
     ]
     if facts.box or facts.landmarks:
@@ -188,6 +190,8 @@ def classes_of(facts: Description) -> dict[str, tuple[str, ...]]:
         classes["attributes"] = facts.attributes.labels
     if facts.landmarks:
         classes["landmarks"] = facts.landmarks.labels
+    if facts.ratings:
+        classes["ratings"] = tuple(facts.ratings)
     if facts.age:
         classes["age"] = tuple(str(age) for age in AGES)
     return classes
@@ -198,6 +202,7 @@ def wanted_columns(facts: Description) -> tuple[str, ...]:
     single = [facts.image, facts.key, facts.group, facts.subsets, facts.age, facts.identity]
     single += [facts.split] if isinstance(facts.split, str) else []
     single += [part.column for name in (*CLASSED, "mask") if (part := getattr(facts, name))]
+    single += [scale.column for scale in (facts.ratings or {}).values()]
     many = [*(facts.box or ()), *(facts.pose or ())]
     if facts.landmarks:
         many += [*facts.landmarks.points, *(facts.landmarks.visibility or ())]
@@ -271,12 +276,21 @@ def _attributes(reader: Generic, row: Row) -> np.ndarray:
     for name, said in zip(facts.labels, found, strict=True):
         if said not in meaning:
             raise BadSample(f"{name}: expected {', '.join(filter(None, meaning))} or nothing, found {said[:40]!r}")
-        reader._said[name].add(meaning[said])
+        reader._said[name].add(said if said == "-1" and meaning[said] == -1 else meaning[said])
     return np.array([meaning[said] for said in found], np.int8)
 
 
 def _pose(reader: Generic, row: Row) -> np.ndarray:
     return np.array(numbers(row, reader.description.pose, 3, "pose"), np.float32)
+
+
+def _ratings(reader: Generic, row: Row) -> np.ndarray:
+    facts = reader.description.ratings
+    found = [
+        np.nan if text(row[scale.column]).lower() in NOT_RATED else number_in(row[scale.column], name)
+        for name, scale in facts.items()
+    ]
+    return np.array(found, np.float32)
 
 
 def _identity(reader: Generic, row: Row) -> int:
@@ -292,5 +306,6 @@ READ: dict[str, Callable[[Generic, Row], Any]] = {
     **{column: _class(column) for column in CLASSED},
     "attributes": _attributes,
     "pose": _pose,
+    "ratings": _ratings,
     "identity": _identity,
 }

@@ -26,6 +26,7 @@ _KINDS = {
     "race": ("faceptor.tasks.race", "Race"),
     "agegroup": ("faceptor.tasks.agegroup", "AgeGroup"),
     "visibility": ("faceptor.tasks.visibility", "Visibility"),
+    "rating": ("faceptor.tasks.rating", "Rating"),
 }
 
 

@@ -111,6 +111,12 @@ def _pose(dataset: str, reader: Generic) -> TaskSpec:
     return TaskSpec(f"pose_{dataset}", "pose", dataset, ("pitch", "yaw", "roll"), {})
 
 
+def _rating(dataset: str, reader: Generic) -> TaskSpec:
+    facts = reader.description.ratings
+    options = {"ranges": [list(scale.range) for scale in facts.values()], "units": [s.unit for s in facts.values()]}
+    return _frozen(TaskSpec(f"rating_{dataset}", "rating", dataset, tuple(facts), options))
+
+
 def _recognition(dataset: str, reader: Generic) -> TaskSpec:
     return TaskSpec(f"recognition_{dataset}", "recognition", dataset, (), {})
 
@@ -127,5 +133,6 @@ BUILD = {  # prepared column -> the task that it makes
     "age": _age,
     **{name: _plain(name, name) for name in ("expression", "gender", "race", "agegroup", "attributes")},
     "pose": _pose,
+    "ratings": _rating,
     "identity": _recognition,
 }

@@ -44,7 +44,8 @@ MOODS = ("calm", "cheerful", "2")
 def row(i, test):
     points = [value + i % 5 for xy in POINTS.values() for value in xy]
     part = "test" if i >= 18 - test else "val" if i == 3 else "train"
-    return [f"{i:03d}.jpg", part, f"p{i // 2}", *points, 20 + i, MOODS[i % 3], i % 2, "" if i % 4 == 3 else "yes"]
+    return [f"{i:03d}.jpg", part, f"p{i // 2}", *points, 20 + i, MOODS[i % 3], i % 2, "" if i % 4 == 3 else "yes",
+            1 + i % 7, "" if i % 5 == 4 else i / 9 - 1]  # fmt: skip
 
 
 def own(root, *, faces=18, test=4, **changes):
@@ -52,7 +53,8 @@ def own(root, *, faces=18, test=4, **changes):
     description = DESCRIPTION | changes
     for i in range(faces):
         pub.put(root / f"photos/{i:03d}.jpg", pub.jpg(i, 48, 40))
-    header = ["file", "part", "person", *DESCRIPTION["landmarks"]["points"], "years", "mood", "glasses", "hat"]
+    header = ["file", "part", "person", *DESCRIPTION["landmarks"]["points"], "years", "mood", "glasses", "hat",
+              "trust", "valence"]  # fmt: skip
     rows = [",".join(map(str, values)) for values in (header, *(row(i, test) for i in range(faces)))]
     pub.put(root / "labels.csv", "\n".join(rows) + "\n")
     pub.put(root / "mine.yaml", yaml.safe_dump(description, sort_keys=False))

@@ -121,9 +121,9 @@ def test_a_new_run_replaces_everything_and_sweeps_up(tmp_path, fake):
     [
         ("300W", {"train": 1}, "expected one of 300w"),
         ("300w", {"train": -1}, "synthesis._300w.train"),
-        ("300w", {"train": 0, "test": 0}, "both 0"),
-        ("300w", {"train": 1, "pairs": 3}, "this data set has none"),
-        ("300w", {"train": 1, "image_size": 8}, "image_size"),
+        ("morph2", {"train": 0, "test": 0}, "both 0"),
+        ("300w", {"train": 3, "test": 3, "pairs": 3}, "this data set has none"),
+        ("300w", {"train": 3, "test": 3, "image_size": 8}, "image_size"),
         ("ms1mv3", {"train": 5, "pairs": 3}, "synthesis.ms1mv3.identities: missing"),
         ("ms1mv3", {"train": 5, "pairs": 3, "identities": 6}, "identities"),
         ("ms1mv3", {"train": 5, "test": 5, "pairs": 3, "identities": 2}, "test"),

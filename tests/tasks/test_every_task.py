@@ -35,6 +35,9 @@ COUNTS = {
     "agegroup_fairface": 8,
     "visibility_cofw": 29,
 }
+RANGES = ((1.0, 7.0), (1.0, 9.0))
+RATING = TaskSpec("rating_own", "rating", "own", ("trust", "warmth"), {"ranges": RANGES, "units": ("points", "")})
+ALL = TASKS | {RATING.name: RATING}  # and a kind that only users' own data have
 SIDE = 32  # of the crops here; maps have a quarter of it
 
 
@@ -55,6 +58,7 @@ def sample_of(spec: TaskSpec, rng: np.random.Generator, index: int = 0) -> dict:
         "race": int(rng.integers(0, 5)),
         "agegroup": int(rng.integers(0, 8)),
         "visibility": rng.integers(-1, 2, max(spec.queries, 1)).astype(np.int8),
+        "ratings": rng.uniform(RANGES[0][0], RANGES[0][1], len(RANGES)).astype(np.float32),
         "subsets": (),
     }
 
@@ -72,9 +76,9 @@ def batch_of(spec, crop, count):
     return {name: torch.as_tensor(np.stack([target[name] for target in targets])) for name in targets[0]}
 
 
-@pytest.fixture(params=list(TASKS))
+@pytest.fixture(params=[*TASKS, RATING.name])
 def spec(request):
-    return TASKS[request.param]
+    return ALL[request.param]
 
 
 @pytest.fixture
@@ -107,13 +111,13 @@ def test_table_needs_neither_torch_nor_matplotlib():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-LOSSES = [(name, loss) for name, spec in TASKS.items() for loss in KINDS[spec.kind].losses]
+LOSSES = [(name, loss) for name, spec in ALL.items() for loss in KINDS[spec.kind].losses]
 
 
 @pytest.fixture(params=LOSSES, ids="-".join)
 def chosen(request):
     """A task and one of its losses, ready to use."""
-    spec, loss = TASKS[request.param[0]], request.param[1]
+    spec, loss = ALL[request.param[0]], request.param[1]
     classes = 5 if spec.kind == "recognition" else None
     return spec, KINDS[spec.kind].criterion(spec, classes=classes, loss=loss)
 

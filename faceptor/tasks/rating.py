@@ -1,0 +1,228 @@
+"""Ratings: faces judged on continuous scales, each with its range and unit (trustworthiness 1 to 7, valence -1 to 1).
+
+One query per scale; a face need not be rated on all of them. A raw number becomes a rating by the logistic function,
+stretched to the range, so that no answer lies outside the scale.
+
+Metrics: `nmae` in percent of the range, the mean over ratings known (it stands for the kind, since scales have their
+own units); `mae` in the scale's unit; `pearson` and `ccc` in [-1, 1], Pearson's correlation and Lin's concordance
+correlation coefficient (Lin 1989: 2 cov / (var + var + (difference of means)^2)), means over scales. Both are 0 where
+the answers or the true ratings are all the same. With several scales each has its own, `mae_<scale>` and so on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from faceptor.errors import DataError
+from faceptor.tasks.base import (
+    Kind,
+    Loss,
+    Metric,
+    Prediction,
+    TaskSpec,
+    check_finite,
+    key_of,
+    label_of,
+)
+from faceptor.tasks.intervals import mean_of, means_of
+
+NO_SPREAD = 1e-12  # of a variance, in squared shares of the range: all the same
+
+
+@dataclass(frozen=True)
+class RatingPrediction(Prediction):
+    """values: (N,) one rating per scale, in its unit."""
+
+    values: np.ndarray
+
+    def to_json(self, spec: TaskSpec) -> dict[str, Any]:
+        ranges, units = ranges_of(spec), spec.options["units"]
+        return {
+            name: {"value": float(value), "range": [float(low), float(high)], "unit": unit}
+            for name, value, (low, high), unit in zip(spec.labels, self.values, ranges, units, strict=True)
+        }
+
+
+def ranges_of(spec: TaskSpec) -> np.ndarray:
+    """(N, 2) lowest and highest rating of every scale."""
+    return np.asarray(spec.options["ranges"], np.float64)
+
+
+class RatingLoss(nn.Module):
+    """Mean over the known ratings of |error| or error^2, in shares of the range, so that every scale weighs alike."""
+
+    def __init__(self, ranges: np.ndarray, *, power: int):
+        super().__init__()
+        self.power = power
+        self.register_buffer("low", torch.tensor(ranges[:, 0], dtype=torch.float32), persistent=False)
+        self.register_buffer("width", torch.tensor(ranges[:, 1] - ranges[:, 0], dtype=torch.float32), persistent=False)
+
+    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
+        wanted = (target["ratings"].float() - self.low.to(raw.device)) / self.width.to(raw.device)
+        known = ~wanted.isnan()
+        if known.any() and not (wanted[known].min() >= -1e-4 and wanted[known].max() <= 1 + 1e-4):
+            raise DataError(
+                "ratings: expected values within the range of their scale; check the labels of the data set"
+            )
+        errors = (raw.float().sigmoid() - wanted.nan_to_num()).abs() ** self.power * known
+        return {"loss": errors.sum() / known.sum().clamp(min=1)}
+
+
+def pearson(predicted: np.ndarray, truth: np.ndarray) -> float:
+    """Correlation of two (n,) arrays; 0 where one of them does not vary."""
+    return float(_agreements(predicted, truth, np.ones((1, len(truth))))[0][0])
+
+
+def concordance(predicted: np.ndarray, truth: np.ndarray) -> float:
+    """Lin's concordance correlation coefficient of two (n,) arrays; 0 where one of them does not vary."""
+    return float(_agreements(predicted, truth, np.ones((1, len(truth))))[1][0])
+
+
+def _agreements(predicted: np.ndarray, truth: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(draws,) Pearson and (draws,) concordance where sample j counts counts[i, j] times; nan where none does."""
+    total = counts.sum(1)
+    share = np.divide(counts, total[:, None], out=np.zeros_like(counts, np.float64), where=total[:, None] > 0)
+    x, y = predicted - predicted.mean(), truth - truth.mean()
+    mean_x, mean_y = share @ x, share @ y
+    var_x, var_y = share @ (x * x) - mean_x**2, share @ (y * y) - mean_y**2
+    covariance = share @ (x * y) - mean_x * mean_y
+    gap = mean_x - mean_y + predicted.mean() - truth.mean()
+    varied = (var_x > NO_SPREAD) & (var_y > NO_SPREAD)
+    spread = np.sqrt(np.where(varied, var_x * var_y, 1))
+    found = (
+        np.where(varied, covariance / spread, 0.0).clip(-1, 1),
+        np.where(varied, 2 * covariance / np.where(varied, var_x + var_y + gap**2, 1), 0.0),
+    )
+    return tuple(np.where(total > 0, values, np.nan) for values in found)
+
+
+class RatingMetric(Metric):
+    def __init__(self, spec: TaskSpec):
+        super().__init__(spec)
+        self.predicted: list[np.ndarray] = []
+        self.truth: list[np.ndarray] = []
+
+    def _update(self, prediction: RatingPrediction, sample: Any) -> None:
+        check_finite(key_of(sample), prediction.values)
+        self.predicted.append(np.asarray(prediction.values, np.float64))
+        self.truth.append(np.asarray(label_of(sample, "ratings"), np.float64))
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """(n, N) predicted and (n, N) true ratings, nan where a face was not rated."""
+        return np.stack(self.predicted), np.stack(self.truth)
+
+    def notes(self) -> list[str]:
+        known = (~np.isnan(self.arrays()[1])).any(0)
+        missing = [name for name, some in zip(self.spec.labels, known, strict=True) if not some]
+        return [f"{name}: no face of this split is rated" for name in missing]
+
+    def _compute(self) -> dict[str, float]:
+        metrics = self.resampler()(np.ones((1, self.count)))
+        if np.isnan(metrics["nmae"][0]):
+            raise DataError(f"{self.spec.name}: no face of this split is rated; check the prepared {self.spec.dataset}")
+        return {name: float(values[0]) for name, values in metrics.items() if not np.isnan(values[0])}
+
+    def resampler(self):
+        """Means of errors, and correlations, of any draw."""
+        means, (predicted, truth) = means_of(self._values()), self.arrays()
+        width = np.diff(ranges_of(self.spec))[:, 0]
+        known = ~np.isnan(truth)
+
+        def metrics(counts: np.ndarray) -> dict[str, np.ndarray]:
+            found, scales = means(counts), {}
+            for n, name in enumerate(self.spec.labels):
+                rated = known[:, n]
+                if rated.any():
+                    pair = predicted[rated, n] / width[n], truth[rated, n] / width[n]
+                    scales[name] = _agreements(*pair, counts[:, rated])
+            if not scales:
+                return found
+            for place, measure in enumerate(("pearson", "ccc")):
+                found[measure] = mean_of([both[place] for both in scales.values()])
+                if len(self.spec.labels) > 1:
+                    found |= {f"{measure}_{name}": both[place] for name, both in scales.items()}
+            return found
+
+        return metrics
+
+    def _values(self) -> dict[str, np.ndarray]:
+        predicted, truth = self.arrays()
+        errors = np.abs(predicted - truth)
+        shares = 100 * errors / np.diff(ranges_of(self.spec))[:, 0]
+        known = ~np.isnan(shares)
+        rated = known.sum(1)
+        mean = np.divide(np.where(known, shares, 0).sum(1), rated, out=np.full(len(shares), np.nan), where=rated > 0)
+        if len(self.spec.labels) == 1:
+            return {"nmae": mean, "mae": errors[:, 0]}
+        return {"nmae": mean, **{f"mae_{name}": errors[:, n] for n, name in enumerate(self.spec.labels)}}
+
+
+def _l1(kind: Rating, spec: TaskSpec, *, classes: int | None, **numbers: float) -> RatingLoss:
+    return RatingLoss(ranges_of(spec), power=1)
+
+
+def _mse(kind: Rating, spec: TaskSpec, *, classes: int | None, **numbers: float) -> RatingLoss:
+    return RatingLoss(ranges_of(spec), power=2)
+
+
+class Rating(Kind):
+    name, head, inputs, columns = "rating", "value", "face", ("ratings",)
+    headline, higher_is_better = "nmae", False
+    losses: ClassVar[Mapping[str, Loss]] = {"l1": Loss(_l1), "mse": Loss(_mse)}
+
+    def target(self, spec, sample, crop):
+        ratings, ranges = np.asarray(label_of(sample, "ratings"), np.float32), ranges_of(spec)
+        known = ~np.isnan(ratings)
+        if (
+            ratings.shape != (spec.queries,)
+            or not ((ratings >= ranges[:, 0] - 1e-4) & (ratings <= ranges[:, 1] + 1e-4) | ~known).all()
+        ):
+            expected = ", ".join(f"{n} {a:g}..{b:g}" for n, (a, b) in zip(spec.labels, ranges, strict=True))
+            raise DataError(f"{key_of(sample)}: ratings: expected {expected}, found {ratings.tolist()}")
+        return {"ratings": ratings}
+
+    def restore(self, spec, raw, crop):
+        low, high = ranges_of(spec).T
+        return RatingPrediction(low + (high - low) * raw.detach().double().sigmoid().cpu().numpy())
+
+    def metric(self, spec):
+        return RatingMetric(spec)
+
+    def trivial(self, spec, train, place=None):
+        """The median rating of every scale: of all constants it has the smallest mean absolute error."""
+        known = np.asarray(train.column("ratings"), np.float64)
+        middle = ranges_of(spec).mean(1)
+        medians = [np.nanmedian(some) if (~np.isnan(some)).any() else middle[n] for n, some in enumerate(known.T)]
+        guess = RatingPrediction(np.asarray(medians, np.float64))
+        return lambda sample, crop: guess
+
+    def figure(self, spec, metric):
+        """Predicted against true ratings, one panel per scale (the first six)."""
+        from faceptor.tasks.plots import PALETTE, new_figure
+
+        predicted, truth = metric.arrays()
+        shown = spec.labels[:6]
+        numbers = metric.compute()
+        title = f"{spec.name}: {numbers['nmae']:.1f} % of the range off, CCC {numbers['ccc']:.2f}"
+        figure, axes = new_figure(title, len(shown))
+        for n, (axis, name) in enumerate(zip(np.atleast_1d(axes), shown, strict=True)):
+            low, high = ranges_of(spec)[n]
+            unit = f" ({spec.options['units'][n]})" if spec.options["units"][n] else ""
+            axis.plot([low, high], [low, high], color="0.6", linestyle="--", linewidth=1)
+            axis.scatter(truth[:, n], predicted[:, n], s=6, alpha=0.4, color=PALETTE[0], linewidths=0)
+            axis.set(xlim=(low, high), ylim=(low, high))
+            axis.set(xlabel=f"true {name}{unit}", ylabel=f"predicted {name}{unit}")
+        return figure
+
+    def describe(self, spec, prediction):
+        scales = zip(spec.labels, prediction.values, ranges_of(spec), spec.options["units"], strict=True)
+        return [
+            f"{name} {value:.2f} {unit}".rstrip() + f" ({low:g} to {high:g})"
+            for name, value, (low, high), unit in scales
+        ]
