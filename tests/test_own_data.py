@@ -21,6 +21,11 @@ from tests.datasets.test_generic_reader import POINTS, own
 JOINT = {
     "landmarks_mine": {"samples": 3, "train": {"kind": "box", "scale": 0.8}, "augment": {"policy": "landmarks"}},
     "expression_mine": {"samples": 3, "train": {"kind": "whole"}, "augment": {"policy": "flip"}},
+    "rating_mine": {"samples": 3, "train": {"kind": "whole"}, "criterion": {"loss": "mse"}},
+}
+RATINGS = {
+    "trust": {"column": "trust", "range": [1, 7], "unit": "points"},
+    "valence": {"column": "valence", "range": [-1, 1]},
 }
 LATER = {"attributes_later": {"samples": 3, "train": {"kind": "square"}, "augment": {"policy": "flip"}}}
 
@@ -34,7 +39,7 @@ def params():
         "mine": {"reader": "generic", "path": "mine", "role": "joint", "options": options},
         "later": {"reader": "generic", "path": "mine", "role": "transfer", "options": options},
     }
-    values["model"] = toy.MODEL.model_dump(mode="json")
+    values["model"] = toy.MODEL.model_dump(mode="json") | {"init": "scratch"}
     values["stage1"]["tasks"], values["stage2"]["tasks"], values["transfer"]["tasks"] = JOINT, {}, LATER
     values["stage2"]["merged"] = []
     values["transfer"]["matrix"] = {"dataset": ["later"], "mode": ["prompt"]}
@@ -48,7 +53,7 @@ def params():
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("own")
-    own(folder / "mine")
+    own(folder / "mine", ratings=RATINGS)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         settings = params()
@@ -67,6 +72,9 @@ def test_own_landmarks_and_classes_are_trained_and_measured(trained):
     assert set(landmarks["metrics"]) >= {"nme_diag", "trivial_nme_eyes"}
     assert {"accuracy", "recall_calm"} <= set(tasks["expression_mine"]["metrics"])
     assert (folder / "results/evaluate/figures/stage1/landmarks_mine.png").exists()
+    ratings = {"nmae", "mae_trust", "mae_valence", "pearson", "ccc_trust", "trivial_nmae"}
+    assert ratings <= set(tasks["rating_mine"]["metrics"])
+    assert (folder / "results/evaluate/figures/stage1/rating_mine.png").exists()
 
 
 def test_own_attributes_are_a_transfer(trained):
@@ -87,6 +95,9 @@ def test_the_model_folder_answers_without_params_or_data(trained):
     assert answers["landmarks_mine"]["labels"] == list(POINTS)
     assert answers["landmarks_mine"]["scheme"] == "Three friends"
     assert set(answers["expression_mine"]["probabilities"]) == {"calm", "cheerful", "cross"}
+    trust = answers["rating_mine"]["trust"]
+    assert 1 <= trust["value"] <= 7 and (trust["range"], trust["unit"]) == ([1.0, 7.0], "points")
+    assert -1 <= answers["rating_mine"]["valence"]["value"] <= 1
     params()
 
 
