@@ -80,7 +80,7 @@ class Gain(NamedTuple):
 def gain(after: Measured, before: Measured, *, seed: int | Sequence[int]) -> Gain:
     """Skill of `after` minus that of `before` on the same samples in the same order: a paired bootstrap, so that what
     is hard for both cancels out."""
-    if before.metric.strata() != after.metric.strata():
+    if before.metric.groups != after.metric.groups:
         raise ValueError(f"{after.spec.name}: two models can only be compared on the same samples")
     difference = after.skill - before.skill
     drawn = after.skills(seed=seed) - before.skills(seed=seed)

@@ -26,9 +26,10 @@ def block(params: Params) -> str:
         f"Seed {facts[-1][1]['seed']}; "
         + ", ".join(f"{name} `{f['model_hash'][:12]}` ({f['parameters']:,} parameters)" for name, f in facts)
         + ". One run on generated faces of unseen identities. In brackets: 95 % intervals over the test samples of "
-        "these trained models (bootstrap; pairs for verification, images for parsing); what another seed of training "
-        "would change is not in them. The trivial guess is the best constant answer from the training labels. Table rows: "
-        "`results/evaluate/details/*.json`, `results/transfer/details/*.json`."
+        "these trained models (bootstrap; pictures of one person together, pairs for verification, images for "
+        "parsing); what another seed of training would change is not in them. The trivial guess is the best constant "
+        "answer from the training labels. Table rows: `results/evaluate/details/*.json`, "
+        "`results/transfer/details/*.json`."
     )
     return "\n\n".join([*parts, source])
 

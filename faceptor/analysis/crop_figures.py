@@ -6,6 +6,7 @@ import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from faceptor.analysis.crop_sensitivity import AXES, LOSS, NEUTRAL, limit_of
 from faceptor.analysis.figures import grid
@@ -19,13 +20,13 @@ LABELS = {
 
 
 def sensitivity_lines(table: pd.DataFrame, share: float = LOSS) -> Figure:
-    """Headline metric against margin, shift and rotation: a row per task, bands of two standard errors.
+    """Skill against margin, shift and rotation: a row per task, bands of 95 % intervals over faces, which end at 100 %.
 
-    Dotted: worse by `share` of the undisplaced value. Dashed: the best constant guess.
+    Dotted: `share` of the undisplaced skill lost. Dashed: no skill, as the best constant guess.
     """
     tasks = list(dict.fromkeys(table["task"]))
     figure, axes = grid(
-        f"Headline metric of displaced crops, {table['faces'].max()} validation faces per task",
+        f"Skill on displaced crops, {table['faces'].max()} validation faces per task",
         len(tasks), len(AXES), width=3.6, heights=[2.3] * len(tasks),
     )  # fmt: skip
     for row, task in zip(axes, tasks, strict=True):
@@ -34,10 +35,10 @@ def sensitivity_lines(table: pd.DataFrame, share: float = LOSS) -> Figure:
             _curve(panel, of_task[of_task["axis"] == axis], axis, share)
         lows, highs = zip(*(panel.get_ylim() for panel in row), strict=True)
         for panel in row:
-            panel.set_ylim(min(lows), max(highs))
-        better = "higher" if of_task["higher_is_better"].iloc[0] else "lower"
+            panel.set_ylim(min(*lows, -0.05), max(highs))
+            panel.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         row[0].set_title(task, loc="left", fontsize=9)
-        row[0].set_ylabel(f"{of_task['metric'].iloc[0].replace('_', ' ')}\n({better} is better)", fontsize=8)
+        row[0].set_ylabel(f"skill\n({of_task['metric'].iloc[0].replace('_', ' ')})", fontsize=8)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
     return figure
 
@@ -45,15 +46,12 @@ def sensitivity_lines(table: pd.DataFrame, share: float = LOSS) -> Figure:
 def _curve(panel: Axes, part: pd.DataFrame, axis: str, share: float) -> None:
     part = part.sort_values("value")
     seaborn.lineplot(
-        part, x="value", y="score", marker="o", markersize=4, color=PALETTE[0], ax=panel, label="model", legend=False
+        part, x="value", y="skill", marker="o", markersize=4, color=PALETTE[0], ax=panel, label="model", legend=False
     )
-    low, high = part["score"] - 2 * part["error"], part["score"] + 2 * part["error"]
-    panel.fill_between(part["value"], low, high, color=PALETTE[0], alpha=0.2, linewidth=0)
-    reference = part.loc[part["value"] == NEUTRAL[axis], "score"].iloc[0]
-    limit = limit_of(reference, bool(part["higher_is_better"].iloc[0]), share)
-    panel.axhline(limit, color=PALETTE[1], linestyle=":", linewidth=1, label=f"worse by {share:.0%}")
-    constant = part["constant"].iloc[0]
-    panel.axhline(constant, color="0.6", linestyle="--", linewidth=1, label="best constant guess")
+    panel.fill_between(part["value"], part["skill_low"], part["skill_high"], color=PALETTE[0], alpha=0.2, linewidth=0)
+    limit = limit_of(part.loc[part["value"] == NEUTRAL[axis], "skill"].iloc[0], share)
+    panel.axhline(limit, color=PALETTE[1], linestyle=":", linewidth=1, label=f"{share:.0%} of the skill lost")
+    panel.axhline(0, color="0.6", linestyle="--", linewidth=1, label="best constant guess")
     panel.set(xlabel=LABELS[axis], ylabel="")
     panel.tick_params(labelsize=7)
     panel.xaxis.label.set_size(8)

@@ -9,15 +9,20 @@ displaced about the crop's centre:
 * rotation r: it is turned by r degrees, to either side in turn.
 
 Labels stay where they are: predictions come back to the picture's own pixels before they are judged, so nothing but
-the network's view has changed. A frame has the columns task, metric, higher_is_better, axis, value, score, error (its
-standard error over faces, by the jackknife), constant (what the best constant guess scores) and faces, the number of
-faces behind a score.
+the network's view has changed. What is judged is skill, the share of the way from the best constant guess to
+perfection: an accuracy of 80 % is no skill where a constant reaches 79 %. The guess is measured on the undisplaced
+crops.
+
+A frame has the columns task, metric, higher_is_better, axis, value, score and low, high (the headline metric and its
+95 % interval over faces), skill and skill_low, skill_high, constant (what the best constant guess scores) and faces,
+the number of faces behind a score.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +31,22 @@ import pandas as pd
 
 from faceptor.config import Params
 from faceptor.data.crop import Crop, CropSpec, Jitter
+from faceptor.data.subset import spread
 from faceptor.errors import ConfigError, DataError
-from faceptor.evaluate import headline_of, predict_samples
+from faceptor.evaluate import Measured, headline_of, perfect_value, predict_samples, skill_of
 from faceptor.framing import crop_of, own_crop
 from faceptor.models.base import FaceModel
 from faceptor.tasks import kind_of
-from faceptor.tasks.base import Prediction, TaskSpec
+from faceptor.tasks.base import Metric, Prediction, TaskSpec
 
 AXES = ("margin", "shift", "rotation")
 NEUTRAL = {"margin": 1.0, "shift": 0.0, "rotation": 0.0}
 DIRECTIONS = 8
 RUN = 8  # neighbours that are sampled together, so that a person's pictures stay together
-BLOCKS = 8  # of the jackknife
+SEED = 0  # of the bootstrap
 WAYS = {"tighter": "{:.2f} x", "looser": "{:.2f} x", "shift": "{:.1%} of the side", "rotation": "{:.0f}°"}
-LOSS = 0.1  # share of a metric's value that counts as lost
+MEASURED = ("score", "low", "high", "skill", "skill_low", "skill_high", "constant")
+LOSS = 0.1  # share of the skill that counts as lost
 
 
 @dataclass(frozen=True)
@@ -95,17 +102,7 @@ def validation_samples(params: Params, spec: TaskSpec, *, root: Path, count: int
     split = kind_of(spec).samples(spec, root / params.prepared(spec.dataset), "val")
     if not len(split):
         raise DataError(f"{spec.dataset}: the val split is empty; raise data.validation and preprocess again")
-    return [split[index] for index in spread(len(split), count)]
-
-
-def spread(size: int, count: int) -> list[int]:
-    """Up to `count` of `size` positions, ascending: runs of RUN, their starts evenly spaced."""
-    if count >= size:
-        return list(range(size))
-    runs = -(-count // RUN)
-    starts = np.linspace(0, max(size - RUN, 0), runs).round().astype(int)
-    chosen = sorted({int(start) + step for start in starts for step in range(RUN) if start + step < size})
-    return chosen[:count]
+    return [split[index] for index in spread(len(split), count, run=RUN)]
 
 
 # --- measuring ------------------------------------------------------------------------------------------------------
@@ -126,39 +123,46 @@ def predictions(
     return [answers[index] for index in range(len(samples))]
 
 
-def score(spec: TaskSpec, answers: Sequence[Prediction], samples: Sequence[Mapping]) -> float:
-    """The task's headline metric."""
+def judged(spec: TaskSpec, answers: Sequence[Prediction], samples: Sequence[Mapping]) -> Metric:
+    """The task's metric, told every answer."""
     metric = kind_of(spec).metric(spec)
     for answer, sample in zip(answers, samples, strict=True):
         metric.update(answer, sample)
-    return metric.compute()[headline_of(spec)]
+    return metric
 
 
-def error(spec: TaskSpec, answers: Sequence[Prediction], samples: Sequence[Mapping]) -> float:
-    """Standard error of the score: the jackknife over blocks of neighbours. NaN for too few faces to tell."""
-    block = np.arange(len(samples)) // RUN % BLOCKS
-    blocks = np.unique(block)
-    if len(blocks) < 2:
-        return float("nan")
-    without = []
-    for left_out in blocks:
-        kept = np.flatnonzero(block != left_out)
-        try:
-            without.append(score(spec, [answers[i] for i in kept], [samples[i] for i in kept]))
-        except DataError:  # what is left makes no metric, such as faces of a single person
-            return float("nan")
-    return float(np.sqrt((len(blocks) - 1) * np.var(without)))
+def scored(spec: TaskSpec, metric: Metric, guess: Metric) -> dict[str, float]:
+    """score, low, high, skill, skill_low, skill_high of a metric, beside the constant guess on the same samples."""
+    headline = headline_of(spec)
+    numbers, constant = metric.compute(), guess.compute()[headline]
+    numbers[f"trivial_{headline}"] = constant
+    skill = skill_of(numbers[headline], constant, perfect=perfect_value(spec))
+    found = Measured(spec, numbers, metric, metric.count, skill, [], guess).intervals(seed=SEED)
+    (low, high), (skill_low, skill_high) = found[headline], found["skill"]
+    return {
+        "score": numbers[headline], "low": low, "high": high,
+        "skill": skill, "skill_low": skill_low, "skill_high": skill_high, "constant": constant,
+    }  # fmt: skip
 
 
 def measure_task(
-    model: FaceModel, name: str, samples: Sequence[Mapping], values: Mapping[str, Sequence[float]], *, batch: int
+    model: FaceModel,
+    name: str,
+    samples: Sequence[Mapping],
+    values: Mapping[str, Sequence[float]],
+    *,
+    train: Any,
+    batch: int,
 ) -> pd.DataFrame:
-    """One task along every axis; the undisplaced crop is measured once and stands on all of them."""
+    """One task along every axis; the undisplaced crop is measured once and stands on all of them. train: the prepared
+    split whose labels the constant guess is made from."""
     spec, crop = model.require_task(name), own_crop(model, name)
+    constant = kind_of(spec).trivial(spec, train, crop.place_sample)
+    guess = judged(spec, [constant(sample, crop.place_sample(sample)) for sample in samples], samples)
 
-    def row(axis: str, value: float) -> dict[str, Any]:
+    def row(axis: str, value: float) -> dict[str, float]:
         answers = predictions(model, spec, samples, crop, axis, value, batch=batch)
-        return {"score": score(spec, answers, samples), "error": error(spec, answers, samples)}
+        return scored(spec, judged(spec, answers, samples), guess)
 
     reference, rows = row("margin", NEUTRAL["margin"]), []
     for axis in AXES:
@@ -166,13 +170,6 @@ def measure_task(
             rows.append({"axis": axis, "value": value} | (reference if value == NEUTRAL[axis] else row(axis, value)))
     better, faces = kind_of(spec).higher_is_better, len(samples)
     return pd.DataFrame(rows).assign(task=name, metric=headline_of(spec), higher_is_better=better, faces=faces)
-
-
-def constant_guess(model: FaceModel, name: str, train: Any, samples: Sequence[Mapping]) -> float:
-    """What the best constant guess from the training labels scores on the undisplaced samples."""
-    spec, crop = model.require_task(name), own_crop(model, name)
-    guess = kind_of(spec).trivial(spec, train, crop.place_sample)
-    return score(spec, [guess(sample, crop.place_sample(sample)) for sample in samples], samples)
 
 
 def measure_tasks(
@@ -194,8 +191,7 @@ def measure_tasks(
         spec = model.tasks[name]
         samples = validation_samples(params, spec, root=root, count=faces)
         train = kind_of(spec).samples(spec, root / params.prepared(spec.dataset), "train")
-        table = measure_task(model, name, samples, values, batch=batch)
-        tables.append(table.assign(constant=constant_guess(model, name, train, samples)))
+        tables.append(measure_task(model, name, samples, values, train=train, batch=batch))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -216,37 +212,40 @@ def checked(values: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
 
 
 def losses(table: pd.DataFrame, share: float = LOSS) -> pd.DataFrame:
-    """By task: the undisplaced score, and the least displacement at which it is worse by `share` of its value.
+    """By task: the undisplaced score and skill, and the least displacement at which `share` of the skill is lost.
 
-    Columns metric, score, error, constant, faces, and WAYS: "tighter" (a margin below 1), "looser", "shift",
-    "rotation", NaN where none that was measured costs so much. Between measured displacements the score is taken to be
-    a straight line.
+    Columns metric, score, low, high, skill, skill_low, skill_high, constant, faces, and WAYS: "tighter" (a margin below
+    1), "looser", "shift", "rotation", NaN where none that was measured costs so much, or where there is no skill to
+    lose. Between measured displacements the skill is taken to be a straight line.
     """
     return pd.DataFrame([_loss(part, share) for _, part in table.groupby("task", sort=False)]).set_index("task")
 
 
 def _loss(part: pd.DataFrame, share: float) -> dict[str, Any]:
     first = part[(part["axis"] == "margin") & (part["value"] == NEUTRAL["margin"])].iloc[0]
-    better = bool(first["higher_is_better"])
-    limit = limit_of(first["score"], better, share)
-    curves = {axis: curve.set_index("value")["score"].sort_index() for axis, curve in part.groupby("axis")}
+    limit = limit_of(first["skill"], share)
+    facts = {key: first[key] for key in ("task", "metric", *MEASURED, "faces")}
+    return facts | {way: crossing(curve, limit) for way, curve in ways(part).items()}
+
+
+def ways(part: pd.DataFrame) -> dict[str, pd.Series]:
+    """Skill of one task against displacement, each way from the undisplaced crop outwards."""
+    curves = {axis: curve.set_index("value")["skill"].sort_index() for axis, curve in part.groupby("axis")}
     margin = curves["margin"]
-    ways = {"tighter": margin[margin.index <= 1][::-1], "looser": margin[margin.index >= 1]}
-    ways |= {axis: curves[axis] for axis in ("shift", "rotation")}
-    facts = {key: first[key] for key in ("task", "metric", "score", "error", "constant", "faces")}
-    return facts | {way: crossing(ways[way], limit, better) for way in WAYS}
+    found = {"tighter": margin[margin.index <= 1][::-1], "looser": margin[margin.index >= 1]}
+    return found | {axis: curves[axis] for axis in ("shift", "rotation")}
 
 
-def limit_of(score: float, higher_is_better: bool, share: float = LOSS) -> float:
-    """The score that is worse by `share` of its value."""
-    return score - share * abs(score) * (1 if higher_is_better else -1)
+def limit_of(skill: float, share: float = LOSS) -> float:
+    """The skill that is left when `share` of it is lost; NaN where there is none to lose."""
+    return skill * (1 - share) if skill > 0 else float("nan")
 
 
-def crossing(curve: pd.Series, limit: float, higher_is_better: bool) -> float:
-    """Where a curve, followed from its first point, first becomes worse than `limit`; NaN where it never does."""
-    gap = (curve.to_numpy(float) - limit) * (1 if higher_is_better else -1)  # negative: worse
+def crossing(curve: pd.Series, limit: float) -> float:
+    """Where a curve, followed from its first point, first falls below `limit`; NaN where it never does."""
+    gap = curve.to_numpy(float) - limit
     places = curve.index.to_numpy(float)
-    for one, other in zip(range(len(gap)), range(1, len(gap)), strict=False):
+    for one, other in pairwise(range(len(gap))):
         if gap[one] >= 0 > gap[other]:
             return float(places[one] + (places[other] - places[one]) * gap[one] / (gap[one] - gap[other]))
     return float("nan")
@@ -257,13 +256,22 @@ def readable(table: pd.DataFrame, share: float = LOSS) -> pd.DataFrame:
     found, ends = losses(table, share), _ends(table)
     words = pd.DataFrame(index=found.index)
     words["metric"] = found["metric"]
-    pairs = zip(found["score"], found["error"], strict=True)
-    words["score"] = [f"{score:.2f}" + (f" ± {2 * error:.2f}" if error >= 0 else "") for score, error in pairs]
+    words["score"] = [f"{row.score:.2f}{_brackets(row.low, row.high, '{:.2f}')}" for row in found.itertuples()]
     words["best constant"] = found["constant"].map("{:.2f}".format)
+    words["skill"] = [
+        f"{row.skill:.0%}{_brackets(row.skill_low, row.skill_high, '{:.0%}')}" for row in found.itertuples()
+    ]
     for way, form in WAYS.items():
         beyond = f"beyond {form.format(ends[way])}"
-        words[way] = [form.format(value) if np.isfinite(value) else beyond for value in found[way]]
+        told = [form.format(value) if np.isfinite(value) else beyond for value in found[way]]
+        words[way] = [
+            "no skill to lose" if skill <= 0 else one for one, skill in zip(told, found["skill"], strict=True)
+        ]
     return words
+
+
+def _brackets(low: float, high: float, form: str) -> str:
+    return f" [{form.format(low)}, {form.format(high)}]" if np.isfinite([low, high]).all() else ""
 
 
 def _ends(table: pd.DataFrame) -> dict[str, float]:
@@ -274,16 +282,28 @@ def _ends(table: pd.DataFrame) -> dict[str, float]:
 
 
 def conclusions(table: pd.DataFrame, share: float = LOSS) -> list[str]:
-    """One sentence per task, and one about all of them, from the numbers."""
-    found, words = losses(table, share), readable(table, share)
-    sentences = []
+    """One sentence per task, and what holds for all of them, from the numbers."""
+    found, words, sentences = losses(table, share), readable(table, share), []
     for name, row in found.iterrows():
+        beginning = f"{name}: {row['metric']} {words.loc[name, 'score']}, skill {words.loc[name, 'skill']}"
+        if not row["skill"] > 0:
+            sentences.append(f"{beginning}: no better than the best constant guess, so there is nothing to lose.")
+            continue
         told = ", ".join(f"{way} {words.loc[name, way]}" for way in WAYS)
-        blur = 2 * row["error"] / abs(row["score"]) if row["score"] else float("nan")
-        noise = "" if blur < share else f" (on {row['faces']} faces the score itself is known to ± {blur:.0%})"
-        sentences.append(f"{name}: {row['metric']} {row['score']:.2f} is worse by {share:.0%} at: {told}{noise}.")
+        unsure = row["skill_high"] - row["skill_low"] > 2 * share * row["skill"]
+        noise = f" (on {row['faces']} faces the skill itself is not known to {share:.0%})" if unsure else ""
+        sentences.append(
+            f"{beginning}; {share:.0%} of the skill is lost at: {told}{noise}.{_nothing_left(table, name)}"
+        )
     for way, most in (("shift", "off the middle"), ("rotation", "turned")):
         if found[way].notna().any():
             name = found[way].idxmin()
             sentences.append(f"Most sensitive to a crop {most}: {name}, at {words.loc[name, way]}.")
     return sentences
+
+
+def _nothing_left(table: pd.DataFrame, name: str) -> str:
+    """Where a task does no better than the constant guess any more."""
+    gone = {way: crossing(curve, 0.0) for way, curve in ways(table[table["task"] == name]).items()}
+    told = ", ".join(f"{way} {WAYS[way].format(value)}" for way, value in gone.items() if np.isfinite(value))
+    return f" Nothing of it is left at: {told}." if told else ""

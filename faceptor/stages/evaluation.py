@@ -31,8 +31,8 @@ from faceptor.threads import fixed_threads
 
 DECIMALS = 4
 INTERVALS = (
-    f"95 %, bootstrap over the test samples of one trained model ({DRAWS} draws; pairs for verification, whole images "
-    "for parsing); another seed of training is not in them"
+    f"95 %, bootstrap over the test samples of one trained model ({DRAWS} draws; pictures of one person or video "
+    "together, pairs for verification, whole images for parsing); another seed of training is not in them"
 )
 
 

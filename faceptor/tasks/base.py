@@ -92,10 +92,12 @@ class Metric(ABC):
     def __init__(self, spec: TaskSpec):
         self.spec = spec
         self.count = 0
+        self.groups: list[str] = []  # person, photograph or video of each sample
 
     def update(self, prediction: Prediction, sample: Sample) -> None:
         """Judge one prediction against its sample's labels."""
         self._update(prediction, sample)
+        self.groups.append(str(sample.get("group") or sample.get("key") or f"sample {self.count}"))
         self.count += 1
 
     def compute(self) -> dict[str, float]:
@@ -109,14 +111,20 @@ class Metric(ABC):
         return []
 
     def strata(self) -> tuple[int, ...]:
-        """Sizes of the groups of samples that are drawn each for itself; all together unless a protocol has folds."""
-        return (self.count,)
+        """Sizes of the parts that are drawn each for itself, of what is drawn: the groups of samples, all together,
+        because pictures of one person or video tell less than as many of different ones. A protocol may have folds."""
+        return (len(set(self.groups)),)
+
+    def drawn_with(self) -> np.ndarray | None:
+        """(samples,) which of what is drawn each sample belongs to; None where samples themselves are drawn."""
+        return np.unique(self.groups, return_inverse=True)[1]
 
     def drawn(self, *, seed: int | Sequence[int]) -> dict[str, np.ndarray]:
         """Every metric, computed for each draw of the samples: name -> (draws,). The same samples and seed give the
         same draws, so that two models can be compared draw by draw."""
-        metrics = self.resampler()
-        blocks = [metrics(counts) for counts in draw_counts(self.strata(), seed=seed)]
+        metrics, unit = self.resampler(), self.drawn_with()
+        draws = draw_counts(self.strata(), seed=seed)
+        blocks = [metrics(counts if unit is None else counts[:, unit]) for counts in draws]
         return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
     def resampler(self) -> Resampler:
@@ -126,13 +134,18 @@ class Metric(ABC):
     def intervals(
         self, *, seed: int | Sequence[int], drawn: Mapping[str, np.ndarray] | None = None
     ) -> dict[str, Interval]:
-        """95 % interval of every metric, over samples; `drawn`: what `drawn` gave, where it is there already."""
+        """95 % interval of every metric, from samples drawn as `strata` says. drawn: what `drawn` gave, where it is
+        there already."""
         drawn = self.drawn(seed=seed) if drawn is None else drawn
-        samples = {name: int((~np.isnan(values)).sum()) for name, values in self._values().items()}
-        found = {
-            name: interval(value, drawn[name], samples.get(name, sum(self.strata())))
-            for name, value in self.compute().items()
-        }
+        unit, everything = self.drawn_with(), sum(self.strata())
+
+        def drawn_units(values: np.ndarray) -> int:
+            counted = ~np.isnan(values)
+            return int(counted.sum()) if unit is None else len(set(unit[counted].tolist()))
+
+        units = {name: drawn_units(values) for name, values in self._values().items()}
+        numbers = self.compute().items()
+        found = {name: interval(value, drawn[name], units.get(name, everything)) for name, value in numbers}
         for name, share in self._shares().items():
             if name in found:
                 found[name] = widened(found[name], Interval(*(100 * end for end in interval_of_shares(share))))

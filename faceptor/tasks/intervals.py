@@ -1,8 +1,8 @@
 """95 % intervals of metrics: how far a number could lie elsewhere had other samples of the same kind been drawn.
 
 The bootstrap draws the test samples again, with replacement, and a metric is computed for every draw from how often
-each sample was drawn: `counts`, (draws, samples). The model is one trained model; what another seed of training would
-change is no part of these intervals.
+each sample was drawn: `counts`, (draws, samples). Pictures of one person and frames of one video are drawn together.
+The model is one trained model; what another seed of training would change is no part of these intervals.
 
 Percentiles of the draws are corrected three ways:
 * they are moved by what the draws are off on average, measured by their median (a calibration error, a recall at a

@@ -133,13 +133,16 @@ class PoseMetric(Metric):
         self.truth: list[np.ndarray] = []
         self.subsets: list[tuple[str, ...]] = []
         self.left_out = 0
+        self.counted: list[bool] = []  # which of all samples are within the limit
 
     def _update(self, prediction: PosePrediction, sample: Any) -> None:
         check_finite(key_of(sample), prediction.angles)
         truth = _labelled(sample)
         if np.abs(truth).max() > LIMIT:
             self.left_out += 1
+            self.counted.append(False)
             return
+        self.counted.append(True)
         self.predicted.append(np.asarray(prediction.angles, np.float64))
         self.truth.append(truth)
         self.subsets.append(tuple(sample.get("subsets", ())))
@@ -159,7 +162,10 @@ class PoseMetric(Metric):
         return np.rad2deg(geodesic(*pair).numpy())
 
     def strata(self):
-        return (len(self.truth),)
+        return (len({group for group, counted in zip(self.groups, self.counted, strict=True) if counted}),)
+
+    def drawn_with(self):
+        return np.unique(np.asarray(self.groups)[self.counted], return_inverse=True)[1]
 
     def _compute(self) -> dict[str, float]:
         return {name: np.nanmean(values) for name, values in self._values().items()}

@@ -226,8 +226,11 @@ class RecognitionMetric(Metric):
         return {"accuracy": 100 * np.mean([r["accuracy"] for r in results.values()]), **named, **norms}
 
     def strata(self):
-        """Pairs are drawn within their fold."""
+        """Pairs are drawn, within their fold."""
         return tuple(int(size) for pairs in self.sets().values() for size in fold_sizes(len(pairs.same)))
+
+    def drawn_with(self):
+        return None
 
     def resampler(self):
         sets = self.sets()

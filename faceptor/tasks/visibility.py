@@ -2,8 +2,8 @@
 
 Labels and predictions: 1 visible, 0 occluded, -1 unknown; a model may be asked for "occluded" instead (FaceXFormer's
 published weights are), see `options["positive"]`. COFW is judged by the recall of *occluded* points at 80 %
-precision, all points of all faces pooled; a point's score is 1 - the probability of being visible. FaceXFormer does not say which
-class is the positive one, so the recall of visible points is reported beside it.
+precision, all points of all faces pooled; a point's score is 1 - the probability of being visible. FaceXFormer does
+not say which class is the positive one, so the recall of visible points is reported beside it.
 
 Augmentation that paints over the face hides points which the labels call visible: policy `landmarks` wants
 `occlusion: 0` here.

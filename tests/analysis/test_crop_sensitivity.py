@@ -1,6 +1,7 @@
 import inspect
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from faceptor.analysis.crop_figures import sensitivity_lines
 from faceptor.data.crop import CropSpec
 from faceptor.errors import ConfigError
 from faceptor.tasks import kind_of, task
-from faceptor.tasks.age import AgePrediction
+from faceptor.tasks.classification import ClassPrediction
 from tests import toy
 
 ROOT = Path(__file__).parents[2]
@@ -65,75 +66,89 @@ def test_turns_go_to_both_sides_and_keep_the_middle():
 # --- faces -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("size", "count"), [(5, 64), (64, 64), (100, 64), (1000, 64), (1000, 60), (70, 65)])
-def test_faces_are_runs_spread_over_the_split(size, count):
-    chosen = cs.spread(size, count)
-    assert len(chosen) == min(size, count) == len(set(chosen))
-    assert chosen == sorted(chosen) and chosen[0] == 0 and chosen[-1] < size
-    if size > 4 * count:
-        for place in range(0, count, cs.RUN):
-            assert chosen[place : place + 4] == list(range(chosen[place], chosen[place] + 4))
-        assert chosen[-1] > size * 0.9
+def test_faces_come_in_runs_of_neighbours_from_the_whole_split(monkeypatch):
+    """So that pictures of one person stay together, which recognition needs."""
+    monkeypatch.setattr(cs, "kind_of", lambda spec: SimpleNamespace(samples=lambda *_: list(range(1000))))
+    params = SimpleNamespace(prepared=lambda dataset: dataset)
+    chosen = cs.validation_samples(params, task("recognition_ms1mv3"), root=Path(), count=64)
+    assert len(chosen) == 64 and chosen[0] == 0 and chosen[-1] == 999
+    assert all(b - a == 1 for a, b in zip(chosen[::2], chosen[1::2], strict=True))
 
 
 # --- summary ---------------------------------------------------------------------------------------------------------
 
 
 def test_crossing_is_on_the_straight_line_between_measurements():
-    curve = pd.Series([80.0, 78.0, 60.0], index=[0.0, 0.1, 0.2])
-    assert cs.crossing(curve, 72.0, True) == pytest.approx(0.1 + 0.1 * 6 / 18)
-    assert np.isnan(cs.crossing(curve, 50.0, True))
-    rising = pd.Series([2.0, 3.0], index=[0.0, 10.0])
-    assert cs.crossing(rising, 2.2, False) == pytest.approx(2.0)
+    curve = pd.Series([0.80, 0.78, 0.60], index=[0.0, 0.1, 0.2])
+    assert cs.crossing(curve, 0.72) == pytest.approx(0.1 + 0.1 * 6 / 18)
+    assert np.isnan(cs.crossing(curve, 0.50))
+    assert np.isnan(cs.crossing(curve, float("nan")))
 
 
-def curves(scores, *, task="landmarks_300w", metric="nme", better=False):
-    rows = [{"axis": axis, "value": value, "score": score} for axis, pairs in scores.items() for value, score in pairs]
-    facts = {"task": task, "metric": metric, "higher_is_better": better, "faces": 64, "error": 0.1, "constant": 20.0}
-    return pd.DataFrame(rows).assign(**facts)
+def curves(skills, *, constant, perfect=0.0, metric="nme_inter_ocular"):
+    """A frame of one task from its skills."""
+    rows = [{"axis": axis, "value": value, "skill": skill} for axis, pairs in skills.items() for value, skill in pairs]
+    table = pd.DataFrame(rows).assign(task="a_task", metric=metric, higher_is_better=perfect > 0, faces=64)
+    ends = {"skill_low": table["skill"] - 0.02, "skill_high": np.minimum(table["skill"] + 0.02, 1)}
+    score = constant + table["skill"] * (perfect - constant)
+    return table.assign(**ends, score=score, low=score - 1, high=score + 1, constant=constant)
 
 
 TABLE = curves(
     {
-        "margin": [(0.8, 6.0), (1.0, 5.0), (1.5, 5.25)],
-        "shift": [(0.0, 5.0), (0.1, 10.0)],
-        "rotation": [(0.0, 5.0), (30.0, 5.4)],
-    }
+        "margin": [(0.8, 0.70), (1.0, 0.80), (1.5, 0.75)],
+        "shift": [(0.0, 0.80), (0.1, -0.20)],
+        "rotation": [(0.0, 0.80), (30.0, 0.73)],
+    },
+    constant=20.0,
 )
 
 
-def test_losses_of_an_error_metric_by_hand():
-    row = cs.losses(TABLE).loc["landmarks_300w"]
-    assert row["score"] == 5.0
-    assert row["tighter"] == pytest.approx(0.9)  # 5.5, half way from 5 to 6
-    assert row["shift"] == pytest.approx(0.01)
+def test_losses_by_hand():
+    row = cs.losses(TABLE).loc["a_task"]
+    assert row["score"] == pytest.approx(4.0) and row["skill"] == pytest.approx(0.8)
+    assert row["tighter"] == pytest.approx(1 - 0.2 * 0.08 / 0.10)  # where 0.72 is left
+    assert row["shift"] == pytest.approx(0.1 * 0.08 / 1.0)
     assert np.isnan(row["looser"]) and np.isnan(row["rotation"])
-    words = cs.readable(TABLE).loc["landmarks_300w"]
+    words = cs.readable(TABLE).loc["a_task"]
     assert (words["looser"], words["rotation"]) == ("beyond 1.50 x", "beyond 30°")
-    assert any("Most sensitive" in sentence for sentence in cs.conclusions(TABLE))
+    told = cs.conclusions(TABLE)
+    assert any("Most sensitive" in sentence for sentence in told)
+    assert "Nothing of it is left at: shift 8.0%" in told[0]  # where the curve meets the constant guess
 
 
-def test_losses_of_an_accuracy_look_downwards():
-    table = curves(
-        {"margin": [(0.5, 100.0), (1.0, 80.0), (2.0, 64.0)], "shift": [(0.0, 80.0), (0.2, 80.0)],
-         "rotation": [(0.0, 80.0), (10.0, 70.0)]}, better=True,
-    )  # fmt: skip
+def test_a_metric_that_a_constant_nearly_reaches_is_not_robust():
+    """79.6 % against a constant 79.1 %: less than 1 % of the accuracy was lost, and nine tenths of the skill."""
+    skills = {"margin": [(0.8, 0.5 / 20.9), (1.0, 5.0 / 20.9), (1.2, 5.0 / 20.9)], "shift": [(0.0, 5.0 / 20.9)] * 1,
+              "rotation": [(0.0, 5.0 / 20.9)]}  # fmt: skip
+    table = curves(skills, constant=79.1, perfect=100.0, metric="mean_accuracy")
     row = cs.losses(table).iloc[0]
-    assert np.isnan(row["tighter"]) and np.isnan(row["shift"])
-    assert row["looser"] == pytest.approx(1.5)
-    assert row["rotation"] == pytest.approx(8.0)
+    assert row["score"] == pytest.approx(84.1) and 0.97 < row["tighter"] < 1
 
 
-def test_the_error_of_a_mean_is_that_of_its_blocks():
-    rng = np.random.default_rng(0)
-    truth = rng.uniform(20, 60, 8 * cs.RUN)
-    answers = [AgePrediction(float(age + miss), np.full(101, 1 / 101, np.float32))
-               for age, miss in zip(truth, rng.uniform(0, 9, len(truth)), strict=True)]  # fmt: skip
-    samples = [{"key": str(i), "age": float(age)} for i, age in enumerate(truth)]
-    misses = np.array([a.years - s["age"] for a, s in zip(answers, samples, strict=True)]).reshape(8, cs.RUN).mean(1)
-    found = cs.error(task("age_morph2"), answers, samples)
-    assert found == pytest.approx(misses.std(ddof=1) / np.sqrt(8), rel=1e-6)
-    assert np.isnan(cs.error(task("age_morph2"), answers[:4], samples[:4]))
+def test_without_skill_there_is_nothing_to_lose():
+    table = curves({axis: [(cs.NEUTRAL[axis], -0.1), (1.5, -0.5)] for axis in cs.AXES}, constant=20.0)
+    assert cs.losses(table)[list(cs.WAYS)].isna().all(axis=None)
+    assert "nothing to lose" in cs.conclusions(table)[0]
+    assert set(cs.readable(table).iloc[0][list(cs.WAYS)]) == {"no skill to lose"}
+
+
+def told_right(right, wrong=0):
+    spec, probabilities = task("expression_rafdb"), np.eye(7)
+    samples = [{"key": f"face {i}", "expression": i % 2} for i in range(right + wrong)]
+    answers = [ClassPrediction((i % 2 + (i >= right)) % 7, probabilities[i % 2]) for i in range(right + wrong)]
+    guess = cs.judged(spec, [ClassPrediction(0, probabilities[0])] * len(samples), samples)
+    return cs.scored(spec, cs.judged(spec, answers, samples), guess)
+
+
+def test_bands_end_at_perfection_and_are_wide_on_few_faces():
+    for right, wrong in ((6, 0), (6, 2), (64, 0)):
+        row = told_right(right, wrong)
+        assert row["low"] < row["score"] <= row["high"] <= 100
+        assert row["skill_low"] < row["skill"] <= row["skill_high"] <= 1
+    few, many = told_right(6), told_right(64)
+    assert few["score"] == many["score"] == 100 == few["high"]
+    assert few["low"] < 70 < 90 < many["low"] < 100 and few["skill_low"] < many["skill_low"] < 1
 
 
 @pytest.mark.parametrize("wrong", [{"margin": [0.0]}, {"shift": [-0.1]}, {"rotation": ["ten"]}, {"margin": []}])
@@ -145,6 +160,16 @@ def test_displacements_that_mean_nothing_are_refused(wrong):
 # --- a model ---------------------------------------------------------------------------------------------------------
 
 
+class Training(toy.FakeSplit):
+    """As a prepared split gives single labels and columns."""
+
+    def sample(self, index, **_):
+        return self.samples[index]
+
+    def column(self, name):
+        return np.array([sample[name] for sample in self.samples])
+
+
 @pytest.fixture(scope="module")
 def table():
     model, _ = toy.model_and_criteria()
@@ -152,7 +177,8 @@ def table():
     samples = list(toy.FakeSplit(0).samples)
     values = {"margin": [0.8, 1.25], "shift": [0.1], "rotation": [20]}
     model.crops = {name: CropSpec(kind="box", size=32).to_dict() for name in toy.TASKS}
-    tables = [cs.measure_task(model, name, samples, values, batch=5).assign(constant=0.0) for name in toy.TASKS]
+    train = Training(1)
+    tables = [cs.measure_task(model, name, samples, values, train=train, batch=5) for name in toy.TASKS]
     return model, samples, pd.concat(tables, ignore_index=True)
 
 
@@ -164,7 +190,8 @@ def test_every_task_is_measured_along_every_axis(table):
         assert counts == {"margin": [0.8, 1.0, 1.25], "rotation": [0.0, 20.0], "shift": [0.0, 0.1]}
         neutral = part[part["value"] == part["axis"].map(cs.NEUTRAL)]
         assert len(neutral) == len(cs.AXES) and neutral["score"].nunique() == 1
-    assert np.isfinite(found["score"]).all()
+    assert np.isfinite(found[list(cs.MEASURED)]).all(axis=None)
+    assert (found["skill_high"] <= 1).all() and (found["skill_low"] < found["skill_high"]).all()
 
 
 def test_answers_keep_the_order_of_the_faces_whatever_their_direction(table):

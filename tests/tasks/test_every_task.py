@@ -228,7 +228,7 @@ def repeated(spec, crop, counts):
 def test_metrics_of_counted_samples_are_those_of_samples_repeated(spec, crop):
     """What the intervals are drawn from is the metric itself."""
     once = repeated(spec, crop, [1] * 12)
-    ones = once.resampler()(np.ones((1, sum(once.strata()))))
+    ones = once.resampler()(np.ones((1, sum(once.strata()))))  # no face here has a group
     for name, value in once.compute().items():
         assert ones[name][0] == pytest.approx(value, abs=1e-9), name
     if spec.kind == "recognition":

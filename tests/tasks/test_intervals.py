@@ -13,10 +13,11 @@ from faceptor.tasks.recognition import IdentityPrediction, RecognitionMetric
 AGE, CLASSES, PAIRS = TASKS["age_morph2"], TASKS["expression_rafdb"], TASKS["recognition_ms1mv3"]
 
 
-def ages(errors):
+def ages(errors, group=None):
     metric = KINDS["age"].metric(AGE)
-    for error in errors:
-        metric.update(AgePrediction(40 + float(error), np.ones(1)), {"age": 40.0})
+    for index, error in enumerate(errors):
+        sample = {"age": 40.0} | ({"group": group(index)} if group else {})
+        metric.update(AgePrediction(40 + float(error), np.ones(1)), sample)
     return metric
 
 
@@ -74,6 +75,15 @@ def test_fewer_samples_are_wider():
     errors = np.random.default_rng(0).exponential(4.0, 400)
     widths = [np.subtract(*ages(errors[:n]).intervals(seed=0)["mae"][::-1]) for n in (20, 80, 400)]
     assert widths[0] > widths[1] > widths[2] > 0
+
+
+def test_frames_of_one_video_are_no_new_faces():
+    """Ten faces seen twenty times are known as well as ten faces, not as two hundred."""
+    errors = np.random.default_rng(0).exponential(4.0, 10)
+    once = ages(errors).intervals(seed=0)["mae"]
+    often = ages(np.tile(errors, 20), group=lambda index: f"video {index % 10}").intervals(seed=0)["mae"]
+    alone = ages(np.tile(errors, 20)).intervals(seed=0)["mae"]
+    assert often == pytest.approx(once, rel=0.05) and alone.high - alone.low < 0.4 * (once.high - once.low)
 
 
 def test_shares():
