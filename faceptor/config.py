@@ -9,7 +9,6 @@ from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationError, model_validator
 
 from faceptor.datasets import reader_class
@@ -34,12 +33,15 @@ from faceptor.model_config import (
 from faceptor.sections import (
     Count,
     DataSet,
+    Flag,
     NonNegative,
     OrNone,
     Place,
     Positive,
     Section,
+    Seed,
     Share,
+    Whole,
     explain,
     spelled,
     written_keys,
@@ -47,6 +49,7 @@ from faceptor.sections import (
 from faceptor.tasks import TaskSpec, task
 from faceptor.tasks.custom import forget, register, specs_of, unchanged
 from faceptor.tasks.test_sets import judged_on
+from faceptor.yaml12 import read_yaml
 
 __all__ = [  # the model section and its parts live in faceptor.model_config; this is where they are imported from
     "AttributeHeadConfig",
@@ -76,20 +79,21 @@ PRESETS = Path(__file__).parent / "presets"
 
 
 class Data(Section):
+    seed: Seed = 1  # of generated faces, of drawn splits and of what is held out; `seed` above is of training
     root: Place  # folder that holds the data sets in their owners' layouts
     prepared: Place = Path("data/prepared")
     validation: Share = 0.1  # share of train groups held out, see Dataset.validation
     max_rejects: Share = 0.01  # a stage stops when more than this share of a split is unusable, see Dataset.max_rejects
-    follow_links: bool | tuple[Place, ...] = False  # links out of a data set's folder: all, none, or into these folders
-    workers: Annotated[int, Field(ge=0)] = 0  # loader processes; 0 is fastest on a CPU
-    cache_mb: Annotated[int, Field(ge=0)] = 1024  # decoded images kept in memory, per process
+    follow_links: Flag | tuple[Place, ...] = False  # links out of a data set's folder: all, none, or into these folders
+    workers: Annotated[Whole, Field(le=1024)] = 0  # loader processes; 0 is fastest on a CPU
+    cache_mb: Whole = 1024  # decoded images kept in memory, per process
 
 
 class Synthesis(Section):
     """How many faces to generate for one data set (train and test identities never overlap)."""
 
-    train: Annotated[int, Field(strict=True, ge=0)] = 0  # 0: a set that its owner made for tests only
-    test: Annotated[int, Field(ge=0)] = 0
+    train: Whole = 0  # 0: a set that its owner made for tests only
+    test: Whole = 0
     image_size: Count | None = None  # pixels; None keeps the layout's embedded default
     identities: Count | None = None  # recognition only
     pairs: Count | None = None  # pairs in each verification set, recognition only
@@ -111,7 +115,7 @@ class Crop(Section):
     kind: Literal["box", "align5", "whole", "square", "arcface"]
     scale: Positive = 1.0
     warp: Share = 0.0
-    antialias: bool = False
+    antialias: Flag = False
 
 
 class Augment(Section):
@@ -205,7 +209,7 @@ class Optimiser(Section):
     clip: OrNone[Positive] = 5.0  # largest norm of the gradient
     milestones: tuple[Share, ...] = ()
     decay: Positive = 0.1
-    warmup: Annotated[int, Field(ge=0)] = 2000
+    warmup: Whole = 2000
     betas: tuple[Share, Share] = (0.9, 0.999)
     muon: Rates = ()
     momentum: Share = 0.95
@@ -300,7 +304,7 @@ class Notebooks(Section):
 
 
 class Params(Section):
-    seed: Annotated[int, Field(strict=True, ge=0)]
+    seed: Seed  # of training: initialisation, order of samples, augmentation
     data: Data
     synthesis: dict[str, Synthesis] = Field(default_factory=dict)
     datasets: dict[str, Dataset]
@@ -422,14 +426,7 @@ def _where_written(errors: list[dict], values: dict) -> list[dict]:
 
 
 def load_params(path: Path | str = "params.yaml") -> Params:
-    path = Path(path)
-    try:
-        values = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        remedy = "run from the repository root, or `faceptor params use embedded`"
-        raise ConfigError(f"{path}: not found; {remedy}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    values = read_yaml(path, remedy="run from the repository root, or `faceptor params use embedded`")
     return parse(values, origin=str(path))
 
 

@@ -1,15 +1,24 @@
 """The model section of params.yaml: one class per model, chosen by `name`."""
 
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
 from faceptor.errors import ConfigError
-from faceptor.sections import Count, OrNone, Place, Positive, Real, Section, Share, explain
+from faceptor.sections import Count, Flag, OrNone, Place, Real, Section, Share, explain
 
 Mean = Annotated[Real, Field(ge=-1000, le=1000)]  # of pixels in [0, 1]; wide enough for statistics of 0 .. 255
 Deviation = Annotated[Real, Field(ge=1e-3, le=1000)]
+
+
+# Bounds far above any published model, so that a model section from elsewhere cannot ask for all memory.
+Width = Annotated[Count, Field(le=16384)]  # channels
+Depth = Annotated[Count, Field(le=256)]  # layers, and numbers of a layer
+Heads = Annotated[Count, Field(le=1024)]
+Layers = Annotated[tuple[Depth, ...], Field(min_length=1, max_length=64)]
+Small = Annotated[Real, Field(gt=0, le=1)]
 
 
 class Input(Section):
@@ -24,19 +33,19 @@ class Inputs(Section):
 
 
 class EncoderConfig(Section):
-    width: Count = 768
-    depth: Count = 12
-    heads: Count = 12
-    mlp_ratio: Positive = 4.0
+    width: Width = 768
+    depth: Depth = 12
+    heads: Heads = 12
+    mlp_ratio: Annotated[Real, Field(gt=0, le=64)] = 4.0
     patch: Literal[8, 16] = 16
-    grid: Count = 32  # side of the shared position table
-    layers: tuple[Count, ...] = (2, 4, 6, 8, 10, 12)  # the six that Layer-Attention sees, 1-based, last = top
+    grid: Annotated[Count, Field(le=512)] = 32  # side of the shared position table
+    layers: Layers = (2, 4, 6, 8, 10, 12)  # the six that Layer-Attention sees, 1-based, last = top
     stem: Literal["patch", "conv", "residual"] = "patch"
-    class_token: bool = True
-    norm_eps: Positive = 1e-5
+    class_token: Flag = True
+    norm_eps: Small = 1e-5
     drop_path: Share = 0.2
     drop_path_axis: Literal["paper", "released"] = "paper"
-    extras: bool = True  # keep FaRL's unused final norm and projection, as the published counts do
+    extras: Flag = True  # keep FaRL's unused final norm and projection, as the published counts do
     pretrained: OrNone[Place] = None  # FaRL weights, see `faceptor import-weights`
 
     @model_validator(mode="after")
@@ -49,10 +58,10 @@ class EncoderConfig(Section):
 
 
 class DecoderConfig(Section):
-    width: Count = 256
-    depth: Count = 9
-    heads: Count = 8
-    hidden: Count = 2048
+    width: Width = 256
+    depth: Depth = 9
+    heads: Heads = 8
+    hidden: Width = 2048
     position: Literal["paper", "released"] = "released"
 
     @model_validator(mode="after")
@@ -76,7 +85,7 @@ class _OnPatches(_Start):
     """What the models around a ViT share."""
 
     encoder: EncoderConfig = EncoderConfig()
-    embedding: Count = 512
+    embedding: Width = 512
     inputs: Inputs
 
     @model_validator(mode="after")
@@ -91,7 +100,7 @@ class _OnPatches(_Start):
 class FaceptorConfig(_OnPatches):
     name: Literal["faceptor"] = "faceptor"
     decoder: DecoderConfig = DecoderConfig()
-    skips: bool = False  # the pixel decoder sees the stem's finer maps, too, as in a U-Net; not in the paper
+    skips: Flag = False  # the pixel decoder sees the stem's finer maps, too, as in a U-Net; not in the paper
     layer_attention: LayerAttentionConfig = LayerAttentionConfig()
 
     @model_validator(mode="after")
@@ -104,18 +113,18 @@ class FaceptorConfig(_OnPatches):
 class AttributeHeadConfig(Section):
     """SwinFace's attribute heads: one per kind with values (age, expression, attributes, ...)."""
 
-    layers: tuple[Count, ...] = (6, 8, 10, 12)  # encoder layers it sees, 1-based, ascending
-    width: Count = 128  # channels per layer; the hidden width is their sum
-    reduction: Count = 16  # of the channel gate
+    layers: Layers = (6, 8, 10, 12)  # encoder layers it sees, 1-based, ascending
+    width: Width = 128  # channels per layer; the hidden width is their sum
+    reduction: Width = 16  # of the channel gate
     dropout: Share = 0.5
 
 
 class DenseHeadConfig(Section):
     """UPerNet: one per kind with maps (landmarks, parsing). Its layers make a pyramid, the finest one first."""
 
-    layers: tuple[Count, Count, Count, Count] = (4, 6, 8, 12)
-    width: Count = 512
-    pools: tuple[Count, ...] = (1, 2, 3, 6)
+    layers: tuple[Depth, Depth, Depth, Depth] = (4, 6, 8, 12)
+    width: Width = 512
+    pools: Layers = (1, 2, 3, 6)
     dropout: Share = 0.1
 
 
@@ -133,17 +142,32 @@ class NaiveConfig(_OnPatches):
         return self
 
 
+def _modest(value: Any, depth: int = 3) -> Any:
+    """Keyword arguments of a backbone: words, booleans and numbers of modest size, in lists and sections."""
+    if isinstance(value, (dict, list, tuple)) and depth and len(value) <= 64:
+        for item in value.values() if isinstance(value, dict) else value:
+            _modest(item, depth - 1)
+    elif not (value is None or isinstance(value, str)) and not (
+        isinstance(value, (int, float)) and abs(value) <= 16384
+    ):
+        raise ValueError(f"expected words, booleans and numbers up to 16384, found {reprlib.repr(value)}")
+    return value
+
+
+Options = Annotated[dict[str, Any], AfterValidator(_modest)]
+
+
 class BackboneConfig(Section):
     name: str = "swin_base_patch4_window7_224"  # any timm model with features at several depths
-    options: dict[str, Any] = Field(default_factory=dict)  # its own keyword arguments, e.g. embed_dim of a tiny one
+    options: Options = Field(default_factory=dict)  # its own keyword arguments, e.g. embed_dim of a tiny one
     pretrained: OrNone[Path] = None  # a file with timm's names, see `faceptor import-weights imagenet`
 
 
 class TwoWayConfig(Section):
-    width: Count = 256
-    depth: Count = 2
-    heads: Count = 8
-    hidden: Count = 2048
+    width: Width = 256
+    depth: Depth = 2
+    heads: Heads = 8
+    hidden: Width = 2048
 
     @model_validator(mode="after")
     def _consistent(self):
@@ -157,7 +181,7 @@ class FaceXFormerConfig(_Start):
     variant: Literal["paper", "released"] = "paper"  # how landmarks and pose are read
     backbone: BackboneConfig = BackboneConfig()
     decoder: TwoWayConfig = TwoWayConfig()
-    embedding: Count = 512
+    embedding: Width = 512
     inputs: Inputs
 
 

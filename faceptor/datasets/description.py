@@ -27,17 +27,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from faceptor.datasets.base import brief, printable
 from faceptor.errors import ConfigError
 from faceptor.sections import Count, Real, Section, Share, explain
+from faceptor.yaml12 import read_yaml
 
 
 def _words(value: Any) -> Any:
-    """YAML reads yes, no and 1 as other things than text; in a list of words they are text."""
-    plain = {True: "yes", False: "no"}
+    """YAML reads true, false and 1 as other things than text; in a list of words they are text."""
+    plain = {True: "true", False: "false"}
     if not isinstance(value, (list, tuple)):
         return value
     return [plain[item] if isinstance(item, bool) else str(item) if isinstance(item, int) else item for item in value]
@@ -58,7 +58,7 @@ Columns = Annotated[
     Field(min_length=1),
 ]
 Point = int | str  # a landmark or class, by number or name
-LARGEST = 1 << 20  # characters of a description
+LARGEST = 1 << 20  # bytes of a description
 MOST_CLASSES = 128  # of an image: the prepared columns have eight bits, of which -1 says unknown; people are `identity`
 MOST_VALUES = 256  # of a pixel
 MOST_POINTS = 10_000
@@ -299,16 +299,5 @@ def _texts(values: Any) -> Iterator[str]:
 
 
 def read_description(path: Path) -> Description:
-    try:
-        with open(path, encoding="utf-8") as handle:
-            content = handle.read(LARGEST + 1)
-        if len(content) > LARGEST:
-            raise ConfigError(f"{path}: expected a YAML file of at most {LARGEST} characters, found a longer one")
-        values = yaml.safe_load(content)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: the description of a data set cannot be read ({error}); correct options") from None
-    except RecursionError:
-        raise ConfigError(f"{path}: not a description: lists within lists, too deep to be read") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    values = read_yaml(path, largest=LARGEST, remedy="correct options.description")
     return parse_description(values, str(path))

@@ -99,7 +99,7 @@ def _kind(params: Params, name: str) -> type[Reader]:
 
 
 def _path(params: Params, name: str) -> Path:
-    return params.datasets[name].path if name in params.datasets else Path(spelled(name))
+    return params.datasets[name].path if name in params.datasets else Path(name)
 
 
 def _facts(params: Params, name: str) -> dict:

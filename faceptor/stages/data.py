@@ -22,7 +22,7 @@ def synthesize_set(params: Params, name: str, *, workers: int = 0, sheet: bool =
         return synthesize(
             name,
             folder,
-            seed=params.seed,
+            seed=params.data.seed,
             workers=workers,
             sheet=RESULTS / "synthesis" / f"{spelled(name)}.png" if sheet else None,
             **settings,
@@ -51,7 +51,7 @@ def preprocess_set(params: Params, name: str) -> dict:
             faces,
             params.prepared(name),
             validation=params.data.validation if block.validation is None else block.validation,
-            seed=params.seed,
+            seed=params.data.seed,
             max_rejects=params.max_rejects(name),
             follow_links=params.data.follow_links,
             reader=block.reader,

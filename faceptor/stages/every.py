@@ -37,9 +37,11 @@ def with_every_data_set(params: Params) -> Params:
 
     A set whose line says `path` elsewhere is not generated.
     """
-    datasets = {name: Dataset(path=Path(spelled(name)), role="transfer") for name in READERS} | params.datasets
+    datasets = {name: Dataset(path=Path(name), role="transfer") for name in READERS} | params.datasets
     own = {
-        name for name in SMALL if datasets[name].path == Path(spelled(name)) and datasets[name].reader in (None, name)
+        name
+        for name in SMALL
+        if str(datasets[name].path) in (name, spelled(name)) and datasets[name].reader in (None, name)
     }
     synthesis = {name: Synthesis(**counts) for name, counts in SMALL.items() if name in own} | params.synthesis
     return params.model_copy(update={"datasets": datasets, "synthesis": synthesis})
