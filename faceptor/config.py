@@ -415,14 +415,10 @@ def parse(values: dict, *, origin: str = "params.yaml") -> Params:
 
 
 def _where_written(errors: list[dict], values: dict) -> list[dict]:
-    """Without those that a baseline inherits: they are told once, at the key that is written."""
+    """Errors at keys that the file has; what a baseline inherits is told once, at the key that is written."""
     places = [written_keys(error["loc"], Params) for error in errors]
-    told = []
-    for error, keys in zip(errors, places, strict=True):
-        source = inherited_from(keys)
-        if source is None or says(values, keys) or source not in places:
-            told.append(error)
-    return told
+    told = [e for e, keys in zip(errors, places, strict=True) if not inherited_from(keys) or says(values, keys)]
+    return told or errors
 
 
 def load_params(path: Path | str = "params.yaml") -> Params:
