@@ -40,7 +40,7 @@ def download(name: str) -> dict[str, Tensor]:
     except ConfigError:
         raise
     except Exception as error:  # every layer below (hub, http, sockets, disk) has its own
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0].split(". ")[0][:200] if str(error) else type(error).__name__
         page = f"https://huggingface.co/{net.pretrained_cfg.get('hf_hub_id') or 'timm'}"
         raise WeightsError(
             f"ImageNet weights of {name}: cannot be downloaded ({reason}); run this command where there is a network "

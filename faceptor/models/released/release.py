@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from faceptor.errors import ConfigError, WeightsError
+from faceptor.errors import ConfigError, WeightsError, WriteError
 from faceptor.models.base import FaceModel
 from faceptor.models.build import build_encoder
 from faceptor.models.folder import DESCRIPTION, save_model
@@ -159,7 +159,7 @@ def import_weights(
             out.mkdir(exist_ok=True)
             for path in sorted(Path(scratch).iterdir(), key=lambda path: path.suffix == ".json"):
                 os.replace(path, out / path.name)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, WriteError) as error:
         raise WeightsError(f"{out}: cannot be written ({error}); is there room and permission?") from None
     return release
 
