@@ -15,6 +15,7 @@ from faceptor.children import end_with_parent
 from faceptor.doctor.cli import doctor_app
 from faceptor.errors import FaceptorError
 from faceptor.import_cli import import_command
+from faceptor.params_cli import params_diff
 from faceptor.predict_cli import predict_command
 from faceptor.sections import unspelled
 from faceptor.trouble import after_a_failed_experiment, flushed, guarded, speakable
@@ -47,6 +48,7 @@ app.add_typer(params_app, name="params")
 app.add_typer(doctor_app, name="doctor")
 app.command("budget")(budget_command)
 app.command("predict")(predict_command)
+params_app.command("diff")(params_diff)
 app.command("import-weights")(import_command)
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="The parameter file.")]
