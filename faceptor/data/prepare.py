@@ -243,7 +243,7 @@ class _Preparation:
             raise DataError(
                 f"{self.reader.name}: {split}: {len(rejects)} of {total} samples cannot be used, more than the share "
                 f"{self.max_rejects} of max_rejects; the first: {quoted(rejects)}; repair them, or raise "
-                f"datasets.{self.reader.name}.max_rejects"
+                f"datasets.{spelled(self.reader.name)}.max_rejects"
             )
 
     def _check_parts(self) -> None:

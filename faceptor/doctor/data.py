@@ -234,7 +234,7 @@ def _problems(reader: Reader, found: Survey, counts: dict, limit: float):
         if split.unusable > limit:
             text = (
                 f"{name}: {len(split.rejects)} of {split.opened} samples cannot be used, more than the share {limit:g} "
-                f"that may be: preparation would stop; repair them, or raise datasets.{reader.name}.max_rejects"
+                f"that may be: preparation would stop; repair them, or raise datasets.{spelled(reader.name)}.max_rejects"
             )
             yield Problem(text)
         first: dict[str, list] = {}

@@ -126,7 +126,7 @@ def test_few_unusable_samples_are_a_note_and_many_an_error(tmp_path):
     where = broken.relative_to(tmp_path / "300w").as_posix()
     sample = [[p for p in each["problems"] if p["where"] == where] for each in (easy, entry)]
     assert sample[0] == sample[1] and len(sample[0]) == 1  # the same sample is as bad, whatever share is allowed
-    (stop,) = [p for p in entry["problems"] if "datasets.300w.max_rejects" in p["what"]]
+    (stop,) = [p for p in entry["problems"] if "datasets._300w.max_rejects" in p["what"]]
     assert stop["blocking"] and not [p for p in easy["problems"] if "max_rejects" in p["what"]]
 
 
