@@ -6,7 +6,7 @@ guess from the training labels is measured beside it, so that a number can be re
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
@@ -33,39 +33,24 @@ class Measured:
     skill: float  # 0 = the best constant guess, 1 = perfect
     notes: list[str]  # what was left out of the numbers, and why
     guess: Metric | None = None  # of the constant guess
-    _drawn: dict[tuple, tuple[Mapping, Mapping | None]] = field(default_factory=dict, repr=False)
 
     def intervals(self, *, seed: int | Sequence[int]) -> dict[str, Interval]:
         """95 % intervals of `metrics` and of "skill", from a bootstrap over samples (pairs for verification)."""
-        drawn, constant = self.drawn(seed=seed)
-        found = self.metric.intervals(seed=seed, drawn=drawn)
+        found = self.metric.intervals(seed=seed)
         if self.guess:
             headline = headline_of(self.spec)
-            found[f"trivial_{headline}"] = self.guess.intervals(seed=seed, drawn=constant)[headline]
-            found["skill"] = interval(self.skill, self._skills(drawn, constant), sum(self.metric.strata()))
-            if not np.ptp(drawn[headline]):  # faultless here, which is no proof that it is everywhere
-                ends = [
-                    skill_of(end, self.metrics[f"trivial_{headline}"], perfect=perfect_value(self.spec))
-                    for end in found[headline]
-                ]
-                found["skill"] = widened(found["skill"], Interval(min(ends), max(ends)))
+            found[f"trivial_{headline}"] = self.guess.intervals(seed=seed)[headline]
+            found["skill"] = interval(self.skill, self.skills(seed=seed), sum(self.metric.strata()))
+            if not np.ptp(self.metric.drawn(seed=seed)[headline]):  # faultless here is not faultless everywhere
+                constant, perfect = self.metrics[f"trivial_{headline}"], perfect_value(self.spec)
+                ends = sorted(skill_of(end, constant, perfect=perfect) for end in found[headline])
+                found["skill"] = widened(found["skill"], Interval(*ends))
         return found
 
     def skills(self, *, seed: int | Sequence[int]) -> np.ndarray:
         """(draws,) skill in each draw of the samples; needs the constant guess."""
-        return self._skills(*self.drawn(seed=seed))
-
-    def drawn(self, *, seed: int | Sequence[int]) -> tuple[Mapping, Mapping | None]:
-        """`Metric.drawn` of the model and of the constant guess, on the same draws."""
-        key = (*np.ravel(seed).tolist(), self.metric.count)
-        if key not in self._drawn:
-            guess = self.guess.drawn(seed=seed) if self.guess else None
-            self._drawn[key] = self.metric.drawn(seed=seed), guess
-        return self._drawn[key]
-
-    def _skills(self, drawn: Mapping, constant: Mapping) -> np.ndarray:
         headline, perfect = headline_of(self.spec), perfect_value(self.spec)
-        each = zip(drawn[headline], constant[headline], strict=True)
+        each = zip(*(metric.drawn(seed=seed)[headline] for metric in (self.metric, self.guess)), strict=True)
         return np.array([skill_of(value, trivial, perfect=perfect) for value, trivial in each])
 
 

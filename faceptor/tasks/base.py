@@ -93,6 +93,7 @@ class Metric(ABC):
         self.spec = spec
         self.count = 0
         self.groups: list[str] = []  # person, photograph or video of each sample
+        self._drawn: tuple[tuple, dict[str, np.ndarray]] | None = None  # the last draws, and what they are of
 
     def update(self, prediction: Prediction, sample: Sample) -> None:
         """Judge one prediction against its sample's labels."""
@@ -122,21 +123,21 @@ class Metric(ABC):
     def drawn(self, *, seed: int | Sequence[int]) -> dict[str, np.ndarray]:
         """Every metric, computed for each draw of the samples: name -> (draws,). The same samples and seed give the
         same draws, so that two models can be compared draw by draw."""
-        metrics, unit = self.resampler(), self.drawn_with()
-        draws = draw_counts(self.strata(), seed=seed)
-        blocks = [metrics(counts if unit is None else counts[:, unit]) for counts in draws]
-        return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+        key = (self.count, *np.ravel(seed).tolist())
+        if self._drawn is None or self._drawn[0] != key:
+            metrics, unit = self.resampler(), self.drawn_with()
+            draws = draw_counts(self.strata(), seed=seed)
+            blocks = [metrics(counts if unit is None else counts[:, unit]) for counts in draws]
+            self._drawn = key, {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+        return self._drawn[1]
 
     def resampler(self) -> Resampler:
         """counts (draws, samples) -> every metric of `compute`, (draws,), if sample j counted counts[i, j] times."""
         return means_of(self._values())
 
-    def intervals(
-        self, *, seed: int | Sequence[int], drawn: Mapping[str, np.ndarray] | None = None
-    ) -> dict[str, Interval]:
-        """95 % interval of every metric, from samples drawn as `strata` says. drawn: what `drawn` gave, where it is
-        there already."""
-        drawn = self.drawn(seed=seed) if drawn is None else drawn
+    def intervals(self, *, seed: int | Sequence[int]) -> dict[str, Interval]:
+        """95 % interval of every metric, from samples drawn as `strata` says."""
+        drawn = self.drawn(seed=seed)
         unit, everything = self.drawn_with(), sum(self.strata())
 
         def drawn_units(values: np.ndarray) -> int:

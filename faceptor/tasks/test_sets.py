@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from faceptor.datasets.base import Reader
-from faceptor.errors import ConfigError
+from faceptor.errors import ConfigError, DataError
 from faceptor.tasks.base import TaskSpec
 
 COLUMNS = {"parsing": ("mask",), "recognition": ("identity",), "agegroup": ("agegroup", "age")}  # else the kind's name
@@ -26,10 +26,11 @@ def judged_on(spec: TaskSpec, own: Reader, other: Reader, dataset: str) -> TaskS
     data set. ConfigError where the labels do not fit."""
     if dataset == spec.dataset:
         return spec
-    columns = [name for name in columns_of(spec) if name in other.columns]
+    known = _columns(other)
+    columns = [name for name in columns_of(spec) if name in known]
     if not columns:
         wanted = " or ".join(columns_of(spec))
-        _refuse(spec, dataset, f"expected labels of {wanted}, found {', '.join(other.columns)}")
+        _refuse(spec, dataset, f"expected labels of {wanted}, found {', '.join(known)}")
     options = dict(spec.options)
     if spec.kind in ("landmarks", "visibility"):
         _check_points(spec, dataset, other)
@@ -44,12 +45,20 @@ def judged_on(spec: TaskSpec, own: Reader, other: Reader, dataset: str) -> TaskS
     return replace(spec, dataset=dataset, options=options)
 
 
+def _columns(reader: Reader) -> tuple[str, ...]:
+    """What a reader labels. Some find all of it out only where the data are; their classes are known anywhere."""
+    try:
+        return tuple(reader.columns)
+    except DataError:
+        return tuple(reader.classes)
+
+
 def _check_points(spec: TaskSpec, dataset: str, other: Reader) -> None:
     if other.scheme != spec.options["scheme"]:
         found = other.scheme if isinstance(other.scheme, str | None) else "its own"
         _refuse(spec, dataset, f"expected landmarks of the scheme {spec.options['scheme']}, found {found}")
     by_box = [name for name, rule in spec.options.get("normalisers", {}).items() if isinstance(rule, str)]
-    if by_box and "box" not in other.columns:
+    if by_box and "box" not in _columns(other):
         _refuse(spec, dataset, f"expected face boxes, which {by_box[0]} needs, found none")
 
 
