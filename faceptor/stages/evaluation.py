@@ -147,7 +147,7 @@ def judge(params: Params, model, tests: Iterable[Test], *, device: str, then=Non
                 spec = model.own_spec(task(test.task))
                 guesses |= trivial_guesses(params, {test.task: spec}, {test.task: own_crop(model, test.task)})
             result = measure_test(params, model, test, device=device, trivial=guesses[test.task])
-            report.add(test, result, seed=params.seed)
+            report.add(test, result, seed=params.data.seed)
             report.data[test.name] = data_facts(params.prepared(test.dataset))
         except FaceptorError as error:
             report.failed[test.name] = str(error)

@@ -40,7 +40,7 @@ def forgotten(params: Params, model, start, *, device: str) -> dict:
         row |= {"before_interval": interval, "after_interval": interval, "skill_lost": 0.0}
         if not same:
             result = measure_test(params, model, test, device=device)
-            found = result.metric.intervals(seed=bootstrap_seed(params.seed, test.dataset))[metric]
+            found = result.metric.intervals(seed=bootstrap_seed(params.data.seed, test.dataset))[metric]
             row |= {"after": rounded(result.metrics[metric]), "after_interval": plain(found)}
             losses.append(loss_of(row, before[test.name]["metrics"][f"trivial_{metric}"], task(test.task)))
             row["skill_lost"] = rounded(losses[-1].skill)

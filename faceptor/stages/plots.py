@@ -1,6 +1,7 @@
 """Figures as pictures, and what is drawn in them as data that `dvc plots diff` compares."""
 
 import csv
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,7 +19,8 @@ def save_figure(figure, path: Path) -> None:
 def write_plots(plots: Iterable[Plot], folder: Path, name: str) -> None:
     """One file `<sort>/<name>.csv` per plot, `<name>-<series>.csv` for those of a part; five significant digits."""
     for plot in plots:
-        path = folder / plot.sort / f"{name}{f'-{plot.series}' if plot.series else ''}.csv"
+        series = re.sub(r"[^\w.-]+", "_", plot.series)  # names of subsets are the user's
+        path = folder / plot.sort / f"{name}{f'-{series}' if series else ''}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as partial, open(partial, "w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")

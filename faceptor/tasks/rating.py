@@ -220,6 +220,15 @@ class Rating(Kind):
             axis.set(xlabel=f"true {name}{unit}", ylabel=f"predicted {name}{unit}")
         return figure
 
+    def plots(self, spec, metric):
+        """Errors in percent of each scale's range."""
+        from faceptor.tasks.plots import error_data
+
+        predicted, truth = metric.arrays()
+        shares = 100 * np.abs(predicted - truth) / np.diff(ranges_of(spec))[:, 0]
+        named = zip(spec.labels, shares.T, strict=True)
+        return [error_data(each[~np.isnan(each)], 50.0, name) for name, each in named if not np.isnan(each).all()]
+
     def describe(self, spec, prediction):
         scales = zip(spec.labels, prediction.values, ranges_of(spec), spec.options["units"], strict=True)
         return [

@@ -12,7 +12,9 @@ from faceptor.datasets.base import Reader
 from faceptor.errors import ConfigError, DataError
 from faceptor.tasks.base import TaskSpec
 
-COLUMNS = {"parsing": ("mask",), "recognition": ("identity",), "agegroup": ("agegroup", "age")}  # else the kind's name
+COLUMNS = {  # of kinds whose column has another name
+    "parsing": ("mask",), "recognition": ("identity",), "agegroup": ("agegroup", "age"), "rating": ("ratings",),
+}  # fmt: skip
 MAPPED = ("expression", "gender", "race", "agegroup")  # kinds whose classes may stand in another order
 
 
@@ -34,10 +36,13 @@ def judged_on(spec: TaskSpec, own: Reader, other: Reader, dataset: str) -> TaskS
     options = dict(spec.options)
     if spec.kind in ("landmarks", "visibility"):
         _check_points(spec, dataset, other)
-    elif spec.kind in ("parsing", "attributes"):
+    elif spec.kind in ("parsing", "attributes", "rating"):
         names = tuple(other.classes.get(columns[0], ()))
         if names != spec.labels:
             _refuse(spec, dataset, _difference(columns[0], spec.labels, names))
+        ranges = [tuple(each) for each in getattr(other, "ranges", {}).values()]
+        if spec.kind == "rating" and ranges != [tuple(each) for each in spec.options["ranges"]]:
+            _refuse(spec, dataset, f"expected scales of {spec.options['ranges']}, found {ranges}")
     elif spec.kind in MAPPED and columns[0] == spec.kind:
         options["groups"] = _mapped(spec, dataset, own, other)
         if options["groups"] == tuple(range(spec.queries)):
