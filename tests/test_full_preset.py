@@ -25,7 +25,7 @@ def full_at_toy_size() -> dict:
     values["synthesis"] = {name: SMALL[unspelled(name)] for name in joint}
     values["datasets"]["ms1mv3"]["validation"] = 0.4
     values["data"] |= {"root": "data/generated", "validation": 0.2, "max_rejects": 0.01, "workers": 0}
-    values["model"] = toy.MODEL.model_dump(mode="json")
+    values["model"] = toy.MODEL.model_dump(mode="json") | {"init": "scratch"}
     for feed in values["stage1"]["tasks"].values():
         feed["samples"] = 2
     values["stage1"] |= {"steps": 3, "validate_every": 3, "validate_samples": None, "log_every": 1}
