@@ -164,6 +164,8 @@ def evaluate(
 ):
     """Measure a model on the test splits by the papers' protocols; write results/evaluate/<model>.json and figures.
 
+    A task that cannot be judged is listed and costs no other task; the exit code is then 2.
+
     Example: `faceptor evaluate stage2`
     """
     from faceptor.stages.evaluation import evaluate_model

@@ -422,7 +422,7 @@ def test_training_on_everything(copied):
     with pytest.raises(ConfigError, match=r"select.*age_morph2"):
         training.train_joint(parse(values | {"stage1": values["stage1"] | {"select": ["age_morph2"]}}))
     values["data"] = values["data"] | {"validation": 0}
-    for name in ("_300w", "rafdb"):
+    for name in ("300w", "rafdb"):
         preprocess_set(parse(values), name)
     outcome = training.train_joint(parse(values))
     facts = read_description("models/stage1")["provenance"]
