@@ -145,8 +145,13 @@ def train(
     if stage == "stage2" and task not in config.stage2.tasks:
         found = f"found {task!r}; " if task else ""
         raise FaceptorError(f"train stage2: {found}name a task with --task, one of {', '.join(config.stage2.tasks)}")
+    from faceptor.patterns import check_joint, check_stage2
     from faceptor.stages import training
 
+    if stage in joint:
+        check_joint(config, stage)
+    elif stage == "stage2":
+        check_stage2(config, [task])
     verbs = {
         **{name: lambda name=name: training.train_joint(config, name, device=device) for name in joint},
         "stage2": lambda: training.train_stage2(config, task, device=device),
@@ -187,9 +192,13 @@ def transfer(
 
     Example: `faceptor transfer lapa prompt`
     """
+    from faceptor.patterns import check_transfer
+    from faceptor.stages.transfer import task_of
     from faceptor.stages.transfer import transfer as run
 
-    report = run(_load(params), dataset, mode, device=device)
+    config = _load(params)
+    check_transfer(config, [task_of(config, unspelled(dataset))])
+    report = run(config, dataset, mode, device=device)
     if json:
         print(jsonlib.dumps(report, indent=2))
 
@@ -222,8 +231,11 @@ def repro(
 
     Example: `faceptor repro --jobs 4`
     """
+    from faceptor.patterns import check_patterns
     from faceptor.repro import reproduce
 
+    if DEFAULT.exists():
+        check_patterns(_load(DEFAULT))
     ran = reproduce(stages or (), jobs=jobs, pull=pull, allow_missing=allow_missing)
     print(f"repro: {len(ran)} stages ran" if ran else "repro: nothing changed")
 
@@ -264,9 +276,11 @@ def params_check(params: ParamsFile = DEFAULT):
     Example: `faceptor params check`
     """
     from faceptor.config import load_params, load_preset, preset_names
+    from faceptor.patterns import check_patterns
     from faceptor.starting import missing_weights
 
     config = load_params(params)
+    check_patterns(config)
     absent = missing_weights(config)
     same = [name for name in preset_names() if load_preset(name) == config]
     print(f"{params}: valid" + (f", equals preset {same[0]}" if same else ", differs from every preset"))

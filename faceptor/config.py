@@ -4,13 +4,18 @@
 form. Every unknown key, wrong type or impossible value is a ConfigError that names the key.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationError, model_validator
 
+from faceptor.data.augment import POLICIES, make_policy
+from faceptor.data.crop import CropSpec
 from faceptor.datasets import reader_class
 from faceptor.datasets.base import Reader
 from faceptor.datasets.generic import stored_description
@@ -30,7 +35,9 @@ from faceptor.model_config import (
     NaiveConfig,
     model_config,
 )
+from faceptor.notebook_config import Notebooks
 from faceptor.sections import (
+    AtKey,
     Count,
     DataSet,
     Flag,
@@ -42,11 +49,13 @@ from faceptor.sections import (
     Seed,
     Share,
     Whole,
+    did_you_mean,
     explain,
     spelled,
     written_keys,
 )
 from faceptor.tasks import TaskSpec, task
+from faceptor.tasks.criteria import GEOMETRIC, check_criterion
 from faceptor.tasks.custom import forget, register, specs_of, unchanged
 from faceptor.tasks.test_sets import judged_on
 from faceptor.yaml12 import read_yaml
@@ -117,10 +126,26 @@ class Crop(Section):
     warp: Share = 0.0
     antialias: Flag = False
 
+    @model_validator(mode="after")
+    def _can_be_cut(self):
+        with at_key():
+            CropSpec(self.kind, scale=self.scale, warp=self.warp, antialias=self.antialias)
+        return self
+
 
 class Augment(Section):
     policy: Literal["none", "flip", "attributes", "landmarks", "parsing", "facexformer"] = "none"
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _policy_has_the_options(self):
+        known = [each.name for each in fields(POLICIES[self.policy])]
+        for name in self.options:
+            if name not in known:
+                raise AtKey(f"options.{name}", f"unknown key; {did_you_mean(name, known)} (policy {self.policy})")
+        with at_key("options."):
+            make_policy(self.policy, **self.options)
+        return self
 
 
 # --- training -------------------------------------------------------------------------------------------------------
@@ -133,19 +158,25 @@ class Mix(Section):
     weight: Positive = 1.0
 
 
-def _setting(value: Any) -> float | str:
-    try:
-        number = float(value)
-    except ValueError:
-        return value
-    except TypeError:
-        raise ValueError("expected a number, or the name of a loss") from None
-    if not isfinite(number):
+def _setting(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("expected a number, or the name of a loss")
+    if not isinstance(value, str) and not isfinite(value):
         raise ValueError("expected a finite number")
-    return number
+    return value
 
 
 Setting = Annotated[Any, PlainValidator(_setting)]  # a union would name its members in error messages
+
+
+@contextmanager
+def at_key(above: str = "") -> Iterator[None]:
+    """A ConfigError "a.b.key: message" of the data modules as what is wrong at that key of a section."""
+    try:
+        yield
+    except ConfigError as error:
+        place, _, message = str(error).partition(": ")
+        raise AtKey(above + place.rsplit(".", 1)[-1], message) from None
 
 
 class Feed(Mix):
@@ -164,10 +195,19 @@ class Feed(Mix):
         return self.test or self.train
 
 
+def _pattern(value: str) -> str:
+    if not value or re.search(r"[{}]", value.replace("{task}", "")):
+        raise ValueError("expected a glob pattern over parameter names, in which {task} stands for the task")
+    return value
+
+
+Patterns = Annotated[tuple[Annotated[str, AfterValidator(_pattern)], ...], Field(min_length=1)]
+
+
 class Rate(Section):
     """How fast the parameters learn whose names match a pattern, as a multiple of the optimiser's `lr`."""
 
-    match: str  # a glob pattern over parameter names, e.g. "encoder.*"
+    match: Annotated[str, Field(min_length=1)]  # a glob pattern over parameter names, e.g. "encoder.*"
     rate: NonNegative
 
 
@@ -218,7 +258,7 @@ class Optimiser(Section):
 class Stage(Section):
     steps: Count
     optimiser: Optimiser = Optimiser()
-    trainable: tuple[str, ...] = ("*",)
+    trainable: Patterns = ("*",)
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     threads: Count = 1  # of a CPU run: sums depend on their number, so whichever command starts the stage keeps to it
     validate_every: Count = 1000
@@ -246,7 +286,7 @@ class Stage1(Stage):
 class Stage2(Stage):
     tasks: dict[str, Mix]
     merged: tuple[Literal["stage2"], ...] = ("stage2",)  # the model folder of all tasks; none without a second stage
-    trainable: tuple[str, ...] = ("layer_attention.{task}.*",)
+    trainable: Patterns = ("layer_attention.{task}.*",)
 
 
 class Baseline(Section):
@@ -260,13 +300,13 @@ def _several(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+def _no_set_twice(names: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise ValueError(f"expected every data set once, found {', '.join(names)}")
     return names
 
 
-TestSets = Annotated[tuple[DataSet, ...], Field(min_length=1), BeforeValidator(_several), AfterValidator(_each_once)]
+TestSets = Annotated[tuple[DataSet, ...], Field(min_length=1), BeforeValidator(_several), AfterValidator(_no_set_twice)]
 
 
 class Evaluation(Section):
@@ -279,7 +319,7 @@ class Evaluation(Section):
 
 
 class TransferMode(Section):
-    trainable: tuple[str, ...]
+    trainable: Patterns
     lr: Positive
 
 
@@ -296,11 +336,13 @@ class Transfer(Stage):
     tasks: dict[str, Feed]
     modes: dict[str, TransferMode]
 
-
-class Notebooks(Section):
-    parameter_budget: dict[str, Any] = Field(default_factory=dict)
-    layer_attention: dict[str, Any] = Field(default_factory=dict)
-    crop_sensitivity: dict[str, Any] = Field(default_factory=dict)
+    @model_validator(mode="after")
+    def _modes_say_what_learns(self):
+        if "lr" in self.optimiser.model_fields_set:
+            raise AtKey("optimiser.lr", "has no effect; the rate is that of each mode, transfer.modes.<mode>.lr")
+        if "trainable" in self.model_fields_set:
+            raise AtKey("trainable", "has no effect; what learns says each mode, transfer.modes.<mode>.trainable")
+        return self
 
 
 class Params(Section):
@@ -337,6 +379,7 @@ class Params(Section):
                     raise ValueError(f"{where}.tasks.{name}: its data set is missing, add {key}")
                 if self.datasets[dataset].role != role:
                     raise ValueError(f"{where}.tasks.{name}: {key}.role must be {role!r}")
+                _check_feed(f"{where}.tasks.{name}", task(name), stage.tasks[name])
         for name, datasets in self.evaluate.test_sets.items():
             if strangers := [dataset for dataset in datasets if dataset not in self.datasets]:
                 where = f"evaluate.test_sets.{name}: {strangers[0]!r} is no data set"
@@ -349,7 +392,11 @@ class Params(Section):
         if len(self.stage2.merged) != bool(self.stage2.tasks):
             expected = "[stage2]" if self.stage2.tasks else "[], because stage2.tasks is empty"
             raise ValueError(f"stage2.merged: expected {expected}, found {list(self.stage2.merged)}")
-        _subset("evaluate.models", self.evaluate.models, "the models", {"stage1", *self.stage2.merged, *self.baselines})
+        models = {"stage1", *self.stage2.merged, *self.baselines}
+        _subset("evaluate.models", self.evaluate.models, "the models", models)
+        _subset("transfer.start", [self.transfer.start], "the models", models)
+        notebook = self.notebooks.crop_sensitivity.model
+        _subset("notebooks.crop_sensitivity.model", [notebook], "the models", models)
         _subset("stage2.tasks", self.stage2.tasks, "stage1.tasks", self.stage1.tasks)
         _subset("synthesis", self.synthesis, "datasets", self.datasets)
         _subset("transfer.matrix.mode", self.transfer.matrix.mode, "transfer.modes", self.transfer.modes)
@@ -395,6 +442,19 @@ class Params(Section):
     def prepared(self, dataset: str) -> Path:
         """Folder of a data set's prepared shards."""
         return self.data.prepared / self.datasets[dataset].role / spelled(dataset)
+
+
+def _check_feed(where: str, spec: TaskSpec, feed: Feed) -> None:
+    """What a kind of task asks of its criterion and augmentation."""
+    try:
+        check_criterion(spec.kind, feed.criterion)
+    except AtKey as error:
+        raise ValueError(f"{where}.criterion.{error.key}: {error}") from None
+    if spec.kind in GEOMETRIC and make_policy(feed.augment.policy, **feed.augment.options).displaces:
+        raise ValueError(
+            f"{where}.augment: RandAugment turns and shifts the image, which labels of {spec.kind} do not follow; "
+            'set options.randaugment: "" or another policy'
+        )
 
 
 def _subset(what: str, names, where: str, known) -> None:

@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 import reprlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
@@ -67,6 +68,20 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class AtKey(ValueError):
+    """A value that does not fit, at a key below the section whose validator found it."""
+
+    def __init__(self, key: str, message: str):
+        super().__init__(message)
+        self.key = key
+
+
+def did_you_mean(key: str, known: Iterable[str]) -> str:
+    """The nearest of the known keys, or all of them."""
+    near = difflib.get_close_matches(key, known := list(known), n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known) or 'none'}"
+
+
 def explain(item: dict, *, root: Any, origin: str) -> str:
     """One validation error of pydantic in words: origin, dotted key, what was expected, what was found.
 
@@ -75,15 +90,14 @@ def explain(item: dict, *, root: Any, origin: str) -> str:
     keys, _ = _walk(item["loc"], root)
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
-        siblings = _known_keys(item["loc"][:-1], root)
-        near = difflib.get_close_matches(str(item["loc"][-1]), siblings, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(siblings)}"
-        message = f"unknown key; {hint}"
+        message = f"unknown key; {did_you_mean(str(item['loc'][-1]), _known_keys(item['loc'][:-1], root))}"
     elif item["type"] == "missing":
         message = "missing"
     elif item["type"] == "union_tag_invalid":  # a section whose `name` chooses what the other keys mean
         keys, known = [*keys, "name"], item["ctx"]["expected_tags"].replace("'", "")
         message = f"unknown, expected one of {known}, found {item['ctx']['tag']!r}"
+    elif isinstance(reason := item.get("ctx", {}).get("error"), AtKey):
+        keys = [*keys, reason.key]
     elif item["loc"] and not isinstance(item["input"], dict):
         message = f"{message}, found {reprlib.repr(item['input'])}"
     if len(keys) > 1 and keys[0] in NAMED_AFTER_DATA_SETS:

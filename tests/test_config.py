@@ -1,6 +1,8 @@
 """params.yaml and the presets: what is accepted, what is refused and in which words; Table 2 to the letter."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -217,6 +219,60 @@ def test_what_a_baseline_inherits_is_told_once_where_it_is_written():
     assert str(caught.value).count("steps") == str(caught.value).count("heads") == 1
     with pytest.raises(ConfigError, match=r"baselines\.naive\.train\.log_every: "):
         parse(changed("baselines.naive.train.log_every", 0))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("stage1.tasks.age_morph2.augment.options.rotatoin", 0.1, r"unknown key; did you mean 'rotation'"),
+        ("stage1.tasks.age_morph2.augment.options.rotation", "far", "expected a number"),
+        ("stage1.tasks.landmarks_300w.augment.options.occlusion", 1.5, "expected a number"),
+        ("transfer.tasks.parsing_lapa.augment.options.zooom", 0.1, "unknown key"),
+        ("baselines.facexformer.train.tasks.pose_300wlp.augment", {"policy": "flip", "options": {"x": 1}}, ""),
+        ("stage1.tasks.landmarks_300w.augment", {"policy": "attributes"}, "RandAugment"),
+        ("stage1.tasks.age_morph2.train.scale", 1e9, "expected a number"),
+        ("transfer.tasks.parsing_lapa.train.kind", "align6", "box"),
+        ("stage1.tasks.parsing_celebamaskhq.criterion.loss", "dice", "expected one of .*batch_dice_ce"),
+        ("stage1.tasks.recognition_ms1mv3.criterion.margn", 0.3, "did you mean 'margin'"),
+        ("stage1.tasks.recognition_ms1mv3.criterion.margin", "0.3", "expected a number"),
+        ("stage1.tasks.recognition_ms1mv3.criterion.margin", True, "expected a number"),
+        ("stage1.tasks.landmarks_300w.criterion.heatmap", -1, "expected a number"),
+        ("transfer.tasks.attributes_lfw73.criterion", {"beta": 1.0}, "unknown key"),
+        ("baselines.facexformer.train.tasks.age_morph2.criterion.loss", "dldi", "expected one of dldl"),
+        ("transfer.start", "stage3", "stage1"),
+        ("transfer.optimiser.lr", 1e-3, "no effect"),
+        ("transfer.trainable", ["*"], "no effect"),
+        ("transfer.modes.prompt.trainable", ["queries.{tsak}.*"], "{task}"),
+        ("stage1.trainable", [], "at least 1"),
+        ("stage1.optimiser.multipliers", {"*": 1.0}, "expected a list"),
+        ("stage1.optimiser.muon", [{"match": "a", "rate": 1}, {"match": "a", "rate": 2}], "twice"),
+        ("notebooks.crop_sensitivity.model", "stage3", "stage1"),
+        ("notebooks.crop_sensitivity.shift", [0.1], "did you mean 'shifts'"),
+        ("notebooks.layer_attention.faces", "many", "integer"),
+        ("notebooks.parameter_budget.max_tasks", 0, "greater"),
+    ],
+)
+def test_a_mistake_is_told_at_its_key_when_the_file_is_read(path, value, words):
+    with pytest.raises(ConfigError, match=rf"params\.yaml: {path}.*{words}"):
+        parse(changed(path, value))
+
+
+def test_what_a_criterion_may_say_is_what_the_kinds_know():
+    from faceptor.tasks import KINDS
+    from faceptor.tasks.criteria import GEOMETRIC, LOSSES
+
+    known = {
+        name: {loss: set(each.numbers) - {"embedding"} for loss, each in kind.losses.items()}
+        for name, kind in KINDS.items()
+    }
+    assert {kind: {loss: set(names) for loss, names in losses.items()} for kind, losses in LOSSES.items()} == known
+    assert [list(losses) for losses in LOSSES.values()] == [list(KINDS[kind].losses) for kind in LOSSES]
+    assert {name for name, kind in KINDS.items() if kind.geometric} == GEOMETRIC
+
+
+def test_the_file_is_read_without_torch():
+    code = "import sys; from faceptor.config import load_preset; load_preset('base'); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_generated_data_and_training_have_seeds_of_their_own():

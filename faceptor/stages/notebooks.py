@@ -28,7 +28,8 @@ def execute(params: Params, name: str) -> Path:
     known = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
     if name not in known:
         raise ConfigError(f"notebook {name!r}: expected one of {', '.join(known)}")
-    values = getattr(params.notebooks, name, {})
+    section = getattr(params.notebooks, name, None)
+    values = section.model_dump(mode="json") if section else {}
     declared = papermill.inspect_notebook(str(source))
     strangers = sorted(set(values) - set(declared))
     if strangers:

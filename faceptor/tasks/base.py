@@ -235,7 +235,7 @@ class Kind(ABC):
         loss: a name of `self.losses`, None for the first. `classes` is the number of identities (recognition only);
         `numbers` override those of the loss. A name, number or value that does not exist is a ConfigError.
         """
-        where = f"feeds.{spec.name}.criterion"
+        where = f"tasks.{spec.name}.criterion"
         name = next(iter(self.losses)) if loss is None else loss
         if name not in self.losses:
             raise ConfigError(f"{where}: unknown loss {name!r}; expected one of {', '.join(self.losses)}")

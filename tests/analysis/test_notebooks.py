@@ -5,7 +5,8 @@ import nbformat
 import papermill
 import pytest
 
-from faceptor.config import load_preset, preset_names
+from faceptor.config import load_preset
+from faceptor.notebook_config import LayerAttention, Notebooks
 from faceptor.paths import find_root
 from faceptor.stages import notebooks
 
@@ -48,15 +49,15 @@ def test_cells_only_call(notebook):
         assert "%" not in cell.source and "!" not in cell.source
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")))
 def test_parameters_are_those_of_the_section(name):
     path = ROOT / "notebooks" / f"{name}.ipynb"
     tagged = [cell for cell in nbformat.read(path, 4).cells if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) == 1
     declared = [target.id for node in ast.parse(tagged[0].source).body for target in node.targets]
     assert sorted(papermill.inspect_notebook(str(path))) == sorted(declared)
-    for preset in preset_names():
-        assert sorted(getattr(load_preset(preset).notebooks, name)) == sorted(declared)
+    section = Notebooks.model_fields[name].annotation
+    assert sorted(section.model_fields) == sorted(declared)
 
 
 def test_root_is_found_from_anywhere_inside(tmp_path, monkeypatch):
@@ -95,7 +96,7 @@ def test_parameter_budget_runs(tmp_path, monkeypatch):
 
 def test_executed_again_elsewhere_it_is_the_same_file(tmp_path, monkeypatch):
     cells = [
-        ("import pandas", {}), ("faces = 1", {"tags": ["parameters"]}),
+        ("import pandas", {}), ("faces = 1\nbatch = 2", {"tags": ["parameters"]}),
         ("from faceptor.analysis.figures import Shown", {}), ("Shown(figsize=(1, 1))", {}),
         ("pandas.DataFrame({'faces': [faces]})", {}),
     ]  # fmt: skip
@@ -110,7 +111,7 @@ def test_executed_again_elsewhere_it_is_the_same_file(tmp_path, monkeypatch):
         )
         nbformat.write(source, "notebooks/tiny.ipynb")
         values = load_preset("embedded")
-        values.notebooks.__dict__["tiny"] = {"faces": 7}
+        values.notebooks.__dict__["tiny"] = LayerAttention(faces=7)
         html = notebooks.execute(values, "tiny")
         made.append((html.read_bytes(), html.with_suffix(".ipynb").read_bytes()))
     assert made[0] == made[1]

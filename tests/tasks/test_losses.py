@@ -28,7 +28,7 @@ PARSING = TaskSpec("parsing_toy", "parsing", "toy", ("background", "skin", "hair
 def test_unknown_losses_numbers_and_values_are_errors(name):
     spec = TASKS[name]
     kind = KINDS[spec.kind]
-    with pytest.raises(ConfigError, match=f"feeds.{name}.criterion: unknown loss 'huber'; expected one of") as error:
+    with pytest.raises(ConfigError, match=f"tasks.{name}.criterion: unknown loss 'huber'; expected one of") as error:
         kind.criterion(spec, classes=5, loss="huber")
     assert all(loss in str(error.value) for loss in kind.losses)
     for loss, (_, numbers) in kind.losses.items():

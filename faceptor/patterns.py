@@ -1,0 +1,118 @@
+"""Patterns over parameter names (`trainable`, `multipliers`, `muon`) against the models that they are for.
+
+The models are built without numbers (meta device), so that a pattern that names nothing is told in a second or two, and
+not by the stage that needs it, days later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+
+import torch
+
+from faceptor.config import Optimiser, Params, Rate, Stage
+from faceptor.errors import ConfigError
+from faceptor.models.build import build_model
+from faceptor.tasks import KINDS, task
+
+Names = Mapping[str, int]  # parameter -> number of axes
+
+
+def check_patterns(params: Params) -> None:
+    """Raise ConfigError, with the key as in params.yaml, for a pattern that matches no parameter of its model, that no
+    parameter reaches because earlier ones take all, or for a parameter that no multiplier is for."""
+    for name in ("stage1", *params.baselines):
+        check_joint(params, name)
+    check_stage2(params, params.stage2.tasks)
+    check_transfer(params, params.transfer.tasks)
+
+
+def check_joint(params: Params, name: str) -> None:
+    """The same for stage 1, or one of the baselines, alone."""
+    where = f"baselines.{name}.train" if name in params.baselines else "stage1"
+    params = params.variant(name)
+    _check_stage(where, params.stage1, _names(_meta(params), params, params.stage1.tasks), "*")
+
+
+def check_stage2(params: Params, tasks: Iterable[str]) -> None:
+    """The same for the second stage of these tasks alone."""
+    tasks = list(tasks)
+    model = _meta(params) if tasks else None
+    for name in tasks:
+        model.enable_layer_attention(name, params.model.layer_attention.mode)
+        _check_stage("stage2", params.stage2, _names(model, params, [name]), name)
+        model.disable_layer_attention(name)
+
+
+def check_transfer(params: Params, tasks: Iterable[str]) -> None:
+    """The same for the transfers of these tasks alone."""
+    start = params.variant(params.transfer.start)
+    model = _meta(start)
+    for name in tasks:
+        model.add_task(task(name))
+        names = _names(model, start, [name])
+        _check_optimiser("transfer", params.transfer.optimiser, names)
+        for mode, settings in params.transfer.modes.items():
+            _check_trainable(f"transfer.modes.{mode}", settings.trainable, names, name)
+        model.remove_task(name)
+
+
+def check_rates(key: str, rates: Iterable[Rate], names: Iterable[str]) -> None:
+    """Every pattern must be the first that matches some name."""
+    names, patterns = list(names), [rate.match for rate in rates]
+    taken: dict[str, str] = {}
+    for place, pattern in enumerate(patterns):
+        matching = [name for name in names if fnmatchcase(name, pattern)]
+        if not matching:
+            raise ConfigError(f"{key}.{place}.match: {pattern!r} matches nothing; {_parts(names)}")
+        if all(name in taken for name in matching):
+            raise ConfigError(
+                f"{key}.{place}.match: {pattern!r} comes too late, {taken[matching[0]]!r} before it matches the same; "
+                "move it up"
+            )
+        taken |= {name: pattern for name in matching if name not in taken}
+
+
+def _check_stage(where: str, stage: Stage, names: Names, filled: str) -> None:
+    _check_optimiser(where, stage.optimiser, names)
+    _check_trainable(where, stage.trainable, names, filled)
+
+
+def _check_optimiser(where: str, optimiser: Optimiser, names: Names) -> None:
+    check_rates(f"{where}.optimiser.multipliers", optimiser.multipliers, names)
+    matrices = [name for name, axes in names.items() if axes > 1]
+    check_rates(f"{where}.optimiser.muon", optimiser.muon, matrices)
+    for name in names:
+        if not any(fnmatchcase(name, rate.match) for rate in optimiser.multipliers):
+            key = f"{where}.optimiser.multipliers"
+            raise ConfigError(f"{key}: no pattern matches {name}; add {{match: '*', rate: 1.0}} at the end")
+
+
+def _check_trainable(where: str, patterns: Iterable[str], names: Names, filled: str) -> None:
+    for place, pattern in enumerate(patterns):
+        if not any(fnmatchcase(name, pattern.replace("{task}", filled)) for name in names):
+            raise ConfigError(f"{where}.trainable.{place}: {pattern!r} matches no parameter; {_parts(names)}")
+
+
+def _parts(names: Iterable[str]) -> str:
+    return f"parts are {', '.join(sorted({name.split('.')[0] for name in names}))}"
+
+
+def _meta(params: Params):
+    with torch.device("meta"):
+        return build_model(params.model, [task(name) for name in params.stage1.tasks])
+
+
+def _names(model, params: Params, tasks: Iterable[str]) -> dict[str, int]:
+    """Parameters as a training calls them: the model's, and those of criteria (classifiers of recognition)."""
+    names = {name: parameter.ndim for name, parameter in model.named_parameters()}
+    for each in tasks:
+        spec = task(each)
+        kind, numbers = KINDS[spec.kind], dict(params.feed(each).criterion)
+        if "identity" in kind.columns:
+            numbers |= {"classes": 2, "embedding": params.model.embedding}
+        with torch.device("meta"):
+            criterion = kind.criterion(spec, **numbers)
+        names |= {f"criteria.{each}.{name}": parameter.ndim for name, parameter in criterion.named_parameters()}
+    return names
