@@ -166,7 +166,15 @@ def _setting(value: Any) -> Any:
     return value
 
 
+def _words(criterion: dict[str, Any]) -> dict[str, Any]:
+    for key, value in criterion.items():
+        if isinstance(value, str) and key != "loss":
+            raise AtKey(key, f"expected a number, found {value!r}")
+    return criterion
+
+
 Setting = Annotated[Any, PlainValidator(_setting)]  # a union would name its members in error messages
+Criterion = Annotated[dict[str, Setting], AfterValidator(_words)]
 
 
 @contextmanager
@@ -188,7 +196,7 @@ class Feed(Mix):
     train: Crop
     test: OrNone[Crop] = None
     augment: Augment = Augment()
-    criterion: dict[str, Setting] = Field(default_factory=dict)  # loss: its name; and its numbers, e.g. margin
+    criterion: Criterion = Field(default_factory=dict)  # loss: its name; and its numbers, e.g. margin
 
     @property
     def test_crop(self) -> Crop:

@@ -48,7 +48,7 @@ def test_the_first_loss_is_the_default():
 
 
 def test_the_choice_comes_from_the_parameters():
-    feed = Feed(samples=1, train={"kind": "arcface"}, criterion={"loss": "arcface", "margin": "3e-1", "scale": 32})
+    feed = Feed(samples=1, train={"kind": "arcface"}, criterion={"loss": "arcface", "margin": 3e-1, "scale": 32})
     criterion = KINDS["recognition"].criterion(TASKS["recognition_ms1mv3"], classes=5, **feed.criterion)
     assert (type(criterion).__name__, criterion.margin, criterion.scale) == ("ArcFace", 0.3, 32)
 
