@@ -46,7 +46,7 @@ def execute(params: Params, name: str) -> Path:
     finally:
         if executed.exists():
             notebook = without_circumstances(nbformat.read(executed, 4))
-            write_whole(executed, nbformat.writes(notebook))
+            write_whole(executed, nbformat.writes(notebook) + "\n")
             write_whole(report, _html(notebook))
     return report
 
