@@ -10,6 +10,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -124,10 +125,10 @@ class Generic(Reader):
             return self.image(str(own.relative_to(self.root.absolute())))
         try:
             return self.image(name, folder=self.root / folder)
-        except BadSample:
-            if not folder or not (self.root / name.replace("\\", "/")).is_file():
-                raise
-            return self.image(name)
+        except BadSample as reason:
+            with suppress(BadSample):
+                return self.image(name)
+            raise reason from None
 
     def verification(self) -> dict[str, Path]:
         return {name: self.require(f"{name}.bin", what="the pairs") for name in self.options["verification"]}
