@@ -19,6 +19,7 @@ import yaml
 
 from faceptor.config import Params, load_preset, preset_names
 from faceptor.errors import ConfigError
+from faceptor.inheritance import inherited_from
 from faceptor.sections import NAMED_AFTER_DATA_SETS, spelled
 
 SMALL_COPY_SECTIONS = ("model.", "stage1.", "stage2.", "transfer.")  # where a small copy is compared with its original
@@ -75,11 +76,19 @@ def flat(params: Params) -> dict[str, Any]:
 
 
 def differences(ours: Params, other: Params) -> dict[str, tuple[Any, Any]]:
-    """Key -> (value in `ours`, value in `other`) where the two differ; "-" where a key is absent."""
+    """Key -> (value in `ours`, value in `other`) where the two differ; "-" where a key is absent. What a baseline
+    inherits is told once, where it comes from."""
     here, there = flat(ours), flat(other)
     keys = [*here, *(key for key in there if key not in here)]
     pairs = {key: (here.get(key, ABSENT), there.get(key, ABSENT)) for key in keys}
-    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1] and {*map(str, pair)} != {ABSENT, "{}"}}
+    found = {key: pair for key, pair in pairs.items() if pair[0] != pair[1] and {*map(str, pair)} != {ABSENT, "{}"}}
+    return {key: pair for key, pair in found.items() if found.get(_inherited(key)) != pair}
+
+
+def _inherited(key: str) -> str:
+    """The key that gives a baseline this value, if it does not say its own; "" for other keys."""
+    source = inherited_from(tuple(key.split(".")))
+    return ".".join(source) if source else ""
 
 
 def nearest(params: Params) -> str:
