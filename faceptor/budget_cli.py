@@ -19,6 +19,7 @@ PresetOption = Annotated[
     list[str] | None, typer.Option("--preset", "-p", help="The same as an argument; may be repeated.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines: everything there is, in plain units.")]
+Conventions = Annotated[bool, typer.Option("--conventions", help="Ways of counting GFLOPs, beside the printed ones.")]
 ParamsFile = Annotated[Path, typer.Option("--params", help="The parameter file.")]
 
 
@@ -37,7 +38,11 @@ def uncollected() -> Iterator[None]:
 
 @uncollected()
 def budget_command(
-    presets: Presets = None, preset: PresetOption = None, json: Json = False, params: ParamsFile = Path("params.yaml")
+    presets: Presets = None,
+    preset: PresetOption = None,
+    json: Json = False,
+    params: ParamsFile = Path("params.yaml"),
+    conventions: Conventions = False,
 ) -> None:
     """Count what a model costs, without building its weights: parameters, work (MACs) and memory of activations, by
     component and by task, beside the figures that the papers print.
@@ -52,8 +57,12 @@ def budget_command(
 
     All tasks together take one call per input size.
 
-    Example: `faceptor budget base naive facexformer`, `faceptor budget --preset full --json`
+    Example: `faceptor budget base naive facexformer`, `faceptor budget --preset full --json`,
+    `faceptor budget --conventions`
     """
+    if conventions:
+        show_conventions(json=json)
+        return
     from faceptor.analysis import budget, comparison
 
     named = list(dict.fromkeys([*(presets or ()), *(preset or ())]))
@@ -67,6 +76,32 @@ def budget_command(
     show_comparison(found, comparison.growth(configured) if not named else None)
     if not named:
         print(f"Name presets to take them apart: faceptor budget {next(iter(found))}")
+
+
+def show_conventions(*, json: bool, nearest: int = 6) -> None:
+    """Ways of counting, the nearest to each printed figure; all of them as JSON. Takes half a minute."""
+    from faceptor.analysis import conventions, paper
+
+    counts = conventions.all_counts()
+    if json:
+        found = {"counts": [count.as_dict() for count in counts], "other_tools": paper.GIGA_BY_TOOL}
+        print(jsonlib.dumps(found, indent=2))
+        return
+    console = _console()
+    for model in dict.fromkeys(count.model for count in counts):
+        mine = conventions.nearest(counts, model, most=nearest)
+        title = f"{model}: {mine[0].printed} printed ({paper.GFLOPS_WHERE}), the nearest ways of counting"
+        table = _table(
+            title, "tasks", "calls", "input", "fused attention", "unit", "10^9", text=("calls", "input", "unit")
+        )
+        for count in mine:
+            mark = "[green]=[/]" if count.reproduces else "[yellow]≠[/]"
+            seen = "counted" if count.attention else "unseen"
+            table.add_row(count.tasks, count.calls, count.size, seen, count.unit, f"{count.giga:,.1f} {mark}")
+        console.print(table)
+        if not any(count.reproduces for count in mine):
+            console.print(f"None of {sum(count.model == model for count in counts)} ways gives {mine[0].printed}.\n")
+    console.print(f"{paper.GFLOPS_CAUTION}.")
 
 
 def show_parts(name: str, facts: dict) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pandas as pd
@@ -56,7 +56,7 @@ def answering(model: FaceModel, tasks: Sequence[str], *, size: int) -> Cost:
     """
     with shapes_only(model, training=False):
         cost = trace(model, torch.zeros(1, 3, size, size), list(tasks))
-    return by_component(cost, peak=cost.peak)
+    return replace(by_component(cost, peak=cost.peak), attention=cost.attention)
 
 
 def training(model: FaceModel, samples: Mapping[str, int], *, work: bool = True) -> Cost:

@@ -65,4 +65,13 @@ PARAMETERS = {
 }
 GFLOPS = {"base": 167, "full": 167, "facexformer": 114}
 GFLOPS_WHERE = "FaceXFormer, section 5.3"
-GFLOPS_UNKNOWN = "input size, tasks asked and FLOPs per MAC are not stated"
+GFLOPS_UNKNOWN = "input size, tasks asked and FLOPs per MAC are not stated; `faceptor budget --conventions` tries them"
+GFLOPS_CAUTION = "The paper's FaceXFormer has an hourglass of unknown size, here of three levels: a match may be chance"
+# The same models (presets of 26 November 2026) through other tools, in 10^9: fvcore 0.1.5, thop 0.1.1 and ptflops
+# 0.7.5 with its backend aten. All three count multiply-accumulates and do not see fused attention.
+GIGA_BY_TOOL = {
+    "facexformer, paper, one call at 224 px": {"fvcore": 19.045, "thop": 19.280, "ptflops": 19.008},
+    "facexformer, released, one call at 224 px": {"fvcore": 17.364, "thop": 17.684, "ptflops": 17.341},
+    "base, landmarks and parsing in one call at 512 px": {"fvcore": 92.165, "thop": 95.723, "ptflops": 92.157},
+    "base, the other five in one call at 112 px": {"fvcore": 6.372, "thop": 6.366, "ptflops": 6.372},
+}

@@ -31,16 +31,19 @@ def _fused_attention(query: Tensor, key: Tensor, value: Tensor, *_, **__) -> int
 
 # The CPU's fused attention is the one such kernel that the registry does not know.
 FORMULAS = flop_registry | {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _fused_attention}
+FUSED_ATTENTION = {operation for operation in FORMULAS if "attention" in str(operation)}
 
 
 @dataclass(frozen=True)
 class Cost:
     """Of one call. macs, saved: MACs and bytes kept for backward, by component (by module in `trace`);
-    peak: bytes of activations alive at the worst moment (0 where it was not asked for)."""
+    peak: bytes of activations alive at the worst moment (0 where it was not asked for); attention: MACs of fused
+    attention, which are among `macs`, and which many tools do not see."""
 
     macs: dict[str, int]
     saved: dict[str, int]
     peak: int = 0
+    attention: int = 0
 
 
 class Kept:
@@ -83,7 +86,9 @@ def trace(model: nn.Module, *inputs, below: str = "", work: bool = True) -> Cost
             storages.setdefault(holder.storage._cdata, (module, holder.storage.nbytes()))
     del outputs
     macs = {module: count // FLOPS_PER_MAC for module, count in operations.flops.items()}
-    return Cost(macs=macs, saved=totals(storages.values()), peak=operations.most if work else 0)
+    attention = operations.attention // FLOPS_PER_MAC
+    peak = operations.most if work else 0
+    return Cost(macs=macs, saved=totals(storages.values()), peak=peak, attention=attention)
 
 
 class Running:
@@ -119,6 +124,7 @@ class Operations(TorchDispatchMode):
         super().__init__()
         self.at = at
         self.flops: Counter[str] = Counter()
+        self.attention = 0
         self.known: weakref.WeakSet = weakref.WeakSet()
         self.now = self.most = 0
 
@@ -128,7 +134,9 @@ class Operations(TorchDispatchMode):
         if func is torch.ops.prim.device.default:  # fake tensors ask for it at every turn
             return answer
         if (formula := FORMULAS.get(func.overloadpacket)) is not None:
-            self.flops[self.at.innermost if self.at else ""] += formula(*args, **kwargs, out_val=answer)
+            flops = formula(*args, **kwargs, out_val=answer)
+            self.flops[self.at.innermost if self.at else ""] += flops
+            self.attention += flops if func.overloadpacket in FUSED_ATTENTION else 0
         given = {id_of(tensor) for tensor in tensors_in((args, kwargs))}
         self.note(tensor for tensor in tensors_in(answer) if id_of(tensor) not in given)  # a view is no new memory
         return answer
