@@ -31,6 +31,7 @@ import pandas as pd
 
 from faceptor.config import Params
 from faceptor.data.crop import Crop, CropSpec, Jitter
+from faceptor.data.prepared import held_out_split
 from faceptor.data.subset import spread
 from faceptor.errors import ConfigError, DataError
 from faceptor.evaluate import Measured, headline_of, perfect_value, predict_samples, skill_of
@@ -98,8 +99,10 @@ def measurable(model: FaceModel, params: Params, *, root: Path) -> list[str]:
 
 
 def validation_samples(params: Params, spec: TaskSpec, *, root: Path, count: int) -> list[Mapping]:
-    """Up to `count` samples of the task's validation split, in runs of neighbours spread evenly over it."""
-    split = kind_of(spec).samples(spec, root / params.prepared(spec.dataset), "val")
+    """Up to `count` samples of the task's validation split (the test split where everything else was trained on), in
+    runs of neighbours spread evenly over it."""
+    folder = root / params.prepared(spec.dataset)
+    split = kind_of(spec).samples(spec, folder, held_out_split(folder))
     if not len(split):
         raise DataError(f"{spec.dataset}: the val split is empty; raise data.validation and preprocess again")
     return [split[index] for index in spread(len(split), count, run=RUN)]

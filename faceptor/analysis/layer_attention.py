@@ -30,7 +30,7 @@ from torch.nn.functional import pad
 
 from faceptor.config import Params
 from faceptor.data.batches import crop_spec, to_tensor
-from faceptor.data.prepared import open_split
+from faceptor.data.prepared import held_out_split, open_split
 from faceptor.data.subset import spread
 from faceptor.errors import ConfigError, DataError, WeightsError
 from faceptor.models.faceptor import Faceptor
@@ -75,14 +75,18 @@ def _load_one(folder: Path, name: str) -> Trained:
 
 
 def verdicts(trained: Mapping[str, Trained]) -> pd.DataFrame:
-    """Rows (task, skill before and after on validation, gain, kept, trained parameters)."""
+    """Rows (task, validation samples that judged it, skill before and after, gain and its 95 % interval, kept, trained
+    parameters)."""
     rows = [
         {
             "task": name,
             "mode": state.mode,
-            "skill, stage 1": state.verdict["skill_stage1"],
-            "skill, stage 2": state.verdict["skill_stage2"],
-            "gain": state.verdict["skill_stage2"] - state.verdict["skill_stage1"],
+            "judged on": state.verdict.get("samples", 0),
+            "skill, stage 1": state.verdict.get("skill_stage1"),
+            "skill, stage 2": state.verdict.get("skill_stage2"),
+            "gain": state.verdict.get("gain"),
+            "at least": state.verdict.get("interval", [None, None])[0],
+            "at most": state.verdict.get("interval", [None, None])[1],
             "kept": state.verdict["kept"],
             "trained parameters": state.verdict["trainable_parameters"],
         }
@@ -103,10 +107,11 @@ def origin(folder: Path | str) -> pd.Series:
 
 
 def validation_faces(params: Params, name: str, *, root: Path, count: int) -> Tensor:
-    """Up to `count` faces spread evenly over the task's validation split, cropped as for testing: (B, 3, S, S) in
-    [0, 1]."""
+    """Up to `count` faces spread evenly over the task's validation split (the test split where everything else was
+    trained on), cropped as for testing: (B, 3, S, S) in [0, 1]."""
     spec = find_task(name)
-    split = open_split(root / params.prepared(spec.dataset), "val")
+    folder = root / params.prepared(spec.dataset)
+    split = open_split(folder, held_out_split(folder))
     if not len(split):
         raise DataError(f"{split.folder}: the val split is empty; raise data.validation and preprocess again")
     crop = crop_spec(params, spec, "test")
@@ -251,14 +256,17 @@ def conclusions(table: pd.DataFrame, trained: Mapping[str, Trained]) -> list[str
         change = (after[layers] - before[layers]).astype(float)
         alone = prior[name]
         verdict = "kept" if state.verdict["kept"] else "not kept"
-        gain = state.verdict["skill_stage2"] - state.verdict["skill_stage1"]
+        judged = state.verdict["judged"]
+        gain = (
+            f"validation skill {state.verdict['gain']:+.4f}" if judged else "not judged, for want of validation samples"
+        )
         sentences.append(
             f"{name}, {counts[name]} faces: {100 * (1 - after[top]):.0f} % of the attention goes below the top layer "
             f"after stage 2 (untrained {100 * (1 - before[top]):.0f} %, stage 1 none), most to encoder layer "
             f"{after[layers].astype(float).idxmax()} ({100 * after[layers].max():.0f} %); training moved layer "
             f"{change.abs().idxmax()} most ({100 * change[change.abs().idxmax()]:+.1f} points); Q·L_t alone asks most "
             f"for layer {alone.idxmax()} ({100 * alone.max():.0f} %); {after['layers in use']:.1f} layers in use; "
-            f"validation skill {gain:+.4f}, {verdict}."
+            f"{gain}, {verdict}."
         )
     kept = [name for name, state in trained.items() if state.verdict["kept"]]
     together = f"Layer-Attention was kept for {len(kept)} of {len(trained)} tasks: {', '.join(kept) or 'none'}."

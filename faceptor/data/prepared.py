@@ -202,6 +202,11 @@ def content_hashes(folder: Path | str) -> dict[str, str]:
     return found
 
 
+def held_out_split(folder: Path | str) -> str:
+    """The split to look at a trained model with: "val", or "test" where `validation: 0` gave all else to training."""
+    return "val" if "val" in content_hashes(folder) else "test"
+
+
 def verification_sets(folder: Path | str) -> tuple[str, ...]:
     """Names of the verification sets of a prepared data set."""
     return (_prepared(folder) / "verification").subfolders()
@@ -216,6 +221,6 @@ def read_passport(folder: Path | str) -> dict:
 
 
 __all__ = [
-    "FACTS", "Split", "Verification", "content_hashes", "open_split", "open_verification", "read_passport",
-    "verification_sets",
+    "FACTS", "Split", "Verification", "content_hashes", "held_out_split", "open_split", "open_verification",
+    "read_passport", "verification_sets",
 ]  # fmt: skip

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,7 +37,16 @@ def state(mode: str = "paper", *, kept: bool = True, seed: int = 4) -> la.Traine
         for name, tensor in donor.state_dict().items()
         if name.startswith("layer_attention.")
     }
-    verdict = {"mode": mode, "skill_stage1": 0.5, "skill_stage2": 0.6 if kept else 0.4, "kept": kept, "best_step": 10}
+    gain = 0.1 if kept else -0.1
+    verdict = {
+        "mode": mode,
+        "judged": True,
+        "kept": kept,
+        "best_step": 10,
+        "samples": 40,
+        "interval": [gain - 0.05, None],
+    }
+    verdict |= {"skill_stage1": 0.5, "skill_stage2": 0.5 + gain, "gain": gain}
     return la.Trained(NAME, mode, tensors, verdict | {"trainable_parameters": 96}, "toy")
 
 
@@ -165,6 +175,15 @@ def test_summaries_and_words(model, faces):
     assert "not kept" in words[0] and "0 of 1 tasks: none" in words[-1]
 
 
+def test_what_was_not_judged_says_so(model, faces):
+    """`validation: 0`: no sample is left to judge by."""
+    trained = state()
+    verdict = {key: value for key, value in trained.verdict.items() if key in ("mode", "kept", "trainable_parameters")}
+    found = {NAME: replace(trained, verdict=verdict | {"judged": False})}
+    assert la.verdicts(found)["gain"].isna().all()
+    assert "not judged" in la.conclusions(measured(model, faces), found)[0]
+
+
 def test_figures_have_titles_and_labelled_axes(model, faces):
     table = measured(model, faces)
     for figure in (
@@ -183,6 +202,7 @@ def test_faces_are_spread_over_the_validation_split(monkeypatch):
 
     split = FakeSplit(0, size=10)
     taken = []
+    monkeypatch.setattr(la, "held_out_split", lambda folder: "val")
     monkeypatch.setattr(la, "open_split", lambda folder, name: Recorder(split, taken))
     images = la.validation_faces(load_preset("embedded"), NAME, root=la.Path("/nowhere"), count=4)
     assert images.shape == (4, 3, 64, 64) and images.min() >= 0 and images.max() <= 1.001
