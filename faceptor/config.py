@@ -82,6 +82,7 @@ __all__ = [  # the model section and its parts live in faceptor.model_config; th
 ]
 
 PRESETS = Path(__file__).parent / "presets"
+OTHER_FOLDERS = {"stage1", "stage2", "stage2-tasks", "transfer", "starts", "start", "merge"}  # and verbs of `train`
 
 
 # --- data -----------------------------------------------------------------------------------------------------------
@@ -370,8 +371,9 @@ class Params(Section):
     def _tasks_of_data_sets(self):
         forget()
         for name, block in self.datasets.items():
+            reader = self.reader(name)  # here, because an option that it does not have is an error
             if block.reader or block.options:
-                register(specs_of(name, self.reader(name), like=block.reader or name))
+                register(specs_of(name, reader, like=block.reader or name))
         return self
 
     @model_validator(mode="after")
@@ -381,7 +383,7 @@ class Params(Section):
         for where, stage in trained.items():
             role = "transfer" if where == "transfer" else "joint"
             for name in stage.tasks:
-                dataset = task(name).dataset
+                dataset = _known_task(f"{where}.tasks.{name}", name).dataset
                 key = f"datasets.{spelled(dataset)}"
                 if dataset not in self.datasets:
                     raise ValueError(f"{where}.tasks.{name}: its data set is missing, add {key}")
@@ -392,7 +394,7 @@ class Params(Section):
             if strangers := [dataset for dataset in datasets if dataset not in self.datasets]:
                 where = f"evaluate.test_sets.{name}: {strangers[0]!r} is no data set"
                 raise ValueError(f"{where}, add datasets.{spelled(strangers[0])}")
-            if task(name).dataset in self.datasets:
+            if _known_task(f"evaluate.test_sets.{name}", name).dataset in self.datasets:
                 for dataset in datasets:
                     self.judged_on(task(name), dataset)
         if self.stage2.tasks and not hasattr(self.model, "layer_attention"):
@@ -400,6 +402,8 @@ class Params(Section):
         if len(self.stage2.merged) != bool(self.stage2.tasks):
             expected = "[stage2]" if self.stage2.tasks else "[], because stage2.tasks is empty"
             raise ValueError(f"stage2.merged: expected {expected}, found {list(self.stage2.merged)}")
+        for name in {*self.baselines} & OTHER_FOLDERS:
+            raise ValueError(f"baselines.{name}: models/{name} is the folder of something else; choose another name")
         models = {"stage1", *self.stage2.merged, *self.baselines}
         _subset("evaluate.models", self.evaluate.models, "the models", models)
         _subset("transfer.start", [self.transfer.start], "the models", models)
@@ -452,6 +456,13 @@ class Params(Section):
         return self.data.prepared / self.datasets[dataset].role / spelled(dataset)
 
 
+def _known_task(where: str, name: str) -> TaskSpec:
+    try:
+        return task(name)
+    except ConfigError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
 def _check_feed(where: str, spec: TaskSpec, feed: Feed) -> None:
     """What a kind of task asks of its criterion and augmentation."""
     try:
@@ -476,7 +487,9 @@ def parse(values: dict, *, origin: str = "params.yaml") -> Params:
     if not isinstance(values, dict):
         raise ConfigError(f"{origin}: expected sections (seed, data, model, ...), found {type(values).__name__}")
     try:
-        return Params.model_validate(as_meant(values, origin=origin))
+        return Params.model_validate(as_meant(values))
+    except ConfigError as error:  # of a reader, or of a key
+        raise ConfigError(f"{origin}: {error}") from None
     except ValidationError as error:
         told = _where_written(error.errors(), values)
         raise ConfigError("; ".join(explain(e, root=Params, origin=origin) for e in told)) from None

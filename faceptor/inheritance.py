@@ -7,29 +7,37 @@ saying anything. A baseline that lists tasks trains exactly those, each with wha
 baseline does not; one without `tasks` trains those of `stage1`.
 """
 
+import re
 from typing import Any
 
 from faceptor.errors import ConfigError
 from faceptor.model_config import MODELS, name_of
-from faceptor.sections import NAMED_AFTER_DATA_SETS, spelled, unspelled
+from faceptor.sections import NAMED_AFTER_DATA_SETS, unspelled
 
 WHOLE = {"train", "test", "augment", "criterion", "options"}  # sections of which a part means nothing without the rest
 
 
-def as_meant(values: dict, *, origin: str) -> dict:
+def as_meant(values: dict) -> dict:
     """The tree of params.yaml with data sets by their names and every baseline complete; `values` stays as it is."""
+    _check_keys(values)
     values = dict(values)
     for section in NAMED_AFTER_DATA_SETS:
         if isinstance(values.get(section), dict):
-            for key in map(str, values[section]):
-                if key[:1].isdigit():
-                    raise ConfigError(
-                        f"{origin}: {section}.{key}: write {section}.{spelled(key)}, DVC sets no key {key}"
-                    )
-            values[section] = {unspelled(str(key)): block for key, block in values[section].items()}
+            values[section] = {unspelled(key): block for key, block in values[section].items()}
     if isinstance(values.get("baselines"), dict):
         values["baselines"] = {name: _baseline(block, values) for name, block in values["baselines"].items()}
     return values
+
+
+def _check_keys(values: dict, above: str = "") -> None:
+    """Every key must be one that `dvc exp run -S` can set; below `options` stands what others define."""
+    for key, value in values.items():
+        place = f"{above}{key}"
+        if not isinstance(key, str) or not re.fullmatch(r"[A-Za-z_][\w-]*", key, re.ASCII):
+            instead = f"write {above}_{key}" if str(key)[:1].isdigit() and above else "choose another name"
+            raise ConfigError(f"{place}: DVC sets no such key (letters, digits, _ and -, no digit first); {instead}")
+        if isinstance(value, dict) and key not in ("options", "multipliers", "muon"):
+            _check_keys(value, f"{place}.")
 
 
 def says(values: Any, keys: tuple) -> bool:
