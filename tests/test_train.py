@@ -17,14 +17,14 @@ from faceptor import train
 from faceptor.checkpoint import load_checkpoint, save_atomic
 from faceptor.config import rates
 from faceptor.errors import ConfigError, DataError, FaceptorError, WeightsError
+from faceptor.threads import fixed_threads
 from faceptor.trouble import said
 from tests import toy
 
 KILLED = """
 import os, signal, sys
-import torch
-torch.set_num_threads(1)
 from pathlib import Path
+from faceptor.threads import fixed_threads
 from faceptor.trouble import said
 from tests import toy
 from faceptor import checkpoint, train
@@ -49,18 +49,20 @@ def weights(model):
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
-    torch.set_num_threads(1)
     model, _, outcome = toy.run(tmp_path_factory.mktemp("straight"))
     return weights(model), outcome
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_killed_run_ends_with_the_same_weights(straight, tmp_path, moment):
+    """Also where the command that was killed had other threads to use than the one that goes on."""
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "2" if moment == "before" else "1")
     killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path, moment], env=environment, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     assert load_checkpoint(tmp_path / "last.pt")["step"] == (5 if moment == "before" else 6)
-    model, _, outcome = toy.run(tmp_path)
+    with fixed_threads(2 if moment == "after" else 1):
+        model, _, outcome = toy.run(tmp_path)
     expected, straight_outcome = straight
     assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
     assert outcome == straight_outcome
