@@ -2,7 +2,9 @@
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from faceptor.cli import app
 from faceptor.config import load_preset, parse, preset_names, preset_path
 from faceptor.errors import ConfigError
 from faceptor.patterns import check_joint, check_patterns, check_stage2, check_transfer
@@ -46,3 +48,14 @@ def test_a_parameter_without_a_rate_is_told():
     params = embedded("stage1.optimiser.multipliers", [{"match": "encoder.*", "rate": 1.0}])
     with pytest.raises(ConfigError, match=r"stage1\.optimiser\.multipliers: no pattern matches"):
         check_joint(params, "stage1")
+
+
+@pytest.mark.parametrize("verb", [("params", "check"), ("train", "stage1"), ("repro",)], ids=" ".join)
+def test_verbs_tell_it_before_they_begin(verb, tmp_path, monkeypatch):
+    text = preset_path("embedded").read_text()
+    assert "match: queries.*" in text
+    (tmp_path / "params.yaml").write_text(text.replace("match: queries.*", "match: querys.*", 1))
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, verb)
+    assert result.exit_code and "stage1.optimiser.multipliers.0.match" in str(result.output) + str(result.exception)
+    assert [path.name for path in tmp_path.iterdir()] == ["params.yaml"]
