@@ -149,6 +149,7 @@ def train_tasks(
     if blind := [name for name in mixes if name not in samples]:
         print(f"{run_name}: trained on everything, not validated: {', '.join(blind)}", file=sys.stderr, flush=True)
     record = stage_facts(stage, mixes, section=section) | facts | data_record(params, specs)
+    record["evaluate.batch"] = params.evaluate.batch  # of validation, whose scores choose the step
     torch.manual_seed(params.seed)
     criteria = build_criteria(params, steps)
     shutil.rmtree(RESULTS / "train" / run_name, ignore_errors=True)
