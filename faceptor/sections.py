@@ -38,7 +38,6 @@ Whole = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1)]
 Count = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
 Seed = Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]
 Flag = Annotated[bool, Field(strict=True)]
-Triple = tuple[Real, Real, Real]
 
 Value = TypeVar("Value")
 # null, or the word `none` where null means "as elsewhere" (in a baseline).

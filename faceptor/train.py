@@ -277,7 +277,7 @@ def _resume(path: Path, record: Record, parts: Mapping) -> dict | None:
 def _of_dvc() -> str:
     if "DVC_STAGE" not in os.environ:
         return ""
-    return ", or `git checkout . && dvc checkout` for the outputs that were there before (DVC removed them)"
+    return ", or `git restore dvc.lock results && dvc checkout` for the outputs from before, which DVC removed"
 
 
 @contextmanager

@@ -69,7 +69,7 @@ class TaskStream:
     def __post_init__(self):
         if KINDS[self.spec.kind].geometric and self.policy.displaces:
             raise ConfigError(
-                f"tasks.{self.spec.name}.augment: RandAugment turns and shifts the image, which labels of "
+                f"{self.spec.name}: augment: RandAugment turns and shifts the image, which labels of "
                 f'{self.spec.kind} do not follow; set options.randaugment: "" or policy landmarks or parsing'
             )
         if len(self.split) == 0:

@@ -233,8 +233,9 @@ def _problems(reader: Reader, found: Survey, counts: dict, limit: float):
             yield Problem(f"{name}: not counted to the end, it took too long; --deep takes its time", blocking=False)
         if split.unusable > limit:
             text = (
-                f"{name}: {len(split.rejects)} of {split.opened} samples cannot be used, more than the share {limit:g} "
-                f"that may be: preparation would stop; repair them, or raise datasets.{spelled(reader.name)}.max_rejects"
+                f"{name}: {len(split.rejects)} of {split.opened} samples cannot be used, more than the share "
+                f"{limit:g} that may be: preparation would stop; repair them, or raise "
+                f"datasets.{spelled(reader.name)}.max_rejects"
             )
             yield Problem(text)
         first: dict[str, list] = {}

@@ -1,4 +1,4 @@
-"""What every stage shares: where things lie, the device, the splits and crops of a task, atomic JSON."""
+"""What every stage shares: the device, the splits and criteria of tasks, validation, the log of a training."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +13,7 @@ from faceptor.data.prepared import content_hashes, open_split, read_passport
 from faceptor.data.subset import Spread
 from faceptor.errors import ConfigError
 from faceptor.evaluate import Validator
+from faceptor.sections import spelled
 from faceptor.stages.files import RESULTS
 from faceptor.tasks import KINDS, TaskSpec, task
 
@@ -76,9 +77,9 @@ def build_validator(
 ) -> Validator | None:
     """Validation on these samples; None where no task has any. select: tasks whose mean skill chooses the step."""
     if missing := [name for name in select if name not in samples]:
+        key = f"datasets.{spelled(task(missing[0]).dataset)}.validation"
         raise ConfigError(
-            f"select: {missing[0]} has no validation samples (datasets.{task(missing[0]).dataset}.validation is 0); "
-            "name a task that has some, or hold some out"
+            f"select: {missing[0]} has no validation samples ({key} is 0); name a task that has some, or hold some out"
         )
     if not samples:
         return None

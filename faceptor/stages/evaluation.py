@@ -77,8 +77,8 @@ class Report:
     def add(self, test: Test, result: Measured, *, seed: int) -> None:
         """Take over what was measured."""
         where = bootstrap_seed(seed, test.dataset)
+        self.tasks[test.name] = numbers_of(test, result, seed=where)  # first, because it refuses what is no number
         self.skills[test.name] = result.skills(seed=where)
-        self.tasks[test.name] = numbers_of(test, result, seed=where)
 
 
 def evaluate_model(params: Params, name: str, *, device: str = "auto") -> dict:
@@ -147,8 +147,9 @@ def judge(params: Params, model, tests: Iterable[Test], *, device: str, then=Non
                 spec = model.own_spec(task(test.task))
                 guesses |= trivial_guesses(params, {test.task: spec}, {test.task: own_crop(model, test.task)})
             result = measure_test(params, model, test, device=device, trivial=guesses[test.task])
+            facts = data_facts(params.prepared(test.dataset))
             report.add(test, result, seed=params.data.seed)
-            report.data[test.name] = data_facts(params.prepared(test.dataset))
+            report.data[test.name] = facts
         except FaceptorError as error:
             report.failed[test.name] = str(error)
             result = None
@@ -175,16 +176,20 @@ def measure_test(params: Params, model, test: Test, *, device: str, trivial=None
 def numbers_of(test: Test, result: Measured, *, seed: int) -> dict:
     """{"dataset", "samples", "headline", "skill", "metrics", "intervals", and "notes" if any}: rounded, plain data."""
     headline = headline_of(result.spec)
-    if not math.isfinite(result.metrics[headline]):
-        raise FaceptorError(
-            f"{test.name}: {headline} is {result.metrics[headline]}; check the labels of {test.dataset}"
-        )
+    require_numbers(test, result.metrics, (headline, f"trivial_{headline}"))
     intervals = result.intervals(seed=seed)
     metrics = {name: rounded(value) for name, value in result.metrics.items() if math.isfinite(value)}
     row = {"dataset": test.dataset, "samples": result.samples, "headline": headline}
     row |= {"skill": rounded(result.skill), "metrics": metrics}
     row["intervals"] = {name: plain(intervals[name]) for name in ("skill", *metrics) if name in intervals}
     return row | ({"notes": result.notes} if result.notes else {})
+
+
+def require_numbers(test: Test, metrics: Mapping[str, float], names: Iterable[str]) -> None:
+    """FaceptorError for the first of these metrics that is not defined on the test's samples."""
+    for name in names:
+        if not math.isfinite(metrics[name]):
+            raise FaceptorError(f"{test.name}: {name} is {metrics[name]}; check the labels of {test.dataset}")
 
 
 def line_of(test: Test, row: Mapping) -> str:

@@ -7,7 +7,7 @@ import torch
 
 from faceptor.config import Params
 from faceptor.evaluate import perfect_value, skill_of
-from faceptor.stages.evaluation import bootstrap_seed, measure_test, plain, rounded, tests_of_task
+from faceptor.stages.evaluation import bootstrap_seed, measure_test, plain, require_numbers, rounded, tests_of_task
 from faceptor.stages.files import RESULTS, read_json
 from faceptor.tasks import TaskSpec, task
 
@@ -40,6 +40,7 @@ def forgotten(params: Params, model, start, *, device: str) -> dict:
         row |= {"before_interval": interval, "after_interval": interval, "skill_lost": 0.0}
         if not same:
             result = measure_test(params, model, test, device=device)
+            require_numbers(test, result.metrics, [metric])
             found = result.metric.intervals(seed=bootstrap_seed(params.data.seed, test.dataset))[metric]
             row |= {"after": rounded(result.metrics[metric]), "after_interval": plain(found)}
             losses.append(loss_of(row, before[test.name]["metrics"][f"trivial_{metric}"], task(test.task)))

@@ -9,7 +9,7 @@ from torch.utils.data import Subset
 from faceptor.config import Params
 from faceptor.data.batches import crop_spec
 from faceptor.errors import DataError
-from faceptor.evaluate import Measured, gain, measure
+from faceptor.evaluate import Measured, gain, headline_of, measure
 from faceptor.stages.common import trivial_guesses
 from faceptor.tasks import task
 
@@ -42,12 +42,18 @@ def choosing_and_judging(samples) -> tuple[Subset, Subset]:
 
 
 def judge(params: Params, model, name: str, samples: Sequence, *, device) -> Measured:
-    """A model's task on validation samples, cropped as for testing."""
+    """A model's task on validation samples, cropped as for testing; DataError where they give no number."""
     spec = model.own_spec(task(name))
     crop = crop_spec(params, spec, "test")
     constant = trivial_guesses(params, {name: spec}, {name: crop})[name]
     batch = params.evaluate.batch
-    return measure(model.to(device), spec, samples, crop, batch=batch, device=device, trivial=constant)
+    found = measure(model.to(device), spec, samples, crop, batch=batch, device=device, trivial=constant)
+    if not math.isfinite(found.skill):
+        raise DataError(
+            f"stage 2 of {name}: {headline_of(spec)} is not defined on the {len(samples)} validation samples that "
+            "judge it; check their labels, or hold out more (data.validation, stage2.validate_samples)"
+        )
+    return found
 
 
 def verdict(before: Measured | None, after: Measured | None, *, seed: int) -> dict:

@@ -1,7 +1,7 @@
 """Generated faces on disk, in the layouts of the published data sets.
 
 >>> from faceptor.synthesis import synthesize
->>> synthesize("300w", Path("data/generated/300w"), seed=1, train=900, test=160)
+>>> synthesize("300w", Path("data/generated/_300w"), seed=1, train=900, test=160)
 {'train': 900, 'test': 160}
 """
 
