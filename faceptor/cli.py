@@ -157,7 +157,8 @@ def train(
         "stage2": lambda: training.train_stage2(config, task, device=device),
         "merge": lambda: training.merge_stage2(config),
     }
-    print(verbs[stage]())
+    result = verbs[stage]()
+    print(result if isinstance(result, dict) else f"{stage}: weights of step {result.best_step} ({result.selected})")
 
 
 @app.command()

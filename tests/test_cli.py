@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 
 from faceptor import cli
 from faceptor.config import preset_names, preset_path
+from faceptor.stages import training
+from faceptor.train import Outcome
 from tests.datasets import published
 
 
@@ -115,6 +117,18 @@ def test_a_pickle_that_runs_code_is_refused(project):
 def test_training_without_prepared_data_says_what_to_run(project):
     assert "run `faceptor preprocess" in refused(faceptor(project, "train", "stage1"))
     assert not (project / "models").exists()
+
+
+def test_training_ends_with_one_line_about_the_weights_kept(project, monkeypatch, capsys):
+    outcome = Outcome(7, 0.5, 10, record={"stage1.steps": 9})
+    monkeypatch.setattr(training, "train_joint", lambda *arguments, **options: outcome)
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(sys, "argv", ["faceptor", "train", "stage1"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    [line] = capsys.readouterr().out.splitlines()
+    assert not end.value.code and "stage1: " in line and " 7 " in line
+    assert "stage1.steps" not in line
 
 
 def test_evaluating_a_model_that_is_not_there(project):
