@@ -1,4 +1,4 @@
-"""A folder of prepared data: here, or behind any URL that fsspec knows (`s3://bucket/prepared/joint/300w`).
+"""A folder of prepared data: here, or behind any URL that fsspec knows (`s3://bucket/prepared/joint/_300w`).
 
 Files here are mapped into memory; of files elsewhere only the bytes that are asked for travel, and the last ones are
 kept. `simplecache::s3://...` keeps whole files on the local disk instead.

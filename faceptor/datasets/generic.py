@@ -165,7 +165,10 @@ def stored_description(root: Path, given: Any, passport: Path) -> dict[str, Any]
     """The option `description` as the prepared data's passport has it, if the file itself is not here."""
     if not isinstance(given, str) or (root / given).is_file() or Path(given).is_file() or not passport.is_file():
         return {}
-    return {"description": json.loads(passport.read_text(encoding="utf-8"))["options"]["description"]}
+    try:
+        return {"description": json.loads(passport.read_text(encoding="utf-8"))["options"]["description"]}
+    except (ValueError, KeyError, TypeError):  # damaged: the file is asked for, as if nothing had been prepared
+        return {}
 
 
 def columns_of(facts: Description) -> tuple[str, ...]:

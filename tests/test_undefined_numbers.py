@@ -1,0 +1,40 @@
+"""A metric that is not defined on a test's faces costs that test alone, and leaves nothing behind."""
+
+import math
+
+import numpy as np
+import pytest
+
+from faceptor.datasets.generic import stored_description
+from faceptor.errors import FaceptorError
+from faceptor.evaluate import Measured
+from faceptor.stages.evaluation import Report, Test
+from faceptor.tasks import KINDS, task
+from faceptor.tasks.age import AgePrediction
+
+
+def measured(value: float, constant: float) -> Measured:
+    spec = task("age_morph2")
+    metric, guess = (KINDS[spec.kind].metric(spec) for _ in range(2))
+    for each, error in ((metric, 1.0), (guess, 2.0)):
+        for number in range(4):
+            each.update(
+                AgePrediction(30.0 + error, np.eye(101)[30]), {"age": 30.0, "group": f"{number}", "key": f"{number}"}
+            )
+    return Measured(spec, {"mae": value, "trivial_mae": constant}, metric, 4, 0.5, [], guess)
+
+
+@pytest.mark.parametrize(("value", "constant"), [(math.nan, 2.0), (1.0, math.nan)])
+def test_what_is_no_number_is_told_and_not_kept(value, constant):
+    report = Report()
+    with pytest.raises(FaceptorError, match=r"age_morph2.*mae"):
+        report.add(Test("age_morph2", "morph2"), measured(value, constant), seed=1)
+    assert not report.tasks and not report.skills
+    assert report.headlines() == {"intervals": {}}
+
+
+def test_a_damaged_passport_says_nothing_of_a_description(tmp_path):
+    passport = tmp_path / "passport.json"
+    for text in ("{", "[]", '{"options": {}}'):
+        passport.write_text(text)
+        assert stored_description(tmp_path, "absent.yaml", passport) == {}
