@@ -59,7 +59,12 @@ def test_missing_or_altered_faces_are_drawn_before_they_are_prepared(params):
 def test_the_marker_tells_other_faces(params):
     synthesize_set(params, "rafdb", workers=1, sheet=False)
     marker = (FACES / "GENERATED").read_text()
-    synthesize_set(params.model_copy(update={"seed": params.seed + 1}), "rafdb", workers=1, sheet=False)
+    synthesize_set(
+        params.model_copy(update={"data": params.data.model_copy(update={"seed": params.data.seed + 1})}),
+        "rafdb",
+        workers=1,
+        sheet=False,
+    )
     stated = [text.split("files: ")[1] for text in (marker, (FACES / "GENERATED").read_text())]
     assert stated[0] != stated[1]
 

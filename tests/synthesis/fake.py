@@ -21,8 +21,10 @@ def fake_render(face: Face, *, size: tuple[int, int], frame: str, maps: bool = F
     classes19, classes11 = np.zeros((2, height, width), np.uint8)
     classes19[: height // 2] = 2
     classes11[: height // 2] = 10
+    image = np.full((height, width, 3), rng.integers(0, 256, 3), np.uint8)
+    image[height // 2 :] = rng.integers(0, 256, 3)  # two tones, so that grey pictures of two people differ
     return Portrait(
-        image=np.full((height, width, 3), rng.integers(0, 256, 3), np.uint8),
+        image=image,
         landmarks=points,
         visible={k: rng.random(int(k)) < 0.9 for k in points},
         points5=points["68"][:5],

@@ -1,0 +1,99 @@
+"""Every preset runs to its end: each command that DVC would run for it, in DVC's order, on a few generated faces."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import nbformat
+import networkx
+import numpy as np
+import pytest
+import yaml
+from dvc.repo import Repo
+from filelock import FileLock
+
+from faceptor import cli, framing
+from faceptor.config import load_params, preset_names
+from faceptor.faces import Detection
+from tests import rehearsal
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def raw(tmp_path_factory):
+    """The data sets of all presets for real data, drawn once for all processes of the test run."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if base.name.startswith("popen-") else base) / "rehearsal"
+    root.mkdir(exist_ok=True)
+    for name, path in rehearsal.paths_of_presets().items():
+        with FileLock(root / f"{name}.lock"):
+            if not (root / "data" / path).exists():
+                rehearsal.draw(name, root / "data" / path)
+    return root / "data"
+
+
+def commands() -> list[tuple[str, list[str], list[Path]]]:
+    """(stage, words after `python -m`, what it must leave) of the pipeline of the current folder, in order."""
+    with Repo() as repo:
+        order = networkx.dfs_postorder_nodes(repo.index.graph)
+        return [(s.addressing, s.cmd.split()[2:], [Path(o.fs_path) for o in s.outs]) for s in order if s.cmd]
+
+
+def middle(image: np.ndarray) -> list[Detection]:
+    """A face in the middle of any picture."""
+    height, width = image.shape[:2]
+    return [Detection(box=np.array([width / 4, height / 4, width * 3 / 4, height * 3 / 4]), score=1.0)]
+
+
+def run(words: list[str], monkeypatch) -> int:
+    """`faceptor ...` in this process, as its entry point would run it; the exit code."""
+    monkeypatch.setattr("sys.argv", words)
+    try:
+        cli.main()
+    except SystemExit as end:
+        return end.code or 0
+    return 0
+
+
+def run_cells(notebook: str) -> None:
+    """The cells of a notebook with its section of params.yaml, in this process: a kernel takes seconds to start."""
+    values: dict = {}
+    for cell in nbformat.read(f"notebooks/{notebook}.ipynb", 4).cells:
+        if cell.cell_type == "code":
+            exec(cell.source, values)
+        if "parameters" in cell.metadata.get("tags", ()):
+            values |= getattr(load_params().notebooks, notebook).model_dump(mode="json")
+    plt.close("all")
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_command_of_a_preset_runs(preset, raw, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(framing, "detect_faces", middle)  # looking for faces is the slowest part at this size
+    Repo.init(no_scm=True).close()
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    assert run(["faceptor", "params", "use", preset], monkeypatch) == 0
+    values = yaml.safe_load(Path("params.yaml").read_text())
+    rehearsal.shrink(values, root=raw)
+    Path("params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    rehearsal.write_starting_weights(load_params())
+    for stage, words, outs in commands():
+        if stage == "report_parameter_budget":
+            continue  # shows all presets at their full size, whichever is chosen: tests/analysis executes it
+        if stage.startswith("report_") and preset != "embedded":
+            run_cells(words[-1])
+            continue
+        assert run(words, monkeypatch) == 0, stage
+        assert all(out.exists() for out in outs), stage
+    params = load_params()
+    for model in params.evaluate.models:
+        trained = params.variant(model).stage1.tasks
+        report = json.loads(Path(f"results/evaluate/{model}.json").read_text())
+        assert set(trained) <= set(report), model
+        numbers = [value for name in trained for value in report[name].values() if isinstance(value, float)]
+        assert numbers and all(map(math.isfinite, numbers))
