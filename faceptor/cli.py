@@ -194,11 +194,13 @@ def transfer(
     Example: `faceptor transfer lapa prompt`
     """
     from faceptor.patterns import check_transfer
+    from faceptor.stages.files import RESULTS, read_json
     from faceptor.stages.transfer import task_of
     from faceptor.stages.transfer import transfer as run
 
     config = _load(params)
     check_transfer(config, [task_of(config, unspelled(dataset))])
+    read_json(RESULTS / "evaluate" / "details" / f"{config.transfer.start}.json")  # forgetting is told against it
     report = run(config, dataset, mode, device=device)
     if json:
         print(jsonlib.dumps(report, indent=2))

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from faceptor import cli
 from faceptor.config import preset_names, preset_path
-from faceptor.stages import training
+from faceptor.stages import training, transfer
 from faceptor.train import Outcome
 from tests.datasets import published
 
@@ -133,6 +133,16 @@ def test_training_ends_with_one_line_about_the_weights_kept(project, monkeypatch
 
 def test_evaluating_a_model_that_is_not_there(project):
     assert "models/stage9/model.json: not found" in refused(faceptor(project, "evaluate", "stage9"))
+
+
+def test_a_transfer_needs_the_evaluation_of_its_start_before_it_trains(project, monkeypatch, capsys):
+    monkeypatch.setattr(transfer, "transfer", lambda *arguments, **options: pytest.fail("it trains"))
+    monkeypatch.chdir(project)
+    monkeypatch.setattr(sys, "argv", ["faceptor", "transfer", "lapa", "prompt"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    assert "results/evaluate/details" in capsys.readouterr().err
 
 
 def test_switching_presets_and_back(project):
