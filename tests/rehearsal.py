@@ -1,7 +1,7 @@
-"""A preset at toy size: its own tasks, policies, losses, crops, data sets and evaluation, with small models and few steps.
+"""A preset at toy size: its own tasks, policies, losses, crops, data sets and evaluation, small models and few steps.
 
-Only sizes, counts and steps shrink; what a preset chooses stays as it is written. The faces are generated in the published
-layouts and lie where the preset expects the data sets.
+Only sizes, counts and steps shrink; what a preset chooses stays as it is written. The faces are generated in the
+published layouts and lie where the preset expects the data sets.
 """
 
 from pathlib import Path
@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from faceptor.config import Params, load_preset, preset_names
 from faceptor.models.build import build_model
 from faceptor.models.released.farl import RENAMING, VISUAL
-from faceptor.starting import part_of, sections, starting_file
 from faceptor.stages.every import SMALL
+from faceptor.starting import part_of, sections, starting_file
 from faceptor.synthesis import synthesize
 from faceptor.tasks import task
 
@@ -22,11 +22,12 @@ STEPS = 2
 SAMPLES = 2  # of a task in a step
 SIDES = {"dense": 64, "face": 32}  # pixels; dense inputs are larger than face inputs in every preset
 WIDTHS = {"width": 16, "hidden": 32, "heads": 2, "embedding": 16}
+DECODER_LAYERS = 2
 TINY_BACKBONES = {  # family of timm -> options that make it tiny
     "swin": {"embed_dim": 8, "depths": [1, 1, 1, 1], "num_heads": [1, 1, 2, 2], "window_size": 2},
     "resnet": {"channels": [8, 8, 16, 16], "stem_width": 8},
 }
-MORE_THAN_A_COUNT = {"ms1mv3": 0.4}  # share of identities that validate, where a split needs more than one of them
+VALIDATING = {"ms1mv3": 0.4}  # share of the people: a few of them make too few pairs
 
 
 def paths_of_presets() -> dict[str, Path]:
@@ -73,7 +74,7 @@ def shrink(values: dict[str, Any], *, root: Path) -> None:
         values["synthesis"] = {name: SMALL[name.removeprefix("_")] for name in values["synthesis"]}
     else:
         values["data"]["root"] = str(root)
-    for name, share in MORE_THAN_A_COUNT.items():
+    for name, share in VALIDATING.items():
         if name in values["datasets"]:
             values["datasets"][name]["validation"] = share
     shrink_model(values["model"])
@@ -96,6 +97,8 @@ def shrink_model(model: dict[str, Any]) -> None:
     if "backbone" in model:
         family = next(family for family in TINY_BACKBONES if model["backbone"]["name"].startswith(family))
         model["backbone"]["options"] = TINY_BACKBONES[family]
+    if (model.get("decoder") or {}).get("depth"):
+        model["decoder"]["depth"] = DECODER_LAYERS
     if "embedding" in model:
         model["embedding"] = WIDTHS["embedding"]
     inputs = model.get("inputs") or {}

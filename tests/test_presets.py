@@ -1,6 +1,5 @@
 """Every preset runs to its end: each command that DVC would run for it, in DVC's order, on a few generated faces."""
 
-import json
 import math
 import shutil
 from pathlib import Path
@@ -15,8 +14,10 @@ from dvc.repo import Repo
 from filelock import FileLock
 
 from faceptor import cli, framing
-from faceptor.config import load_params, preset_names
+from faceptor.config import Params, load_params, preset_names
 from faceptor.faces import Detection
+from faceptor.stages.files import read_json
+from faceptor.tasks import task
 from tests import rehearsal
 
 ROOT = Path(__file__).parents[1]
@@ -93,7 +94,15 @@ def test_every_command_of_a_preset_runs(preset, raw, tmp_path, monkeypatch):
     params = load_params()
     for model in params.evaluate.models:
         trained = params.variant(model).stage1.tasks
-        report = json.loads(Path(f"results/evaluate/{model}.json").read_text())
-        assert set(trained) <= set(report), model
-        numbers = [value for name in trained for value in report[name].values() if isinstance(value, float)]
-        assert numbers and all(map(math.isfinite, numbers))
+        report = read_json(Path(f"results/evaluate/{model}.json"))
+        details = read_json(Path(f"results/evaluate/details/{model}.json"))
+        tests = {each for name in trained for each in tests_of(params, name)}
+        assert not details.get("failed") and set(details["tasks"]) == tests, model
+        assert all(math.isfinite(report[test]) and report["intervals"][test] for test in tests)
+
+
+def tests_of(params: Params, name: str) -> list[str]:
+    """What a task is measured as: on its own data set by its name, on others with theirs behind it."""
+    own = task(name).dataset
+    sets = params.evaluate.test_sets.get(name, (own,))
+    return [name if other == own else f"{name}@{other}" for other in sets]
