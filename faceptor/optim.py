@@ -11,8 +11,12 @@ from fnmatch import fnmatchcase
 import torch
 from torch import nn
 
+from faceptor._compat import ensure_torchvision
 from faceptor.config import Optimiser
 from faceptor.errors import ConfigError
+
+ensure_torchvision()  # timm imports it
+from timm.optim.muon import get_lr_scale, zeropower_via_newtonschulz  # noqa: E402
 
 Parameters = Mapping[str, nn.Parameter]
 
@@ -87,7 +91,7 @@ def build_optimisers(parameters: Parameters, optimiser: Optimiser) -> dict[str, 
     """AdamW over everything that learns but what `optimiser.muon` takes; one group per pattern, weight decay on every
     parameter (paper section 4.1).
 
-    Muon (Jordan 2024; torch.optim.Muon) is for matrices and kernels between features: vectors and whatever its patterns
+    Muon (Jordan 2024) is for matrices and kernels between features: vectors and whatever its patterns
     leave stay with AdamW. A Muon pattern without a matrix or kernel is an error.
     """
     learning = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
@@ -127,6 +131,25 @@ class Muon(torch.optim.Muon):
         parameter.register_post_accumulate_grad_hook(lambda p: setattr(matrix, "grad", p.grad.flatten(1)))
         self.kernels.append(parameter)
         return matrix
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """As torch.optim.Muon steps, but on a CPU the matrices are orthogonalised in float32: many have no instructions
+        for bfloat16 and take five times as long in it."""
+        for group in self.param_groups:
+            for matrix in (each for each in group["params"] if each.grad is not None):
+                momentum = self.state[matrix].setdefault("momentum_buffer", torch.zeros_like(matrix))
+                momentum.lerp_(matrix.grad, 1 - group["momentum"])
+                direction = zeropower_via_newtonschulz(
+                    matrix.grad.lerp(momentum, group["momentum"]),
+                    steps=group["ns_steps"],
+                    coefficients=[group["ns_coefficients"]],
+                    eps=group["eps"],
+                    dtype=torch.float32 if matrix.device.type == "cpu" else torch.bfloat16,
+                )
+                matrix.mul_(1 - group["lr"] * group["weight_decay"])
+                scale = get_lr_scale(matrix.shape, group["adjust_lr_fn"])
+                matrix.add_(direction.to(matrix.dtype), alpha=-group["lr"] * scale)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         super().zero_grad(set_to_none)
