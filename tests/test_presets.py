@@ -96,12 +96,12 @@ def test_every_command_of_a_preset_runs(preset, raw, tmp_path, monkeypatch):
         trained = params.variant(model).stage1.tasks
         report = read_json(Path(f"results/evaluate/{model}.json"))
         details = read_json(Path(f"results/evaluate/details/{model}.json"))
-        tests = {each for name in trained for each in tests_of(params, name)}
+        tests = {each for name in trained for each in measured_as(params, name)}
         assert not details.get("failed") and set(details["tasks"]) == tests, model
         assert all(math.isfinite(report[test]) and report["intervals"][test] for test in tests)
 
 
-def tests_of(params: Params, name: str) -> list[str]:
+def measured_as(params: Params, name: str) -> list[str]:
     """What a task is measured as: on its own data set by its name, on others with theirs behind it."""
     own = task(name).dataset
     sets = params.evaluate.test_sets.get(name, (own,))

@@ -102,12 +102,14 @@ def test_defaults_of_facexformers_policy_are_those_printed_for_age():
 
 
 def test_diff_of_a_file(tmp_path):
-    text = preset_path("embedded").read_text().replace("steps: 800", "steps: 801")
+    steps = load_preset("embedded").stage1.steps
+    text = preset_path("embedded").read_text().replace(f"steps: {steps}", f"steps: {steps + 1}")
     (tmp_path / "params.yaml").write_text(text)
     found = json.loads(run("--json", "--params", tmp_path / "params.yaml"))
     assert found["preset"] == "embedded"
-    assert {"key": "stage1.steps", "params": 801, "preset": 800} in found["differences"]
-    assert "stage1.steps: 801 (preset embedded: 800)" in run("embedded", "--params", tmp_path / "params.yaml")
+    assert {"key": "stage1.steps", "params": steps + 1, "preset": steps} in found["differences"]
+    told = run("embedded", "--params", tmp_path / "params.yaml")
+    assert f"stage1.steps: {steps + 1} (preset embedded: {steps})" in told
 
 
 def test_same_file_has_no_difference(tmp_path):
