@@ -49,7 +49,7 @@ def write_starting_weights(params: Params) -> None:
         torch.manual_seed(0)
         model = build_model(config, [task(each) for each in params.variant(name).stage1.tasks])
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(published[part_of(config)](model), path)
+        save_file(PUBLISHED[part_of(config)](model), path)
 
 
 def published_encoder(model) -> dict[str, torch.Tensor]:
@@ -64,7 +64,7 @@ def published_backbone(model) -> dict[str, torch.Tensor]:
     return {name: value.contiguous() for name, value in model.backbone.net.state_dict().items()}
 
 
-published = {"encoder": published_encoder, "backbone": published_backbone}
+PUBLISHED = {"encoder": published_encoder, "backbone": published_backbone}
 
 
 def shrink(values: dict[str, Any], *, root: Path) -> None:
