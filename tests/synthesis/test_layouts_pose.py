@@ -236,5 +236,5 @@ def test_300vw_frames_and_categories(made):
 
 @pytest.mark.parametrize(("name", "missing"), [("300wlp", "test"), ("biwi", "train"), ("aflw2000", "train")])
 def test_a_part_that_is_not_published_cannot_be_asked_for(name, missing):
-    with pytest.raises(ConfigError, match=rf"{name}.{missing}: this data set has no {missing} part"):
+    with pytest.raises(ConfigError, match=rf"synthesis\._?{name}\.{missing}: this data set has no {missing} part"):
         LAYOUTS[name].check(Order(name=name, seed=1, train=2, test=2))

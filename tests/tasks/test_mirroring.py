@@ -81,7 +81,7 @@ def test_training_mirrors_image_and_labels_together(name, fake_split):
 def test_labels_with_a_place_refuse_randaugment(name, fake_split):
     spec = TASKS[name]
     split = fake_split([sample_of(spec)])
-    with pytest.raises(ConfigError, match=rf"{name}.*augment: RandAugment.*{spec.kind}.*randaugment"):
+    with pytest.raises(ConfigError, match=rf"{name}: augment: RandAugment.*{spec.kind}.*randaugment"):
         stream(spec, make_policy("attributes"), split)
     stream(spec, make_policy("attributes", randaugment=""), split)
     stream(TASKS["visibility_cofw"], make_policy("attributes"), split)
