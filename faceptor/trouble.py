@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -56,12 +56,19 @@ def said(error: Exception) -> str | None:
         return f"a text file is not {error.encoding} at byte {error.start}; save it as UTF-8; {HINT}"
     if type(error).__name__ in ("BrokenProcessPool", "TerminatedWorkerError"):
         return "a worker process was killed, mostly for memory; use fewer workers and run the same command again"
-    if isinstance(error, RuntimeError) and text.startswith("DataLoader worker"):
+    if any(isinstance(e, RuntimeError) and "DataLoader worker (pid" in str(e) for e in _chain(error)):
         return f"{text[:200]}; it was killed, mostly for memory: lower data.workers in params.yaml, then go on"
     if type(error).__name__ == "SafetensorError":
         reason = system_error(error)
         return describe(reason) if reason else None
     return None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and those it was raised from or while handling."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def after_a_failed_experiment() -> None:

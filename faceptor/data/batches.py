@@ -115,6 +115,12 @@ class Steps(Dataset):
         return {"image": torch.stack(images), **batch}
 
 
+LOST = (
+    "a loader process ended before it had handed over its batch, mostly killed for memory: lower data.workers in "
+    "params.yaml, then run the same command again; it goes on from its last checkpoint"
+)
+
+
 def _end_with(parent: int, worker: int) -> None:
     end_with_parent(parent=parent)
 
@@ -134,10 +140,21 @@ def stream_batches(steps: Steps, *, start: int, workers: int):
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # starting the loader must not draw from the model's random stream
     )
-    for batch in loader:
+    for batch in _received(loader):
         if isinstance(batch, FaceptorError):
             raise batch
         yield batch
+
+
+def _received(loader: DataLoader):
+    """What the loader processes send. One that is killed while it hands a tensor over leaves one of these errors."""
+    try:
+        yield from loader
+    except (EOFError, ConnectionError, FileNotFoundError, RuntimeError) as error:
+        raised_by_a_step = str(error).startswith("Caught ")  # in a loader process, and sent here as it should be
+        if raised_by_a_step or (isinstance(error, RuntimeError) and "ancdata" not in str(error)):
+            raise
+        raise DataError(f"{LOST} ({type(error).__name__})") from error
 
 
 @dataclass
