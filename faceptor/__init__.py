@@ -11,9 +11,9 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "load", "load_released", "predict"]
 
 _LAZY = {
-    "load": ("faceptor.models.folder", "load_model"),
-    "load_released": ("faceptor.models.released", "load_released"),
-    "predict": ("faceptor.prediction", "predict"),
+    "load": ("faceptor.weights.folder", "load_model"),
+    "load_released": ("faceptor.weights.released", "load_released"),
+    "predict": ("faceptor.predict.predictor", "predict"),
 }
 
 

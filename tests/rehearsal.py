@@ -12,11 +12,11 @@ from safetensors.torch import save_file
 
 from faceptor.config import Params, load_preset, preset_names
 from faceptor.models.build import build_model
-from faceptor.models.released.farl import RENAMING, VISUAL
-from faceptor.stages.every import SMALL
-from faceptor.starting import part_of, sections, starting_file
+from faceptor.pipeline.all_datasets import SMALL
 from faceptor.synthesis import synthesize
 from faceptor.tasks import task
+from faceptor.weights.released.farl import RENAMING, VISUAL
+from faceptor.weights.starting import part_of, sections, starting_file
 
 STEPS = 2
 SAMPLES = 2  # of a task in a step

@@ -11,7 +11,7 @@ import pytest
 HERE = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
 START = """
 import multiprocessing, os, sys, time
-from faceptor import children
+from faceptor.io import processes as children
 
 def child(parent, watched):
     if watched == "by a thread":
@@ -41,7 +41,7 @@ def test_a_parent_that_is_already_gone_is_noticed():
 
 LOAD = """
 import time
-from faceptor.data.batches import stream_batches
+from faceptor.training.batches import stream_batches
 
 class Slow:
     def __len__(self):

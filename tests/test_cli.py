@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from faceptor import cli
 from faceptor.config import preset_names, preset_path
-from faceptor.stages import training, transfer
-from faceptor.train import Outcome
+from faceptor.pipeline import training, transfer
+from faceptor.training.loop import Outcome
 from tests.datasets import published
 
 

@@ -7,11 +7,11 @@ import pytest
 import yaml
 
 from faceptor.config import Crop, parse, preset_path
-from faceptor.data.blocks import JOURNAL
-from faceptor.data.prepare import prepare
 from faceptor.datasets import READERS
 from faceptor.datasets.folders import litter
-from faceptor.datasets.generic import wanted_columns
+from faceptor.datasets.readers.generic import wanted_columns
+from faceptor.prepared.blocks import JOURNAL
+from faceptor.prepared.prepare import prepare
 from faceptor.tasks import KINDS, task
 from faceptor.tasks.custom import forget
 from tests.datasets import published as pub

@@ -4,9 +4,9 @@ import pytest
 
 from faceptor.config import Synthesis, load_preset
 from faceptor.datasets import READERS
-from faceptor.stages.every import SMALL, with_every_data_set
+from faceptor.pipeline.all_datasets import SMALL, with_every_data_set
 from faceptor.synthesis import LAYOUTS
-from faceptor.synthesis.layouts.base import Order
+from faceptor.synthesis.writers.base import Order
 
 
 def test_every_data_set_has_a_line_and_own_lines_stay():

@@ -15,7 +15,7 @@ from dvc.repo import Repo
 from faceptor.cli import main
 from faceptor.config import parse
 from faceptor.errors import ConfigError
-from faceptor.stages.data import preprocess_set, synthesize_set
+from faceptor.pipeline.data import preprocess_set, synthesize_set
 from faceptor.synthesis import complete
 from tests.test_stages import small_params
 

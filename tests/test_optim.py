@@ -10,7 +10,7 @@ from torch import nn
 
 from faceptor.config import Optimiser, rates
 from faceptor.errors import ConfigError
-from faceptor.optim import build_optimisers, rate_at, schedule, set_rate, set_trainable
+from faceptor.training.optimiser import build_optimisers, rate_at, schedule, set_rate, set_trainable
 
 GOLDEN = Path(__file__).parent / "golden" / "lr_schedule"
 RUNS = {

@@ -9,12 +9,12 @@ import yaml
 
 import faceptor
 from faceptor.config import parse, preset_path
-from faceptor.models.folder import load_model
-from faceptor.stages import training
-from faceptor.stages.data import preprocess_set
-from faceptor.stages.evaluation import evaluate_model
-from faceptor.stages.transfer import transfer
+from faceptor.pipeline import training
+from faceptor.pipeline.data import preprocess_set
+from faceptor.pipeline.evaluation import evaluate_model
+from faceptor.pipeline.transfer import transfer
 from faceptor.tasks.custom import forget
+from faceptor.weights.folder import load_model
 from tests import toy
 from tests.datasets.test_generic_reader import POINTS, own
 
@@ -102,7 +102,7 @@ def test_the_model_folder_answers_without_params_or_data(trained):
 
 
 def test_overlays_draw_own_points(trained):
-    from faceptor.overlay import draw_faces
+    from faceptor.predict.overlay import draw_faces
 
     rgb = np.full((48, 40, 3), 127, np.uint8)
     faces = faceptor.predict(load_model(Path("models/stage1")), rgb, boxes=[(5, 5, 35, 40)])

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 from faceptor.cli import app
 from faceptor.config import load_preset, parse, preset_names, preset_path
 from faceptor.errors import ConfigError
-from faceptor.patterns import check_joint, check_patterns, check_stage2, check_transfer
+from faceptor.pipeline.patterns import check_joint, check_patterns, check_stage2, check_transfer
 
 
 @pytest.mark.parametrize("name", preset_names())

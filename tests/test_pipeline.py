@@ -12,7 +12,7 @@ import yaml
 from dvc.repo import Repo
 
 from faceptor.config import load_params, preset_names, preset_path
-from faceptor.sections import spelled
+from faceptor.config.sections import spelled
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -75,7 +75,7 @@ def test_readme_names_commands_that_exist():
 
 
 def test_readme_results_are_those_of_the_last_run():
-    from faceptor.readme import BEGIN, END, block
+    from faceptor.pipeline.readme import BEGIN, END, block
 
     text = (ROOT / "README.md").read_text()
     written = text.split(BEGIN)[1].split(END)[0].strip()

@@ -10,7 +10,7 @@ import yaml
 from dvc_render.vega import VegaRenderer
 
 from faceptor.config import load_preset, preset_names
-from faceptor.stages.plots import write_plots
+from faceptor.pipeline.plots import write_plots
 from faceptor.tasks import KINDS, TASKS
 from faceptor.tasks.age import AgePrediction
 from faceptor.tasks.attributes import AttributesPrediction

@@ -13,17 +13,14 @@ from torch import nn
 from typer.testing import CliRunner
 
 import faceptor
+from faceptor.cli.predict import file_names, json_text, predict_command
 from faceptor.config import FaceptorConfig
-from faceptor.data.crop import CropSpec
 from faceptor.errors import ConfigError, DataError
-from faceptor.faces import detect_faces, face_box_of_points5, overlap, square
-from faceptor.framing import Framing, crop_of, known_framing, measure_framing, place_face
 from faceptor.models.base import FaceModel, InputGroup
 from faceptor.models.build import build_model
-from faceptor.models.folder import load_model, model_hash, save_model
-from faceptor.overlay import draw_faces
-from faceptor.predict_cli import file_names, json_text, predict_command
-from faceptor.prediction import CHUNK, predict, read_photo
+from faceptor.predict.detector import detect_faces, face_box_of_points5, overlap, square
+from faceptor.predict.overlay import draw_faces
+from faceptor.predict.predictor import CHUNK, predict, read_photo
 from faceptor.tasks import task
 from faceptor.tasks.age import AgePrediction
 from faceptor.tasks.attributes import AttributesPrediction
@@ -31,6 +28,9 @@ from faceptor.tasks.classification import ClassPrediction
 from faceptor.tasks.landmarks import LandmarksPrediction
 from faceptor.tasks.parsing import ParsingPrediction
 from faceptor.tasks.recognition import IdentityPrediction
+from faceptor.transforms.crop import CropSpec
+from faceptor.transforms.framing import Framing, crop_of, known_framing, measure_framing, place_face
+from faceptor.weights.folder import load_model, model_hash, save_model
 
 # By eye: brows at 87, chin at 178, ears at 180 and 272.
 ASTRONAUT = np.array([180.0, 87.0, 272.0, 178.0])
@@ -323,7 +323,7 @@ def test_what_is_no_photograph(model, tmp_path):
 
 
 def test_the_package_offers_predict(model, photo):
-    from faceptor import prediction
+    from faceptor.predict import predictor as prediction
 
     assert faceptor.predict is prediction.predict
 

@@ -11,17 +11,21 @@ import pytest
 import torch
 from PIL import Image
 
-from faceptor import cli, overlay, predict_cli, prediction, trouble
-from faceptor.data.crop import CropSpec
-from faceptor.datasets import images, photographs
+from faceptor import cli
+from faceptor.cli import predict as predict_cli
+from faceptor.cli import trouble
+from faceptor.cli.predict import file_names, shortened
+from faceptor.datasets.formats import images
 from faceptor.errors import DataError, WeightsError
-from faceptor.faces import detect_faces
 from faceptor.models.build import build_model
-from faceptor.models.folder import load_model, save_model
-from faceptor.overlay import draw_faces
-from faceptor.predict_cli import file_names, shortened
-from faceptor.prediction import GeneratedFacesWarning, predict
+from faceptor.predict import overlay, photographs
+from faceptor.predict import predictor as prediction
+from faceptor.predict.detector import detect_faces
+from faceptor.predict.overlay import draw_faces
+from faceptor.predict.predictor import GeneratedFacesWarning, predict
 from faceptor.tasks import task
+from faceptor.transforms.crop import CropSpec
+from faceptor.weights.folder import load_model, save_model
 from tests.test_predict import Seer
 from tests.toy import MODEL
 

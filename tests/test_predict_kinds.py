@@ -8,15 +8,15 @@ import torch
 from skimage import data
 
 from faceptor.config import FaceptorConfig
-from faceptor.data.crop import CropSpec
-from faceptor.framing import Framing, place_face
 from faceptor.models.build import build_model
-from faceptor.overlay import draw_faces
-from faceptor.prediction import predict
+from faceptor.predict.overlay import draw_faces
+from faceptor.predict.predictor import predict
 from faceptor.tasks import KINDS, TASKS, task
 from faceptor.tasks.attributes import AttributesPrediction
 from faceptor.tasks.classification import ClassPrediction
 from faceptor.tasks.pose import PosePrediction
+from faceptor.transforms.crop import CropSpec
+from faceptor.transforms.framing import Framing, place_face
 
 HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 BOX = (180.0, 87.0, 272.0, 178.0)
@@ -85,7 +85,7 @@ def test_the_panel_shows_each_of_them(model, face, names):
 
 def test_the_axes_of_a_tile_follow_the_window(face):
     """The tile magnifies: its axes are as long as it magnifies."""
-    from faceptor.overlay import MOVED
+    from faceptor.predict.overlay import MOVED
 
     pose = face.results["pose_300wlp"]
     moved = MOVED["pose"](pose, 10.0, 20.0, 2.0, (100, 100))

@@ -13,11 +13,12 @@ import yaml
 from dvc.repo import Repo
 from filelock import FileLock
 
-from faceptor import cli, framing
+from faceptor import cli
 from faceptor.config import Params, load_params, preset_names
-from faceptor.faces import Detection
-from faceptor.stages.files import read_json
+from faceptor.io.files import read_json
+from faceptor.predict.detector import Detection
 from faceptor.tasks import task
+from faceptor.transforms import framing
 from tests import rehearsal
 
 ROOT = Path(__file__).parents[1]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from faceptor.errors import ConfigError
-from faceptor.regular import check_regular, open_regular, read_regular, sha256_of
+from faceptor.io.regular import check_regular, open_regular, read_regular, sha256_of
 
 
 def fifo(path: Path) -> Path:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 
-from faceptor import repro
 from faceptor.errors import FaceptorError
+from faceptor.pipeline import repro
 
 DIAMOND = {"data": set(), "left": {"data"}, "right": {"data"}, "last": {"left", "right"}}
 PIPELINE = """

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from faceptor.config import parse
-from faceptor.stages import training
-from faceptor.stages.data import preprocess_set, synthesize_set
-from faceptor.stages.evaluation import evaluate_model
+from faceptor.pipeline import training
+from faceptor.pipeline.data import preprocess_set, synthesize_set
+from faceptor.pipeline.evaluation import evaluate_model
 from tests.test_stages import small_params
 
 TASK = "expression_rafdb"

@@ -14,20 +14,20 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from faceptor import evaluate
 from faceptor.config import parse, preset_path
-from faceptor.data.crop import CropSpec
-from faceptor.data.prepare import prepare
 from faceptor.errors import ConfigError, DataError, FaceptorError
-from faceptor.evaluate import Measured, Validator, skill_of
-from faceptor.models.folder import load_model, read_description, save_model
-from faceptor.record import differences
-from faceptor.stages import common, evaluation, training, verdict
-from faceptor.stages.data import preprocess_set, synthesize_set
-from faceptor.stages.evaluation import evaluate_model
-from faceptor.stages.transfer import transfer
+from faceptor.evaluation import measure as evaluate
+from faceptor.evaluation.measure import Measured, Validator, skill_of
+from faceptor.pipeline import common, evaluation, training, verdict
+from faceptor.pipeline.data import preprocess_set, synthesize_set
+from faceptor.pipeline.evaluation import evaluate_model
+from faceptor.pipeline.transfer import transfer
+from faceptor.prepared.prepare import prepare
 from faceptor.tasks import KINDS, task
 from faceptor.tasks.age import AgePrediction
+from faceptor.training.record import differences
+from faceptor.transforms.crop import CropSpec
+from faceptor.weights.folder import load_model, read_description, save_model
 from tests import toy
 
 TASKS = ("landmarks_300w", "age_morph2", "expression_rafdb")
@@ -398,7 +398,7 @@ def test_a_second_training_is_refused_and_touches_nothing(copied):
 HOLD = """
 import sys, time
 from pathlib import Path
-from faceptor.lock import locked
+from faceptor.io.lock import locked
 
 with locked(Path(sys.argv[1])):
     print("held", flush=True)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from faceptor.cli import app
 from faceptor.config import load_params, load_preset, preset_names, preset_path
 from faceptor.errors import ConfigError, FaceptorError, WeightsError
-from faceptor.starting import (
+from faceptor.weights.starting import (
     FOLDER,
     describe_start,
     missing_weights,
@@ -88,7 +88,7 @@ def test_check_refuses_released_without_a_file(unnamed):
 
 
 def test_training_refuses_before_it_reads_data(unnamed, tmp_path, monkeypatch):
-    from faceptor.stages import training
+    from faceptor.pipeline import training
 
     monkeypatch.chdir(tmp_path)  # no prepared data here: reading any would fail otherwise
     monkeypatch.setattr(training, "build_model", lambda *_: pytest.fail("built a model first"))

@@ -13,21 +13,22 @@ from pathlib import Path
 import pytest
 import torch
 
-from faceptor import train
-from faceptor.checkpoint import load_checkpoint, save_atomic
+from faceptor.cli.trouble import said
 from faceptor.config import rates
 from faceptor.errors import ConfigError, DataError, FaceptorError, WeightsError
-from faceptor.threads import fixed_threads
-from faceptor.trouble import said
+from faceptor.training import loop as train
+from faceptor.training.checkpoint import load_checkpoint, save_atomic
+from faceptor.training.threads import fixed_threads
 from tests import toy
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from faceptor.threads import fixed_threads
-from faceptor.trouble import said
+from faceptor.training.threads import fixed_threads
+from faceptor.cli.trouble import said
 from tests import toy
-from faceptor import checkpoint, train
+from faceptor.training import checkpoint
+from faceptor.training import loop as train
 
 real, count = train.save_atomic, 0
 def save(state, path):

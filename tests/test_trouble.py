@@ -16,17 +16,18 @@ import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
-from faceptor import cli, trouble
-from faceptor.checkpoint import save_atomic
+from faceptor import cli
+from faceptor.cli import trouble
 from faceptor.config import load_params, preset_path
 from faceptor.errors import ConfigError, FaceptorError, WriteError
+from faceptor.io.files import read_json, write_json
+from faceptor.io.writing import whole_file, write_whole
 from faceptor.models.build import build_model
-from faceptor.models.folder import load_model, save_model
-from faceptor.stages.data import preprocess_set
-from faceptor.stages.evaluation import save_figure
-from faceptor.stages.files import read_json, write_json
+from faceptor.pipeline.data import preprocess_set
+from faceptor.pipeline.evaluation import save_figure
 from faceptor.tasks import task
-from faceptor.writing import whole_file, write_whole
+from faceptor.training.checkpoint import save_atomic
+from faceptor.weights.folder import load_model, save_model
 from tests.datasets import published
 from tests.toy import MODEL
 
@@ -137,7 +138,7 @@ def _picture(path):
 
 def _sheet(path):
     from faceptor.synthesis.contact_sheet import contact_sheet
-    from faceptor.synthesis.layouts.base import Tile
+    from faceptor.synthesis.writers.base import Tile
 
     contact_sheet([Tile(group="a", caption="b", image=np.zeros((9, 9, 3), np.uint8))], title="t", path=path)
 

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from faceptor.datasets.generic import stored_description
+from faceptor.datasets.readers.generic import stored_description
 from faceptor.errors import FaceptorError
-from faceptor.evaluate import Measured
-from faceptor.stages.evaluation import Report, Test
+from faceptor.evaluation.measure import Measured
+from faceptor.pipeline.evaluation import Report, Test
 from faceptor.tasks import KINDS, task
 from faceptor.tasks.age import AgePrediction
 

@@ -3,14 +3,14 @@
 import numpy as np
 import torch
 
-from faceptor import train
 from faceptor.config import Crop, FaceptorConfig, Feed, Optimiser, Stage, rates
-from faceptor.data.augment import make_policy
-from faceptor.data.batches import ImageCache, Steps, TaskStream
-from faceptor.data.crop import CropSpec
 from faceptor.models.build import build_model
-from faceptor.record import stage_facts
 from faceptor.tasks import KINDS, task
+from faceptor.training import loop as train
+from faceptor.training.batches import ImageCache, Steps, TaskStream
+from faceptor.training.record import stage_facts
+from faceptor.transforms.augment import make_policy
+from faceptor.transforms.crop import CropSpec
 
 STATISTICS = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 MODEL = FaceptorConfig.model_validate(

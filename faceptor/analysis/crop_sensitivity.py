@@ -30,15 +30,15 @@ import numpy as np
 import pandas as pd
 
 from faceptor.config import Params
-from faceptor.data.crop import Crop, CropSpec, Jitter
-from faceptor.data.prepared import held_out_split
-from faceptor.data.subset import spread
+from faceptor.datasets.subset import spread
 from faceptor.errors import ConfigError, DataError
-from faceptor.evaluate import Measured, headline_of, perfect_value, predict_samples, skill_of
-from faceptor.framing import crop_of, own_crop
+from faceptor.evaluation.measure import Measured, headline_of, perfect_value, predict_samples, skill_of
 from faceptor.models.base import FaceModel
+from faceptor.prepared.reading import held_out_split
 from faceptor.tasks import kind_of
 from faceptor.tasks.base import Metric, Prediction, TaskSpec
+from faceptor.transforms.crop import Crop, CropSpec, Jitter
+from faceptor.transforms.framing import crop_of, own_crop
 
 AXES = ("margin", "shift", "rotation")
 NEUTRAL = {"margin": 1.0, "shift": 0.0, "rotation": 0.0}

@@ -29,15 +29,15 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from faceptor.config import Params
-from faceptor.data.batches import crop_spec, to_tensor
-from faceptor.data.prepared import held_out_split, open_split
-from faceptor.data.subset import spread
+from faceptor.datasets.subset import spread
 from faceptor.errors import ConfigError, DataError, WeightsError
+from faceptor.io.files import read_json
 from faceptor.models.faceptor import Faceptor
-from faceptor.models.folder import load_strictly, model_hash, read_description
 from faceptor.models.textbook import AttentionReport
-from faceptor.stages.files import read_json
+from faceptor.prepared.reading import held_out_split, open_split
 from faceptor.tasks import task as find_task
+from faceptor.training.batches import crop_spec, to_tensor
+from faceptor.weights.folder import load_strictly, model_hash, read_description
 
 UNSEEN = {"preference": float("nan")}  # for a layer that the task cannot see; it carries no mass
 STAGE1, UNTRAINED, STAGE2 = STATES = ("stage 1", "untrained L_t", "stage 2")

@@ -18,9 +18,9 @@ from typing import Any
 import yaml
 
 from faceptor.config import Params, load_preset, preset_names
+from faceptor.config.inheritance import inherited_from
+from faceptor.config.sections import NAMED_AFTER_DATA_SETS, spelled
 from faceptor.errors import ConfigError
-from faceptor.inheritance import inherited_from
-from faceptor.sections import NAMED_AFTER_DATA_SETS, spelled
 
 SMALL_COPY_SECTIONS = ("model.", "stage1.", "stage2.", "transfer.")  # where a small copy is compared with its original
 BOOKKEEPING = ("*.validate_every", "*.validate_samples", "*.checkpoint_every", "*.log_every")  # shapes no weights

@@ -1,30 +1,30 @@
 """Readers of the published data sets, one module each: files as their owners publish them in, records out."""
 
-from faceptor.datasets.affectnet import AffectNet
-from faceptor.datasets.aflw19 import AFLW19
-from faceptor.datasets.aflw2000 import AFLW2000
+from faceptor.config.sections import spelled
 from faceptor.datasets.base import Reader
-from faceptor.datasets.biwi import Biwi
-from faceptor.datasets.celeba import CelebA
-from faceptor.datasets.celebamaskhq import CelebAMaskHQ
-from faceptor.datasets.cofw import COFW
-from faceptor.datasets.fairface import FairFace
-from faceptor.datasets.ferplus import FERPlus
-from faceptor.datasets.ffhqaging import FFHQAging
-from faceptor.datasets.generic import Generic
-from faceptor.datasets.lapa import LaPa
-from faceptor.datasets.lfw73 import LFW73
-from faceptor.datasets.lfwa import LFWA
-from faceptor.datasets.morph2 import Morph2
-from faceptor.datasets.ms1mv3 import MS1MV3
-from faceptor.datasets.rafdb import RAFDB
-from faceptor.datasets.utkface import UTKFace
-from faceptor.datasets.w300 import W300
-from faceptor.datasets.w300lp import W300LP
-from faceptor.datasets.w300vw import W300VW
-from faceptor.datasets.wflw import WFLW
+from faceptor.datasets.readers.affectnet import AffectNet
+from faceptor.datasets.readers.aflw19 import AFLW19
+from faceptor.datasets.readers.aflw2000 import AFLW2000
+from faceptor.datasets.readers.biwi import Biwi
+from faceptor.datasets.readers.celeba import CelebA
+from faceptor.datasets.readers.celebamaskhq import CelebAMaskHQ
+from faceptor.datasets.readers.cofw import COFW
+from faceptor.datasets.readers.fairface import FairFace
+from faceptor.datasets.readers.ferplus import FERPlus
+from faceptor.datasets.readers.ffhqaging import FFHQAging
+from faceptor.datasets.readers.generic import Generic
+from faceptor.datasets.readers.lapa import LaPa
+from faceptor.datasets.readers.lfw73 import LFW73
+from faceptor.datasets.readers.lfwa import LFWA
+from faceptor.datasets.readers.morph2 import Morph2
+from faceptor.datasets.readers.ms1mv3 import MS1MV3
+from faceptor.datasets.readers.rafdb import RAFDB
+from faceptor.datasets.readers.utkface import UTKFace
+from faceptor.datasets.readers.w300 import W300
+from faceptor.datasets.readers.w300lp import W300LP
+from faceptor.datasets.readers.w300vw import W300VW
+from faceptor.datasets.readers.wflw import WFLW
 from faceptor.errors import ConfigError
-from faceptor.sections import spelled
 
 READERS: dict[str, type[Reader]] = {
     reader.name: reader

@@ -22,10 +22,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from faceptor.config.sections import spelled
 from faceptor.datasets.folders import Links, entries, may_follow
 from faceptor.datasets.values import BadSample, box, brief, integer, landmark_box, number, points, printable, share
 from faceptor.errors import ConfigError, DataError
-from faceptor.sections import spelled
 
 __all__ = [
     "IMAGE_SUFFIXES", "MARKER", "BadSample", "Bulk", "Check", "Listed", "Reader", "Record", "Reject",

@@ -29,10 +29,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
+from faceptor.config.sections import Count, Real, Section, Share, explain
+from faceptor.config.yaml12 import read_yaml
 from faceptor.datasets.base import brief, printable
 from faceptor.errors import ConfigError
-from faceptor.sections import Count, Real, Section, Share, explain
-from faceptor.yaml12 import read_yaml
 
 
 def _words(value: Any) -> Any:

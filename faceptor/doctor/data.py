@@ -11,15 +11,15 @@ from pathlib import Path
 from time import perf_counter
 
 from faceptor.config import Params
-from faceptor.data.duplicates import LISTED
-from faceptor.data.passport import compare_published, generated_check
-from faceptor.data.prepared import open_split, open_verification, read_passport, verification_sets
+from faceptor.config.sections import spelled, unspelled
 from faceptor.datasets import READERS, reader_class
 from faceptor.datasets.base import Reader
 from faceptor.datasets.folders import litter
 from faceptor.doctor.survey import Progress, Survey, survey
 from faceptor.errors import ConfigError, FaceptorError
-from faceptor.sections import spelled, unspelled
+from faceptor.prepared.card import compare_published, generated_check
+from faceptor.prepared.duplicates import LISTED
+from faceptor.prepared.reading import open_split, open_verification, read_passport, verification_sets
 
 ENOUGH = 0.9  # of the published count, where releases of a set differ
 FOUND, INCOMPLETE, ABSENT = STATES = ("found", "incomplete", "absent")

@@ -7,11 +7,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from faceptor.config import ModelConfig, Params
-from faceptor.data.prepared import read_passport
 from faceptor.datasets import reader_class
 from faceptor.errors import FaceptorError
-from faceptor.regular import size_text
-from faceptor.starting import describe_start, sections
+from faceptor.io.regular import size_text
+from faceptor.prepared.reading import read_passport
+from faceptor.weights.starting import describe_start, sections
 
 PACKAGES = ("torch", "torchvision", "timm", "dvc", "papermill", "jupyterlab", "datasets", "opencv-python-headless")
 
@@ -59,7 +59,7 @@ def starting_weights(where: str, model: ModelConfig) -> dict:
     facts = describe_start(model, where=where)
     if facts["state"] != "there":
         return facts
-    from faceptor.models.start import misfit
+    from faceptor.weights.start import misfit
 
     problem = misfit(model, facts["path"])
     return facts | {"state": "there, does not fit", "problem": problem} if problem else facts | {"state": "there, fits"}

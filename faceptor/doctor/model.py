@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from faceptor.datasets import READERS
-from faceptor.framing import crop_of, describe_crop
 from faceptor.models.base import FaceModel
-from faceptor.models.folder import WEIGHTS, load_model, model_hash, read_description
+from faceptor.transforms.framing import crop_of, describe_crop
+from faceptor.weights.folder import WEIGHTS, load_model, model_hash, read_description
 
 
 def examine_model(folder: Path | str) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from time import perf_counter
 
-from faceptor.data.checks import Ready, checked
 from faceptor.datasets.base import Check, Listed, Reader, Record, Reject, share
-from faceptor.datasets.restricted_pickle import load_verification
+from faceptor.datasets.formats.restricted_pickle import load_verification
 from faceptor.errors import FaceptorError
+from faceptor.prepared.checks import Ready, checked
 
 SPLITS = ("train", "test")
 ALWAYS = 200  # samples of a split that are opened in any case

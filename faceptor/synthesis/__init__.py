@@ -17,13 +17,13 @@ import cv2
 import joblib
 from tqdm import tqdm
 
-from faceptor.children import end_with_parent
+from faceptor.config.sections import spelled
 from faceptor.datasets.base import MARKER
 from faceptor.errors import ConfigError
-from faceptor.paths import replace_folder
-from faceptor.sections import spelled
-from faceptor.synthesis.layouts import LAYOUTS
-from faceptor.synthesis.layouts.base import Drawn, Layout, Order, Shot, Tile
+from faceptor.io.paths import replace_folder
+from faceptor.io.processes import end_with_parent
+from faceptor.synthesis.writers import LAYOUTS
+from faceptor.synthesis.writers.base import Drawn, Layout, Order, Shot, Tile
 
 __all__ = ["LAYOUTS", "complete", "synthesize"]
 

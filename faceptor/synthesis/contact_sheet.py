@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from faceptor.synthesis.layouts.base import Tile
-from faceptor.writing import write_whole
+from faceptor.io.writing import write_whole
+from faceptor.synthesis.writers.base import Tile
 
 LIMIT = 1_500_000  # bytes: sheets are meant to be looked at in a repository
 _COLUMNS, _GROUPED = 6, 8  # tiles in a row, without and with a group

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from faceptor.datasets.labels import CELEBAMASK_19, facts
+from faceptor.synthesis.accessories import ears_in_front, paint_ears, paint_occluder, paint_worn
 from faceptor.synthesis.body import paint_body
 from faceptor.synthesis.canvas import Canvas
 from faceptor.synthesis.face import Face
@@ -22,10 +23,9 @@ from faceptor.synthesis.photo import background, develop, light
 from faceptor.synthesis.placement import place
 from faceptor.synthesis.portrait import Portrait
 from faceptor.synthesis.raster import rasterise
-from faceptor.synthesis.seen import bare, uncovered, unobstructed
 from faceptor.synthesis.texture import paint_head
 from faceptor.synthesis.view import View
-from faceptor.synthesis.worn import ears_in_front, paint_ears, paint_occluder, paint_worn
+from faceptor.synthesis.visibility import bare, uncovered, unobstructed
 
 _FINE_UP_TO = 150  # pictures up to this many pixels a side are drawn twice as large
 _TEXEL = 14  # canvas pixels to a texel per cell of the mesh: texels stay finer than picture pixels

@@ -215,7 +215,7 @@ class Kind(ABC):
 
     def samples(self, spec: TaskSpec, folder: Path, split: str) -> Sequence[Sample]:
         """What the task is trained ("train"), validated ("val") or tested ("test") on, from a prepared data set."""
-        from faceptor.data.prepared import open_split
+        from faceptor.prepared.reading import open_split
 
         return open_split(folder, split)
 

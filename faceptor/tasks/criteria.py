@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from faceptor.sections import AtKey, did_you_mean
+from faceptor.config.sections import AtKey, did_you_mean
 
 # Kind -> its losses, the default first -> the numbers that a criterion may give.
 LOSSES: dict[str, dict[str, tuple[str, ...]]] = {

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from faceptor.datasets.base import Reader
-from faceptor.datasets.generic import Generic
 from faceptor.datasets.labels import AGES
+from faceptor.datasets.readers.generic import Generic
 from faceptor.errors import ConfigError
 from faceptor.tasks.base import TaskSpec
 from faceptor.tasks.table import TASKS

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceptor.data.subset import spread
 from faceptor.datasets.labels import flip_classes
+from faceptor.datasets.subset import spread
 from faceptor.errors import DataError
 from faceptor.tasks.base import (
     Kind,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from faceptor.data.subset import spread
+from faceptor.datasets.subset import spread
 from faceptor.tasks.base import Plot
 
 if TYPE_CHECKING:

@@ -129,7 +129,7 @@ class VerificationSamples(Sequence):
     """All verification sets of a prepared data set as samples: image, size, pair, same, and the set as subset."""
 
     def __init__(self, folder: Path):
-        from faceptor.data.prepared import open_verification, verification_sets
+        from faceptor.prepared.reading import open_verification, verification_sets
 
         self.sets = {name: open_verification(folder, name) for name in verification_sets(folder)}
         if not self.sets:

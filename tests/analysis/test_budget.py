@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from faceptor.analysis import budget, claims, figures, paper
-from faceptor.budget_cli import budget_command
+from faceptor.cli.budget import budget_command
 from faceptor.config import load_preset, preset_names
 from faceptor.errors import ConfigError
 

@@ -11,10 +11,10 @@ import torch
 
 from faceptor.analysis import crop_sensitivity as cs
 from faceptor.analysis.crop_figures import sensitivity_lines
-from faceptor.data.crop import CropSpec
 from faceptor.errors import ConfigError
 from faceptor.tasks import kind_of, task
 from faceptor.tasks.classification import ClassPrediction
+from faceptor.transforms.crop import CropSpec
 from tests import toy
 
 ROOT = Path(__file__).parents[2]

@@ -6,9 +6,9 @@ import papermill
 import pytest
 
 from faceptor.config import load_preset
-from faceptor.notebook_config import LayerAttention, Notebooks
-from faceptor.paths import find_root
-from faceptor.stages import notebooks
+from faceptor.config.notebooks import LayerAttention, Notebooks
+from faceptor.io.paths import find_root
+from faceptor.pipeline import notebooks
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("parameter_budget", "layer_attention")
@@ -65,7 +65,7 @@ def test_root_is_found_from_anywhere_inside(tmp_path, monkeypatch):
     inside = tmp_path / "notebooks"
     inside.mkdir()
     monkeypatch.chdir(inside)
-    from faceptor.paths import ROOT as here
+    from faceptor.io.paths import ROOT as here
 
     assert here == find_root() == tmp_path.resolve()
 

@@ -8,9 +8,9 @@ from typer.testing import CliRunner
 from faceptor.analysis import protocols
 from faceptor.cli import app
 from faceptor.config import load_preset, parse, preset_names, preset_path
-from faceptor.data.augment import make_policy
 from faceptor.datasets import reader_class
 from faceptor.tasks import task
+from faceptor.transforms.augment import make_policy
 
 PRESETS = preset_names()
 PAPER_ROWS = [row for row in protocols.facts()["departures"] if "paper" in row]

@@ -7,7 +7,7 @@ import pytest
 
 from faceptor.datasets import READERS
 from faceptor.datasets.labels import landmark_scheme
-from faceptor.datasets.morph2 import OWNER
+from faceptor.datasets.readers.morph2 import OWNER
 from faceptor.errors import ConfigError, DataError
 from tests.datasets import published as pub
 from tests.datasets.published import bad, good, read

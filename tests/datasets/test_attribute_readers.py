@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from faceptor.datasets.formats.matlab import load_mat
 from faceptor.datasets.labels import CELEBA_40, LFW_73
-from faceptor.datasets.matlab import load_mat
 from faceptor.errors import DataError
 from tests.datasets import published as pub
 from tests.datasets.published import bad, good, read

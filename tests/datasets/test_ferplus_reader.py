@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from faceptor.datasets import READERS
-from faceptor.datasets.ferplus import COUNTS, majority
-from faceptor.datasets.images import decode_image
+from faceptor.datasets.formats.images import decode_image
 from faceptor.datasets.labels import EXPRESSIONS_8
+from faceptor.datasets.readers.ferplus import COUNTS, majority
 from faceptor.errors import DataError
 from tests.datasets import published as pub
 from tests.datasets.published import bad, good, read

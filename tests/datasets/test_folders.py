@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from faceptor.data.prepare import prepare
 from faceptor.datasets import READERS
 from faceptor.datasets.base import BadSample, Record, Reject
 from faceptor.datasets.folders import litter
 from faceptor.errors import DataError
+from faceptor.prepared.prepare import prepare
 from tests.datasets import published as pub
 
 TWIN = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        "  # how an AppleDouble file begins
@@ -154,7 +154,7 @@ def test_a_circle_of_links_is_walked_once(tmp_path):
 
 def test_the_stage_follows_links_as_params_say(tmp_path, monkeypatch):
     from faceptor.config import load_preset
-    from faceptor.stages.data import preprocess_set
+    from faceptor.pipeline.data import preprocess_set
 
     monkeypatch.chdir(tmp_path)
     pub.rafdb(tmp_path / "faces/rafdb")

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from faceptor.data.prepare import prepare
-from faceptor.data.prepared import open_split
 from faceptor.datasets.base import Record, Reject
-from faceptor.datasets.generic import Generic
+from faceptor.datasets.readers.generic import Generic
 from faceptor.errors import ConfigError, DataError
+from faceptor.prepared.prepare import prepare
+from faceptor.prepared.reading import open_split
 from faceptor.tasks import KINDS, TaskSpec
 from faceptor.tasks.custom import specs_of
 from tests.datasets import published as pub

@@ -8,7 +8,7 @@ import pytest
 import scipy.io
 import scipy.sparse
 
-from faceptor.datasets.matlab import load_mat, matrix
+from faceptor.datasets.formats.matlab import load_mat, matrix
 from faceptor.errors import DataError
 from tests.datasets import published as pub
 from tests.hostile import bombs

@@ -8,7 +8,7 @@ import pytest
 
 from faceptor.datasets import READERS
 from faceptor.datasets.base import Record
-from faceptor.datasets.generic import Generic
+from faceptor.datasets.readers.generic import Generic
 from faceptor.errors import DataError
 from tests.datasets import published as pub
 

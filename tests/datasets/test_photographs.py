@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceptor.datasets import images, photographs
 from faceptor.datasets.base import BadSample
-from faceptor.datasets.images import TooManyPixels
-from faceptor.datasets.photographs import decode_photo
+from faceptor.datasets.formats import images
+from faceptor.datasets.formats.images import TooManyPixels
+from faceptor.predict import photographs
+from faceptor.predict.photographs import decode_photo
 from tests.datasets.test_images import SHOWN, encoded, turned
 
 

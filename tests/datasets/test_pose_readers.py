@@ -10,8 +10,8 @@ import scipy.io
 
 from faceptor.datasets import READERS
 from faceptor.datasets.base import landmark_box
-from faceptor.datasets.images import decode_image
-from faceptor.datasets.poses import euler, head_box
+from faceptor.datasets.formats.images import decode_image
+from faceptor.datasets.readers.poses import euler, head_box
 from faceptor.errors import ConfigError, DataError
 from faceptor.tasks.custom import specs_of
 from faceptor.tasks.rotations import matrix_of_degrees

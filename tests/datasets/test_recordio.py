@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from faceptor.datasets import READERS
 from faceptor.datasets.base import BadSample, Record, Reject
-from faceptor.datasets.recordio import RecordFile, unpack
+from faceptor.datasets.formats.recordio import RecordFile, unpack
 from faceptor.errors import DataError
 from tests.datasets import published as pub
 

@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import pytest
 
-from faceptor.datasets.restricted_pickle import load_pickle, load_verification
+from faceptor.datasets.formats.restricted_pickle import load_pickle, load_verification
 from faceptor.errors import DataError
 from tests.datasets import published as pub
 from tests.hostile import bombs

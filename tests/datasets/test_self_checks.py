@@ -6,8 +6,9 @@ import inspect
 import pytest
 import scipy.io
 
-from faceptor.datasets import READERS, aflw19
+from faceptor.datasets import READERS
 from faceptor.datasets.base import Reader
+from faceptor.datasets.readers import aflw19
 from tests.datasets import published as pub
 
 

@@ -10,14 +10,14 @@ from typer.testing import CliRunner
 
 from faceptor.cli import app
 from faceptor.config import load_params, parse, preset_path
-from faceptor.data.prepare import prepare
+from faceptor.config.sections import spelled
 from faceptor.datasets import READERS
 from faceptor.datasets.base import MARKER, Listed, Reader, Record
 from faceptor.doctor import survey as surveying
 from faceptor.doctor.data import examine_data
 from faceptor.doctor.show import console, data_report
 from faceptor.errors import ConfigError
-from faceptor.sections import spelled
+from faceptor.prepared.prepare import prepare
 from tests.datasets import published
 
 LAYOUTS = {
@@ -285,7 +285,7 @@ def test_deep_opens_everything_however_slow(clock, tmp_path):
 
 @pytest.mark.parametrize(("name", "split"), [("300vw", "test"), ("ms1mv3", "train")])
 def test_a_quick_look_at_records_and_videos_counts_what_it_does_not_open(name, split, tmp_path, monkeypatch):
-    monkeypatch.setattr("faceptor.datasets.ms1mv3.SKIMMED", 2)
+    monkeypatch.setattr("faceptor.datasets.readers.ms1mv3.SKIMMED", 2)
     LAYOUTS[name](tmp_path)
     reader = READERS[name](tmp_path)
     items = list(reader.skim(split))

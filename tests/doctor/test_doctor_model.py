@@ -8,11 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from faceptor.cli import app
-from faceptor.data.crop import CropSpec
 from faceptor.datasets import READERS
 from faceptor.doctor.model import examine_model
-from faceptor.framing import Framing, crop_of, describe_crop, place_face
-from faceptor.models.folder import load_model, model_hash, save_model
+from faceptor.transforms.crop import CropSpec
+from faceptor.transforms.framing import Framing, crop_of, describe_crop, place_face
+from faceptor.weights.folder import load_model, model_hash, save_model
 from tests import toy
 
 FRAMING = [-0.7, -0.9, 0.7, 0.5]

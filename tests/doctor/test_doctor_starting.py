@@ -11,7 +11,7 @@ from faceptor.cli import app
 from faceptor.config import load_preset, preset_path
 from faceptor.doctor.machine import show, starting_weights
 from faceptor.models import backbone as backbones
-from faceptor.starting import part_of
+from faceptor.weights.starting import part_of
 
 
 def section(path):

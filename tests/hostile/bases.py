@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from faceptor.datasets import READERS
 from faceptor.synthesis import LAYOUTS, synthesize
-from faceptor.synthesis.layouts import base
+from faceptor.synthesis.writers import base
 from tests.datasets import published as hand
 from tests.datasets.test_generic_reader import own, own_parquet
 from tests.synthesis.fake import fake_render, published

@@ -11,9 +11,9 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from faceptor.data.prepare import prepare
-from faceptor.data.prepared import open_split, open_verification, verification_sets
 from faceptor.errors import FaceptorError
+from faceptor.prepared.prepare import prepare
+from faceptor.prepared.reading import open_split, open_verification, verification_sets
 from tests.hostile.bases import Base, quiet
 
 MEMORY = 384 << 20  # bytes that preparing a dozen small faces may take beyond what was taken before

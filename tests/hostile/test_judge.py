@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from faceptor.datasets.base import BadSample, Reader, Reject
-from faceptor.datasets.biwi import Biwi
-from faceptor.datasets.rafdb import RAFDB
-from faceptor.datasets.restricted_pickle import load_pickle
+from faceptor.datasets.formats.restricted_pickle import load_pickle
+from faceptor.datasets.readers.biwi import Biwi
+from faceptor.datasets.readers.rafdb import RAFDB
 from faceptor.errors import DataError
 from tests.hostile import bombs
 from tests.hostile.bases import BASES

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from toy_models import HALF, OTHER, QUERIED, TASKS, toy_model
 
 from faceptor.errors import ConfigError, FaceptorError
 from faceptor.tasks import task
+from tests.models.toy_models import HALF, OTHER, QUERIED, TASKS, toy_model
 
 SHAPES = {
     "landmarks_aflw19": (19, 8, 10),

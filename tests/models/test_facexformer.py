@@ -5,20 +5,20 @@ import os
 import pytest
 import torch
 from huggingface_hub import constants
-from model_goldens import ModelGolden, released_state
 from safetensors.torch import save_file
 
 from faceptor.config import FaceXFormerConfig, load_params, preset_path
 from faceptor.errors import ConfigError, WeightsError
 from faceptor.models import backbone as backbones
 from faceptor.models.build import build_model
-from faceptor.models.folder import load_model, save_model
 from faceptor.models.parameters import parameter_table
-from faceptor.models.pretrained import load_backbone
-from faceptor.models.released import facexformer as released
-from faceptor.models.released import import_weights
 from faceptor.tasks import kind_of, task
 from faceptor.tasks.custom import unchanged
+from faceptor.weights.backbone import load_backbone
+from faceptor.weights.folder import load_model, save_model
+from faceptor.weights.released import facexformer as released
+from faceptor.weights.released import import_weights
+from tests.models.model_goldens import ModelGolden, released_state
 
 HALF = {"size": 32, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 OTHER = {"size": 32, "mean": (0.48, 0.46, 0.41), "std": (0.27, 0.26, 0.28)}

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from faceptor import train
-from faceptor.evaluate import measure
+from faceptor.config.sections import Section
+from faceptor.evaluation.measure import measure
 from faceptor.models import build
 from faceptor.models.base import FaceModel
-from faceptor.record import stage_facts
-from faceptor.sections import Section
 from faceptor.tasks import KINDS, TASKS, task
+from faceptor.training import loop as train
+from faceptor.training.record import stage_facts
 from tests import toy
 
 

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from toy_models import toy_model
 
 from faceptor.config import load_preset
 from faceptor.models.build import build_model
 from faceptor.models.parameters import parameter_table, part_of
 from faceptor.tasks import task
+from tests.models.toy_models import toy_model
 
 BASE = {
     "encoder": 86_828_544,

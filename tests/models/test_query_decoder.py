@@ -4,9 +4,9 @@ import random
 
 import pytest
 import torch
-from toy_models import QUERIED, toy_model
 
 from faceptor.models.textbook import textbook_decode
+from tests.models.toy_models import QUERIED, toy_model
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
 SETTINGS = [(seed, dtype, own) for seed in range(4) for dtype in TOLERANCE for own in (False, True)]

@@ -1,7 +1,7 @@
 import pytest
 
 from faceptor.synthesis import synthesize
-from faceptor.synthesis.layouts import base
+from faceptor.synthesis.writers import base
 from tests.synthesis.fake import COUNTS, RECOGNITION, SEED, fake_render, published
 
 

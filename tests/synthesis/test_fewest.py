@@ -2,10 +2,10 @@
 
 import pytest
 
-from faceptor.data.prepare import prepare
 from faceptor.errors import ConfigError
+from faceptor.prepared.prepare import prepare
 from faceptor.synthesis import LAYOUTS, synthesize
-from faceptor.synthesis.layouts import base
+from faceptor.synthesis.writers import base
 from tests.synthesis.fake import fake_render
 
 

@@ -8,8 +8,6 @@ import h5py
 import numpy as np
 import pytest
 
-from faceptor.data.prepare import prepare
-from faceptor.data.prepared import open_split
 from faceptor.datasets.labels import (
     AGE_DECADES,
     CELEBA_40,
@@ -21,10 +19,12 @@ from faceptor.datasets.labels import (
     UTKFACE_RACES,
 )
 from faceptor.errors import ConfigError
+from faceptor.prepared.prepare import prepare
+from faceptor.prepared.reading import open_split
 from faceptor.synthesis import LAYOUTS
 from faceptor.synthesis.face import sample_face
-from faceptor.synthesis.layouts.base import Order, shares
 from faceptor.synthesis.people import LOOKS, UTKFACE_LOOKS, spans
+from faceptor.synthesis.writers.base import Order, shares
 from tests.synthesis.fake import SEED, planned, portrait, size
 
 

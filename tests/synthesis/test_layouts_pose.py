@@ -6,19 +6,19 @@ import pytest
 import scipy.io
 
 from faceptor.datasets.labels import facts, landmark_scheme
-from faceptor.datasets.poses import euler
+from faceptor.datasets.readers.poses import euler
 from faceptor.errors import ConfigError
 from faceptor.synthesis import LAYOUTS
 from faceptor.synthesis.canvas import HAIR
 from faceptor.synthesis.draw import render
 from faceptor.synthesis.face import sample_face
 from faceptor.synthesis.geometry import rotation
-from faceptor.synthesis.layouts.base import Order, axes, stream
-from faceptor.synthesis.layouts.biwi import camera_matrix
-from faceptor.synthesis.layouts.heads import facing, swaying, turned
-from faceptor.synthesis.layouts.w300lp import pose_parameters
-from faceptor.synthesis.layouts.wflw import flags
-from faceptor.synthesis.seen import bare, unobstructed
+from faceptor.synthesis.visibility import bare, unobstructed
+from faceptor.synthesis.writers.base import Order, axes, stream
+from faceptor.synthesis.writers.biwi import camera_matrix
+from faceptor.synthesis.writers.heads import facing, swaying, turned
+from faceptor.synthesis.writers.w300lp import pose_parameters
+from faceptor.synthesis.writers.wflw import flags
 from faceptor.tasks.rotations import degrees_of_matrix, matrix_of_degrees
 from tests.synthesis.fake import planned, portrait, size
 

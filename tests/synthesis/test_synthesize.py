@@ -13,8 +13,8 @@ from faceptor.errors import ConfigError
 from faceptor.synthesis import LAYOUTS, synthesize
 from faceptor.synthesis.contact_sheet import LIMIT
 from faceptor.synthesis.face import sample_face
-from faceptor.synthesis.layouts import base
-from faceptor.synthesis.layouts.base import Order, albums, cut, mixed, shares
+from faceptor.synthesis.writers import base
+from faceptor.synthesis.writers.base import Order, albums, cut, mixed, shares
 from tests.synthesis.fake import fake_render, published
 
 NAMES = tuple(LAYOUTS)

@@ -63,7 +63,7 @@ def test_own_tasks_are_known_from_the_file_or_from_the_prepared_data(tmp_path):
     found = {name: task(name) for name in registered()}
     assert set(found) == {"landmarks_mine", "age_mine", "expression_mine", "attributes_mine"}
 
-    from faceptor.stages.data import preprocess_set
+    from faceptor.pipeline.data import preprocess_set
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from faceptor.evaluate import Measured, gain
+from faceptor.evaluation.measure import Measured, gain
 from faceptor.tasks import KINDS, TASKS
 from faceptor.tasks.age import AgePrediction
 from faceptor.tasks.classification import ClassPrediction

@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from pydantic import ValidationError
 
 from faceptor.config import Feed, load_preset, preset_names
-from faceptor.data.augment import make_policy
 from faceptor.errors import ConfigError
 from faceptor.tasks import KINDS, TASKS, TaskSpec, task
 from faceptor.tasks import landmark_losses as ll
 from faceptor.tasks.age import log_distribution
 from faceptor.tasks.parsing import batch_dice, generalised_dice
+from faceptor.transforms.augment import make_policy
 
 POINTS = TaskSpec("landmarks_toy", "landmarks", "toy", ("a", "b", "c"), {"scheme": "300W"})
 PARSING = TaskSpec("parsing_toy", "parsing", "toy", ("background", "skin", "hair", "hat"), {"background": 0})

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from faceptor.data.augment import make_policy
-from faceptor.data.batches import ImageCache, TaskStream
-from faceptor.data.crop import CropSpec
 from faceptor.datasets.labels import flip_classes, landmark_scheme
 from faceptor.errors import ConfigError
 from faceptor.tasks import KINDS, TASKS
+from faceptor.training.batches import ImageCache, TaskStream
+from faceptor.transforms.augment import make_policy
+from faceptor.transforms.crop import CropSpec
 
 SIDE = 48
 WHOLE = CropSpec(kind="whole", size=SIDE)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from faceptor.data.crop import Crop, CropSpec, Jitter
 from faceptor.errors import ConfigError, DataError
 from faceptor.tasks import KINDS, TASKS
 from faceptor.tasks.pose import PosePrediction, angle_errors, crop_turn, into_crop
 from faceptor.tasks.rotations import degrees_of_matrix, matrix_of_degrees
+from faceptor.transforms.crop import Crop, CropSpec, Jitter
 
 KIND, SPEC = KINDS["pose"], TASKS["pose_300wlp"]
 HERE = {"centre": np.zeros(2), "side": 1.0}

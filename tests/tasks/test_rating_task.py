@@ -7,11 +7,11 @@ import pytest
 import scipy.stats
 import torch
 
-from faceptor.data.prepare import prepare
-from faceptor.data.prepared import open_split
-from faceptor.datasets.generic import Generic
+from faceptor.datasets.readers.generic import Generic
 from faceptor.errors import ConfigError, DataError
 from faceptor.models.build import build_model
+from faceptor.prepared.prepare import prepare
+from faceptor.prepared.reading import open_split
 from faceptor.tasks import KINDS, TaskSpec
 from faceptor.tasks.custom import specs_of
 from faceptor.tasks.rating import RatingPrediction, concordance, pearson

@@ -5,9 +5,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from faceptor.data.crop import CropSpec
 from faceptor.tasks import KINDS, TASKS
 from faceptor.tasks.landmark_losses import render_heatmaps
+from faceptor.transforms.crop import CropSpec
 
 POINTS5 = np.array([[80.0, 90], [130, 88], [104, 120], [86, 150], [126, 149]])
 BOX = np.array([40.0, 30, 180, 190], np.float32)

@@ -132,8 +132,8 @@ def test_verification_samples_come_pair_by_pair(monkeypatch, tmp_path):
         same = np.array([True, False])
 
     sets = {"lfw": Set(np.zeros((4, 8, 8, 3), np.uint8)), "cplfw": Set(np.ones((4, 8, 8, 3), np.uint8))}
-    monkeypatch.setattr("faceptor.data.prepared.verification_sets", lambda folder: tuple(sets))
-    monkeypatch.setattr("faceptor.data.prepared.open_verification", lambda folder, name: sets[name])
+    monkeypatch.setattr("faceptor.prepared.reading.verification_sets", lambda folder: tuple(sets))
+    monkeypatch.setattr("faceptor.prepared.reading.open_verification", lambda folder, name: sets[name])
     samples = KIND.samples(SPEC, tmp_path, "test")
     assert len(samples) == 8
     assert [(s["subsets"][0], s["pair"], s["same"]) for s in (samples[1], samples[6])] == [

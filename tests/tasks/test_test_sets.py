@@ -6,8 +6,8 @@ import pytest
 
 from faceptor.datasets import reader_class
 from faceptor.errors import ConfigError
+from faceptor.evaluation.test_sets import judged_on
 from faceptor.tasks import KINDS, TASKS
-from faceptor.tasks.test_sets import judged_on
 
 
 def judge(name, dataset, own=None, **options):

@@ -1,0 +1,523 @@
+"""params.yaml as typed, validated values.
+
+`params.yaml` is the only source of truth; the presets in `faceptor/config/presets/` are complete files of the same
+form. Every unknown key, wrong type or impossible value is a ConfigError that names the key.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from math import isfinite
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationError, model_validator
+
+from faceptor.config.inheritance import as_meant, inherited_from, says
+from faceptor.config.model import (
+    AttributeHeadConfig,
+    DecoderConfig,
+    DenseHeadConfig,
+    EncoderConfig,
+    FaceptorConfig,
+    FaceXFormerConfig,
+    Input,
+    Inputs,
+    LayerAttentionConfig,
+    ModelConfig,
+    NaiveConfig,
+    model_config,
+)
+from faceptor.config.notebooks import Notebooks
+from faceptor.config.sections import (
+    AtKey,
+    Count,
+    DataSet,
+    Flag,
+    NonNegative,
+    OrNone,
+    Place,
+    Positive,
+    Section,
+    Seed,
+    Share,
+    Whole,
+    did_you_mean,
+    explain,
+    spelled,
+    written_keys,
+)
+from faceptor.config.yaml12 import read_yaml
+from faceptor.datasets import reader_class
+from faceptor.datasets.base import Reader
+from faceptor.datasets.readers.generic import stored_description
+from faceptor.errors import ConfigError
+from faceptor.evaluation.test_sets import judged_on
+from faceptor.tasks import TaskSpec, task
+from faceptor.tasks.criteria import GEOMETRIC, check_criterion
+from faceptor.tasks.custom import forget, register, specs_of, unchanged
+from faceptor.transforms.augment import POLICIES, make_policy
+from faceptor.transforms.crop import CropSpec
+
+__all__ = [  # the model section and its parts live in faceptor.config.model; this is where they are imported from
+    "AttributeHeadConfig",
+    "DecoderConfig",
+    "DenseHeadConfig",
+    "EncoderConfig",
+    "FaceXFormerConfig",
+    "FaceptorConfig",
+    "Input",
+    "Inputs",
+    "LayerAttentionConfig",
+    "ModelConfig",
+    "NaiveConfig",
+    "Params",
+    "load_params",
+    "load_preset",
+    "model_config",
+    "parse",
+    "preset_names",
+    "preset_path",
+]
+
+PRESETS = Path(__file__).parent / "presets"
+OTHER_FOLDERS = {"stage1", "stage2", "stage2-tasks", "transfer", "starts", "start", "merge"}  # and verbs of `train`
+
+
+# --- data -----------------------------------------------------------------------------------------------------------
+
+
+class Data(Section):
+    seed: Seed = 1  # of generated faces, of drawn splits and of what is held out; `seed` above is of training
+    root: Place  # folder that holds the data sets in their owners' layouts
+    prepared: Place = Path("data/prepared")
+    validation: Share = 0.1  # share of train groups held out, see Dataset.validation
+    max_rejects: Share = 0.01  # a stage stops when more than this share of a split is unusable, see Dataset.max_rejects
+    follow_links: Flag | tuple[Place, ...] = False  # links out of a data set's folder: all, none, or into these folders
+    workers: Annotated[Whole, Field(le=1024)] = 0  # loader processes; 0 is fastest on a CPU
+    cache_mb: Whole = 1024  # decoded images kept in memory, per process
+
+
+class Synthesis(Section):
+    """How many faces to generate for one data set (train and test identities never overlap)."""
+
+    train: Whole = 0  # 0: a set that its owner made for tests only
+    test: Whole = 0
+    image_size: Count | None = None  # pixels; None keeps the layout's embedded default
+    identities: Count | None = None  # recognition only
+    pairs: Count | None = None  # pairs in each verification set, recognition only
+
+
+class Dataset(Section):
+    path: Place  # below data.root
+    reader: DataSet | None = None  # None = that of its own name; "generic" for a user's own data, see data/README.md
+    role: Literal["joint", "transfer"]  # trained together in stage 1, or met only in transfer
+    validation: Share | None = None  # overrides data.validation
+    max_rejects: Share | None = None  # overrides data.max_rejects
+    options: dict[str, Any] = Field(default_factory=dict)  # protocol choices, checked by the reader
+    verification: tuple[str, ...] = ()  # recognition only: .bin sets to prepare
+
+
+class Crop(Section):
+    """From a photograph to the network's square input (see faceptor.transforms.crop)."""
+
+    kind: Literal["box", "align5", "whole", "square", "arcface"]
+    scale: Positive = 1.0
+    warp: Share = 0.0
+    antialias: Flag = False
+
+    @model_validator(mode="after")
+    def _can_be_cut(self):
+        with at_key():
+            CropSpec(self.kind, scale=self.scale, warp=self.warp, antialias=self.antialias)
+        return self
+
+
+class Augment(Section):
+    policy: Literal["none", "flip", "attributes", "landmarks", "parsing", "facexformer"] = "none"
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _policy_has_the_options(self):
+        known = [each.name for each in fields(POLICIES[self.policy])]
+        for name in self.options:
+            if name not in known:
+                raise AtKey(f"options.{name}", f"unknown key; {did_you_mean(name, known)} (policy {self.policy})")
+        with at_key("options."):
+            make_policy(self.policy, **self.options)
+        return self
+
+
+# --- training -------------------------------------------------------------------------------------------------------
+
+
+class Mix(Section):
+    """A task's part in a step: n_t samples with weight alpha_t (Table 2)."""
+
+    samples: Count
+    weight: Positive = 1.0
+
+
+def _setting(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("expected a number, or the name of a loss")
+    if not isinstance(value, str) and not isfinite(value):
+        raise ValueError("expected a finite number")
+    return value
+
+
+def _words(criterion: dict[str, Any]) -> dict[str, Any]:
+    for key, value in criterion.items():
+        if isinstance(value, str) and key != "loss":
+            raise AtKey(key, f"expected a number, found {value!r}")
+    return criterion
+
+
+Setting = Annotated[Any, PlainValidator(_setting)]  # a union would name its members in error messages
+Criterion = Annotated[dict[str, Setting], AfterValidator(_words)]
+
+
+@contextmanager
+def at_key(above: str = "") -> Iterator[None]:
+    """A ConfigError "a.b.key: message" of the data modules as what is wrong at that key of a section."""
+    try:
+        yield
+    except ConfigError as error:
+        place, _, message = str(error).partition(": ")
+        raise AtKey(above + place.rsplit(".", 1)[-1], message) from None
+
+
+class Feed(Mix):
+    """A task's part in a step and how its images reach the network.
+
+    `test` crops the test images where the released code does that differently from training.
+    """
+
+    train: Crop
+    test: OrNone[Crop] = None
+    augment: Augment = Augment()
+    criterion: Criterion = Field(default_factory=dict)  # loss: its name; and its numbers, e.g. margin
+
+    @property
+    def test_crop(self) -> Crop:
+        return self.test or self.train
+
+
+def _pattern(value: str) -> str:
+    if not value or re.search(r"[{}]", value.replace("{task}", "")):
+        raise ValueError("expected a glob pattern over parameter names, in which {task} stands for the task")
+    return value
+
+
+Patterns = Annotated[tuple[Annotated[str, AfterValidator(_pattern)], ...], Field(min_length=1)]
+
+
+class Rate(Section):
+    """How fast the parameters learn whose names match a pattern, as a multiple of the optimiser's `lr`."""
+
+    match: Annotated[str, Field(min_length=1)]  # a glob pattern over parameter names, e.g. "encoder.*"
+    rate: NonNegative
+
+
+def rates(multiples: Mapping[str, float]) -> tuple[Rate, ...]:
+    """Pattern -> multiple of `lr`, as the optimiser's list: the first pattern that a name matches holds."""
+    return tuple(Rate(match=pattern, rate=rate) for pattern, rate in multiples.items())
+
+
+def _a_list(value: Any) -> Any:
+    if isinstance(value, dict):
+        raise ValueError("expected a list, e.g. [{match: 'queries.*', rate: 10.0}]; the first match holds")
+    return value
+
+
+def _each_once(value: tuple[Rate, ...]) -> tuple[Rate, ...]:
+    patterns = [rate.match for rate in value]
+    if twice := {pattern for pattern in patterns if patterns.count(pattern) > 1}:
+        raise ValueError(f"the pattern {min(twice)!r} stands here twice")
+    return value
+
+
+Rates = Annotated[tuple[Rate, ...], BeforeValidator(_a_list), AfterValidator(_each_once)]
+
+
+class Optimiser(Section):
+    """AdamW with linear warm-up and cosine decay; a part's rate is `lr` times the first matching multiplier.
+
+    milestones: shares of the run after which the rate drops by the factor `decay`, instead of the cosine.
+    muon: patterns of parts whose matrices learn by Muon instead, at `lr` times the rate beside the pattern. Its steps
+    have the size of AdamW's but the same length in every direction, so that no task's gradient drowns another's.
+    momentum: of Muon.
+    """
+
+    lr: Positive = 5e-5
+    start_lr: NonNegative = 1e-6
+    final_lr: NonNegative = 0.0
+    multipliers: Rates = rates({"encoder.*": 1.0, "*": 10.0})
+    weight_decay: NonNegative = 0.05
+    clip: OrNone[Positive] = 5.0  # largest norm of the gradient
+    milestones: tuple[Share, ...] = ()
+    decay: Positive = 0.1
+    warmup: Whole = 2000
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    muon: Rates = ()
+    momentum: Share = 0.95
+
+
+class Stage(Section):
+    steps: Count
+    optimiser: Optimiser = Optimiser()
+    trainable: Patterns = ("*",)
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    threads: Count = 1  # of a CPU run: sums depend on their number, so whichever command starts the stage keeps to it
+    validate_every: Count = 1000
+    validate_samples: OrNone[Count] = None  # per task; None = the whole validation split
+    checkpoint_every: Count = 500
+    log_every: Count = 50
+
+    @model_validator(mode="after")
+    def _warmup_fits(self):
+        if self.optimiser.warmup >= self.steps:
+            raise ValueError(f"optimiser.warmup {self.optimiser.warmup} must be below steps {self.steps}")
+        return self
+
+
+class Stage1(Stage):
+    tasks: dict[str, Feed]
+    select: tuple[str, ...] = ()  # tasks whose mean validation skill chooses the step; none = all that have validation
+
+    @model_validator(mode="after")
+    def _selects_its_tasks(self):
+        _subset("select", self.select, "tasks", self.tasks)
+        return self
+
+
+class Stage2(Stage):
+    tasks: dict[str, Mix]
+    merged: tuple[Literal["stage2"], ...] = ("stage2",)  # the model folder of all tasks; none without a second stage
+    trainable: Patterns = ("layer_attention.{task}.*",)
+
+
+class Baseline(Section):
+    """Another structure for the same data: what `faceptor train <name>` trains beside `model`."""
+
+    model: ModelConfig
+    train: Stage1
+
+
+def _several(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _no_set_twice(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError(f"expected every data set once, found {', '.join(names)}")
+    return names
+
+
+TestSets = Annotated[tuple[DataSet, ...], Field(min_length=1), BeforeValidator(_several), AfterValidator(_no_set_twice)]
+
+
+class Evaluation(Section):
+    models: tuple[str, ...] = ("stage1", "stage2")
+    batch: Count = 64
+    samples: OrNone[Count] = None  # None = the whole test split
+    threads: Count = 1  # on a CPU; as in a stage of training
+    # task -> all data sets whose test splits judge it; its own among them, or it is judged by the others alone
+    test_sets: dict[str, TestSets] = Field(default_factory=dict)
+
+
+class TransferMode(Section):
+    trainable: Patterns
+    lr: Positive
+
+
+class TransferMatrix(Section):
+    """Which transfers the pipeline runs: every data set in every mode."""
+
+    dataset: tuple[str, ...]
+    mode: tuple[str, ...]
+
+
+class Transfer(Stage):
+    start: str = "stage1"  # the model folder under models/ that transfers
+    matrix: TransferMatrix
+    tasks: dict[str, Feed]
+    modes: dict[str, TransferMode]
+
+    @model_validator(mode="after")
+    def _modes_say_what_learns(self):
+        if "lr" in self.optimiser.model_fields_set:
+            raise AtKey("optimiser.lr", "has no effect; the rate is that of each mode, transfer.modes.<mode>.lr")
+        if "trainable" in self.model_fields_set:
+            raise AtKey("trainable", "has no effect; what learns says each mode, transfer.modes.<mode>.trainable")
+        return self
+
+
+class Params(Section):
+    seed: Seed  # of training: initialisation, order of samples, augmentation
+    data: Data
+    synthesis: dict[str, Synthesis] = Field(default_factory=dict)
+    datasets: dict[str, Dataset]
+    model: ModelConfig
+    stage1: Stage1
+    stage2: Stage2
+    baselines: dict[str, Baseline] = Field(default_factory=dict)
+    evaluate: Evaluation = Evaluation()
+    transfer: Transfer
+    notebooks: Notebooks = Notebooks()
+
+    @model_validator(mode="after")
+    def _tasks_of_data_sets(self):
+        forget()
+        for name, block in self.datasets.items():
+            reader = self.reader(name)  # here, because an option that it does not have is an error
+            if block.reader or block.options:
+                register(specs_of(name, reader, like=block.reader or name))
+        return self
+
+    @model_validator(mode="after")
+    def _names_exist(self):
+        trained = {"stage1": self.stage1, "transfer": self.transfer}
+        trained |= {f"baselines.{name}.train": baseline.train for name, baseline in self.baselines.items()}
+        for where, stage in trained.items():
+            role = "transfer" if where == "transfer" else "joint"
+            for name in stage.tasks:
+                dataset = _known_task(f"{where}.tasks.{name}", name).dataset
+                key = f"datasets.{spelled(dataset)}"
+                if dataset not in self.datasets:
+                    raise ValueError(f"{where}.tasks.{name}: its data set is missing, add {key}")
+                if self.datasets[dataset].role != role:
+                    raise ValueError(f"{where}.tasks.{name}: {key}.role must be {role!r}")
+                _check_feed(f"{where}.tasks.{name}", task(name), stage.tasks[name])
+        for name, datasets in self.evaluate.test_sets.items():
+            if strangers := [dataset for dataset in datasets if dataset not in self.datasets]:
+                where = f"evaluate.test_sets.{name}: {strangers[0]!r} is no data set"
+                raise ValueError(f"{where}, add datasets.{spelled(strangers[0])}")
+            if _known_task(f"evaluate.test_sets.{name}", name).dataset in self.datasets:
+                for dataset in datasets:
+                    self.judged_on(task(name), dataset)
+        if self.stage2.tasks and not hasattr(self.model, "layer_attention"):
+            raise ValueError(f"stage2.tasks: model {self.model.name!r} has no Layer-Attention to train, expected {{}}")
+        if len(self.stage2.merged) != bool(self.stage2.tasks):
+            expected = "[stage2]" if self.stage2.tasks else "[], because stage2.tasks is empty"
+            raise ValueError(f"stage2.merged: expected {expected}, found {list(self.stage2.merged)}")
+        for name in {*self.baselines} & OTHER_FOLDERS:
+            raise ValueError(f"baselines.{name}: models/{name} is the folder of something else; choose another name")
+        models = {"stage1", *self.stage2.merged, *self.baselines}
+        _subset("evaluate.models", self.evaluate.models, "the models", models)
+        _subset("transfer.start", [self.transfer.start], "the models", models)
+        notebook = self.notebooks.crop_sensitivity.model
+        _subset("notebooks.crop_sensitivity.model", [notebook], "the models", models)
+        _subset("stage2.tasks", self.stage2.tasks, "stage1.tasks", self.stage1.tasks)
+        _subset("synthesis", self.synthesis, "datasets", self.datasets)
+        _subset("transfer.matrix.mode", self.transfer.matrix.mode, "transfer.modes", self.transfer.modes)
+        known = {spelled(task(name).dataset) for name in self.transfer.tasks}
+        _subset("transfer.matrix.dataset", self.transfer.matrix.dataset, "the data sets of transfer.tasks", known)
+        for name in self.synthesis:
+            path = self.datasets[name].path
+            key = spelled(name)
+            if path != Path(key):
+                raise ValueError(f"datasets.{key}.path: a generated set is written to {key!r}, found {path}")
+        return self
+
+    def reader(self, name: str) -> Reader:
+        """The reader of a data set, with its options; it has not looked at the data yet."""
+        block = self.datasets[name]
+        root, options = self.data.root / block.path, dict(block.options)
+        if block.verification:
+            options["verification"] = list(block.verification)
+        if block.reader == "generic":  # where only the prepared data are, these know what the columns meant
+            options |= stored_description(root, options.get("description"), self.prepared(name) / "passport.json")
+        return reader_class(block.reader or name, key=name)(root, follow_links=self.data.follow_links, **options)
+
+    def max_rejects(self, name: str) -> float:
+        """Share of a split of a data set that may be unusable."""
+        own = self.datasets[name].max_rejects if name in self.datasets else None
+        return self.data.max_rejects if own is None else own
+
+    def judged_on(self, spec: TaskSpec, dataset: str) -> TaskSpec:
+        """A task as the test faces of another data set judge it; ConfigError where their labels do not fit."""
+        return judged_on(spec, self.reader(spec.dataset), self.reader(dataset), dataset)
+
+    def variant(self, model: str) -> "Params":
+        """These parameters as a model sees them: a baseline has its own `model`, and its training is `stage1`."""
+        if model not in self.baselines:
+            return self
+        baseline = self.baselines[model]
+        return self.model_copy(update={"model": baseline.model, "stage1": baseline.train})
+
+    def feed(self, name: str) -> Feed:
+        """How a task's images reach the network, whichever stage trains it."""
+        return (self.stage1.tasks | self.transfer.tasks)[name]
+
+    def prepared(self, dataset: str) -> Path:
+        """Folder of a data set's prepared shards."""
+        return self.data.prepared / self.datasets[dataset].role / spelled(dataset)
+
+
+def _known_task(where: str, name: str) -> TaskSpec:
+    try:
+        return task(name)
+    except ConfigError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
+def _check_feed(where: str, spec: TaskSpec, feed: Feed) -> None:
+    """What a kind of task asks of its criterion and augmentation."""
+    try:
+        check_criterion(spec.kind, feed.criterion)
+    except AtKey as error:
+        raise ValueError(f"{where}.criterion.{error.key}: {error}") from None
+    if spec.kind in GEOMETRIC and make_policy(feed.augment.policy, **feed.augment.options).displaces:
+        raise ValueError(
+            f"{where}.augment: RandAugment turns and shifts the image, which labels of {spec.kind} do not follow; "
+            'set options.randaugment: "" or another policy'
+        )
+
+
+def _subset(what: str, names, where: str, known) -> None:
+    strangers = sorted(set(names) - set(known))
+    if strangers:
+        raise ValueError(f"{what}: {', '.join(strangers)} not in {where} ({', '.join(sorted(known))})")
+
+
+def parse(values: dict, *, origin: str = "params.yaml") -> Params:
+    """Validate a tree of values; raise ConfigError naming every offending key."""
+    if not isinstance(values, dict):
+        raise ConfigError(f"{origin}: expected sections (seed, data, model, ...), found {type(values).__name__}")
+    try:
+        return Params.model_validate(as_meant(values))
+    except ConfigError as error:  # of a reader, or of a key
+        raise ConfigError(f"{origin}: {error}") from None
+    except ValidationError as error:
+        told = _where_written(error.errors(), values)
+        raise ConfigError("; ".join(explain(e, root=Params, origin=origin) for e in told)) from None
+
+
+def _where_written(errors: list[dict], values: dict) -> list[dict]:
+    """Errors at keys that the file has; what a baseline inherits is told once, at the key that is written."""
+    places = [written_keys(error["loc"], Params) for error in errors]
+    told = [e for e, keys in zip(errors, places, strict=True) if not inherited_from(keys) or says(values, keys)]
+    return told or errors
+
+
+def load_params(path: Path | str = "params.yaml") -> Params:
+    values = read_yaml(path, remedy="run from the repository root, or `faceptor params use embedded`")
+    return parse(values, origin=str(path))
+
+
+def preset_names() -> list[str]:
+    return sorted(file.stem for file in PRESETS.glob("*.yaml"))
+
+
+def preset_path(name: str) -> Path:
+    path = PRESETS / f"{name}.yaml"
+    if name not in preset_names():
+        raise ConfigError(f"preset {name!r}: unknown, expected one of {', '.join(preset_names())}")
+    return path
+
+
+def load_preset(name: str) -> Params:
+    with unchanged():  # a preset is looked at beside the experiment at hand
+        return load_params(preset_path(name))

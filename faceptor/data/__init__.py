@@ -1,1 +1,0 @@
-"""Prepared records, crops and warps, augmentation, and the multi-task batch."""

@@ -1,0 +1,1 @@
+"""How a model is measured: protocols, constant baseline, skill, validation."""

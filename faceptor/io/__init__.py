@@ -1,0 +1,1 @@
+"""Files and processes: paths, whole writes, hashes, JSON, locks. Knows nothing of faces."""

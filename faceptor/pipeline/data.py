@@ -1,0 +1,61 @@
+"""The data stages: generate a data set's faces, prepare a data set."""
+
+from pathlib import Path
+
+from faceptor.config import Params
+from faceptor.config.sections import spelled
+from faceptor.datasets.base import MARKER
+from faceptor.errors import ConfigError
+from faceptor.io.files import RESULTS, write_json
+from faceptor.io.writing import written_to
+from faceptor.prepared.prepare import prepare
+from faceptor.synthesis import complete, synthesize
+
+GENERATED = Path("data/generated")  # where DVC looks at nothing but the markers, see .dvcignore
+
+
+def synthesize_set(params: Params, name: str, *, workers: int = 0, sheet: bool = True) -> dict:
+    """Faces of one data set, in its published layout, below data.root; a contact sheet under results/."""
+    settings = params.synthesis[name].model_dump(exclude_none=True)
+    folder = params.data.root / params.datasets[name].path
+    with written_to(folder):
+        return synthesize(
+            name,
+            folder,
+            seed=params.data.seed,
+            workers=workers,
+            sheet=RESULTS / "synthesis" / f"{spelled(name)}.png" if sheet else None,
+            **settings,
+        )
+
+
+def preprocess_set(params: Params, name: str) -> dict:
+    """Prepared shards of one data set and its passport, which also goes to results/preprocess/.
+
+    Generated faces that are missing, or are not those of their marker, are drawn first: DVC keeps the marker alone.
+    """
+    block, key = params.datasets[name], spelled(name)
+    faces = params.data.root / block.path
+    photographs = faces.is_dir() and any(faces.iterdir()) and not (faces / MARKER).is_file()
+    if photographs and faces.absolute().is_relative_to(GENERATED.absolute()):
+        raise ConfigError(
+            f"datasets.{key}: {faces} holds files that were not drawn here, and changes to them would not be noticed "
+            f"below data/generated; move them to data/raw and set data.root, or datasets.{key}.path"
+        )
+    if name in params.synthesis and not photographs and not complete(faces):
+        print(f"{name}: drawing its faces first, {faces} lacks them", flush=True)
+        synthesize_set(params, name, sheet=False)
+    with written_to(params.prepared(name)):
+        passport = prepare(
+            name,
+            faces,
+            params.prepared(name),
+            validation=params.data.validation if block.validation is None else block.validation,
+            seed=params.data.seed,
+            max_rejects=params.max_rejects(name),
+            follow_links=params.data.follow_links,
+            reader=block.reader,
+            options=block.options | ({"verification": list(block.verification)} if block.verification else {}),
+        )
+    write_json(RESULTS / "preprocess" / f"{key}.json", passport)
+    return passport

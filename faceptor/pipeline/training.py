@@ -1,0 +1,195 @@
+"""The training stages: stage 1, stage 2 of each task, and the one model folder that holds them all."""
+
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from faceptor.config import Params, Stage
+from faceptor.errors import ConfigError
+from faceptor.io.files import MODELS, RESULTS, RUNS, read_json, write_json
+from faceptor.io.lock import locked
+from faceptor.models.build import build_model
+from faceptor.pipeline.common import (
+    build_criteria,
+    build_validator,
+    data_facts,
+    live_log,
+    pick_device,
+    training_steps,
+    validation_samples,
+)  # fmt: skip
+from faceptor.pipeline.records import built_record, data_record, started_record
+from faceptor.pipeline.verdict import choosing_and_judging, judge, verdict
+from faceptor.prepared.reading import open_split
+from faceptor.tasks import task
+from faceptor.training import loop as train
+from faceptor.training.batches import crop_spec
+from faceptor.training.record import Record, flatten, stage_facts
+from faceptor.training.threads import fixed_threads
+from faceptor.transforms.framing import measure_framing
+from faceptor.weights.folder import load_model, model_hash, read_description, save_model
+from faceptor.weights.start import start
+from faceptor.weights.starting import start_of
+
+FRAMED = 24  # training pictures per task in which the face is located, to store how much around it the task sees
+
+
+def named(patterns, name: str) -> tuple[str, ...]:
+    """Trainable patterns with {task} filled in."""
+    return tuple(pattern.replace("{task}", name) for pattern in patterns)
+
+
+@contextmanager
+def running(run_name: str, stage: Stage) -> Iterator[None]:
+    """Around all that a training does: nobody else trains it, and its threads are as many as its section says."""
+    with locked(RUNS / run_name), fixed_threads(stage.threads):
+        yield
+
+
+def train_joint(params: Params, name: str = "stage1", *, device: str = "auto") -> train.Outcome:
+    """All tasks together, from scratch or from published weights: stage 1, or one of `baselines`."""
+    weights = start_of(params, name)  # before any data are read
+    params = params.variant(name)
+    stage = params.stage1
+    home, section = ("", "stage1") if name == "stage1" else (f"baselines.{name}.", f"baselines.{name}.train")
+    with running(name, stage):
+        torch.manual_seed(params.seed)
+        model = build_model(params.model, [task(each) for each in stage.tasks])
+        start(model, params.model, where=f"{home}model")
+        facts = built_record(params, model, section=f"{home}model")
+        made_of = provenance(params, name, stage.tasks) | {"starting_weights": weights}
+        outcome = train_tasks(
+            params, model, stage, stage.tasks, name, named(stage.trainable, "*"), device,
+            facts=facts, section=section,
+        )  # fmt: skip
+        set_crops(params, model, stage.tasks)
+        save_model(model, MODELS / name, provenance=made_of | chosen(outcome))
+        train.clear(RUNS / name)
+    return outcome
+
+
+def train_stage2(params: Params, name: str, *, device: str = "auto") -> dict:
+    """Layer-Attention of one task on top of frozen stage 1.
+
+    Kept only if it gains on validation samples that did not choose its step, see `faceptor.pipeline.verdict`.
+    """
+    if name not in params.stage2.tasks:
+        raise ConfigError(f"stage 2 of {name}: expected one of {', '.join(params.stage2.tasks)}")
+    run_name, stage, where = f"stage2-{name}", params.stage2, pick_device(device)
+    with running(run_name, stage):
+        model = load_model(MODELS / "stage1")
+        feed = params.feed(name).model_dump(mode="json", exclude={"samples", "weight"})
+        facts = started_record(params, "stage1") | flatten(feed, f"stage1.tasks.{name}")
+        held_out = validation_samples(params, [name], limit=stage.validate_samples)
+        choosing, judging = choosing_and_judging(held_out[name]) if held_out else (None, None)
+        before = judge(params, model, name, judging, device=where) if held_out else None
+        torch.manual_seed(params.seed)
+        model.enable_layer_attention(name, params.model.layer_attention.mode)
+        outcome = train_tasks(
+            params, model, stage, {name: stage.tasks[name]}, run_name, named(stage.trainable, name), device,
+            facts=facts, section="stage2", samples={name: choosing} if held_out else {},
+        )  # fmt: skip
+        after = judge(params, model, name, judging, device=where) if held_out else None
+        found = {"task": name, "mode": params.model.layer_attention.mode}
+        found |= verdict(before, after, seed=params.seed) | chosen(outcome)
+        found |= {"seeds": [params.seed], "trainable_parameters": outcome.trainable}
+        _save_stage2(model, name, found)
+        train.clear(RUNS / run_name)
+    return found
+
+
+def _save_stage2(model, name: str, found: dict) -> None:
+    folder = MODELS / "stage2-tasks" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    tensors = {k: v.cpu().contiguous() for k, v in model.state_dict().items() if k.startswith("layer_attention.")}
+    save_file(tensors, folder / "layer_attention.safetensors")
+    write_json(folder / "verdict.json", found)
+    write_json(RESULTS / "train" / f"stage2-{name}" / "verdict.json", found)
+
+
+def merge_stage2(params: Params) -> dict:
+    """Stage 1 plus the Layer-Attention of every task that gained: one model folder."""
+    model = load_model(MODELS / "stage1")
+    verdicts = {}
+    for name in params.stage2.tasks:
+        folder = MODELS / "stage2-tasks" / name
+        verdicts[name] = read_json(folder / "verdict.json")
+        if not verdicts[name]["kept"]:
+            continue
+        model.enable_layer_attention(name, verdicts[name]["mode"])
+        model.load_state_dict(model.state_dict() | load_file(folder / "layer_attention.safetensors"))
+    facts = {"stage": "stage2", "seed": params.seed, "start": model_hash(MODELS / "stage1")}
+    facts["data"] = read_description(MODELS / "stage1")["provenance"].get("data", {})
+    save_model(model, MODELS / "stage2", provenance=facts | {"layer_attention": verdicts})
+    return verdicts
+
+
+def train_tasks(
+    params: Params, model, stage: Stage, mixes, run_name: str, trainable, device: str, *,
+    facts: Record, section: str, samples=None,
+) -> train.Outcome:  # fmt: skip
+    """Train a model on the tasks of `mixes`.
+
+    facts: what shapes the run beyond the stage and its data, for its record; section: where the stage is written in
+    params.yaml. samples: validation samples of each task, where they are not the whole validation split.
+    """
+    where = pick_device(device)
+    specs = {name: model.own_spec(task(name)) for name in mixes}
+    steps = training_steps(params, mixes, steps=stage.steps, specs=specs)
+    if samples is None:
+        samples = validation_samples(params, mixes, limit=stage.validate_samples)
+    select = getattr(stage, "select", ())
+    validate = build_validator(params, samples, specs, device=where, select=select)
+    if blind := [name for name in mixes if name not in samples]:
+        print(f"{run_name}: trained on everything, not validated: {', '.join(blind)}", file=sys.stderr, flush=True)
+    record = stage_facts(stage, mixes, section=section) | facts | data_record(params, specs)
+    record["evaluate.batch"] = params.evaluate.batch  # of validation, whose scores choose the step
+    torch.manual_seed(params.seed)
+    criteria = build_criteria(params, steps)
+    shutil.rmtree(RESULTS / "train" / run_name, ignore_errors=True)
+    with live_log(run_name) as live:
+        outcome = train.run(
+            model, criteria, steps,
+            stage=stage, mixes=mixes, trainable=trainable, record=record, folder=Path(RUNS / run_name),
+            seed=params.seed, device=where, workers=params.data.workers, live=live, validate=validate,
+        )  # fmt: skip
+    model.cpu()
+    return outcome
+
+
+def set_crops(params: Params, model, names: Iterable[str]) -> None:
+    """Store in the model how photographs must be cut for these tasks, as they were trained."""
+    for name in names:
+        crop = crop_spec(params, task(name), "test")
+        faces = open_split(params.prepared(task(name).dataset), "train")
+        framing = measure_framing(task(name), faces, crop, limit=FRAMED)  # None where too few faces can be located
+        model.crops[name] = crop.to_dict() | ({"framing": framing.to_list()} if framing else {})
+
+
+def chosen(outcome: train.Outcome) -> dict:
+    """Which step's weights a model has, and how it was chosen."""
+    return {
+        "best_step": outcome.best_step,
+        "validation_score": outcome.best_score,
+        "selected": outcome.selected,
+        "validated": sorted(outcome.validation),
+    }
+
+
+def provenance(params: Params, stage: str, tasks: Iterable[str]) -> dict:
+    """What a model is made of, read before it is trained.
+
+    `data`: the faces that teach each task, so that a model folder tells generated from photographed ones. No commit,
+    time or path: equal weights are equal bytes, and Git itself says which commit wrote what.
+    """
+    return {
+        "stage": stage,
+        "seed": params.seed,
+        "data": {name: data_facts(params.prepared(task(name).dataset)) for name in tasks},
+    }

@@ -1,0 +1,91 @@
+"""The transfer stages: an unseen data set, three ways to learn it (paper section 4.6, Table 9)."""
+
+import torch
+
+from faceptor.config import Params
+from faceptor.config.sections import spelled, unspelled
+from faceptor.errors import ConfigError, FaceptorError
+from faceptor.io.files import MODELS, RESULTS, RUNS, write_json
+from faceptor.pipeline.common import data_facts, pick_device
+from faceptor.pipeline.evaluation import INTERVALS, judge, tests_of_task
+from faceptor.pipeline.forgetting import forgotten
+from faceptor.pipeline.records import started_record
+from faceptor.pipeline.training import chosen, named, running, set_crops, train_tasks
+from faceptor.tasks import task
+from faceptor.training import loop as train
+from faceptor.training.record import flatten
+from faceptor.weights.folder import load_model, model_hash, read_description, save_model
+
+
+def transfer(params: Params, dataset: str, mode: str, *, device: str = "auto") -> dict:
+    """Teach the start model a new data set; write results/transfer/<dataset>-<mode>.json, the headline numbers, and
+    details/<dataset>-<mode>.json beside it; return the details.
+
+    Modes are lists of trainable patterns: prompt (the new queries), decoder (and decoders and output modules),
+    full (everything). What the old tasks lost is measured where anything but the new queries changed.
+    """
+    name = task_of(params, unspelled(dataset))
+    dataset = spelled(task(name).dataset)  # files and folders are named as params.yaml spells it
+    if mode not in params.transfer.modes:
+        raise ConfigError(f"transfer mode {mode!r}: expected one of {', '.join(params.transfer.modes)}")
+    run_name = f"transfer-{dataset}-{mode}"
+    with running(run_name, params.transfer):
+        return _transfer(params, name, dataset, mode, run_name, device)
+
+
+def _transfer(params: Params, name: str, dataset: str, mode: str, run_name: str, device: str) -> dict:
+    settings = params.transfer.modes[mode]
+    stage = params.transfer.model_copy(
+        update={"optimiser": params.transfer.optimiser.model_copy(update={"lr": settings.lr})}
+    )
+    start = MODELS / params.transfer.start
+    about = {
+        "dataset": dataset,
+        "mode": mode,
+        "start": params.transfer.start,
+        "start_hash": model_hash(start),  # of what is loaded here; it may be another one when the training ends
+        "seed": params.seed,
+        "intervals": INTERVALS,
+        "data": {name: data_facts(params.prepared(task(name).dataset))},
+    }
+    taught = read_description(start)["provenance"].get("data", {}) | about["data"]
+    model = load_model(start)
+    torch.manual_seed(params.seed)
+    model.add_task(task(name))
+    of_mode = flatten(settings.model_dump(mode="json"), f"transfer.modes.{mode}")
+    instead = {"transfer.optimiser.lr": None, "transfer.trainable": None}  # the mode's hold
+    facts = started_record(params, params.transfer.start) | of_mode | instead
+    outcome = train_tasks(
+        params, model, stage, {name: stage.tasks[name]}, run_name, named(settings.trainable, name), device,
+        facts=facts, section="transfer",
+    )  # fmt: skip
+    set_crops(params, model, [name])
+    model.to(pick_device(device))
+    tests = tests_of_task(params, name)
+    found = judge(params, model, tests, device=device)
+    if found.failed:
+        raise FaceptorError(next(f"{test}: {reason}" for test, reason in found.failed.items()))
+    lost = forgotten(params, model, load_model(start), device=device)
+    details = {
+        "about": about | chosen(outcome),
+        "trainable_parameters": outcome.trainable,
+        "total_parameters": sum(p.numel() for p in model.parameters()),
+        "tasks": found.tasks,
+        "forgotten": lost,
+    }
+    headlines = found.headlines()
+    intervals = headlines.pop("intervals") | {"skill_lost": lost["interval"]}
+    headlines |= {"skill_lost": lost["skill_lost"], "intervals": intervals}
+    write_json(RESULTS / "transfer" / "details" / f"{dataset}-{mode}.json", details)
+    write_json(RESULTS / "transfer" / f"{dataset}-{mode}.json", headlines)
+    save_model(model.cpu(), MODELS / "transfer" / f"{dataset}-{mode}", provenance=details["about"] | {"data": taught})
+    train.clear(RUNS / run_name)
+    return details
+
+
+def task_of(params: Params, dataset: str) -> str:
+    """The transfer task of a data set."""
+    names = {task(name).dataset: name for name in params.transfer.tasks}
+    if dataset not in names:
+        raise ConfigError(f"transfer to {dataset!r}: expected one of {', '.join(names)}; add it to transfer.tasks")
+    return names[dataset]

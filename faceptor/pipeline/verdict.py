@@ -1,0 +1,81 @@
+"""Whether a second stage is worth keeping: judged on validation samples that did not choose its step."""
+
+import math
+from collections.abc import Sequence
+from zlib import crc32
+
+from torch.utils.data import Subset
+
+from faceptor.config import Params
+from faceptor.errors import DataError
+from faceptor.evaluation.measure import Measured, gain, headline_of, measure
+from faceptor.pipeline.common import trivial_guesses
+from faceptor.tasks import task
+from faceptor.training.batches import crop_spec
+
+
+def halves(groups: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Indices of two disjoint halves of the samples; a group (a person, a photograph) is on one side only.
+
+    Groups are taken in an order that a hash of their names shuffles, each to the side that has fewer samples, so that
+    the same samples always part the same way. The second half is never the larger one by more than a group.
+    """
+    members: dict[str, list[int]] = {}
+    for index, group in enumerate(groups):
+        members.setdefault(group, []).append(index)
+    sides: tuple[list[int], list[int]] = ([], [])
+    for group in sorted(members, key=lambda group: (crc32(group.encode()), group)):
+        min(sides, key=len).extend(members[group])
+    return sorted(sides[0]), sorted(sides[1])
+
+
+def choosing_and_judging(samples) -> tuple[Subset, Subset]:
+    """Validation samples that choose the step, and those that judge the outcome."""
+    rows = [samples.samples.sample(row, labels=(), image=False) for row in samples.rows]
+    choosing, judging = halves([row["group"] or row["key"] for row in rows])
+    if not judging:
+        raise DataError(
+            f"{samples.samples.folder}: expected at least 2 validation samples, one to choose a step, one to judge it, "
+            f"found {len(rows)}; hold out more (data.validation, stage2.validate_samples)"
+        )
+    return Subset(samples, choosing), Subset(samples, judging)
+
+
+def judge(params: Params, model, name: str, samples: Sequence, *, device) -> Measured:
+    """A model's task on validation samples, cropped as for testing; DataError where they give no number."""
+    spec = model.own_spec(task(name))
+    crop = crop_spec(params, spec, "test")
+    constant = trivial_guesses(params, {name: spec}, {name: crop})[name]
+    batch = params.evaluate.batch
+    found = measure(model.to(device), spec, samples, crop, batch=batch, device=device, trivial=constant)
+    if not math.isfinite(found.skill):
+        raise DataError(
+            f"stage 2 of {name}: {headline_of(spec)} is not defined on the {len(samples)} validation samples that "
+            "judge it; check their labels, or hold out more (data.validation, stage2.validate_samples)"
+        )
+    return found
+
+
+def verdict(before: Measured | None, after: Measured | None, *, seed: int) -> dict:
+    """`kept` only if the 95 % interval of the gain in skill, from a paired bootstrap over samples, lies above 0.
+
+    Without validation samples there is no verdict: what was trained is kept, and `judged` says that nobody looked.
+    """
+    if before is None or after is None:
+        return {"judged": False, "kept": True, "reason": "no validation samples"}
+    found = gain(after, before, seed=seed)
+    interval = [_plain(found.low), _plain(found.high)]
+    return {
+        "judged": True,
+        "kept": bool(found.low > 0),
+        "skill_stage1": before.skill,
+        "skill_stage2": after.skill,
+        "gain": found.skill,
+        "interval": interval,
+        "samples": after.samples,
+        "bootstrap_seed": seed,
+    }
+
+
+def _plain(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,1 @@
+"""A photograph's way: detect, frame, crop, predict, draw."""

@@ -1,0 +1,219 @@
+"""A split on its way to disk: shards of one block after the other, and a journal of the finished ones.
+
+A run that was killed goes on behind its last finished block. Where blocks end depends on the data alone, so the bytes
+are those of a run that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from faceptor.datasets.base import Record, Reject
+from faceptor.prepared import shards
+from faceptor.prepared.card import SplitFacts
+from faceptor.prepared.duplicates import PICTURE_BYTES
+from faceptor.prepared.integrity import ROW_BYTES, content_hash
+from faceptor.prepared.shards import ShardWriter, complete, shard_name, write_json
+
+BLOCK_ITEMS = 1 << 16  # a block of rejects or tiny images ends too
+ROWS = pa.schema(
+    {"key": pa.string(), "content": pa.binary(ROW_BYTES), "picture": pa.binary(PICTURE_BYTES)}
+)  # what is known of every row beside its shard
+PLAN, JOURNAL = "plan.json", "journal"
+
+
+class Journal:
+    """The unfinished folder of a preparation: its plan, and the blocks that are complete."""
+
+    def __init__(self, folder: Path, plan: dict):
+        self.folder = folder
+        plan = json.loads(json.dumps(plan))
+        if self._stored_plan() != plan:  # another input, other options, another version: nothing of it can be used
+            shutil.rmtree(folder, ignore_errors=True)
+            (folder / JOURNAL).mkdir(parents=True)
+            write_json(folder / PLAN, plan)
+
+    def _stored_plan(self) -> dict | None:
+        try:
+            return json.loads((self.folder / PLAN).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+    def blocks(self, split: str, rule: float) -> list[dict]:
+        """Finished blocks of a split that were divided by this rule and whose shards are all there, from the first."""
+        found = []
+        for number in range(len(list((self.folder / JOURNAL).glob(f"{split}-*.json")))):
+            try:
+                entry = json.loads(self._entry(split, number).read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                break
+            if entry["rule"] != rule or not all(self._whole(part, shard) for part, shard in entry["shards"].items()):
+                break
+            found.append(entry)
+        return found
+
+    def add(self, split: str, number: int, entry: dict, rows: Mapping[str, Mapping[str, list]]) -> None:
+        for part, columns in rows.items():
+            table = pa.table(
+                {name: pa.array(columns[name], kind) for name, kind in zip(ROWS.names, ROWS.types, strict=True)}
+            )
+            with pa.ipc.new_stream(str(self._rows(part, number)), table.schema) as stream:
+                stream.write_table(table)
+        path = self._entry(split, number)
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(entry), encoding="utf-8")
+        partial.rename(path)
+
+    def close(self) -> None:
+        """Nothing of the journal stays in the finished folder."""
+        shutil.rmtree(self.folder / JOURNAL)
+        (self.folder / PLAN).unlink()
+
+    def rows(self, part: str, number: int) -> pa.Table:
+        """Keys and hashes of one finished shard: kept apart, so that nobody has to page through the images for them."""
+        with pa.OSFile(str(self._rows(part, number))) as source:
+            return pa.ipc.open_stream(source).read_all()
+
+    def _rows(self, part: str, number: int) -> Path:
+        return self.folder / JOURNAL / f"{part}-{number:05d}.rows"
+
+    def _whole(self, part: str, shard: dict) -> bool:
+        path = self.folder / part / shard["filename"]
+        rows = self._rows(part, int(path.stem.partition("-")[2]))
+        return rows.is_file() and path.is_file() and path.stat().st_size == shard["bytes"]
+
+    def _entry(self, split: str, number: int) -> Path:
+        return self.folder / JOURNAL / f"{split}-{number:05d}.json"
+
+
+@dataclass
+class Blocks:
+    """Writes one published split into its parts ("train" into train and val, "test" into test)."""
+
+    journal: Journal
+    split: str
+    parts: tuple[str, ...]
+    types: Mapping[str, pa.DataType]
+    rule: float  # what else decides which part a sample goes to
+    entries: list[dict] = field(default_factory=list)  # finished blocks
+
+    def __post_init__(self) -> None:
+        self.entries = self.journal.blocks(self.split, self.rule)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._writers: dict[str, ShardWriter] = {}
+        self._keys: dict[str, list[str]] = {}
+        self._pictures: dict[str, list[bytes]] = {}
+        self._facts = {part: SplitFacts() for part in self.parts}
+        self._rejects: list[Reject] = []
+        self._items = self._bytes = 0
+
+    @property
+    def done(self) -> int:
+        """Items of the source that the finished blocks hold."""
+        return sum(entry["items"] for entry in self.entries)
+
+    def rows(self, part: str) -> pa.Table:
+        """`ROWS` of a part in the finished blocks."""
+        numbers = [number for number, entry in enumerate(self.entries) if part in entry["shards"]]
+        return pa.concat_tables([ROWS.empty_table(), *(self.journal.rows(part, number) for number in numbers)])
+
+    def add(self, part: str, row: Mapping[str, object], record: Record, picture, *, resized: bool, upright: bool):
+        """One sample."""
+        self._writer(part).add(row)
+        self._keys[part].append(row["key"])
+        self._pictures[part].append(picture.content)
+        self._facts[part].add(record, picture, resized)
+        self._facts[part].upright += upright
+        self._advance(1, len(row["image"]))
+
+    def add_columns(
+        self,
+        columns: Mapping[str, Mapping[str, pa.Array]],
+        facts: Mapping[str, SplitFacts],
+        pictures: Mapping[str, list[bytes]],
+        items: int,
+    ):
+        """Many samples: part -> column -> values; and the hash of every picture."""
+        size = 0
+        for part, arrays in columns.items():
+            if len(arrays["key"]):
+                self._writer(part).add_columns(arrays)
+                self._keys[part] += arrays["key"].to_pylist()
+                self._pictures[part] += pictures[part]
+                self._facts[part] += facts[part]
+                size += arrays["image"].nbytes
+        self._advance(items, size)
+
+    def reject(self, reject: Reject, *, counts: bool = True) -> None:
+        """A sample that is not written; counts=False where `add_columns` counts it."""
+        self._rejects.append(reject)
+        if counts:
+            self._advance(1, 0)
+
+    def _writer(self, part: str) -> ShardWriter:
+        if part not in self._writers:
+            path = self.journal.folder / part / shard_name(len(self.entries))
+            self._writers[part] = ShardWriter(path, self.types)
+            self._keys[part], self._pictures[part] = [], []
+        return self._writers[part]
+
+    def _advance(self, items: int, size: int) -> None:
+        self._items += items
+        self._bytes += size
+        if self._bytes >= shards.SHARD_BYTES or self._items >= BLOCK_ITEMS:
+            self.finish_block()
+
+    def finish_block(self) -> None:
+        """Close the shards that are open and enter them in the journal."""
+        if not self._items:
+            return
+        entry = {
+            "items": self._items,
+            "rule": self.rule,
+            "shards": {part: writer.close() for part, writer in self._writers.items()},
+            "facts": {part: facts.to_state() for part, facts in self._facts.items()},
+            "rejects": [asdict(reject) for reject in self._rejects],
+        }
+        rows = {
+            part: {"key": self._keys[part], "content": writer.row_hashes, "picture": self._pictures[part]}
+            for part, writer in self._writers.items()
+        }
+        self.journal.add(self.split, len(self.entries), entry, rows)
+        self.entries.append(entry)
+        self._begin()
+
+    def abandon(self) -> None:
+        """Close the files of the block that was not finished."""
+        for writer in self._writers.values():
+            writer.abandon()
+
+    def facts(self) -> dict[str, SplitFacts]:
+        total = {part: SplitFacts() for part in self.parts}
+        for entry in self.entries:
+            for part, state in entry["facts"].items():
+                total[part] += SplitFacts.from_state(state)
+        return total
+
+    def rejects(self) -> list[Reject]:
+        return [Reject(**reject) for entry in self.entries for reject in entry["rejects"]]
+
+    def complete(self) -> dict[str, pa.Table]:
+        """The shards as a data set that can be opened; part -> its `ROWS`."""
+        found = {}
+        for part in self.parts:
+            folder = self.journal.folder / part
+            folder.mkdir(exist_ok=True)
+            written = [entry["shards"][part] for entry in self.entries if part in entry["shards"]]
+            for stray in set(folder.glob("*.arrow")) - {folder / shard["filename"] for shard in written}:
+                stray.unlink()
+            found[part] = self.rows(part)
+            complete(folder, self.types, written, content_hash(found[part]["content"].to_pylist()))
+        return found

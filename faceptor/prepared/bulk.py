@@ -1,0 +1,131 @@
+"""Samples by the thousand, for sets of millions: the checks of `faceptor.prepared.checks` on whole columns.
+
+`verify="full"` decodes every image to its end. "header" looks at start, size and end mark of each and decodes one in
+`DECODED`; what looks unusual is decoded in any case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import numpy as np
+import pyarrow as pa
+import simplejpeg
+
+from faceptor.datasets.base import BadSample, Bulk, Reject
+from faceptor.datasets.formats.images import LARGEST_IMAGE, MARKS, Picture, content_of, verify
+from faceptor.prepared.card import SplitFacts
+from faceptor.prepared.shards import FACTS, SAMPLE_TYPES
+
+DECODED = 100
+USUAL = ("YCbCr", "Gray")
+SLICE = 64  # images that one thread decodes at a time
+
+Examined = list[Picture | BadSample]
+
+
+def header(data: bytes) -> Picture | BadSample:
+    """Size from the header of a JPEG that begins and ends as one and cannot be turned; everything else is decoded."""
+    if data[:2] == b"\xff\xd8" and data[-2:] == b"\xff\xd9" and not any(mark in data for mark in MARKS["JPEG"]):
+        try:
+            height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+        except (ValueError, KeyError):  # the latter where a file ends in its header
+            return whole(data)
+        if colours in USUAL and 0 < height * width <= LARGEST_IMAGE:
+            return upright_jpeg(height, width)
+    return whole(data)
+
+
+@cache
+def upright_jpeg(height: int, width: int) -> Picture:
+    """One object for all images of a size."""
+    return Picture(height, width, "JPEG", False)
+
+
+def whole(data: bytes) -> Picture | BadSample:
+    try:
+        return verify(data)
+    except BadSample as reason:
+        return reason
+
+
+def examine(images: Sequence[bytes], first: int, mode: str, pool: ThreadPoolExecutor) -> Examined:
+    """What each image is, or why it cannot be used. `first` is the number of the first one."""
+    if mode == "header":
+        return [(header if (first + i) % DECODED else whole)(data) for i, data in enumerate(images)]
+    slices = [images[start : start + SLICE] for start in range(0, len(images), SLICE)]
+    return [found for part in pool.map(lambda some: [whole(data) for data in some], slices) for found in part]
+
+
+class Converter:
+    """Bulk -> columns and facts of every part. `part_of` tells where a group belongs."""
+
+    def __init__(self, parts: tuple[str, ...], columns: tuple[str, ...], part_of: Callable[[str], str], mode: str):
+        self.parts, self.columns, self.mode = parts, columns, mode
+        self._part_of, self._known = part_of, {}
+
+    def __call__(self, bulk: Bulk, first: int, pool: ThreadPoolExecutor):
+        """(part -> column -> values, part -> facts, part -> hashes of the pictures, rejects)"""
+        found = examine(bulk.images, first, self.mode, pool)
+        rejects = [
+            Reject(key, where, str(picture))
+            for key, where, picture in zip(bulk.keys, bulk.places, found, strict=True)
+            if isinstance(picture, BadSample)
+        ]
+        chosen = {part: [] for part in self.parts}
+        for row, (group, picture) in enumerate(zip(bulk.groups, found, strict=True)):
+            if not isinstance(picture, BadSample):
+                chosen[self._part(group)].append(row)
+        columns = {part: self._arrays(bulk, found, rows) for part, rows in chosen.items()}
+        facts = {part: self._facts(bulk, found, rows) for part, rows in chosen.items()}
+        pictures = {
+            part: [self._content(bulk.images[row], found[row]) for row in rows] for part, rows in chosen.items()
+        }
+        return columns, facts, pictures, [*bulk.rejects, *rejects]
+
+    def _content(self, data: bytes, picture: Picture) -> bytes:
+        return content_of(data) if self.mode == "header" else picture.content
+
+    def _part(self, group: str) -> str:
+        if group not in self._known:
+            self._known[group] = self._part_of(group)
+        return self._known[group]
+
+    def _arrays(self, bulk: Bulk, found: Examined, rows: list[int]) -> dict[str, pa.Array]:
+        values = {
+            "key": [bulk.keys[row] for row in rows],
+            "group": [bulk.groups[row] for row in rows],
+            "subsets": [[]] * len(rows),
+            "image": [bulk.images[row] for row in rows],
+            "height": [found[row].height for row in rows],
+            "width": [found[row].width for row in rows],
+        }
+        values |= {column: bulk.labels[column][rows] for column in self.columns}
+        return {name: pa.array(values[name], SAMPLE_TYPES[name]) for name in (*FACTS, *self.columns)}
+
+    def _facts(self, bulk: Bulk, found: Examined, rows: list[int]) -> SplitFacts:
+        facts = SplitFacts(count=len(rows), groups={bulk.groups[row] for row in rows})
+        if not rows:
+            return facts
+        pictures = [found[row] for row in rows]
+        facts.formats.update(picture.format for picture in pictures)
+        facts.widen("height", *(picture.height for picture in pictures))
+        facts.widen("width", *(picture.width for picture in pictures))
+        facts.rotated = sum(picture.rotated for picture in pictures)
+        if "identity" in self.columns:
+            facts.identities = set(np.unique(bulk.labels["identity"][rows]).tolist())
+        return facts
+
+
+def mode_of(wanted: str, images: int, *, large: int = 500_000) -> str:
+    """ "auto" decodes every image of a set below half a million."""
+    return wanted if wanted != "auto" else "header" if images > large else "full"
+
+
+def numbered(bulks: Iterator[Bulk], first: int) -> Iterator[tuple[int, Bulk]]:
+    """Each with the number of its first sample."""
+    for bulk in bulks:
+        yield first, bulk
+        first += bulk.items

@@ -1,0 +1,88 @@
+"""BIWI Kinect: sequences of frames `hpdb/01/frame_00003_rgb.png` with `_pose.txt`, and the cameras' calibration."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from faceptor.datasets.readers.biwi import TWICE
+from faceptor.synthesis.geometry import rotation
+from faceptor.synthesis.portrait import Portrait
+from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, axes, closeup, lines, png, put, shares
+from faceptor.synthesis.writers.heads import swaying
+from faceptor.synthesis.writers.w300lp import angles
+
+_SEQUENCES = 24
+_FRAMES = 8  # of a sequence, at least
+_FIRST = 3  # number of the first frame
+_FOCAL = 517.679 / 640  # of the colour camera, per pixel of the picture's width
+_HALF_HEAD = 70.0  # mm to a head unit
+_DEPTH = np.diag([1.0, 1.0, -1.0])  # the drawing's z points to the viewer, the camera's away from it
+
+
+class Biwi(Layout):
+    """Colour frames alone: nothing here reads the depth images that the owner publishes beside them."""
+
+    name = "biwi"
+    title = "BIWI Kinect: head pose"
+    default_size = 240
+    least: ClassVar = {"test": 1}
+    splits = ("test",)
+
+    def plan(self, order: Order) -> list[Shot]:
+        count = min(_SEQUENCES, max(1, order.test // _FRAMES))
+        shots = []
+        for n, frames in enumerate(shares(order.test, [1] * count)):
+            sequence = f"{n + 1:02d}"
+            poses = swaying(order.rng("pose", sequence), frames, yaw=70, pitch=38, roll=28)
+            shots += [
+                Shot(
+                    split="test",
+                    key=f"{sequence}/frame_{_FIRST + frame:05d}",
+                    person=self.person("test", int(TWICE.get(sequence, sequence)) - 1),
+                    sample=n,
+                    size=self.size(order, aspect=4 / 3),
+                    frame="wild",
+                    fixed=pose | {"background": "indoor", "occluder": "", "sunglasses": False, "grayscale": False},
+                )
+                for frame, pose in enumerate(poses)
+            ]
+        return shots
+
+    def draw(self, shot: Shot, portrait: Portrait, root: Path) -> None:
+        base = root / "hpdb"
+        put(base / f"{shot.key}_rgb.png", png(portrait.image))
+        rows = [*camera_matrix(portrait), (), head_position(portrait)]
+        put(base / f"{shot.key}_pose.txt", lines(" ".join(f"{value:.6f}" for value in row) for row in rows))
+
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+        counts = self.count(shots, rows)
+        for sequence in {shot.key.split("/")[0] for shot in shots}:
+            for camera in ("rgb", "depth"):  # one place, one lens
+                put(root / "hpdb" / sequence / f"{camera}.cal", calibration(*shots[0].size))
+        return counts
+
+    def tile(self, shot: Shot, portrait: Portrait) -> Tile:
+        return closeup(Tile(image=portrait.image, axes=axes(portrait), caption=angles(portrait)), portrait.box)
+
+
+def camera_matrix(portrait: Portrait) -> np.ndarray:
+    """(3, 3) the head's rotation in the camera's axes: x to image-right, y down, z away from the camera."""
+    return _DEPTH @ rotation(*portrait.pose) @ _DEPTH
+
+
+def head_position(portrait: Portrait) -> np.ndarray:
+    """(3,) mm: where the middle of the head lies before the camera."""
+    height, width = portrait.image.shape[:2]
+    focal = _FOCAL * width
+    away = focal * _HALF_HEAD / portrait.unit
+    x, y = (portrait.centre - np.array([width, height]) / 2) * away / focal
+    return np.array([x, y, away])
+
+
+def calibration(height: int, width: int) -> str:
+    """The owner's text: intrinsics, distortion, turn and shift from the depth camera, size of the picture."""
+    focal = _FOCAL * width
+    intrinsic = f"{focal:.6g} 0 {width / 2:g}\n0 {focal:.6g} {height / 2:g}\n0 0 1\n"
+    return f"{intrinsic}\n0 0 0 0\n\n1 0 0\n0 1 0\n0 0 1\n\n0 0 0\n\n{width} {height}\n"

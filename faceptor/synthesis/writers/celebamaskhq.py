@@ -1,0 +1,65 @@
+"""CelebAMask-HQ: square pictures, one PNG per part that is present at half the size, mapping to CelebA."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, jpeg, lines, png, put, shares
+from faceptor.synthesis.writers.celeba import attribute_list, known
+from faceptor.synthesis.writers.heads import adorned, facing
+
+_PARTITION = (24183, 2993)  # published training and validation pictures
+
+
+class CelebAMaskHQ(Layout):
+    name = "celebamaskhq"
+    title = "CelebAMask-HQ: 19 classes"
+    default_size = 192
+
+    def plan(self, order: Order) -> list[Shot]:
+        train, val = shares(order.train, _PARTITION)
+        parts = ["train"] * train + ["val"] * val + ["test"] * order.test
+        # The owner's numbers run through all partitions; CelebA's file numbers keep the partitions apart.
+        files = order.rng("mapping").permutation(len(parts))
+        first = {"train": 0, "val": train, "test": train + val}
+        return [
+            Shot(
+                split="test" if parts[file] == "test" else "train",
+                key=f"{index}.jpg",
+                person=self.person(parts[file], int(file) - first[parts[file]]),
+                size=self.size(order),
+                frame="celebahq",
+                maps=True,
+                fixed=facing(order.rng("pose", file), yaw=12, pitch=6) | adorned(order.rng("worn", file)),
+                note={"index": index, "celeba": int(file), "partition": list(first).index(parts[file])},
+            )
+            for index, file in enumerate(files)
+        ]
+
+    def draw(self, shot: Shot, portrait, root: Path) -> tuple[dict, tuple]:
+        base, index = root / "CelebAMask-HQ", shot.note["index"]
+        put(base / "CelebA-HQ-img" / shot.key, jpeg(portrait.image))
+        for part, mask in portrait.parts.items():
+            half = mask[::2, ::2]
+            if half.any():  # the owner publishes no file for an absent part
+                put(base / f"CelebAMask-HQ-mask-anno/{index // 2000}/{index:05d}_{part}.png", png(np.uint8(255) * half))
+        return known(portrait, "celeba"), portrait.pose
+
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+        attributes, poses = zip(*rows, strict=True)
+        base, keys = root / "CelebAMask-HQ", [shot.key for shot in shots]
+        mapping = (f"{s.note['index']:<9d}{s.note['celeba']:<10d}{s.note['celeba'] + 1:06d}.jpg" for s in shots)
+        put(base / "CelebA-HQ-to-CelebA-mapping.txt", lines(["idx      orig_idx  orig_file", *mapping]))
+        put(base / "CelebAMask-HQ-attribute-anno.txt", attribute_list(keys, attributes, gap="  "))
+        angles = (f"{key} {' '.join(f'{angle:.4f}' for angle in pose)}" for key, pose in zip(keys, poses, strict=True))
+        put(base / "CelebAMask-HQ-pose-anno.txt", lines([str(len(keys)), "Yaw Pitch Roll", *angles]))
+        # CelebA's own list; without it nobody can tell training from test.
+        partition = sorted((s.note["celeba"], s.note["partition"]) for s in shots)
+        put(base / "list_eval_partition.txt", lines(f"{file + 1:06d}.jpg {code}" for file, code in partition))
+        return self.count(shots)
+
+    def tile(self, shot: Shot, portrait) -> Tile:
+        return Tile(
+            image=portrait.image[::2, ::2], mask=portrait.classes19[::2, ::2], caption=f"{shot.split} {shot.key}"
+        )

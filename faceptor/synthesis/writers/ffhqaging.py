@@ -1,0 +1,69 @@
+"""FFHQ-Aging: `ffhq_aging_labels.csv` beside the thumbnails of FFHQ, a thousand to a folder."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from faceptor.datasets.labels import FFHQ_AGES, GENDERS
+from faceptor.errors import ConfigError
+from faceptor.synthesis.people import at_age, spans
+from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, lines, mixed, png, put
+from faceptor.synthesis.writers.heads import sitting
+
+_HEADER = (
+    "image_number,age_group,age_group_confidence,gender,gender_confidence,head_pitch,head_roll,head_yaw,"
+    "left_eye_occluded,right_eye_occluded,glasses"
+)
+_LARGEST = {"train": 60000, "test": 10000}  # FFHQ's own division is by number
+_FOLDER = "thumbnails128x128"
+
+
+class FFHQAging(Layout):
+    name = "ffhqaging"
+    title = "FFHQ-Aging: gender, age group"
+    default_size = 128
+    least: ClassVar = {}  # every face is for testing
+
+    def check(self, order: Order) -> None:
+        super().check(order)
+        for split, most in _LARGEST.items():
+            if (asked := getattr(order, split)) > most:
+                raise ConfigError(f"synthesis.{self.name}.{split}: expected at most {most} faces, found {asked}")
+
+    def plan(self, order: Order) -> list[Shot]:
+        shots: list[Shot] = []
+        for split, first in (("train", 0), ("test", _LARGEST["train"])):
+            count, rng = getattr(order, split), order.rng("labels", split)
+            groups, genders = mixed(count, (1,) * len(FFHQ_AGES), rng), mixed(count, (1, 1), rng)
+            for n in range(count):
+                face = order.rng("face", split, n)
+                low, high = spans(FFHQ_AGES)[groups[n]]
+                shots.append(
+                    Shot(
+                        split=split,
+                        key=f"{first + n:05d}",
+                        person=self.person(split, n),
+                        size=self.size(order),
+                        frame="celebahq",
+                        fixed=sitting(face) | {"male": not genders[n]} | at_age(face.uniform(low, high + 1)),
+                        note={"age": FFHQ_AGES[groups[n]], "gender": GENDERS[genders[n]]},
+                    )
+                )
+        return shots
+
+    def draw(self, shot: Shot, portrait, root: Path) -> str:
+        folder = f"{int(shot.key) // 1000 * 1000:05d}"
+        put(root / _FOLDER / folder / f"{shot.key}.png", png(portrait.image))
+        yaw, pitch, roll = portrait.pose
+        glasses = "Dark" if portrait.face.sunglasses else "Normal" if portrait.face.eyeglasses else "None"
+        facts = (int(shot.key), shot.note["age"], 1.0, shot.note["gender"], 1.0, f"{pitch:.2f}", f"{roll:.2f}")
+        return ",".join(map(str, (*facts, f"{yaw:.2f}", 0.0, 0.0, glasses)))
+
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+        put(root / "ffhq_aging_labels.csv", lines([_HEADER, *rows]))
+        return {"all": len(shots)}  # readers divide it in more than one way
+
+    def tile(self, shot: Shot, portrait) -> Tile:
+        return Tile(image=np.asarray(portrait.image), caption=f"{shot.note['gender']}\n{shot.note['age']} years")

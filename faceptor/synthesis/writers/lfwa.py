@@ -1,0 +1,29 @@
+"""LFWA: people's folders in `lfw/`, 40 attributes in `lfw_att_40.mat`, and the owner's split."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from faceptor.synthesis.writers.base import Order, Shot, Tile, described, jpeg, put
+from faceptor.synthesis.writers.celeba import known
+from faceptor.synthesis.writers.lfw73 import Lfw73, save_labels, save_split
+
+
+class Lfwa(Lfw73):
+    """The pictures are planned as for LFW-73; the people are others."""
+
+    name = "lfwa"
+    title = "LFWA: 40 attributes"
+
+    def draw(self, shot: Shot, portrait, root: Path) -> dict[str, bool | None]:
+        put(root / "lfw" / shot.key, jpeg(portrait.image))
+        return known(portrait, "celeba")
+
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+        from faceptor.datasets.labels import CELEBA_40  # not needed by the drawing processes
+
+        save_labels(root, shots, CELEBA_40, list(rows))
+        save_split(root, shots)
+        return self.count(shots)
+
+    def tile(self, shot: Shot, portrait) -> Tile:
+        return Tile(image=portrait.image, caption=f"{shot.note['name']}\n{described(known(portrait, 'celeba'))}")

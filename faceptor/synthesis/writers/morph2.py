@@ -1,0 +1,125 @@
+"""MORPH II: album folders and `morph_2008_nonCommercial.csv`; several pictures per subject over the years.
+
+The owner publishes no split, so nothing here says which picture is for testing: the reader splits.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from itertools import groupby
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, albums, jpeg, lines, put
+from faceptor.synthesis.writers.celeba import known
+
+_COLUMNS = (
+    "id_num",
+    "picture_num",
+    "dob",
+    "doa",
+    "race",
+    "gender",
+    "facial_hair",
+    "age",
+    "age_diff",
+    "glasses",
+    "photo",
+)
+_AGES = (16, 77)
+_ALBUMS = 2
+_RACES = {"Black": "B", "White": "W", "Asian": "A", "Indian": "I"}
+
+
+class Morph2(Layout):
+    name = "morph2"
+    title = "MORPH II: age in years"
+    default_size = 160
+    least: ClassVar = {}  # drawn from all faces
+
+    def plan(self, order: Order) -> list[Shot]:
+        count = order.train + order.test
+        rng = order.rng("people")
+        album = albums(count, 2, rng, most=20)
+        people = album[-1][0] + 1
+        identifiers = np.sort(rng.choice(np.arange(1000, max(400_000, 9 * people)), size=people, replace=False))
+        ages = _ages(album, rng)
+        first = {n: age for (n, sample), age in zip(album, ages, strict=True) if sample == 0}
+        starts = rng.integers(date(2003, 1, 1).toordinal(), date(2005, 1, 1).toordinal(), size=people)
+        births = [int(starts[n] - first[n] * 365.25) for n in range(people)]
+        return [
+            Shot(
+                split="all",
+                key=f"Album{1 + n * _ALBUMS // people}",
+                person=self.person("train", n),
+                sample=sample,
+                size=self.size(order, 160 / 192),
+                frame="crop",
+                fixed={"age": age} | _mug_shot(order.rng("pose", n, sample)),
+                note={"subject": int(identifiers[n]), "picture": sample + 1, "born": births[n]},
+            )
+            for (n, sample), age in zip(album, ages, strict=True)
+        ]
+
+    def draw(self, shot: Shot, portrait, root: Path) -> dict[str, bool | None]:
+        attributes = known(portrait, "celeba")
+        put(root / photo(shot, attributes), jpeg(portrait.image))
+        return attributes | {race: portrait.attributes.get(f"lfw:{race}") for race in _RACES}
+
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+        table, first = [",".join(_COLUMNS)], {}
+        for shot, seen in zip(shots, rows, strict=True):
+            taken = date.fromordinal(shot.note["born"]) + timedelta(days=shot.fixed["age"] * 365.25)
+            values = {
+                "id_num": f"{shot.note['subject']:06d}",
+                "picture_num": shot.note["picture"],
+                "dob": f"{date.fromordinal(shot.note['born']):%m/%d/%Y}",
+                "doa": f"{taken:%m/%d/%Y}",
+                "race": next((code for race, code in _RACES.items() if seen[race]), "O"),
+                "gender": _sex(seen),
+                "facial_hair": _flag(seen.get("Mustache"), seen.get("Goatee")),
+                "age": int(shot.fixed["age"]),
+                "age_diff": (taken - first.setdefault(shot.person, taken)).days,  # days since the first picture
+                "glasses": _flag(seen.get("Eyeglasses")),
+                "photo": photo(shot, seen),
+            }
+            table.append(",".join(str(values[column]) for column in _COLUMNS))
+        put(root / "morph_2008_nonCommercial.csv", lines(table))
+        return self.count(shots)
+
+    def tile(self, shot: Shot, portrait) -> Tile:
+        attributes = known(portrait, "celeba")
+        return Tile(image=portrait.image, caption=f"{int(shot.fixed['age'])} years\n{photo(shot, attributes)}")
+
+
+def _mug_shot(rng: np.random.Generator) -> dict:
+    """Police photographs: facing the camera before a plain wall, straight-faced, nothing over the face."""
+    plain = {"background": "studio", "hat": "", "occluder": "", "sunglasses": False, "grayscale": False}
+    plain |= {"expression": 0, "mouth_open": 0.0, "eyes_closed": False, "blur": 0.0}
+    return plain | {"yaw": float(rng.normal(0, 8)), "pitch": float(rng.normal(0, 5)), "roll": float(rng.normal(0, 4))}
+
+
+def photo(shot: Shot, attributes: dict[str, bool | None]) -> str:
+    """Path below the data set's folder: <album>/<id>_<picture><M|F><age>.JPG."""
+    note = shot.note
+    return f"{shot.key}/{note['subject']:06d}_{note['picture']}{_sex(attributes)}{int(shot.fixed['age'])}.JPG"
+
+
+def _ages(album: Sequence[tuple[int, int]], rng: np.random.Generator) -> list[float]:
+    """Ages in years, uniform over subjects; a subject's pictures follow each other within a year and a half."""
+    low, high = _AGES
+    ages: list[float] = []
+    for _, pictures in groupby(album, key=lambda entry: entry[0]):
+        waits = rng.uniform(0.05, 1.5, size=len(list(pictures))).cumsum()
+        first = rng.uniform(low, high + 1 - (waits[-1] - waits[0]))
+        ages += (first + waits - waits[0]).tolist()
+    return ages
+
+
+def _sex(attributes: dict[str, bool | None]) -> str:
+    return "M" if attributes["Male"] else "F"
+
+
+def _flag(*seen: bool | None) -> int:
+    return int(any(seen))

@@ -1,0 +1,159 @@
+"""MS1MV3: `train.rec` (RecordIO) with its index and list, `property`, and five verification sets as `.bin`."""
+
+from collections.abc import Iterable, Sequence
+from itertools import islice, pairwise
+from pathlib import Path
+
+import numpy as np
+
+from faceptor.errors import ConfigError
+from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, jpeg, lines, put, shares
+from faceptor.synthesis.writers.heads import sitting
+from faceptor.synthesis.writers.recordio import RecordWriter, dump_bin
+
+_SIDE = 112
+VERIFICATION = ("lfw", "cfp_fp", "agedb_30", "calfw", "cplfw")
+_FOLDS = 10
+
+
+class Ms1mv3(Layout):
+    name = "ms1mv3"
+    title = "MS1MV3: identities, and pairs of the verification sets (green: same person)"
+    default_size = _SIDE
+    needs = ("identities", "pairs")
+
+    def check(self, order: Order) -> None:
+        super().check(order)
+        if order.identities > order.train:
+            raise ConfigError(
+                f"synthesis.ms1mv3.identities: expected at most train = {order.train}, found {order.identities}"
+            )
+        if order.test:
+            raise ConfigError("synthesis.ms1mv3.test: remove it, the tests are the `pairs` of the verification sets")
+
+    def plan(self, order: Order) -> list[Shot]:
+        size = self.size(order)
+        per_person = order.rng("albums").permutation(shares(order.train, np.ones(order.identities)))
+        shots = [
+            Shot(
+                split="train",
+                key=f"{n}/{sample}.jpg",
+                person=self.person("train", n),
+                sample=sample,
+                size=size,
+                frame="arcface",
+                # Within a person the ages spread, as they do in pictures of well-known people.
+                fixed=sitting(order.rng("pose", n, sample)) | {"age": age},
+                note={"label": n},
+            )
+            for n, count in enumerate(per_person)
+            for sample, age in enumerate(_ages(order.rng("ages", n), count))
+        ]
+        for name in VERIFICATION:
+            shots += _pairs(self, order, name, size)
+        return shots
+
+    def draw(self, shot: Shot, portrait, root: Path) -> bytes:
+        return jpeg(portrait.image)
+
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable[bytes], root: Path) -> dict[str, int]:
+        rows = iter(rows)
+        labels = [shot.note["label"] for shot in shots if shot.split == "train"]
+        with RecordWriter(root / "train") as records:
+            for key, label in enumerate(labels, start=1):
+                records.add(key, next(rows), float(label))
+            first = len(labels) + 1  # identity records follow the pictures: the range of keys of each person
+            bounds = 1 + np.searchsorted(labels, np.arange(order.identities + 1))
+            for label, (start, end) in enumerate(pairwise(bounds)):
+                records.add(first + label, b"", (float(start), float(end)))
+            records.add(0, b"", (float(first), float(first + order.identities)))  # the meta record stands last
+        put(
+            root / "train.lst", lines(f"1\t{shot.key}\t{shot.note['label']}" for shot in shots if shot.split == "train")
+        )
+        side = self.size(order)[0]
+        put(root / "property", lines([f"{order.identities},{side},{side}"]))
+        for name in VERIFICATION:
+            same = [shot.note["same"] for shot in shots if shot.split == name][::2]
+            dump_bin(root / f"{name}.bin", list(islice(rows, 2 * len(same))), same)
+        for _ in rows:
+            raise ValueError("more pictures were drawn than planned")
+        return {"train": len(labels)} | dict.fromkeys(VERIFICATION, order.pairs)
+
+    def tile(self, shot: Shot, portrait) -> Tile:
+        same = shot.note.get("same")
+        group = f"train.rec, identity {shot.note['label']}" if shot.split == "train" else _TITLES[shot.split]
+        return Tile(
+            image=portrait.image, group=group, good=same, caption={True: "same", False: "different"}.get(same, "")
+        )
+
+    def shown(self, shots: Sequence[Shot], count: int) -> list[int]:
+        """Eight pictures of each of four people, then two pairs of one person and two of different ones per set."""
+        groups: dict[tuple, list[int]] = {}
+        for i, shot in enumerate(shots):
+            groups.setdefault((shot.split, shot.note.get("label"), shot.note.get("same")), []).append(i)
+        people = [group for (split, *_), group in groups.items() if split == "train"][:4]
+        pairs = [group for (split, *_), group in groups.items() if split != "train"]
+        return [i for group in people for i in group[:8]] + [i for group in pairs for i in group[:4]]
+
+
+def _pairs(layout: Ms1mv3, order: Order, name: str, size: tuple[int, int]) -> list[Shot]:
+    """Pair after pair: ten folds of neighbouring pairs, in each first the same people, then different ones."""
+    rng = order.rng("pairs", name)
+    shots = []
+    for fold in np.array_split(np.arange(order.pairs), _FOLDS):
+        for place, pair in enumerate(fold):
+            same = place < (len(fold) + pair % 2) // 2
+            # The owners of the last two sets chose strangers of one sex, which makes them hard.
+            alike = {"male": bool(rng.random() < 0.5)} if not same and name in ("calfw", "cplfw") else {}
+            for side, fixed in enumerate(_SIDES[name](rng)):
+                shots.append(
+                    Shot(
+                        split=name,
+                        key=f"{name}/{pair}/{side}",
+                        person=layout.person(name, 2 * int(pair) + (0 if same else side)),
+                        sample=side,
+                        size=size,
+                        frame="arcface",
+                        fixed=sitting(rng) | fixed | alike,
+                        note={"same": bool(same)},
+                    )
+                )
+    return shots
+
+
+def _ages(rng: np.random.Generator, count: int) -> list[float]:
+    return np.clip(rng.uniform(22, 70) + rng.normal(0, 15, size=count), 16, 77).tolist()
+
+
+def _free(rng: np.random.Generator) -> tuple[dict, dict]:
+    return {}, {}
+
+
+def _frontal_profile(rng: np.random.Generator) -> tuple[dict, dict]:
+    return {"yaw": float(rng.uniform(-8, 8))}, {"yaw": float(rng.choice([-1, 1]) * rng.uniform(42, 58))}
+
+
+def _across_age(rng: np.random.Generator) -> tuple[dict, dict]:
+    young = float(rng.uniform(16, 40))
+    return {"age": young}, {"age": young + float(rng.uniform(27, 33))}
+
+
+def _across_pose(rng: np.random.Generator) -> tuple[dict, dict]:
+    turn = float(rng.choice([-1, 1]))
+    return {"yaw": turn * float(rng.uniform(15, 40))}, {"yaw": -turn * float(rng.uniform(15, 40))}
+
+
+_TITLES = {
+    "lfw": "lfw.bin",
+    "cfp_fp": "cfp_fp.bin: frontal and profile",
+    "agedb_30": "agedb_30.bin: thirty years apart",
+    "calfw": "calfw.bin: across age, strangers of one sex",
+    "cplfw": "cplfw.bin: across pose, strangers of one sex",
+}
+_SIDES = {
+    "lfw": _free,
+    "cfp_fp": _frontal_profile,
+    "agedb_30": _across_age,
+    "calfw": _across_age,
+    "cplfw": _across_pose,
+}

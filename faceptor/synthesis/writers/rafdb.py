@@ -1,0 +1,64 @@
+"""RAF-DB, basic emotions: aligned pictures of 100 x 100, the label list, five points and demographics per picture."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from faceptor.synthesis.face import EXPRESSIONS
+from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, jpeg, lines, mixed, put
+from faceptor.synthesis.writers.heads import sitting
+
+# The owner's labels 1 ... 7, and the owner's training counts, whose square roots give a milder imbalance.
+LABELS = ("surprise", "fear", "disgust", "happy", "sad", "anger", "neutral")
+_TRAIN = (1290, 281, 717, 4772, 1982, 705, 2524)
+_AGE_GROUPS = (4, 20, 40, 70)  # 0-3, 4-19, 20-39, 40-69, 70+
+_RACES = ("White", "Black", "Asian")
+
+
+class RafDb(Layout):
+    name = "rafdb"
+    title = "RAF-DB: 7 expressions"
+    default_size = 100
+
+    def plan(self, order: Order) -> list[Shot]:
+        shots: list[Shot] = []
+        for split, count, weights, digits in (
+            ("train", order.train, np.sqrt(_TRAIN), 5),
+            ("test", order.test, (1,) * 7, 4),
+        ):
+            labels = mixed(count, weights, order.rng("labels", split))
+            shots += [
+                Shot(
+                    split=split,
+                    key=f"{split}_{n + 1:0{digits}d}",
+                    person=self.person(split, n),
+                    size=self.size(order),
+                    frame="arcface",
+                    fixed=sitting(order.rng("pose", split, n)) | {"expression": EXPRESSIONS.index(LABELS[label])},
+                    note={"label": int(label) + 1},
+                )
+                for n, label in enumerate(labels)
+            ]
+        return shots
+
+    def draw(self, shot: Shot, portrait, root: Path) -> None:
+        put(root / f"basic/Image/aligned/{shot.key}_aligned.jpg", jpeg(portrait.image))
+        # The owner measures the five points in the original picture; here the aligned one is the original.
+        points = [f"{x:.3f}\t{y:.3f}" for x, y in np.asarray(portrait.points5)]
+        male, race = portrait.attributes.get("celeba:Male"), [portrait.attributes.get(f"lfw:{name}") for name in _RACES]
+        facts = (
+            2 if male is None else int(not male),
+            race.index(True) if True in race else 0,
+            int(np.searchsorted(_AGE_GROUPS, portrait.age, side="right")),
+        )
+        put(root / f"basic/Annotation/manual/{shot.key}_manu_attri.txt", lines([*points, *map(str, facts)]))
+
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+        counts = self.count(shots, rows)
+        table = lines(f"{shot.key}.jpg {shot.note['label']}" for shot in shots)
+        put(root / "basic/EmoLabel/list_patition_label.txt", table)  # sic
+        return counts
+
+    def tile(self, shot: Shot, portrait) -> Tile:
+        return Tile(image=portrait.image, caption=f"{shot.note['label']} {LABELS[shot.note['label'] - 1]}")

@@ -1,0 +1,65 @@
+"""UTKFace: aligned faces whose names hold age, gender and race, and the CORAL lists of those from 21 to 60 years.
+
+The archive has faces of other ages, too, which stand in no list.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from faceptor.datasets.labels import GENDERS, UTKFACE_RACES
+from faceptor.synthesis.people import LOOKS, UTKFACE_LOOKS, at_age, looks_of
+from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, jpeg, lines, put
+from faceptor.synthesis.writers.heads import sitting
+
+_LISTED = (21, 60)  # years in the CORAL lists, which count from the first
+_UNLISTED = 0.44  # pictures outside of the lists for each one inside, as in the owner's archive
+_OTHER_AGES = (*range(0, 21), *range(61, 91))
+_PARTS = {"train": "train", "test": "test", "unlisted": "val"}  # part of the numbers of people
+
+
+class UTKFace(Layout):
+    name = "utkface"
+    title = "UTKFace: age, gender, race"
+    default_size = 160
+    least: ClassVar = {"train": 1, "test": 1}
+
+    def plan(self, order: Order) -> list[Shot]:
+        counts = {"train": order.train, "test": order.test, "unlisted": round(_UNLISTED * (order.train + order.test))}
+        return [self._shot(order, split, n) for split, count in counts.items() for n in range(count)]
+
+    def _shot(self, order: Order, split: str, n: int) -> Shot:
+        rng, person = order.rng("face", split, n), self.person(_PARTS[split], n)
+        low, high = _LISTED
+        age = int(rng.choice(_OTHER_AGES) if split == "unlisted" else rng.integers(low, high + 1))
+        gender, race = int(rng.integers(2)), int(rng.integers(len(UTKFACE_RACES)))
+        look = LOOKS[str(rng.choice(UTKFACE_LOOKS[UTKFACE_RACES[race]]))]
+        looks = looks_of(look, seed=order.seed, person=person, male=gender == 0, rng=rng)
+        stamp = f"2017{list(_PARTS).index(split) + 1:02d}{n + 1:011d}"  # 17 digits: date and time
+        return Shot(
+            split=split,
+            key=f"{age}_{gender}_{race}_{stamp}.jpg.chip.jpg",
+            person=person,
+            size=self.size(order),
+            frame="crop",
+            fixed=sitting(rng) | looks | at_age(age + rng.random()),
+            note={"age": age, "gender": gender, "race": race},
+        )
+
+    def draw(self, shot: Shot, portrait, root: Path) -> None:
+        put(root / "UTKFace" / shot.key, jpeg(portrait.image))
+
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+        counts = self.count(shots, rows)
+        for split in ("train", "test"):
+            mine = [shot for shot in shots if shot.split == split]
+            table = (f"{n},{shot.key},{shot.note['age'] - _LISTED[0]}" for n, shot in enumerate(mine))
+            put(root / f"utk_{split}.csv", lines([",file,age", *table]))
+        return counts
+
+    def tile(self, shot: Shot, portrait) -> Tile:
+        note = shot.note
+        caption = f"{GENDERS[note['gender']]}, {UTKFACE_RACES[note['race']]}\n{note['age']} years"
+        return Tile(image=np.asarray(portrait.image), caption=caption)

@@ -1,0 +1,85 @@
+"""300W: afw, helen, lfpw and ibug with one `.pts` file per picture (Matlab coordinates, 1-based)."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, closeup, encode_image, lines, put, shares
+from faceptor.synthesis.writers.heads import facing
+
+# Published numbers of pictures; an order is split in the same proportions.
+_TRAIN = {"afw": 337, "helen/trainset": 2000, "lfpw/trainset": 811}
+_TEST = {"helen/testset": 330, "lfpw/testset": 224, "ibug": 135}
+_QUIRK = "image_092 _01.jpg"  # the space is in the owner's archive
+
+
+class W300(Layout):
+    name = "300w"
+    title = "300W: 68 landmarks"
+    default_size = 208
+    least: ClassVar = {"train": 3, "test": 3}  # of every folder one
+
+    def plan(self, order: Order) -> list[Shot]:
+        shots = []
+        for split, count, folders in (("train", order.train, _TRAIN), ("test", order.test, _TEST)):
+            parts = shares(count, list(folders.values()))
+            names = [
+                f"{folder}/{name}"
+                for folder, n in zip(folders, parts, strict=True)
+                for name in _names(folder, n, order)
+            ]
+            shots += [
+                Shot(
+                    split=split,
+                    key=key,
+                    person=self.person(split, n),
+                    size=self.size(order),
+                    frame="wild",
+                    fixed=_pose(key, order.rng(key)),
+                )
+                for n, key in enumerate(names)
+            ]
+        return shots
+
+    def draw(self, shot: Shot, portrait, root: Path) -> None:
+        image = root / shot.key
+        put(image, encode_image(shot.key, portrait.image))
+        put(image.with_suffix(".pts"), pts(portrait.landmarks["68"]))
+
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+        return self.count(shots, rows)
+
+    def tile(self, shot: Shot, portrait) -> Tile:
+        return closeup(Tile(image=portrait.image, landmarks=portrait.landmarks["68"], caption=shot.key), portrait.box)
+
+
+def pts(points: np.ndarray) -> str:
+    """The owner's text form of (K, 2) points in 0-based pixels: the top-left pixel is (1, 1) in the file."""
+    rows = (f"{x:.6f} {y:.6f}" for x, y in np.asarray(points, float) + 1)
+    return lines(["version: 1", f"n_points:  {len(points)}", "{", *rows, "}"])
+
+
+def _hard(rng: np.random.Generator) -> dict:
+    """iBUG is the challenging subset, and AFW teaches it: every pose, and faces half-hidden twice in five pictures."""
+    return {
+        "yaw": float(rng.uniform(-45, 45)),
+        "pitch": float(rng.uniform(-18, 18)),
+        "roll": float(rng.uniform(-20, 20)),
+        "occluder": str(rng.choice(["", "", "", "hand", "bar"])),
+    }
+
+
+def _pose(key: str, rng: np.random.Generator) -> dict:
+    return _hard(rng) if key.startswith(("ibug", "afw")) else facing(rng, yaw=12, pitch=6, roll=5)
+
+
+def _names(folder: str, count: int, order: Order) -> list[str]:
+    if folder.startswith("lfpw"):
+        return [f"image_{i:04d}.png" for i in range(1, count + 1)]
+    if folder == "ibug":
+        numbers = [i for i in range(3, count + 4) if i != 92]
+        return [f"image_{i:03d}_1.jpg" for i in numbers[: count - 1]] + [_QUIRK] * (count > 0)
+    photos = order.rng("names", folder).choice(10**9, size=count, replace=False)
+    return [f"{photo}_{1 + photo % 3}.jpg" for photo in np.sort(photos)]

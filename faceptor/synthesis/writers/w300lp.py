@@ -1,0 +1,100 @@
+"""300W-LP: photographs turned to large poses, `<part>/<name>.jpg` with a `.mat`, and their mirror images."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from faceptor.datasets.labels import landmark_scheme
+from faceptor.synthesis.portrait import Portrait
+from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, axes, closeup, jpeg, put, shares
+from faceptor.synthesis.writers.heads import facing
+from faceptor.synthesis.writers.matlab import save_v5_mat
+
+_PARTS = {"AFW": 5207, "HELEN": 37676, "IBUG": 1786, "LFPW": 16556}  # published pictures without mirror images
+_STEMS = {"AFW": "AFW_{}_1", "HELEN": "HELEN_{}_1", "IBUG": "IBUG_image_{:03d}_1", "LFPW": "LFPW_image_train_{:04d}"}
+_POSES = 3  # of one photograph
+_FARTHEST = 85.0
+
+
+class W300LP(Layout):
+    """As the owner, who turned each photograph of 300W further and further to its side, and mirrored every result."""
+
+    name = "300wlp"
+    title = "300W-LP: head pose, 68 landmarks"
+    default_size = 176
+    splits = ("train",)
+
+    def plan(self, order: Order) -> list[Shot]:
+        pictures = -(-order.train // 2)  # the other half are mirror images
+        shots, photograph = [], 0
+        for part, count in zip(_PARTS, shares(pictures, list(_PARTS.values())), strict=True):
+            for n in range(count):
+                name = _STEMS[part].format(1000 + n // _POSES)
+                shots.append(
+                    Shot(
+                        split="train",
+                        key=f"{part}/{name}_{n % _POSES}",
+                        person=self.person("train", photograph + n // _POSES),
+                        size=self.size(order),
+                        frame="wild",
+                        fixed=_pose(order.rng(part, n // _POSES), n % _POSES),
+                        note={"mirrored": len(shots) < order.train // 2},
+                    )
+                )
+            photograph += -(-count // _POSES)
+        return shots
+
+    def draw(self, shot: Shot, portrait: Portrait, root: Path) -> int:
+        base, (part, stem) = root / "300W_LP", shot.key.split("/")
+        _save(base / f"{shot.key}.jpg", portrait.image, portrait.landmarks["68"], _parameters(portrait))
+        points = base / "landmarks" / part / f"{stem}_pts.mat"
+        points.parent.mkdir(parents=True, exist_ok=True)
+        save_v5_mat(points, pts_2d=portrait.landmarks["68"].astype(float), pts_3d=portrait.solid[:, :2].astype(float))
+        if shot.note["mirrored"]:
+            width = portrait.image.shape[1]
+            xy = landmark_scheme("300W").mirrored(portrait.landmarks["68"], width)
+            _save(base / f"{part}_Flip/{stem}.jpg", portrait.image[:, ::-1], xy, _parameters(portrait, mirrored=True))
+        return 1 + shot.note["mirrored"]
+
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable[int], root: Path) -> dict[str, int]:
+        return {"train": sum(rows)}
+
+    def tile(self, shot: Shot, portrait: Portrait) -> Tile:
+        tile = Tile(
+            image=portrait.image, landmarks=portrait.landmarks["68"], axes=axes(portrait), caption=angles(portrait)
+        )
+        return closeup(tile, portrait.box)
+
+
+def angles(portrait: Portrait) -> str:
+    yaw, pitch, roll = portrait.pose
+    return f"pitch {pitch:.0f}, yaw {yaw:.0f}, roll {roll:.0f}"
+
+
+def pose_parameters(portrait: Portrait) -> np.ndarray:
+    """`Pose_Para`, (1, 7): pitch, yaw, roll in radians, position and scale (here pixels to half a head's width)."""
+    yaw, pitch, roll = np.deg2rad(portrait.pose)
+    return np.array([[pitch, yaw, roll, *portrait.centre, 0.0, portrait.unit]], float)
+
+
+def _parameters(portrait: Portrait, *, mirrored: bool = False) -> np.ndarray:
+    parameters = pose_parameters(portrait)
+    if mirrored:
+        parameters[0, 1:3] *= -1
+        parameters[0, 3] = portrait.image.shape[1] - 1 - parameters[0, 3]
+    return parameters
+
+
+def _save(path: Path, image: np.ndarray, xy: np.ndarray, parameters: np.ndarray) -> None:
+    put(path, jpeg(image))
+    roi = np.concatenate([xy.min(axis=0), xy.max(axis=0)]).round()[None]
+    save_v5_mat(path.with_suffix(".mat"), Pose_Para=parameters, pt2d=xy.T.astype(float), roi=roi.astype(float))
+
+
+def _pose(rng: np.random.Generator, step: int) -> dict:
+    """The photograph as taken (step 0), then turned on to the side it looks to."""
+    pose = facing(rng, yaw=18, pitch=9, roll=9)
+    side = 1 if pose["yaw"] >= 0 else -1
+    reached = np.sort(rng.uniform(abs(pose["yaw"]), _FARTHEST, _POSES - 1))
+    return pose if step == 0 else pose | {"yaw": float(side * reached[step - 1])}

@@ -1,0 +1,103 @@
+"""WFLW: pictures by event, and lists with 98 points, detector box and six attributes per face."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from faceptor.datasets.readers.wflw import LIST, SUBSET_LIST, SUBSETS, TEST_LIST
+from faceptor.synthesis.face import EXPRESSIONS
+from faceptor.synthesis.portrait import Portrait
+from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, closeup, jpeg, lines, put
+from faceptor.synthesis.writers.heads import facing, turned
+
+_EVENTS = ("0--Parade", "7--Cheering", "12--Group", "29--Students_Schoolkids", "36--Football", "44--Aerobics")
+_LARGE = (35.0, 22.0, 22.0)  # yaw, pitch, roll in degrees from which a pose counts as large
+_STRONG = ("surprise", "fear", "disgust", "anger")
+
+
+class WFLW(Layout):
+    name = "wflw"
+    title = "WFLW: 98 landmarks (hollow: hidden), attributes"
+    default_size = 240
+
+    def plan(self, order: Order) -> list[Shot]:
+        shots = []
+        for split in self.splits:
+            for n in range(getattr(order, split)):
+                rng = order.rng(split, n)
+                event = _EVENTS[rng.integers(len(_EVENTS))]
+                name = event.replace("--", "_")
+                shots.append(
+                    Shot(
+                        split=split,
+                        key=f"{event}/{name}_{name.split('_', 1)[1]}_{len(shots) + 1:05d}.jpg",
+                        person=self.person(split, n),
+                        size=self.size(order),
+                        frame="wild",
+                        fixed=_scene(rng),
+                    )
+                )
+        return shots
+
+    def draw(self, shot: Shot, portrait: Portrait, root: Path) -> tuple[str, str, list[int]]:
+        """Points as text, box as text, flags."""
+        put(root / "WFLW_images" / shot.key, jpeg(portrait.image))
+        points = " ".join(f"{value:.6f}" for value in portrait.landmarks["98"].ravel())
+        return points, " ".join(f"{value:.0f}" for value in portrait.box), list(flags(portrait).values())
+
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+        faces: dict[str, list] = {split: [] for split in self.splits}
+        for shot, row in zip(shots, rows, strict=True):
+            faces[shot.split].append((shot.key, *row))
+        for split, chosen in faces.items():
+            text = (f"{points} {box} {' '.join(map(str, flag))} {key}" for key, points, box, flag in chosen)
+            put(root / LIST.format(split=split), lines(text))
+        put(root / TEST_LIST, lines(f"{points} {key}" for key, points, *_ in faces["test"]))
+        for column, subset in enumerate(SUBSETS):
+            members = (f"{points} {key}" for key, points, _, flag in faces["test"] if flag[column])
+            put(root / SUBSET_LIST.format(subset=subset), lines(members))
+        return self.count(shots)
+
+    def tile(self, shot: Shot, portrait: Portrait) -> Tile:
+        shown = [name for name, flag in flags(portrait).items() if flag]
+        tile = Tile(
+            image=portrait.image,
+            landmarks=portrait.landmarks["98"],
+            hidden=~portrait.visible["98"],
+            caption=", ".join(shown) or "no attribute",
+        )
+        return closeup(tile, portrait.box)
+
+
+def flags(portrait: Portrait) -> dict[str, int]:
+    """The six attributes by the names of their subsets, as the drawing shows them."""
+    face, hidden = portrait.face, ~portrait.visible["98"]
+    large = (np.abs(portrait.pose) > _LARGE).any()
+    shown = {
+        "largepose": large,
+        "expression": EXPRESSIONS[face.expression] in _STRONG and face.intensity > 0.85,
+        "illumination": face.light_strength > 0.8 or abs(face.exposure - 1) > 0.2,
+        "makeup": face.heavy_makeup,
+        # A turned head hides a third of the points by itself.
+        "occlusion": hidden.any() and (bool(face.occluder) or face.sunglasses or (not large and hidden.mean() > 0.15)),
+        "blur": face.blur > 0,
+    }
+    return {name: int(shown[name]) for name in SUBSETS}
+
+
+def _scene(rng: np.random.Generator) -> dict:
+    """Faces in a crowd: mostly towards the camera, one in eight far turned; harder light, blur and occlusion."""
+    pose = turned(rng, most=80) if rng.random() < 0.25 else facing(rng, yaw=14, pitch=8, roll=8)
+    bright = rng.random() < 0.15
+    plain = {"heavy_makeup": False} if rng.random() < 0.6 else {}
+    return (
+        pose
+        | plain
+        | {
+            "occluder": str(rng.choice(["", "hand", "bar"], p=(0.87, 0.09, 0.04))),
+            "sunglasses": bool(rng.random() < 0.07),
+            "blur": float(rng.uniform(0.01, 0.035)) if rng.random() < 0.31 else 0.0,
+            "exposure": float(rng.choice([0.7, 1.3])) if bright else float(rng.normal(1, 0.08)),
+        }
+    )

@@ -1,0 +1,1 @@
+"""The training loop and what it needs: batches, optimisers, checkpoints, the record of a run."""

@@ -1,0 +1,315 @@
+"""The crop a network sees: its place in the image, the way there and back for pixels, masks, points, logits.
+
+>>> spec = CropSpec(kind="box", size=512, scale=0.8)
+>>> crop = spec.place((300, 260), box=box)
+>>> crop.image(rgb), crop.points(landmarks), crop.points_back(predicted)
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from math import ceil
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from faceptor.errors import ConfigError, DataError
+from faceptor.transforms import geometry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jitter:
+    """One displacement of a crop about its centre.
+
+    shift (x, y) in fractions of the crop's side, rotation in radians from x towards y, zoom added to the
+    spec's scale (the released code draws the scale around mu by +- 0.1, whatever mu is), magnify a factor of the two.
+    """
+
+    shift: tuple[float, float] = (0.0, 0.0)
+    rotation: float = 0.0
+    zoom: float = 0.0
+    magnify: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resize:
+    """Pillow's antialiased resize of the window (x, y, width, height) of the original image."""
+
+    window: tuple[int, int, int, int]
+    filter: Image.Resampling
+
+    def matrix(self, size: int) -> np.ndarray:
+        x, y, width, height = self.window
+        return geometry.box_matrix(np.array([x - 0.5, y - 0.5, x + width - 0.5, y + height - 0.5]), size)
+
+    def __call__(self, image: np.ndarray, size: int) -> np.ndarray:
+        """(H, W, 3) uint8 or float32 -> (size, size, 3) float32; uint8 is rounded to 8 bits."""
+        x, y, width, height = self.window
+        part = image[y : y + height, x : x + width]
+        if part.dtype == np.uint8:
+            return _unit(np.asarray(Image.fromarray(part).resize((size, size), self.filter)))
+        planes = [Image.fromarray(part[..., c]).resize((size, size), self.filter) for c in range(3)]
+        return np.stack([np.asarray(p) for p in planes], axis=-1)
+
+
+Labels = np.ndarray | None
+Placement = tuple[np.ndarray, Resize | None]
+
+
+def _place_box(size: int, image_size: tuple[int, int], box: Labels, points5: Labels) -> Placement:
+    if box is None:
+        raise DataError("crop kind 'box': the sample has no box; give one or choose kind 'whole'")
+    return geometry.box_matrix(box, size), None
+
+
+def _place_points(template: Callable[[int], np.ndarray]) -> Callable[..., Placement]:
+    def place(size: int, image_size: tuple[int, int], box: Labels, points5: Labels) -> Placement:
+        if points5 is None or np.shape(points5) != (5, 2):
+            found = "none" if points5 is None else f"shape {np.shape(points5)}"
+            raise DataError(f"aligned crop: expected points5 of shape (5, 2), found {found}; use kind 'box'")
+        return geometry.similarity_matrix(points5, template(size)), None
+
+    return place
+
+
+def _place_whole(size: int, image_size: tuple[int, int], box: Labels, points5: Labels) -> Placement:
+    height, width = image_size
+    resize = Resize(window=(0, 0, width, height), filter=Image.Resampling.BILINEAR)
+    return resize.matrix(size), resize
+
+
+def _place_square(size: int, image_size: tuple[int, int], box: Labels, points5: Labels) -> Placement:
+    height, width = image_size
+    side = min(height, width)
+    window = ((width - side) // 2, (height - side) // 2, side, side)
+    resize = Resize(window=window, filter=Image.Resampling.BICUBIC)
+    return resize.matrix(size), resize
+
+
+PLACE: dict[str, Callable[..., Placement]] = {
+    "box": _place_box,  # landmarks
+    "align5": _place_points(geometry.farl_points),  # LaPa
+    "arcface": _place_points(geometry.arcface_points),  # recognition from raw photographs
+    "whole": _place_whole,  # test images of attributes, age and expression; CelebAMask-HQ
+    "square": _place_square,  # training images of attributes, age and expression
+}
+
+
+LARGEST_SIDE = 4096  # pixels
+LARGEST_SCALE = 100.0
+
+
+@dataclass(frozen=True)
+class CropSpec:
+    """How crops of one task are cut.
+
+    kind       "box": the sample's box stretched to the crop; "align5", "arcface": similarity that takes five
+               points to the FaRL or the ArcFace template; "whole": whole image, aspect not kept; "square":
+               centre square
+    size       side S of the crop in pixels
+    scale      magnification about the crop's centre after that, for every kind; None = 0.8 for "box" (the
+               crop shows 1.25 times the box), 1 for the others
+    warp       factor f of the tanh warp: 0 = none, 0.8 for LaPa
+    antialias  smooth by area before shrinking. The reference does not: at 512 pixels hardly anything shrinks.
+               Small inputs need it. "whole" and "square" always resize with antialias.
+    """
+
+    kind: str = "box"
+    size: int = 512
+    scale: float | None = None
+    warp: float = 0.0
+    antialias: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in PLACE:
+            raise ConfigError(f"crop.kind: expected one of {', '.join(PLACE)}, found {self.kind!r}")
+        if self.scale is None:
+            object.__setattr__(self, "scale", 0.8 if self.kind == "box" else 1.0)
+        if isinstance(self.size, bool) or not isinstance(self.size, int) or not 2 <= self.size <= LARGEST_SIDE:
+            raise ConfigError(f"crop.size: expected whole pixels from 2 to {LARGEST_SIDE}, found {self.size!r}")
+        if not _number(self.scale) or not 1 / LARGEST_SCALE <= self.scale <= LARGEST_SCALE:
+            bounds = f"{1 / LARGEST_SCALE:g} to {LARGEST_SCALE:g}"
+            raise ConfigError(f"crop.scale: expected a number from {bounds}, found {self.scale!r}")
+        if not _number(self.warp) or not 0 <= self.warp <= 1:
+            raise ConfigError(f"crop.warp: expected a number from 0 (no warp) to 1, found {self.warp!r}")
+        if not isinstance(self.antialias, bool):
+            raise ConfigError(f"crop.antialias: expected true or false, found {self.antialias!r}")
+
+    def to_dict(self) -> dict:
+        """Plain values, fit for JSON; `CropSpec.from_dict` is the inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "CropSpec":
+        """Raises ConfigError for a key that is not a field."""
+        unknown = sorted(set(values) - {f.name for f in fields(cls)})
+        if unknown:
+            names = ", ".join(f.name for f in fields(cls))
+            raise ConfigError(f"crop: unknown key {unknown[0]!r}; expected {names}")
+        return cls(**values)
+
+    def place(
+        self,
+        sample_size: tuple[int, int],
+        box: np.ndarray | None = None,
+        points5: np.ndarray | None = None,
+        jitter: Jitter | None = None,
+    ) -> "Crop":
+        """The crop of one image of `sample_size` (height, width).
+
+        box: (x1, y1, x2, y2), points5: (5, 2), both in pixels of the original image. The jitter acts about
+        the crop's own centre. Raises DataError if what the kind needs is missing or degenerate.
+        """
+        height, width = (int(n) for n in sample_size)
+        if height < 1 or width < 1:
+            raise DataError(f"image: expected at least 1 x 1 pixels, found {height} x {width}; remove it")
+        matrix, resize = PLACE[self.kind](self.size, (height, width), box, points5)
+        j = jitter or Jitter()
+        scale = max(self.scale + j.zoom, 0.1 * self.scale)  # wide normal draws must not turn it inside out
+        scale *= j.magnify
+        shift = (j.shift[0] * self.size, j.shift[1] * self.size)
+        matrix = geometry.centre_matrix(self.size, scale, j.rotation, shift) @ matrix
+        return Crop(
+            matrix=matrix,
+            size=self.size,
+            warp=float(self.warp),
+            image_size=(height, width),
+            resize=resize,
+            antialias=self.antialias,
+        )
+
+    def place_sample(self, sample: Mapping[str, Any], jitter: Jitter | None = None) -> "Crop":
+        """The crop of a sample of a prepared split."""
+        return self.place(sample["size"], box=sample.get("box"), points5=sample.get("points5"), jitter=jitter)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Crop:
+    """A placed crop. matrix (3, 3): original pixels -> crop pixels before the warp; image_size: (H, W)."""
+
+    matrix: np.ndarray
+    size: int
+    warp: float
+    image_size: tuple[int, int]
+    resize: Resize | None = None
+    antialias: bool = False
+
+    def image(self, rgb: np.ndarray) -> np.ndarray:
+        """(H, W, 3) uint8, or float in [0, 1] -> (S, S, 3) float32 in [0, 1]; bilinear, black outside."""
+        rgb = np.asarray(rgb)
+        if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.shape[:2] != self.image_size:
+            expected = (*self.image_size, 3)
+            raise DataError(f"image: expected shape {expected}, found {rgb.shape}; decode it as RGB")
+        if rgb.dtype != np.uint8:
+            rgb = rgb.astype(np.float32, copy=False)
+        if self.resize is None:
+            return self._shrink_and_sample(rgb)
+        # Resized first and displaced second, as the reference does: so small crops never alias.
+        image = self.resize(rgb, self.size)
+        rest = self.matrix @ np.linalg.inv(self.resize.matrix(self.size))
+        if self.warp == 0 and np.abs(rest - np.eye(3)).max() < 1e-6:
+            return image
+        return self._sample(image, rest)
+
+    def mask(self, label: np.ndarray) -> np.ndarray:
+        """(H, W) uint8 class map -> (S, S) uint8, nearest pixel, 0 outside.
+
+        A map of another resolution than its image (CelebAMask-HQ: 512 for 1024) covers the same area.
+        """
+        label = np.asarray(label)
+        if label.ndim != 2 or label.dtype != np.uint8:
+            found = f"{label.shape} {label.dtype}"
+            raise DataError(f"mask: expected a class map (H, W) of uint8, found {found}; convert it")
+        matrix = self.matrix @ _rescale(label.shape, self.image_size)
+        where = geometry.sampling_map(matrix, self.size, self.warp)
+        return geometry.sample(label, where, nearest=True)
+
+    def points(self, points: np.ndarray) -> np.ndarray:
+        """(..., 2) pixels of the original image -> pixels of the crop; float64 if given so, else float32."""
+        moved = geometry.forward_points(points, self.matrix, self.size, self.warp)
+        return moved.astype(_float_of(points))
+
+    def points_back(self, points: np.ndarray) -> np.ndarray:
+        """(..., 2) pixels of the crop -> pixels of the original image; undoes `points` off the warp's rim."""
+        moved = geometry.inverse_points(points, self.matrix, self.size, self.warp)
+        return moved.astype(_float_of(points))
+
+    def logits_back(self, logits: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
+        """Class logits of the crop (N, h, w), any h and w -> (N, H, W) float32 at the original's pixels.
+
+        They are raised bilinearly (half-pixel) to S x S, then sampled through the inverted map; 0 outside the
+        crop. `size` (H, W) is that of the wanted map where it differs from the image's. The argmax comes
+        after this step; `labels_back` takes it with less memory.
+        """
+        size = size or self.image_size
+        out = np.empty((len(logits), *size), np.float32)
+        for n, plane in enumerate(self._planes_back(logits, size)):
+            out[n] = plane
+        return out
+
+    def labels_back(self, logits: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
+        """argmax over the N classes of `logits_back`, (H, W) uint8, holding two planes instead of N."""
+        planes = self._planes_back(logits, size or self.image_size)
+        best = next(planes)
+        label = np.zeros(best.shape, np.uint8)
+        for n, plane in enumerate(planes, start=1):
+            higher = plane > best
+            label[higher] = n
+            np.copyto(best, plane, where=higher)
+        return label
+
+    def _planes_back(self, logits: np.ndarray, size: tuple[int, int]) -> Iterator[np.ndarray]:
+        logits = np.asarray(logits, np.float32)
+        if logits.ndim != 3:
+            raise DataError(f"logits: expected (classes, h, w) of one image, found shape {logits.shape}")
+        matrix = self.matrix @ _rescale(size, self.image_size)
+        where = geometry.inverse_map(matrix, self.size, self.warp, size)
+        for plane in logits:
+            side = (self.size, self.size)
+            raised = cv2.resize(np.ascontiguousarray(plane), side, interpolation=cv2.INTER_LINEAR)
+            yield geometry.sample(raised, where)
+
+    def _shrink_and_sample(self, image: np.ndarray) -> np.ndarray:
+        """Sample from the part of the image that the crop sees: converting a whole photograph costs more."""
+        pace = 1 / np.hypot(*self.matrix[:2, :2])  # source pixels per crop pixel, along the source's x and y
+        last = self.size - 1
+        corners = np.array([[0, 0], [last, 0], [0, last], [last, last]])
+        seen = geometry.inverse_points(corners, self.matrix, self.size, self.warp)
+        margin = ceil(pace.max()) + 1
+        limit = np.array(self.image_size[::-1])
+        x0, y0 = np.clip(np.floor(seen.min(axis=0)) - margin, 0, limit).astype(int)
+        x1, y1 = np.clip(np.ceil(seen.max(axis=0)) + margin + 1, 0, limit).astype(int)
+        if x1 <= x0 or y1 <= y0:
+            return np.zeros((self.size, self.size, 3), np.float32)
+        part = _unit(image[y0:y1, x0:x1])
+        matrix = self.matrix @ np.array([[1, 0, x0], [0, 1, y0], [0, 0, 1]])
+        if self.antialias and pace.max() > 1:
+            small = tuple(max(1, round(n / max(p, 1))) for n, p in zip((x1 - x0, y1 - y0), pace, strict=True))
+            matrix = matrix @ _rescale(small[::-1], (y1 - y0, x1 - x0))
+            part = cv2.resize(part, small, interpolation=cv2.INTER_AREA)
+        return self._sample(part, matrix)
+
+    def _sample(self, image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        if self.warp == 0:
+            return geometry.sample_affine(image, matrix, self.size)
+        return geometry.sample(image, geometry.sampling_map(matrix, self.size, self.warp))
+
+
+def _unit(image: np.ndarray) -> np.ndarray:
+    """uint8 -> float32 in [0, 1]; float32 as it is."""
+    return image.astype(np.float32) / np.float32(255) if image.dtype == np.uint8 else image
+
+
+def _rescale(source: tuple[int, ...], target: tuple[int, int]) -> np.ndarray:
+    """Matrix from pixels of a (h, w) raster to those of a (H, W) raster of the same area (half-pixel)."""
+    fy, fx = target[0] / source[0], target[1] / source[1]
+    return np.array([[fx, 0, fx / 2 - 0.5], [0, fy, fy / 2 - 0.5], [0, 0, 1]])
+
+
+def _float_of(points: np.ndarray) -> type:
+    return np.float64 if np.asarray(points).dtype == np.float64 else np.float32
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,1 @@
+"""Files and models: the model folder, published weights, where training starts."""

@@ -1,0 +1,202 @@
+"""A saved model: `weights.safetensors` and `model.json`, and nothing else is needed to use it.
+
+model.json holds the format number, the model section it was built from (sizes, input statistics), the table of its
+tasks, optional parts (Layer-Attention), the test crops of its tasks, the hash of the weights, and where it came from.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from faceptor.config import ModelConfig
+from faceptor.errors import FaceptorError, WeightsError
+from faceptor.io.regular import sha256_of, size_text
+from faceptor.io.writing import whole_file
+from faceptor.models.base import FaceModel
+from faceptor.models.build import build_model
+from faceptor.tasks import TaskSpec
+from faceptor.weights.description import (
+    DESCRIPTION,
+    FORMAT,
+    described_config,
+    described_crops,
+    described_tasks,
+    plain,
+    read_description,
+)
+from faceptor.weights.starting import LARGEST_WEIGHTS
+
+__all__ = ["DESCRIPTION", "WEIGHTS", "load_model", "load_strictly", "model_hash", "read_description", "save_model"]
+
+WEIGHTS = "weights.safetensors"
+COUNTING = ("depth", "blocks", "layers")  # in the keys that say how often a model repeats something
+LARGEST_BUFFERS = 1 << 30  # bytes of a model's tables that are computed and not in its weights file
+
+
+def save_model(model: FaceModel, folder: Path | str, provenance: Mapping[str, Any] | None = None) -> Path:
+    """Write a model folder; the description names the weights' hash.
+
+    Both files are written beside their places and then put there, so that a failure leaves the old folder as it was.
+    Raises WriteError where there is no room or no permission.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with whole_file(folder / DESCRIPTION) as description, whole_file(folder / WEIGHTS) as weights:
+        save_file(tensors, weights)
+        facts = {
+            "format": FORMAT,
+            "model": model.config,
+            "tasks": [spec.to_dict() for spec in model.tasks.values()],
+            "structure": model.structure(),
+            "crops": {task: crop for task, crop in model.crops.items() if task in model.tasks},
+            "weights": _sha256(weights),
+            "provenance": dict(provenance or {}),
+        }
+        description.write_text(json.dumps(plain(facts), indent=2, sort_keys=True, allow_nan=False) + "\n")
+    return folder
+
+
+def load_model(folder: Path | str, device: torch.device | str = "cpu") -> FaceModel:
+    """The model of a folder, in evaluation mode.
+
+    Raises WeightsError, in one line, if anything is missing, extra, misshapen, of another type or not finite, before
+    memory is taken for what the weights file does not hold.
+    """
+    folder = Path(folder)
+    description = read_description(folder)
+    weights = folder / WEIGHTS
+    if _sha256(weights) != description["weights"]:
+        raise WeightsError(
+            f"{weights}: not the file that {DESCRIPTION} describes (hash differs); "
+            "an interrupted save or an edited file, restore the folder with `dvc checkout` or train again"
+        )
+    config, specs = described_config(folder, description), described_tasks(folder, description)
+    crops = described_crops(folder, description)
+    shapes = _shapes(weights)
+    _check_counts(folder, description["model"], len(shapes))
+
+    def make() -> FaceModel:
+        return _build(folder, config, specs, description["structure"])
+
+    with torch.random.fork_rng(devices=[]):  # the initial weights are thrown away; leave the caller's draws alone
+        with torch.device("meta"):  # first on paper: a description that does not fit should not cost a model's memory
+            plan = make()
+        _check_alike({name: tuple(t.shape) for name, t in plan.state_dict().items()}, shapes, origin=str(weights))
+        _check_buffers(plan, origin=weights)
+        model = make()
+    model.crops, model.provenance = crops, description["provenance"]
+    tensors = load_file(weights)
+    load_strictly(model, tensors, origin=str(weights))
+    broken = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if broken:
+        raise WeightsError(
+            f"{weights}: {_some(broken)}: expected finite numbers, found nan or inf; train again, or restore the folder"
+        )
+    return model.to(device).eval()
+
+
+def model_hash(folder: Path | str) -> str:
+    """Content hash (hex) of the weights as they are on disk and of all that shapes the model; not of its provenance."""
+    folder = Path(folder)
+    facts = {key: value for key, value in read_description(folder).items() if key != "provenance"}
+    facts["weights"] = _sha256(folder / WEIGHTS)
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def load_strictly(model: torch.nn.Module, tensors: Mapping[str, Tensor], *, origin: str) -> None:
+    """load_state_dict whose complaint fits a line: names of missing, extra and misshapen tensors, of other types."""
+    own = model.state_dict()
+    _check_alike(_facts(own, lambda t: tuple(t.shape)), _facts(tensors, lambda t: tuple(t.shape)), origin=origin)
+    _check_alike(_facts(own, _type), _facts(tensors, _type), origin=origin, what="of another type")
+    model.load_state_dict(tensors)
+
+
+def _facts(tensors: Mapping[str, Tensor], fact: Callable[[Tensor], Any]) -> dict[str, Any]:
+    return {name: fact(tensor) for name, tensor in tensors.items()}
+
+
+def _type(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _check_alike(own: Mapping[str, Any], found: Mapping[str, Any], *, origin: str, what: str = "misshapen") -> None:
+    """Raise WeightsError unless both have the same names and, for each, the same fact."""
+    common = sorted(own.keys() & found.keys())
+    complaints = {
+        "missing": sorted(own.keys() - found.keys()),
+        "extra": sorted(found.keys() - own.keys()),
+        what: [f"{name} expected {own[name]}, found {found[name]}" for name in common if own[name] != found[name]],
+    }
+    if any(complaints.values()):
+        parts = [f"{len(names)} {what}: {_some(names)}" for what, names in complaints.items() if names]
+        raise WeightsError(
+            f"{origin}: tensors do not fit the model; {'; '.join(parts)}; the weights need their own config"
+        )
+
+
+def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of a file's tensors, from its head alone."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: not a readable safetensors file ({_reason(error)}); restore it") from None
+
+
+def _check_counts(folder: Path, section: Any, tensors: int, key: str = "model") -> None:
+    """Raise where the description wants more blocks than the weights file has tensors."""
+    items = section.items() if isinstance(section, dict) else enumerate(section) if isinstance(section, list) else ()
+    for name, value in items:
+        inner = f"{key}.{name}" if isinstance(name, str) else key
+        if isinstance(value, dict | list):
+            _check_counts(folder, value, tensors, inner)
+        elif isinstance(value, int | float) and _counts(inner.rpartition(".")[2]) and value > tensors:
+            raise WeightsError(
+                f"{folder / DESCRIPTION}: {inner}: {value}, but the weights have {tensors} tensors; restore the file"
+            )
+
+
+def _counts(key: str) -> bool:
+    return any(word in key for word in COUNTING)
+
+
+def _check_buffers(plan: FaceModel, *, origin: Path) -> None:
+    computed = sum(buffer.numel() * buffer.element_size() for buffer in plan.buffers())
+    if computed > origin.stat().st_size + LARGEST_BUFFERS:
+        raise WeightsError(
+            f"{origin.with_name(DESCRIPTION)}: model: its tables alone would take {size_text(computed)}, far more than "
+            f"the weights' {size_text(origin.stat().st_size)}; restore the file"
+        )
+
+
+def _build(folder: Path, config: ModelConfig, specs: list[TaskSpec], structure: Mapping[str, Any]) -> FaceModel:
+    try:
+        model = build_model(config, specs)
+        model.restore_structure(structure)
+    except Exception as error:  # a description can ask for anything, and so fail in any way
+        reason = error if isinstance(error, FaceptorError) else f"{type(error).__name__}: {_reason(error)}"
+        raise WeightsError(f"{folder / DESCRIPTION}: no model that can be built ({reason}); restore the file") from None
+    return model
+
+
+def _some(names: list[str], limit: int = 4) -> str:
+    return ", ".join(names[:limit]) + (f", and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def _reason(error: Exception) -> str:
+    words = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+    return words if len(words) <= 200 else f"{words[:197]}..."
+
+
+def _sha256(path: Path) -> str:
+    return sha256_of(
+        path, largest=LARGEST_WEIGHTS, error=WeightsError, remedy="`dvc pull` fetches the weights of model folders"
+    )

@@ -1,0 +1,65 @@
+"""What the timm library publishes: ImageNet weights of a backbone alone. Only `download` goes online."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from torch import Tensor
+
+from faceptor.errors import ConfigError, WeightsError
+from faceptor.models.backbone import create_net
+from faceptor.weights.folder import load_strictly
+
+
+def check_backbone(name: str, state: Mapping[str, Tensor], *, origin: str) -> dict[str, Tensor]:
+    """The tensors of a published file as timm's model of that name has them. Raises WeightsError naming what differs.
+
+    `origin`: what the file is called in messages.
+    """
+    net = create_net(name, {}, where="--backbone")
+    try:
+        return dict(
+            create_net(name, {}, pretrained=True, pretrained_cfg_overlay={"state_dict": dict(state)}).state_dict()
+        )
+    except (RuntimeError, ConfigError, KeyError):  # timm's words fill a page; name the tensors in a line
+        load_strictly(net, state, origin=origin)
+        return dict(net.state_dict())
+
+
+def download(name: str) -> dict[str, Tensor]:
+    """The ImageNet weights that the timm library publishes for a name, with their classifier: goes online.
+
+    Raises ConfigError for a name without published weights, WeightsError where they cannot be fetched.
+    """
+    net = create_net(name, {}, where="--backbone")
+    if not (net.pretrained_cfg.get("hf_hub_id") or net.pretrained_cfg.get("url")):
+        raise ConfigError(f"--backbone: timm publishes no weights for {name!r}; see timm.list_pretrained()")
+    try:
+        with online():
+            return dict(create_net(name, {}, where="--backbone", pretrained=True).state_dict())
+    except ConfigError:
+        raise
+    except Exception as error:  # every layer below (hub, http, sockets, disk) has its own
+        reason = str(error).splitlines()[0].split(". ")[0][:200] if str(error) else type(error).__name__
+        page = f"https://huggingface.co/{net.pretrained_cfg.get('hf_hub_id') or 'timm'}"
+        raise WeightsError(
+            f"ImageNet weights of {name}: cannot be downloaded ({reason}); run this command where there is a network "
+            f"and copy its folder here, or take model.safetensors from {page} and give that file instead of `imagenet`"
+        ) from None
+
+
+@contextmanager
+def online() -> Iterator[None]:
+    """Let the Hugging Face hub use the network, which the commands of this package otherwise forbid it."""
+    from huggingface_hub import constants
+
+    before = os.environ.get("HF_HUB_OFFLINE"), constants.HF_HUB_OFFLINE
+    os.environ["HF_HUB_OFFLINE"], constants.HF_HUB_OFFLINE = "0", False
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before[1]
+        if before[0] is None:
+            del os.environ["HF_HUB_OFFLINE"]
+        else:
+            os.environ["HF_HUB_OFFLINE"] = before[0]

@@ -1,0 +1,87 @@
+"""The published Naive Faceptor file."""
+
+from collections.abc import Collection, Mapping
+
+import torch
+from torch import Tensor
+
+from faceptor.config import NaiveConfig
+from faceptor.models.base import FaceModel
+from faceptor.models.build import build_model
+from faceptor.tasks import TASKS
+from faceptor.tasks import task as task_named
+from faceptor.weights.folder import load_strictly
+from faceptor.weights.released import farl
+from faceptor.weights.released.names import Renaming, below, check_below, check_fit, without_classifier
+from faceptor.weights.released.published import INPUTS, KIND_NAMES, RECOGNITION, TASK_NAMES, published_crops
+
+CONFIG = NaiveConfig(inputs=INPUTS)  # the published sizes
+ENCODER, HEADS = "backbone_module.visual.", "heads_module.heads."
+# A classifier of maps does not say which data sets its rows belong to: the published model has one of each kind.
+DENSE = {"parsing": "parsing_celebamaskhq", "align": "landmarks_300w"}
+
+HEAD_NAMES = {
+    "recog.norm.{p}": "heads.recognition.norm.{p}",
+    "recog.head.0.{p}": "heads.recognition.fc1.{p}",
+    "recog.head.1.{p}": "heads.recognition.bn1.{p}",
+    "recog.head.2.{p}": "heads.recognition.fc2.{p}",
+    "recog.head.3.{p}": "heads.recognition.bn2.{p}",
+    "{kind}.conv.{i}.{p}": "heads.{kind}.reduce.{i}.{p}",
+    "{kind}.channel_attention.mlp.1.{p}": "heads.{kind}.gate.mlp.0.{p}",
+    "{kind}.channel_attention.mlp.3.{p}": "heads.{kind}.gate.mlp.2.{p}",
+    "{kind}.norm.{p}": "heads.{kind}.norm.{p}",
+    "{kind}.feature.{i}.{p}": "heads.{kind}.hidden.{i}.{p}",
+    "{kind}.fcs.{task}.{p}": "heads.{kind}.outputs.{task}.{p}",
+    "{kind}.fpns.0.0.{p}": "heads.{kind}.levels.0.up0.{p}",
+    "{kind}.fpns.0.1.{p}": "heads.{kind}.levels.0.norm1.{p}",
+    "{kind}.fpns.0.3.{p}": "heads.{kind}.levels.0.up1.{p}",
+    "{kind}.fpns.1.{p}": "heads.{kind}.levels.1.up0.{p}",
+}
+for _theirs, _ours in {
+    "psp_modules.{i}.1": "pyramid.branches.{i}",
+    "bottleneck": "pyramid.fuse",
+    "lateral_convs.{i}": "lateral.{i}",
+    "fpn_convs.{i}": "smooth.{i}",
+    "fpn_bottleneck": "fuse",
+}.items():
+    HEAD_NAMES["{kind}.head." + _theirs + ".conv.{p}"] = "heads.{kind}." + _ours + ".conv.{p}"
+    HEAD_NAMES["{kind}.head." + _theirs + ".bn.{p}"] = "heads.{kind}." + _ours + ".norm.{p}"
+for _kind, _task in DENSE.items():
+    HEAD_NAMES[_kind + ".head.conv_seg.{p}"] = f"heads.{KIND_NAMES[_kind]}.outputs.{_task}." + "{p}"
+
+
+RENAMING = Renaming(HEAD_NAMES, words={"task": TASK_NAMES, "kind": KIND_NAMES})
+
+
+def matches(names: Collection[str]) -> bool:
+    """Whether these are the tensors of a published Naive Faceptor."""
+    return any(name.startswith(HEADS) for name in names)
+
+
+def from_state(state: Mapping[str, Tensor], *, origin: str) -> FaceModel:
+    """The model of a file's tensors, in evaluation mode. Raises WeightsError naming the tensors that do not fit."""
+    rest = without_classifier(state, width=CONFIG.embedding, origin=origin)
+    rest = {name: value for name, value in rest.items() if not name.startswith(ENCODER)}
+    check_below(rest, HEADS, origin=origin)
+    tensors = RENAMING.convert(below(rest, HEADS), origin=origin, prefix=HEADS)
+    answered = {name.split(".")[3] for name in tensors if ".outputs." in name}
+    answered |= {RECOGNITION} if any(name.startswith("heads.recognition.") for name in tensors) else set()
+    specs = [task_named(name) for name in TASKS if name in answered]
+
+    with torch.device("meta"):  # first on paper: a file that does not fit should not cost a model's memory
+        plan = build_model(CONFIG, specs)
+    encoder = farl.encoder_state(below(state, ENCODER), like=plan.encoder, origin=origin, prefix=ENCODER)
+    tensors |= {f"encoder.{name}": value for name, value in encoder.items()}
+    check_fit(plan, tensors, theirs=official, origin=origin)
+    with torch.random.fork_rng(devices=[]):
+        model = build_model(CONFIG, specs)
+    load_strictly(model, tensors, origin=origin)
+    model.crops = published_crops(model.tasks)
+    return model.eval()
+
+
+def official(name: str) -> str:
+    """What the published file calls a tensor of the model."""
+    if name.startswith("encoder."):
+        return ENCODER + farl.RENAMING.theirs(name.removeprefix("encoder."))
+    return HEADS + RENAMING.theirs(name)

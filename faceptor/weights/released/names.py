@@ -1,0 +1,149 @@
+"""Tensor names of published files and of our models, translated both ways by tables of templates.
+
+A template is a dotted name with placeholders: {p} a parameter ("weight", "running_mean", ...), {i} and {j} numbers,
+{task} and {kind} names that are translated too, {own} the tasks that share a Layer-Attention state, {part} "query",
+"key" and "value" in turn (published files hold the three below one another).
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from torch import Tensor, nn
+
+from faceptor.errors import WeightsError
+from faceptor.weights.released.checkpoint import some
+
+PARTS = ("query", "key", "value")
+PATTERNS = {"p": r"\w+", "i": r"\d+", "j": r"\d+", "task": r"[^.]+", "kind": r"[^.]+", "own": r"[^.]+"}
+PATTERNS |= {"part": "|".join(PARTS)}
+CLASSIFIER = re.compile(r"losses_module\.losses\.[^.]+\.classifier")
+NOTHING: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+
+
+class Renaming:
+    """table: published template -> ours. words: placeholder -> published word -> our word."""
+
+    def __init__(self, table: Mapping[str, str], *, words: Mapping[str, Mapping[str, str]] = NOTHING):
+        self.words = words
+        self.table = {theirs: (_pattern(theirs), _pattern(ours), ours) for theirs, ours in table.items()}
+
+    def ours(self, name: str, *, own: str = "") -> list[str] | None:
+        """Our names of a published tensor, three if it is to be cut in three; None without a counterpart."""
+        for theirs, _, ours in self.table.values():
+            if match := theirs.fullmatch(name):
+                fields = match.groupdict()
+                for key, words in self.words.items():
+                    if key in fields and fields[key] not in words:
+                        return None
+                fields |= {key: words[fields[key]] for key, words in self.words.items() if key in fields}
+                filled = [{"own": own, "part": part, **fields} for part in (PARTS if "{part}" in ours else ("",))]
+                return [ours.format(**values) for values in filled]
+        return None
+
+    def theirs(self, name: str) -> str:
+        """What a published file calls a tensor of ours; our name where it has none."""
+        for template, (_, ours, _) in self.table.items():
+            if match := ours.fullmatch(name):
+                fields = match.groupdict()
+                back = {key: {word: theirs for theirs, word in words.items()} for key, words in self.words.items()}
+                fields |= {key: words.get(fields[key], fields[key]) for key, words in back.items() if key in fields}
+                return template.format(**fields)
+        return name
+
+    def convert(
+        self, state: Mapping[str, Tensor], *, own: str = "", origin: str, prefix: str = ""
+    ) -> dict[str, Tensor]:
+        """Published tensors -> ours. Raises WeightsError naming the tensors without a counterpart, under `prefix`."""
+        return dict(self._convert(state, own=own, origin=origin, prefix=prefix))
+
+    def _convert(
+        self, state: Mapping[str, Tensor], *, own: str, origin: str, prefix: str
+    ) -> Iterator[tuple[str, Tensor]]:
+        named = {name: self.ours(name, own=own) for name in state}
+        strangers = [prefix + name for name, ours in named.items() if ours is None]
+        if strangers:
+            raise strange(strangers, origin=origin)
+        for name, ours in named.items():
+            if len(ours) == 1:
+                yield ours[0], state[name]
+            elif state[name].ndim and state[name].shape[0] % len(ours) == 0:
+                yield from zip(ours, state[name].chunk(len(ours)), strict=True)
+            else:
+                raise WeightsError(
+                    f"{origin}: {prefix}{name}: expected rows of {', '.join(PARTS)}, a multiple of {len(ours)}, found "
+                    f"{tuple(state[name].shape)}; is the file complete?"
+                )
+
+
+def check_fit(model: nn.Module, tensors: Mapping[str, Tensor], *, theirs: Callable[[str], str], origin: str) -> None:
+    """Raise WeightsError unless these are exactly the model's tensors, named as in the published file (`theirs`)."""
+    check_alike(model.state_dict(), tensors, theirs=theirs, origin=origin)
+
+
+def check_alike(
+    own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], *, theirs: Callable[[str], str] = str, origin: str
+) -> None:
+    """Raise WeightsError unless both have the same names, shapes and types of number.
+
+    theirs: our name -> the file's, by which complaints go; several of ours may be stacked in one tensor there.
+    """
+    stacked = Counter(theirs(name) for name in own)
+
+    def shape(name: str, tensor: Tensor) -> tuple[int, ...]:
+        rows = [count * stacked[theirs(name)] for count in tensor.shape[:1]]
+        return (*rows, *tensor.shape[1:])
+
+    def differ(fact: Callable[[str, Tensor], Any]) -> list[str]:
+        found = {name: (fact(name, own[name]), fact(name, tensors[name])) for name in own.keys() & tensors.keys()}
+        return sorted({f"{theirs(name)} expected {a}, found {b}" for name, (a, b) in found.items() if a != b})
+
+    complaints = {
+        "missing": sorted({theirs(name) for name in own.keys() - tensors.keys()}),
+        "extra": sorted({theirs(name) for name in tensors.keys() - own.keys()}),
+        "misshapen": differ(shape),
+        "of another type": differ(lambda _, tensor: str(tensor.dtype).removeprefix("torch.")),
+    }
+    if any(complaints.values()):
+        found = "; ".join(f"{len(names)} {what}: {some(names)}" for what, names in complaints.items() if names)
+        raise WeightsError(f"{origin}: not the tensors of the published model; {found}; download the file again")
+
+
+def without_classifier(state: Mapping[str, Tensor], *, width: int, origin: str) -> dict[str, Tensor]:
+    """Without the classifiers (people, width) of recognition, which only training uses."""
+    found = {name: value for name, value in state.items() if CLASSIFIER.fullmatch(name)}
+    for name, value in found.items():
+        if value.ndim != 2 or value.shape[1] != width:
+            raise WeightsError(f"{origin}: {name}: expected (people, {width}), found {tuple(value.shape)}")
+    return {name: value for name, value in state.items() if name not in found}
+
+
+def below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Tensors under a prefix, named without it."""
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def check_below(state: Mapping[str, Tensor], prefix: str, *, origin: str) -> None:
+    """Raise WeightsError unless all tensors are under a prefix."""
+    if strangers := [name for name in state if not name.startswith(prefix)]:
+        raise strange(strangers, origin=origin)
+
+
+def strange(names: list[str], *, origin: str) -> WeightsError:
+    return WeightsError(
+        f"{origin}: {len(names)} tensors without a counterpart here: {some(names)}; is it a release of another model?"
+    )
+
+
+def _pattern(template: str) -> re.Pattern:
+    pieces, seen = [], set()
+    for piece in re.split(r"(\{\w+\})", template):
+        key = piece.strip("{}")
+        if piece != f"{{{key}}}":
+            pieces.append(re.escape(piece))
+        else:
+            pieces.append(f"(?P={key})" if key in seen else f"(?P<{key}>{PATTERNS[key]})")
+            seen.add(key)
+    return re.compile("".join(pieces))

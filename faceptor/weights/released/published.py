@@ -1,0 +1,82 @@
+"""Facts about the published models that their files do not state: names of tasks, inputs, crops, licences."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from faceptor.config import load_preset
+from faceptor.tasks import TASKS
+from faceptor.training.batches import crop_spec
+
+TASK_NAMES = {  # published -> ours; recognition has no queries, it comes with the recognition head
+    "age_morph2": "age_morph2",
+    "age_utkface": "age_utkface",
+    "biattr_celeba": "attributes_celeba",
+    "affect_affectnet": "expression_affectnet",
+    "affect_rafdb": "expression_rafdb",
+    "affect_ferplus": "expression_ferplus",
+    "parsing_celebam": "parsing_celebamaskhq",
+    "parsing_lapa": "parsing_lapa",
+    "align_300w": "landmarks_300w",
+    "align_cofw": "landmarks_cofw",
+    "align_wflw": "landmarks_wflw",
+    "align_aflw": "landmarks_aflw19",
+}
+RECOGNITION = "recognition_ms1mv3"
+KIND_NAMES = {
+    "recog": "recognition",
+    "age": "age",
+    "biattr": "attributes",
+    "affect": "expression",
+    "parsing": "parsing",
+    "align": "landmarks",
+}
+
+# What the released checkpoints were trained to see: CLIP statistics for dense inputs, plain 0.5 for the others.
+INPUTS = {
+    "dense": {
+        "size": 512,
+        "mean": (0.48145466, 0.4578275, 0.40821073),
+        "std": (0.26862954, 0.26130258, 0.27577711),
+    },
+    "face": {"size": 112, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)},
+}
+
+
+@dataclass(frozen=True)
+class Licence:
+    """code, weights: name of the licence, "not stated" where its authors state none; remark: what follows from it."""
+
+    code: str
+    weights: str
+    remark: str
+
+    def to_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+FARL_LICENCE = Licence(code="MIT", weights="MIT", remark="Published with its code under the MIT licence.")
+FACEPTOR_LICENCE = Licence(
+    code="MIT",
+    weights="not stated",
+    remark="The licence covers the code; ask the authors before using the weights beyond research. Every data set "
+    "they were trained on has terms of its own.",
+)
+FACEXFORMER_LICENCE = Licence(
+    code="MIT",
+    weights="not stated",
+    remark="The licence covers the code; ask the authors before using the weights beyond research. Every data set "
+    "they were trained on has terms of its own.",
+)
+
+
+TIMM_LICENCE = Licence(
+    code="Apache-2.0",
+    weights="see the model's page on the Hugging Face hub",
+    remark="ImageNet's pictures have terms of their own, which allow research only.",
+)
+
+
+def published_crops(tasks: Iterable[str]) -> dict[str, dict]:
+    """Task -> how its test images are cropped by the published evaluation, as plain data for the model folder."""
+    params = load_preset("full")
+    return {name: crop_spec(params, TASKS[name], "test").to_dict() for name in tasks if name in params.stage1.tasks}

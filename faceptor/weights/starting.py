@@ -1,0 +1,171 @@
+"""What a training starts from: `model.init` and the file of published weights that goes with it.
+
+`init: released` needs `pretrained`, a file; `init: scratch` has none. Nothing here loads torch: `faceptor params
+check`, `faceptor doctor` and the pipeline ask before a training does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from faceptor.config import ModelConfig, Params
+from faceptor.errors import ConfigError, WeightsError
+from faceptor.io.regular import check_regular, sha256_of
+from faceptor.io.writing import write_whole
+
+LARGEST_WEIGHTS = 16 << 30  # bytes; a training checkpoint of the largest published model has 1.5 GB
+FOLDER = Path("data/pretrained")  # below it the pipeline notices when a file changes
+STARTS = Path("models/starts")  # a file for every training, which says what it starts from
+ENCODER_WEIGHTS, BACKBONE_WEIGHTS = "encoder.safetensors", "backbone.safetensors"
+IMAGENET = "imagenet"
+
+
+class Source(NamedTuple):
+    """Published weights of a part: what they are, where they are offered, how they become `file`."""
+
+    what: str
+    where: str
+    command: str
+    file: Path
+
+    def remedy(self) -> str:
+        return f"get {self.what} from {self.where}, then `{self.command}`"
+
+
+FARL = Source(
+    what="FaRL-Base-Patch16-LAIONFace20M-ep64.pth, from which the papers' Faceptor starts,",
+    where="https://github.com/FacePerceiver/FaRL",
+    command=f"faceptor import-weights FaRL-Base-Patch16-LAIONFace20M-ep64.pth --out {FOLDER / 'farl-b16-ep64'}",
+    file=FOLDER / "farl-b16-ep64" / ENCODER_WEIGHTS,
+)
+
+
+def imagenet(backbone: str) -> Source:
+    """The ImageNet weights that the timm library publishes for a backbone."""
+    return Source(
+        what=f"the ImageNet weights of {backbone}",
+        where="the Hugging Face hub (timm)",
+        command=f"faceptor import-weights {IMAGENET} --backbone {backbone} --out {FOLDER / backbone}",
+        file=FOLDER / backbone / BACKBONE_WEIGHTS,
+    )
+
+
+def part_of(model: ModelConfig) -> str:
+    """The part of a model that published weights exist for, as its section is called: "encoder" or "backbone"."""
+    return "backbone" if hasattr(model, "backbone") else "encoder"
+
+
+def source_of(model: ModelConfig) -> Source:
+    """Where published weights for this model come from."""
+    return imagenet(model.backbone.name) if part_of(model) == "backbone" else FARL
+
+
+def starting_file(model: ModelConfig, *, where: str = "model") -> Path | None:
+    """The file that a training starts from, None for `init: scratch`; whether it is there is not looked at.
+
+    where: what the section is called in params.yaml. Raises ConfigError where `init` and `pretrained` do not agree.
+    """
+    part, source = part_of(model), source_of(model)
+    key = f"{where}.{part}.pretrained"
+    named = getattr(model, part).pretrained
+    if model.init == "scratch":
+        if named is not None:
+            raise ConfigError(
+                f"{where}.init: scratch, but {key} names {named}, which would not be read; set {where}.init: released "
+                f"to start from it, or {key}: none"
+            )
+        return None
+    if named is None or str(named) == IMAGENET:
+        found = "null" if named is None else f"{IMAGENET!r}, and training never goes online"
+        raise ConfigError(
+            f"{key}: {where}.init is released, so a file of weights is expected, found {found}; {source.remedy()} and "
+            f"set {key}: {source.file}; or set {where}.init: scratch to start without published weights"
+        )
+    named = Path(named)
+    return named / (BACKBONE_WEIGHTS if part == "backbone" else ENCODER_WEIGHTS) if named.is_dir() else named
+
+
+def starting_weights(model: ModelConfig, *, where: str = "model") -> dict[str, str] | None:
+    """{"path", "sha256"} of the file that a training starts from; None for `init: scratch`.
+
+    Raises ConfigError where `init` and `pretrained` do not agree, and WeightsError if the file is missing, no regular
+    file, or unreadable: one line that says where to get it.
+    """
+    path = starting_file(model, where=where)
+    if path is None:
+        return None
+    return {"path": str(path), "sha256": _said_of(model, where, sha256_of, path)}
+
+
+def check_start(model: ModelConfig, *, where: str = "model") -> int | None:
+    """Size in bytes of the file that a training starts from, None for `init: scratch`; raises as `starting_weights`."""
+    path = starting_file(model, where=where)
+    if path is None:
+        return None
+    return _said_of(model, where, check_regular, path)
+
+
+def sections(params: Params) -> dict[str, tuple[str, ModelConfig]]:
+    """Name of a training -> what its model section is called in params.yaml, and that section."""
+    own = {name: (f"baselines.{name}.model", baseline.model) for name, baseline in params.baselines.items()}
+    return {"stage1": ("model", params.model)} | own
+
+
+def start_of(params: Params, name: str) -> dict[str, str] | None:
+    """`starting_weights` of the training of that name: stage1, or one of `baselines`."""
+    where, model = sections(params)[name]
+    return starting_weights(model, where=where)
+
+
+def record_starts(params: Params, folder: Path) -> dict[str, dict[str, str] | None]:
+    """Write <folder>/<training>.json for every training: `starting_weights`, or null; what a stage of DVC depends on.
+
+    Raises as `starting_weights`, for the first training whose file is not there.
+    """
+    starts = {name: start_of(params, name) for name in sections(params)}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, start in starts.items():
+        write_whole(folder / f"{name}.json", json.dumps(start, indent=2) + "\n")
+    return starts
+
+
+def missing_weights(params: Params) -> list[str]:
+    """What is wrong with files that trainings of these parameters start from, a line each.
+
+    Raises ConfigError where `init` and `pretrained` do not agree: no file can mend that.
+    """
+    lines = []
+    for where, model in sections(params).values():
+        try:
+            check_start(model, where=where)
+        except WeightsError as error:
+            lines.append(str(error))
+    return lines
+
+
+def describe_start(model: ModelConfig, *, where: str = "model") -> dict[str, Any]:
+    """Plain facts for `faceptor doctor`: init, path, whether it is there, size and SHA-256, or what is wrong."""
+    facts: dict[str, Any] = {"init": model.init, "path": None, "state": "starts from scratch"}
+    try:
+        path = starting_file(model, where=where)
+        if path is None:
+            return facts
+        facts |= {"path": str(path), "state": "absent"}
+        facts["bytes"] = check_start(model, where=where)
+        return facts | {"state": "there", "sha256": starting_weights(model, where=where)["sha256"]}
+    except (ConfigError, WeightsError) as error:
+        state = facts["state"] if facts["path"] else "not named"
+        return facts | {"state": state, "problem": str(error)}
+
+
+def _said_of(model: ModelConfig, where: str, find: Callable, path: Path) -> Any:
+    """What `find` says of the file, with the key of params.yaml and the remedy in its errors."""
+    key = f"{where}.{part_of(model)}.pretrained"
+    remedy = f"{source_of(model).remedy()}; or set {where}.init: scratch and {key}: none"
+    try:
+        return find(path, largest=LARGEST_WEIGHTS, error=WeightsError, remedy=remedy)
+    except WeightsError as error:
+        raise WeightsError(f"{key}: {error}") from None

@@ -1,0 +1,63 @@
+"""Where training starts: scratch and published weights."""
+
+import pytest
+import torch
+
+from faceptor.config import load_preset
+from faceptor.errors import ConfigError
+from faceptor.models.build import build_model
+from faceptor.tasks import task
+from faceptor.weights.start import STARTS, start
+from faceptor.weights.starting import part_of
+
+NAMES = ["landmarks_300w", "expression_rafdb"]
+
+
+def fresh(config):
+    torch.manual_seed(0)
+    return build_model(config, [task(name) for name in NAMES])
+
+
+@pytest.mark.parametrize("name", ["stage1", "naive"])
+def test_scratch_touches_every_block_and_keeps_dense_queries(name):
+    config = load_preset("embedded").variant(name).model
+    before, after = fresh(config), fresh(config)
+    assert config.init == "scratch"
+    start(after, config)
+    same = {n for n, p in before.named_parameters() if torch.equal(p, dict(after.named_parameters())[n])}
+    weights = {n for n in dict(before.named_parameters()) if n.startswith("encoder.blocks") and n.endswith("weight")}
+    assert not {n for n in weights if "norm" not in n} & same
+    assert "queries.landmarks_300w.content" in same or name == "naive"
+    assert "queries.expression_rafdb.content" not in same
+    assert after.encoder.pos_embed[:, 1:].std() > 10 * before.encoder.pos_embed.std()
+
+
+def test_facexformer_tokens_start_apart():
+    """After the first layer's self-attention a token is still nearest to itself; by default all are the same."""
+    config = load_preset("embedded").variant("facexformer").model
+    nearest = {}
+    for init in ("as built", "scratch"):
+        model = fresh(config)
+        if init == "scratch":
+            start(model, config)
+        tokens = torch.cat([each.content for each in model.tokens.values()])[None]
+        after = model.decoder.layers[0].confer(tokens, tokens, tokens)[0]
+        spread = torch.cdist(after, after).mean() / after.norm(dim=1).mean()
+        nearest[init] = (torch.cdist(after, tokens[0]).argmin(1) == torch.arange(len(after))).float().mean(), spread
+    assert nearest["scratch"][0] == 1.0
+    assert nearest["as built"][0] < 0.5
+    assert nearest["scratch"][1] > 3 * nearest["as built"][1]
+
+
+@pytest.mark.parametrize("name", ["stage1", "naive", "facexformer"])
+def test_released_start_needs_a_file(name):
+    config = load_preset("embedded").variant(name).model.model_copy(update={"init": "released"})
+    with pytest.raises(ConfigError, match="pretrained"):
+        start(fresh(config), config)
+
+
+def test_every_model_says_what_published_weights_it_takes():
+    for name in ("stage1", "naive", "facexformer"):
+        config = load_preset("embedded").variant(name).model
+        assert config.name in STARTS
+        assert hasattr(getattr(config, part_of(config)), "pretrained") and hasattr(fresh(config), part_of(config))
