@@ -14,8 +14,8 @@ from faceptor.errors import DataError
 from faceptor.prepared.blocks import Blocks
 from faceptor.prepared.prepare import prepare
 from faceptor.prepared.reading import open_split
-from tests.prepared.test_prepare import bytes_of
 from tests.datasets import published as pub
+from tests.prepared.test_prepare import bytes_of
 
 READ_BY = {"one by one": "morph2", "in bulk": "ms1mv3"}
 
