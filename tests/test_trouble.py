@@ -184,9 +184,9 @@ def test_preparing_data_on_a_full_disk_names_the_folder(tmp_path, monkeypatch):
     params = load_params(tmp_path / "params.yaml")
     with files_of_at_most(3000), pytest.raises(WriteError, match="rafdb"):
         preprocess_set(params, "rafdb")
-    assert not list(tmp_path.rglob("passport.json"))
+    assert not list(tmp_path.rglob("card.json"))
     preprocess_set(params, "rafdb")  # room again: it goes on
-    assert list(tmp_path.rglob("passport.json"))
+    assert list(tmp_path.rglob("card.json"))
 
 
 def test_a_folder_in_the_way(tmp_path):

@@ -33,8 +33,8 @@ def test_what_is_no_number_is_told_and_not_kept(value, constant):
     assert report.headlines() == {"intervals": {}}
 
 
-def test_a_damaged_passport_says_nothing_of_a_description(tmp_path):
-    passport = tmp_path / "passport.json"
+def test_a_damaged_card_says_nothing_of_a_description(tmp_path):
+    card = tmp_path / "card.json"
     for text in ("{", "[]", '{"options": {}}'):
-        passport.write_text(text)
-        assert stored_description(tmp_path, "absent.yaml", passport) == {}
+        card.write_text(text)
+        assert stored_description(tmp_path, "absent.yaml", card) == {}

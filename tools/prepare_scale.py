@@ -115,13 +115,13 @@ def _prepare(folder: Path, out: Path, verify: str, answer) -> None:
     watch.start()
     options = {"strict_counts": False, "verify": verify}
     start, cpu = time.perf_counter(), time.process_time()
-    passport = prepare("ms1mv3", folder, out, validation=0.05, seed=SEED, options=options)
+    card = prepare("ms1mv3", folder, out, validation=0.05, seed=SEED, options=options)
     seconds = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu}
     stop.set()
     watch.join()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     memory = {name: round(value / 1e6) for name, value in (seen | {"peak": peak}).items()}
-    facts = {key: passport[key] for key in ("counts", "images_checked")}
+    facts = {key: card[key] for key in ("counts", "images_checked")}
     answer.send(facts | {key: round(value, 2) for key, value in seconds.items()} | {"memory_MB": memory})
     answer.close()
 

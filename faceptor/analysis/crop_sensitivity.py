@@ -89,7 +89,7 @@ def crops(model: FaceModel) -> pd.DataFrame:
 def measurable(model: FaceModel, params: Params, *, root: Path) -> list[str]:
     """Tasks whose data sets are prepared here: a model may know more than the parameters list."""
     named = [name for name, spec in model.tasks.items() if spec.dataset in params.datasets]
-    found = [n for n in named if (root / params.prepared(model.tasks[n].dataset) / "passport.json").exists()]
+    found = [n for n in named if (root / params.prepared(model.tasks[n].dataset) / "card.json").exists()]
     if not found:
         raise DataError(
             f"{root / params.data.prepared}: expected a prepared data set of {', '.join(model.tasks)}, found none; "

@@ -100,7 +100,7 @@ def preprocess(
     every: Annotated[bool, typer.Option("--all", help="Every data set that lies below `data.root` too.")] = False,
     params: ParamsFile = DEFAULT,
 ):
-    """Read a data set in its owner's layout, check it, write prepared shards and a passport.
+    """Read a data set in its owner's layout, check it, write prepared shards and a dataset card.
 
     Example: `faceptor preprocess 300w celeba`
     """
@@ -113,9 +113,9 @@ def preprocess(
         if not names and name not in listed.datasets and not folder.is_dir():
             print(f"{name}: not there ({folder}), left out")
             continue
-        passport = preprocess_set(config, name)
-        counts = ", ".join(f"{split} {count}" for split, count in passport["counts"].items())
-        print(f"{name}: {counts}; rejected {passport['rejects']['count']}")
+        card = preprocess_set(config, name)
+        counts = ", ".join(f"{split} {count}" for split, count in card["counts"].items())
+        print(f"{name}: {counts}; rejected {card['rejects']['count']}")
 
 
 @app.command()

@@ -428,7 +428,7 @@ class Params(Section):
         if block.verification:
             options["verification"] = list(block.verification)
         if block.reader == "generic":  # where only the prepared data are, these know what the columns meant
-            options |= stored_description(root, options.get("description"), self.prepared(name) / "passport.json")
+            options |= stored_description(root, options.get("description"), self.prepared(name) / "card.json")
         return reader_class(block.reader or name, key=name)(root, follow_links=self.data.follow_links, **options)
 
     def max_rejects(self, name: str) -> float:

@@ -39,7 +39,7 @@ READERS: dict[str, type[Reader]] = {
 def reader_class(name: str, *, key: str | None = None) -> type[Reader]:
     """Reader of a published data set by its name, or "generic"; ConfigError with the valid names when there is none.
 
-    key: what the data set is called in params.yaml, if not like that; messages and passports then say it.
+    key: what the data set is called in params.yaml, if not like that; messages and dataset cards then say it.
     """
     if key not in (None, name):
         reader = reader_class(name)

@@ -19,7 +19,7 @@ from faceptor.doctor.survey import Progress, Survey, survey
 from faceptor.errors import ConfigError, FaceptorError
 from faceptor.prepared.card import compare_published, generated_check
 from faceptor.prepared.duplicates import LISTED
-from faceptor.prepared.reading import open_split, open_verification, read_passport, verification_sets
+from faceptor.prepared.reading import open_split, open_verification, read_card, verification_sets
 
 ENOUGH = 0.9  # of the published count, where releases of a set differ
 FOUND, INCOMPLETE, ABSENT = STATES = ("found", "incomplete", "absent")
@@ -131,9 +131,9 @@ def _prepared(params: Params, name: str) -> dict | None:
     if name not in params.datasets:
         return None
     try:
-        passport = read_passport(params.prepared(name))
-        counts, rejected = passport["counts"], passport["rejects"]["count"]
-        both = passport.get("duplicates", {}).get("across", {})
+        card = read_card(params.prepared(name))
+        counts, rejected = card["counts"], card["rejects"]["count"]
+        both = card.get("duplicates", {}).get("across", {})
     except (FaceptorError, KeyError, TypeError, AttributeError):
         return None
     return {"folder": str(params.prepared(name)), "counts": counts, "rejected": rejected, "on_both_sides": both}

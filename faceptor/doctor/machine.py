@@ -10,7 +10,7 @@ from faceptor.config import ModelConfig, Params
 from faceptor.datasets import reader_class
 from faceptor.errors import FaceptorError
 from faceptor.io.regular import size_text
-from faceptor.prepared.reading import read_passport
+from faceptor.prepared.reading import read_card
 from faceptor.weights.starting import describe_start, sections
 
 PACKAGES = ("torch", "torchvision", "timm", "dvc", "papermill", "jupyterlab", "datasets", "opencv-python-headless")
@@ -71,8 +71,8 @@ def dataset(params: Params, name: str) -> dict:
     folder, reader = params.data.root / block.path, reader_class(block.reader or name, key=name)
     facts = {"folder": str(folder), "licence": reader.licence, "ask": reader.source}
     try:
-        passport = read_passport(params.prepared(name))
-        return facts | {"state": "prepared", "counts": passport["counts"], "rejects": passport["rejects"]["count"]}
+        card = read_card(params.prepared(name))
+        return facts | {"state": "prepared", "counts": card["counts"], "rejects": card["rejects"]["count"]}
     except FaceptorError:
         return facts | {"state": "found, not prepared" if Path(folder).is_dir() else "absent"}
 

@@ -12,7 +12,7 @@ from faceptor.datasets.subset import Spread
 from faceptor.errors import ConfigError
 from faceptor.evaluation.measure import Validator
 from faceptor.io.files import RESULTS
-from faceptor.prepared.reading import content_hashes, open_split, read_passport
+from faceptor.prepared.reading import content_hashes, open_split, read_card
 from faceptor.tasks import KINDS, TaskSpec, task
 from faceptor.training.batches import Steps, build_streams, crop_spec
 from faceptor.transforms.crop import CropSpec
@@ -29,8 +29,8 @@ def pick_device(name: str = "auto") -> torch.device:
 
 def data_facts(folder: Path) -> dict:
     """What names the faces of a prepared data set: whether they were generated, and a hash of every split."""
-    passport = read_passport(folder)
-    return {key: passport[key] for key in ("dataset", "generated", "split_hashes") if key in passport}
+    card = read_card(folder)
+    return {key: card[key] for key in ("dataset", "generated", "split_hashes") if key in card}
 
 
 def splits(params: Params, names: Iterable[str], split: str) -> dict:

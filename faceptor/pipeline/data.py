@@ -30,7 +30,7 @@ def synthesize_set(params: Params, name: str, *, workers: int = 0, sheet: bool =
 
 
 def preprocess_set(params: Params, name: str) -> dict:
-    """Prepared shards of one data set and its passport, which also goes to results/preprocess/.
+    """Prepared shards of one data set and its dataset card, which also goes to results/preprocess/.
 
     Generated faces that are missing, or are not those of their marker, are drawn first: DVC keeps the marker alone.
     """
@@ -46,7 +46,7 @@ def preprocess_set(params: Params, name: str) -> dict:
         print(f"{name}: drawing its faces first, {faces} lacks them", flush=True)
         synthesize_set(params, name, sheet=False)
     with written_to(params.prepared(name)):
-        passport = prepare(
+        card = prepare(
             name,
             faces,
             params.prepared(name),
@@ -57,5 +57,5 @@ def preprocess_set(params: Params, name: str) -> dict:
             reader=block.reader,
             options=block.options | ({"verification": list(block.verification)} if block.verification else {}),
         )
-    write_json(RESULTS / "preprocess" / f"{key}.json", passport)
-    return passport
+    write_json(RESULTS / "preprocess" / f"{key}.json", card)
+    return card

@@ -1,4 +1,4 @@
-"""The passport of a prepared data set: counts, hashes, label statistics and self-checks, as plain JSON."""
+"""The dataset card of a prepared data set: counts, hashes, label statistics and self-checks, as plain JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from faceptor.datasets.description import MOST_CLASSES
 from faceptor.datasets.labels import landmark_scheme
 
 CLASS_COLUMNS = ("expression", "gender", "race", "agegroup")  # one class per sample
-SHOWN = 5  # rejects quoted in an error or a passport
+SHOWN = 5  # rejects quoted in an error or a dataset card
 ANGLES = ("pitch", "yaw", "roll")
 UPRIGHT_SHARE = 0.9  # of faces whose image-left eye lies left of the other: heads turn, few turn over
 

@@ -1,4 +1,4 @@
-"""From a data set in its owner's layout to prepared shards, a passport and a list of rejects.
+"""From a data set in its owner's layout to prepared shards, a dataset card and a list of rejects.
 
 The output is a function of the files and the arguments alone, to the byte, and appears whole or not at all.
 """
@@ -52,7 +52,7 @@ from faceptor.prepared.splits import shared, write_split
 log = logging.getLogger("faceptor")
 
 SPLIT_FILE = "splits/{}.txt"
-FORMAT = 3  # of the passport and the shards
+FORMAT = 3  # of the dataset card and the shards
 VERIFIED = {
     "full": "every image decoded to its end",
     "header": f"start, size and end mark of every image; one in {DECODED} decoded to its end",
@@ -71,11 +71,11 @@ def prepare(
     reader: str | None = None,
     follow_links: Links = False,
 ) -> dict:
-    """Write `out/{train,val,test}/`, `out/splits/*.txt`, `out/verification/<set>/`, `out/passport.json`, ...
+    """Write `out/{train,val,test}/`, `out/splits/*.txt`, `out/verification/<set>/`, `out/card.json`, ...
 
     `root` is the data set's folder; `validation` the share of training groups held out (chosen by a hash of seed and
     group, so that no group is on both sides); `max_rejects` the share of a split that may be unusable. Returns the
-    passport. `reader` names the published set that `dataset` is another copy of, or "generic"; `follow_links` says
+    dataset card. `reader` names the published set that `dataset` is another copy of, or "generic"; `follow_links` says
     whether symbolic links may lead out of `root` (True), or into which folders. Raises DataError, and leaves `out` as
     it was, when the data cannot be read as published. After a kill the same call goes on behind the last finished
     shard; the bytes are those of an uninterrupted run.
@@ -94,12 +94,12 @@ def prepare(
     partial = out.with_name(f".{out.name}.partial")
     try:
         journal = Journal(partial, _plan(source, validation, seed))
-        passport = _Preparation(source, journal, validation, seed, max_rejects).run()
+        card = _Preparation(source, journal, validation, seed, max_rejects).run()
         replace_folder(partial, out)
     except FaceptorError:
         shutil.rmtree(partial, ignore_errors=True)  # what was refused is not worth keeping; what was killed is
         raise
-    return passport
+    return card
 
 
 def _plan(reader: Reader, validation: float, seed: int) -> dict:
@@ -160,15 +160,15 @@ class _Preparation:
         hashes = {part: write_split(self.out / SPLIT_FILE.format(part), self.rows[part]["key"]) for part in self.facts}
         self.duplicates = find_duplicates({part: self.rows[part] for part in self.facts}, self.out / LISTED)
         self._warn_of_duplicates()
-        passport = self._passport(verification, hashes)
-        self._check_counts(passport["published"])
+        card = self._card(verification, hashes)
+        self._check_counts(card["published"])
         splits = [name for name in ("train", "val", "test") if (self.out / name).exists()]
         write_json(self.out / "dataset_dict.json", {"splits": splits})
-        write_json(self.out / "passport.json", passport)
+        write_json(self.out / "card.json", card)
         with open(self.out / "rejects.jsonl", "w", encoding="utf-8") as handle:
             handle.writelines(json.dumps(asdict(reject), ensure_ascii=False) + "\n" for reject in self.rejects)
         self.journal.close()
-        return passport
+        return card
 
     def _training(self) -> None:
         """Train and validation. A set with so few groups that none is held out gives the one nearest to it."""
@@ -283,7 +283,7 @@ class _Preparation:
                 raise DataError(f"{text}; unpack what is missing, or set {option} to false")
             log.warning(text)
 
-    # --- passport --------------------------------------------------------------------------------------------------
+    # --- dataset card ----------------------------------------------------------------------------------------------
 
     def _separation(self) -> Iterator[Check]:
         train = [part for part in self.facts if part != "test"] if "test" in self.facts else []
@@ -291,7 +291,7 @@ class _Preparation:
         groups = sum(len(self.facts[part].groups & self.facts["test"].groups) for part in train)
         return separation_checks(self.duplicates, keys, groups)
 
-    def _passport(self, verification: dict[str, dict], hashes: dict[str, str]) -> dict:
+    def _card(self, verification: dict[str, dict], hashes: dict[str, str]) -> dict:
         reader = self.reader
         checks = [
             *common_checks(reader, next(iter(self.facts.values()))),

@@ -143,7 +143,7 @@ class Verification(Sequence):
 
 def _prepared(folder: Path | str) -> Folder:
     home = Folder(folder)
-    if not home.exists("passport.json"):
+    if not home.exists("card.json"):
         raise DataError(f"{home}: not a prepared data set; run `faceptor preprocess {home.name}`")
     return home
 
@@ -175,17 +175,17 @@ def open_verification(folder: Path | str, name: str) -> Verification:
 
 
 def _as_prepared(home: Folder, name: str, found: int, counted: str) -> None:
-    """Stop where a part is not the one that the passport was written with: then it counts, or hashes, another one."""
-    passport, state = read_passport(home.place), (home / name).read_json("state.json")
-    expected = passport.get("content_hashes", {}).get(name)
+    """Stop where a part is not the one that the dataset card counts, or hashes."""
+    card, state = read_card(home.place), (home / name).read_json("state.json")
+    expected = card.get("content_hashes", {}).get(name)
     stated = state.get("_fingerprint") if isinstance(state, dict) else None
-    entry = passport.get(counted, {}).get(name.removeprefix("verification/"))
+    entry = card.get(counted, {}).get(name.removeprefix("verification/"))
     count = entry.get("pairs") if isinstance(entry, dict) else entry
     if not (home / name).exists(SHARD_LIST):
         return  # `datasets` wrote it, and a fingerprint of its own
     if count not in (None, found) or (expected is not None and stated != expected[:FINGERPRINT]):
         raise DataError(
-            f"{home}/{name}: not the part that passport.json was written with ({found} samples here, {count} there); "
+            f"{home}/{name}: not the part that card.json was written with ({found} samples here, {count} there); "
             f"{REMEDY}"
         )
 
@@ -196,9 +196,9 @@ def content_hashes(folder: Path | str) -> dict[str, str]:
     Two prepared folders with equal hashes teach the same; one label changed is another hash. `open_split` fails where
     the files are not those that were hashed.
     """
-    found = read_passport(folder).get("content_hashes")
+    found = read_card(folder).get("content_hashes")
     if not isinstance(found, dict):
-        raise DataError(f"{folder}/passport.json: expected content_hashes, found none; {REMEDY}")
+        raise DataError(f"{folder}/card.json: expected content_hashes, found none; {REMEDY}")
     return found
 
 
@@ -212,15 +212,15 @@ def verification_sets(folder: Path | str) -> tuple[str, ...]:
     return (_prepared(folder) / "verification").subfolders()
 
 
-def read_passport(folder: Path | str) -> dict:
+def read_card(folder: Path | str) -> dict:
     """What was found when the data set was prepared: source, licence, counts, hashes, statistics, checks, rejects."""
-    passport = _prepared(folder).read_json("passport.json")
-    if not isinstance(passport, dict):
-        raise DataError(f"{folder}/passport.json: expected facts by name, found {type(passport).__name__}; {REMEDY}")
-    return passport
+    card = _prepared(folder).read_json("card.json")
+    if not isinstance(card, dict):
+        raise DataError(f"{folder}/card.json: expected facts by name, found {type(card).__name__}; {REMEDY}")
+    return card
 
 
 __all__ = [
     "FACTS", "Split", "Verification", "content_hashes", "held_out_split", "open_split", "open_verification",
-    "read_passport", "verification_sets",
+    "read_card", "verification_sets",
 ]  # fmt: skip

@@ -95,18 +95,18 @@ def test_tasks_come_from_the_description(tmp_path):
 
 def test_own_data_are_prepared_like_any_other(tmp_path):
     own(tmp_path / "raw")
-    passport = prepare(
+    card = prepare(
         "mine", tmp_path / "raw", tmp_path / "out", validation=0.3, seed=1, reader="generic",
         options={"description": "mine.yaml"},
     )  # fmt: skip
-    assert passport["dataset"] == "mine" and passport["title"] == "Three friends"
-    assert sum(passport["counts"].values()) == 18 and passport["counts"]["test"] == 4
-    assert passport["landmark_scheme"]["flip_permutation"] == [1, 0, 2, 3]
-    assert not [check for check in passport["checks"] if check["status"] == "fail"]
+    assert card["dataset"] == "mine" and card["title"] == "Three friends"
+    assert sum(card["counts"].values()) == 18 and card["counts"]["test"] == 4
+    assert card["landmark_scheme"]["flip_permutation"] == [1, 0, 2, 3]
+    assert not [check for check in card["checks"] if check["status"] == "fail"]
     sample = open_split(tmp_path / "out", "test")[0]
     assert sample["landmarks"].shape == (4, 2) and sample["attributes"].shape == (2,)
-    # The passport alone is enough to know the tasks again, where the raw data are not at hand.
-    again = Generic(tmp_path / "gone", description=passport["options"]["description"])
+    # The dataset card alone is enough to know the tasks again, where the raw data are not at hand.
+    again = Generic(tmp_path / "gone", description=card["options"]["description"])
     assert specs_of("mine", again, like="generic") == specs_of("mine", reader(tmp_path / "raw"), like="generic")
 
 
@@ -168,9 +168,9 @@ def test_as_many_classes_as_eight_bits_can_tell_apart(tmp_path):
     for line, number in ((1, 0), (2, 16), (3, 127), *((line, 0) for line in range(4, 19))):
         lines[line] = re.sub(",(calm|cheerful|2),", f",{names[number]},", lines[line])
     pub.put(tmp_path / "raw/labels.csv", "\n".join(lines))
-    passport = prepare("mine", tmp_path / "raw", tmp_path / "out", validation=0.0, seed=1, reader="generic",
+    card = prepare("mine", tmp_path / "raw", tmp_path / "out", validation=0.0, seed=1, reader="generic",
                        options={"description": "mine.yaml"})  # fmt: skip
-    found = passport["labels"]["train"]["expression"]
+    found = card["labels"]["train"]["expression"]
     assert len(found) == 128 and {name for name, count in found.items() if count} == {names[0], names[16], names[127]}
 
 

@@ -146,8 +146,8 @@ def test_damaged_prepared_data_are_wrong_and_shared_pictures_a_note(tmp_path):
     out = params.prepared("rafdb")
     prepare("rafdb", tmp_path / "rafdb", out, validation=0.0, seed=1, options={"strict_counts": False})
     assert examine_data(params, names=["rafdb"])["datasets"]["rafdb"]["ok"]
-    card = json.loads((out / "passport.json").read_text())
-    (out / "passport.json").write_text(json.dumps(card | {"duplicates": {"across": {"train/test": 3}}}))
+    card = json.loads((out / "card.json").read_text())
+    (out / "card.json").write_text(json.dumps(card | {"duplicates": {"across": {"train/test": 3}}}))
     entry = examine_data(params, names=["rafdb"])["datasets"]["rafdb"]
     assert entry["ok"] and any("duplicates.jsonl" in p["what"] and not p["blocking"] for p in entry["problems"])
     shard = out / "test/data-00000.arrow"

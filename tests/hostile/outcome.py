@@ -47,10 +47,10 @@ def prepared(base: Base, root: Path, out: Path, *, share: float = SHARE) -> Outc
     before = _peak(forget=True)
     try:
         with quiet():
-            passport = prepare(
+            card = prepare(
                 base.reader, root, out, validation=0.0, seed=0, max_rejects=share, options=dict(base.options)
             )
-        outcome = _gathered(out, passport)
+        outcome = _gathered(out, card)
     except FaceptorError as error:
         outcome = Outcome(refusal=str(error) or "\n")
     except Exception as error:
@@ -84,15 +84,15 @@ def _wrong_words(outcome: Outcome) -> str:
 # --- what was written -------------------------------------------------------------------------------------------------
 
 
-def _gathered(out: Path, passport: dict) -> Outcome:
+def _gathered(out: Path, card: dict) -> Outcome:
     rejects = [json.loads(line) for line in (out / "rejects.jsonl").read_text(encoding="utf-8").splitlines()]
-    if len(rejects) != passport["rejects"]["count"]:
-        return Outcome(problem=f"{len(rejects)} rejects in the list, {passport['rejects']['count']} in the passport")
+    if len(rejects) != card["rejects"]["count"]:
+        return Outcome(problem=f"{len(rejects)} rejects in the list, {card['rejects']['count']} in the dataset card")
     return Outcome(
         rows={key: row for part in ("train", "test") for key, row in _rows(out, part).items()},
         pairs=[pair for name in verification_sets(out) for pair in _pairs(out, name)],
         rejects=rejects,
-        dropped=sum(passport["dropped"].values()),
+        dropped=sum(card["dropped"].values()),
     )
 
 

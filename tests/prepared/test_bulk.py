@@ -47,7 +47,7 @@ def test_both_ways_agree(mixed, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(reader.MS1MV3, "bulk", Reader.bulk)
         each = run(mixed, "each")
-    rejected = [passport["rejects"].pop("first") for passport in (quick, each)]
+    rejected = [card["rejects"].pop("first") for card in (quick, each)]
     assert quick == each and quick["rejects"]["count"] == 5
     said = [sorted((reject["key"], reject["reason"]) for reject in some) for some in rejected]
     assert said[0] == said[1] and {reject["where"] for reject in rejected[0]} <= {f"train.rec:{i}" for i in range(13)}

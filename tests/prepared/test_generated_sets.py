@@ -33,12 +33,12 @@ def generated(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", READERS)
 def test_every_generated_face_is_prepared(name, generated):
-    counts, passport, folder = generated(name)
-    found = passport["counts"]
-    assert passport["generated"] and passport["rejects"]["count"] == 0
+    counts, card, folder = generated(name)
+    found = card["counts"]
+    assert card["generated"] and card["rejects"]["count"] == 0
     assert sum(found.values()) == sum(counts.get(part, 0) for part in PARTS)
     assert min(found.values()) > 0
-    failed = [c["name"] for c in passport["checks"] if c["status"] == "fail" and DRAWN_AT_RANDOM not in c["name"]]
+    failed = [c["name"] for c in card["checks"] if c["status"] == "fail" and DRAWN_AT_RANDOM not in c["name"]]
     assert not failed
     groups = {part: set(open_split(folder, part).column("group")) for part in found}
     if "train" in groups:

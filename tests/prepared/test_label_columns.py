@@ -1,4 +1,4 @@
-"""Pose, visibility, gender, race and age group from a reader's record to the prepared sample and the passport."""
+"""Pose, visibility, gender, race and age group from a reader's record to the prepared sample and the dataset card."""
 
 import re
 from dataclasses import replace
@@ -10,7 +10,7 @@ import faceptor.prepared.prepare as module
 from faceptor.datasets.base import Reader, Record
 from faceptor.errors import DataError
 from faceptor.prepared.prepare import prepare
-from faceptor.prepared.reading import open_split, read_passport
+from faceptor.prepared.reading import open_split, read_card
 from tests.datasets.published import jpg
 
 POINTS = np.float32([[10 + i % 7, 10 + i] for i in range(29)])
@@ -49,7 +49,7 @@ def prepared(tmp_path, monkeypatch):
 
 
 def test_labels_come_back_with_their_types(prepared, tmp_path):
-    passport = prepared(GOOD, replace(GOOD, key="b", pose=np.float32([1, -2, 3]), gender=0))
+    card = prepared(GOOD, replace(GOOD, key="b", pose=np.float32([1, -2, 3]), gender=0))
     split = open_split(tmp_path / "out", "train")
     sample = split[0]
     np.testing.assert_array_equal(sample["pose"], GOOD.pose)
@@ -58,11 +58,11 @@ def test_labels_come_back_with_their_types(prepared, tmp_path):
     assert [sample[name] for name in ("gender", "race", "agegroup")] == [1, 2, 0]
     assert split.column("pose").shape == (2, 3) and split.column("visibility").shape == (2, 29)
     assert split.column("gender").tolist() == [1, 0]
-    labels = passport["labels"]["train"]
+    labels = card["labels"]["train"]
     assert labels["gender"] == {"male": 1, "female": 1} and labels["race"] == {"x": 0, "y": 0, "z": 2}
     assert labels["pose"] == {"pitch": [-12.5, 1.0], "yaw": [-2.0, 30.0], "roll": [3.0, 179.0]}
     assert labels["visibility"] == {"visible": 20, "occluded": 20, "unknown": 18}
-    assert read_passport(tmp_path / "out") == passport
+    assert read_card(tmp_path / "out") == card
 
 
 @pytest.mark.parametrize(
@@ -80,16 +80,16 @@ def test_labels_come_back_with_their_types(prepared, tmp_path):
     ],
 )
 def test_a_bad_label_rejects_its_sample_alone(wrong, reason, prepared):
-    passport = prepared(GOOD, replace(GOOD, key="bad", **wrong), max_rejects=0.5)
-    (reject,) = passport["rejects"]["first"]
-    assert reject["key"] == "bad" and passport["counts"] == {"train": 1}
+    card = prepared(GOOD, replace(GOOD, key="bad", **wrong), max_rejects=0.5)
+    (reject,) = card["rejects"]["first"]
+    assert reject["key"] == "bad" and card["counts"] == {"train": 1}
     assert re.search(reason, reject["reason"])
 
 
 def test_a_set_for_evaluation_needs_no_training_split(prepared, tmp_path):
     test = replace(GOOD, split="test")
-    passport = prepared(test, published=("test",), validation=0.2)
-    assert passport["counts"] == {"test": 1} and not (tmp_path / "out/train").exists()
+    card = prepared(test, published=("test",), validation=0.2)
+    assert card["counts"] == {"test": 1} and not (tmp_path / "out/train").exists()
     assert len(open_split(tmp_path / "out", "test")) == 1
     with pytest.raises(DataError, match="no train split"):
         open_split(tmp_path / "out", "train")

@@ -14,7 +14,7 @@ from faceptor.datasets.labels import facts
 from faceptor.errors import ConfigError, DataError
 from faceptor.prepared.checks import CHECKS
 from faceptor.prepared.prepare import prepare
-from faceptor.prepared.reading import open_split, open_verification, read_passport, verification_sets
+from faceptor.prepared.reading import open_split, open_verification, read_card, verification_sets
 from tests.datasets import published as pub
 
 LARGE_ENOUGH = ("300w", "lapa", "morph2", "rafdb", "ms1mv3")  # groups to hold some out
@@ -41,12 +41,12 @@ def morph(tmp_path):
 @pytest.mark.parametrize("name", READERS)
 def test_labels_come_back_as_they_were_read(name, tmp_path):
     pub.BUILDERS[name](tmp_path / "raw")
-    passport = run(name, tmp_path / "raw", tmp_path / "out", validation=0.0)
+    card = run(name, tmp_path / "raw", tmp_path / "out", validation=0.0)
     reader = READERS[name](tmp_path / "raw")
-    for split in passport["counts"]:
+    for split in card["counts"]:
         samples = open_split(tmp_path / "out", split)
         records = list(reader.read(split))
-        assert len(samples) == passport["counts"][split] == len(records)
+        assert len(samples) == card["counts"][split] == len(records)
         for index, record in enumerate(records):
             sample = samples[index]
             assert sample["key"] == record.key and sample["subsets"] == record.subsets
@@ -59,12 +59,12 @@ def test_labels_come_back_as_they_were_read(name, tmp_path):
                     np.testing.assert_array_equal(sample[column], getattr(record, column))
                     if column != "mask":
                         np.testing.assert_array_equal(samples.column(column)[index], sample[column])
-    assert passport["rejects"]["count"] == 0 and passport["generated"] == (name == "aflw19")
+    assert card["rejects"]["count"] == 0 and card["generated"] == (name == "aflw19")
     # A few hand-made faces do not all look ahead, are not all of the published ones, and both splits may show the same.
     known = ("mirrored image-left eye stays image-left", "every folder has as many faces as published",
              "sequences 01 to 24 are all there", "train and test share no sample",
              *(f"train and {name}.bin share no picture" for name in ("lfw", "agedb_30")))  # fmt: skip
-    assert not [check for check in passport["checks"] if check["status"] == "fail" and check["name"] not in known]
+    assert not [check for check in card["checks"] if check["status"] == "fail" and check["name"] not in known]
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -73,7 +73,7 @@ def test_the_output_is_a_function_of_the_input(name, tmp_path):
     changes = {"validation": 0.3 if name in LARGE_ENOUGH else 0.0}
     first = run(name, tmp_path / "raw", tmp_path / "one", **changes)
     second = run(name, tmp_path / "raw", tmp_path / "two", **changes)
-    assert first == second == read_passport(tmp_path / "one")
+    assert first == second == read_card(tmp_path / "one")
     assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
     json.dumps(first, allow_nan=False)
 
@@ -165,24 +165,24 @@ def test_copies_within_a_split_and_in_validation_are_counted(tmp_path):
     assert check["status"] == "fail" and check["detail"].startswith(str(across["train/val"]))
 
 
-# --- passport -----------------------------------------------------------------------------------------------------
+# --- dataset card -------------------------------------------------------------------------------------------------
 
 
-def test_passport_counts_hashes_and_statistics(tmp_path):
+def test_card_counts_hashes_and_statistics(tmp_path):
     pub.affectnet(tmp_path / "raw")
-    passport = run("affectnet", tmp_path / "raw", tmp_path / "out", validation=0.0, options={})
-    assert passport["counts"] == {"train": 3, "test": 2} and sum(passport["dropped"].values()) == 2
-    assert passport["published"]["train"] == {"published": 283901, "found": 3, "equal": False, "enforced": False}
+    card = run("affectnet", tmp_path / "raw", tmp_path / "out", validation=0.0, options={})
+    assert card["counts"] == {"train": 3, "test": 2} and sum(card["dropped"].values()) == 2
+    assert card["published"]["train"] == {"published": 283901, "found": 3, "equal": False, "enforced": False}
     keys = sorted(open_split(tmp_path / "out", "test").column("key"))
     expected = hashlib.sha256("".join(f"{key}\n" for key in keys).encode()).hexdigest()
-    assert passport["split_hashes"]["test"] == expected
-    assert passport["labels"]["train"]["expression"]["surprise"] == 1
-    assert passport["images"]["train"]["height"] == [60, 60]
+    assert card["split_hashes"]["test"] == expected
+    assert card["labels"]["train"]["expression"]["surprise"] == 1
+    assert card["images"]["train"]["height"] == [60, 60]
     for key in ("title", "source", "licence", "redistribution", "protocol", "options", "label_names"):
-        assert key in passport
+        assert key in card
 
 
-def test_passport_of_attributes_and_ages(tmp_path, morph):
+def test_card_of_attributes_and_ages(tmp_path, morph):
     pub.celeba(tmp_path / "celeba")
     path = tmp_path / "celeba/list_attr_celeba.txt"
     rows = path.read_text().splitlines()
@@ -201,9 +201,9 @@ def test_a_count_unlike_the_published_one(tmp_path):
         run("rafdb", tmp_path / "raw", tmp_path / "out", options={}, validation=0.0)
     assert not (tmp_path / "out").exists()
     pub.put(tmp_path / "raw/GENERATED", "Faces drawn\nseed: 1\ncounts: {'train': 7, 'test': 2}\n")
-    passport = run("rafdb", tmp_path / "raw", tmp_path / "out", options={}, validation=0.0)
-    assert passport["generated"] and not passport["published"]["train"]["enforced"]
-    stated = {check["name"]: check["status"] for check in passport["checks"] if "generated" in check["name"]}
+    card = run("rafdb", tmp_path / "raw", tmp_path / "out", options={}, validation=0.0)
+    assert card["generated"] and not card["published"]["train"]["enforced"]
+    stated = {check["name"]: check["status"] for check in card["checks"] if "generated" in check["name"]}
     assert stated == {"train: as many as generated": "pass", "test: as many as generated": "fail"}
 
 
@@ -211,16 +211,16 @@ def test_a_missing_test_split_is_a_wrong_count(tmp_path):
     pub.rafdb(tmp_path / "raw")
     path = tmp_path / "raw/basic/EmoLabel/list_patition_label.txt"
     path.write_text("\n".join(path.read_text().splitlines()[:-1]))
-    passport = run("rafdb", tmp_path / "raw", tmp_path / "out", validation=0.0)
-    assert passport["published"]["test"]["found"] == 0 and "test" not in passport["counts"]
+    card = run("rafdb", tmp_path / "raw", tmp_path / "out", validation=0.0)
+    assert card["published"]["test"]["found"] == 0 and "test" not in card["counts"]
 
 
 def test_a_reject_does_not_make_its_subset_too_small(tmp_path, monkeypatch):
     monkeypatch.setattr(READERS["300w"], "published", {"train": 6, "test": 4, "test/common": 2, "test/challenge": 2})
     pub.w300(tmp_path / "raw")
     pub.put(tmp_path / "raw/ibug/image_003_1.pts", "no points")
-    passport = run("300w", tmp_path / "raw", tmp_path / "out", options={}, max_rejects=0.3)
-    assert passport["subsets"]["test/challenge"] == 1 and passport["published"]["test"]["found"] == 4
+    card = run("300w", tmp_path / "raw", tmp_path / "out", options={}, max_rejects=0.3)
+    assert card["subsets"]["test/challenge"] == 1 and card["published"]["test"]["found"] == 4
     (tmp_path / "raw/ibug/image_003_1.pts").unlink()
     (tmp_path / "raw/ibug/image_003_1.jpg").unlink()
     with pytest.raises(DataError, match="test: expected 4 samples"):
@@ -231,22 +231,22 @@ def test_a_sample_on_both_sides_fails_a_check(tmp_path):
     pub.morph2(tmp_path / "raw")
     for split in ("train", "test"):
         pub.put(tmp_path / f"raw/label/RANDOM_80_20/{split}.txt", "Album1/000000_1M20.JPG 20\n")
-    passport = run("morph2", tmp_path / "raw", tmp_path / "out", validation=0.0)
-    (check,) = [check for check in passport["checks"] if "share no sample" in check["name"]]
+    card = run("morph2", tmp_path / "raw", tmp_path / "out", validation=0.0)
+    (check,) = [check for check in card["checks"] if "share no sample" in check["name"]]
     assert check["status"] == "fail" and check["detail"].startswith("1 keys, 1 pictures and 1 groups")
 
 
 def test_verification_sets(tmp_path):
     pub.ms1mv3(tmp_path / "raw")
     out = tmp_path / "out"
-    passport = run("ms1mv3", tmp_path / "raw", out, validation=0.4)
-    assert verification_sets(out) == ("agedb_30", "lfw") and passport["verification"]["lfw"]["pairs"] == 4
+    card = run("ms1mv3", tmp_path / "raw", out, validation=0.4)
+    assert verification_sets(out) == ("agedb_30", "lfw") and card["verification"]["lfw"]["pairs"] == 4
     pairs = open_verification(out, "lfw")
     assert len(pairs) == 8 and pairs.same.tolist() == [False, True, False, True] and pairs.pairs == 4
     np.testing.assert_array_equal(pairs[3], decode_image(pub.jpg(3, 112, 112)))
     train, val = (set(open_split(out, part).column("identity")) for part in ("train", "val"))
-    assert not train & val and passport["published"]["verification/lfw"]["published"] == 6000
-    assert passport["published"]["verification/lfw"]["published"] == facts()["verification_sets"]["lfw"]["pairs"]
+    assert not train & val and card["published"]["verification/lfw"]["published"] == 6000
+    assert card["published"]["verification/lfw"]["published"] == facts()["verification_sets"]["lfw"]["pairs"]
     with pytest.raises(DataError, match=r"no verification set 'cplfw'.*cplfw\.bin"):
         open_verification(out, "cplfw")
     with pytest.raises(DataError, match="no test split"):
@@ -278,8 +278,8 @@ def test_bad_images_are_rejected_alone_and_listed(morph, tmp_path):
     photos[3].unlink()
     photos[4].unlink()
     photos[4].symlink_to("/etc/hostname")
-    passport = run("morph2", morph, tmp_path / "out", max_rejects=0.2)
-    assert passport["rejects"]["count"] == 5 and sum(passport["counts"].values()) == 55
+    card = run("morph2", morph, tmp_path / "out", max_rejects=0.2)
+    assert card["rejects"]["count"] == 5 and sum(card["counts"].values()) == 55
     listed = [json.loads(line) for line in (tmp_path / "out/rejects.jsonl").read_text().splitlines()]
     by_key = {entry["key"]: entry for entry in listed}
     assert by_key.keys() == {str(photo.relative_to(morph)) for photo in photos[:5]}
@@ -300,8 +300,8 @@ def test_a_sample_listed_twice_is_rejected(tmp_path):
     pub.rafdb(tmp_path / "raw")
     path = tmp_path / "raw/basic/EmoLabel/list_patition_label.txt"
     path.write_text(path.read_text() + "train_00001.jpg 2\n")
-    passport = run("rafdb", tmp_path / "raw", tmp_path / "out", validation=0.0, max_rejects=0.2)
-    assert passport["counts"]["train"] == 7 and "twice" in passport["rejects"]["first"][0]["reason"]
+    card = run("rafdb", tmp_path / "raw", tmp_path / "out", validation=0.0, max_rejects=0.2)
+    assert card["counts"]["train"] == 7 and "twice" in card["rejects"]["first"][0]["reason"]
 
 
 @pytest.mark.parametrize(
@@ -310,8 +310,8 @@ def test_a_sample_listed_twice_is_rejected(tmp_path):
 def test_landmarks_must_lie_on_the_picture(shift, reason, tmp_path):
     pub.w300(tmp_path / "raw")
     pub.put(tmp_path / "raw/lfpw/trainset/image_0001.pts", pub.pts_text(pub.face68(shift)))
-    passport = run("300w", tmp_path / "raw", tmp_path / "out", validation=0.0, max_rejects=0.3)
-    (reject,) = passport["rejects"]["first"]
+    card = run("300w", tmp_path / "raw", tmp_path / "out", validation=0.0, max_rejects=0.3)
+    (reject,) = card["rejects"]["first"]
     assert reason in reject["reason"] and reject["key"] == "lfpw/trainset/image_0001"
 
 
@@ -326,8 +326,8 @@ def test_empty_or_distant_boxes_are_rejected(row, tmp_path):
     pub.affectnet(tmp_path / "raw")
     path = tmp_path / "raw/training.csv"
     path.write_text(path.read_text().replace("4,6,30,40", row, 1))
-    passport = run("affectnet", tmp_path / "raw", tmp_path / "out", validation=0.0, max_rejects=0.5)
-    assert passport["rejects"]["count"] == 1
+    card = run("affectnet", tmp_path / "raw", tmp_path / "out", validation=0.0, max_rejects=0.5)
+    assert card["rejects"]["count"] == 1
 
 
 # --- whole or not at all ------------------------------------------------------------------------------------------
@@ -372,9 +372,9 @@ def test_validation_always_holds_something_out_if_there_are_two_groups(tmp_path)
     pub.rafdb(tmp_path / "raw")
     with pytest.raises(DataError, match="no sample left for train"):
         run("rafdb", tmp_path / "raw", tmp_path / "out", validation=1 - 1e-9)
-    passport = run("rafdb", tmp_path / "raw", tmp_path / "out", validation=1e-9)
-    assert passport["counts"] == {"train": 6, "val": 1, "test": 1}
-    assert passport == run("rafdb", tmp_path / "raw", tmp_path / "again", validation=1e-9)
+    card = run("rafdb", tmp_path / "raw", tmp_path / "out", validation=1e-9)
+    assert card["counts"] == {"train": 6, "val": 1, "test": 1}
+    assert card == run("rafdb", tmp_path / "raw", tmp_path / "again", validation=1e-9)
     pub.aflw19(tmp_path / "one", faces=2, train=2)
     with pytest.raises(DataError, match="no sample left for val"):
         run("aflw19", tmp_path / "one", tmp_path / "out", validation=1e-9)
@@ -406,12 +406,12 @@ def test_many_batches_and_shards(morph, tmp_path, monkeypatch):
 
 def test_masks_smaller_than_images_set_the_frame(tmp_path):
     pub.celebamaskhq(tmp_path / "raw")
-    passport = run("celebamaskhq", tmp_path / "raw", tmp_path / "out", validation=0.0)
+    card = run("celebamaskhq", tmp_path / "raw", tmp_path / "out", validation=0.0)
     sample = open_split(tmp_path / "out", "train")[0]
     assert sample["size"] == (32, 32) == sample["mask"].shape and sample["image"].shape == (32, 32, 3)
     whole = decode_image(pub.jpg(0, 64, 64)).astype(float).reshape(32, 2, 32, 2, 3).mean(axis=(1, 3))
     assert np.abs(sample["image"] - whole).max() <= 1  # halving is the mean of four pixels
-    assert passport["images"]["train"]["resized_to_mask"] == 2 and passport["images"]["train"]["height"] == [64, 64]
+    assert card["images"]["train"]["resized_to_mask"] == 2 and card["images"]["train"]["height"] == [64, 64]
 
 
 @pytest.mark.parametrize(("points", "reason"), [(np.ones((5, 2)), "coincide"), (np.full((5, 2), np.nan), "finite")])

@@ -129,12 +129,12 @@ def test_a_process_that_was_killed(tmp_path, monkeypatch):
 
 def test_splits_are_written_out_and_hashed(tmp_path):
     pub.morph2(tmp_path / "raw")
-    passport = run("morph2", tmp_path / "raw", tmp_path / "out", options={"protocol": "subject_exclusive"})
-    assert "subject_exclusive" in passport["protocol"]
+    card = run("morph2", tmp_path / "raw", tmp_path / "out", options={"protocol": "subject_exclusive"})
+    assert "subject_exclusive" in card["protocol"]
     listed = {}
-    for part, file in passport["split_files"].items():
+    for part, file in card["split_files"].items():
         text = (tmp_path / "out" / file).read_bytes()
-        assert hashlib.sha256(text).hexdigest() == passport["split_hashes"][part]
+        assert hashlib.sha256(text).hexdigest() == card["split_hashes"][part]
         listed[part] = text.decode().splitlines()
         assert listed[part] == sorted(open_split(tmp_path / "out", part).column("key"))
     assert set(listed) == {"train", "val", "test"} and sum(map(len, listed.values())) == 60

@@ -13,7 +13,7 @@ import faceptor.prepared.integrity as integrity
 import faceptor.prepared.shards as shards
 from faceptor.errors import DataError
 from faceptor.prepared.prepare import prepare
-from faceptor.prepared.reading import content_hashes, open_split, open_verification, read_passport, verification_sets
+from faceptor.prepared.reading import content_hashes, open_split, open_verification, read_card, verification_sets
 from tests.datasets import published as pub
 
 
@@ -47,7 +47,7 @@ def test_a_url_reads_like_a_folder(prepared, in_memory, scheme):
         np.testing.assert_array_equal(there[index]["image"], here[index]["image"])
         assert there[index]["identity"] == here[index]["identity"]
     np.testing.assert_array_equal(there.column("identity"), here.column("identity"))
-    assert read_passport(url) == read_passport(prepared)
+    assert read_card(url) == read_card(prepared)
     assert verification_sets(url) == verification_sets(prepared) == ("agedb_30", "lfw")
     np.testing.assert_array_equal(open_verification(url, "lfw")[3], open_verification(prepared, "lfw")[3])
     again = pickle.loads(pickle.dumps(there))  # into a loader's process
@@ -159,7 +159,7 @@ def test_a_list_of_shards_that_is_not_the_one_written_is_one_line(prepared, edit
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 700
 
 
-def test_batches_of_other_rows_than_listed_are_an_error_without_the_passport(prepared):
+def test_batches_of_other_rows_than_listed_are_an_error_without_the_card(prepared):
     def moved(entries):  # the sum stays
         entries[0]["batches"][0][2] += 1
         entries[0]["batches"][1][2] -= 1
@@ -199,7 +199,7 @@ def test_a_folder_that_datasets_saved(prepared, tmp_path):
 
     split = open_split(prepared, "train")
     datasets.load_from_disk(str(prepared / "train")).save_to_disk(str(tmp_path / "saved" / "train"))
-    shutil.copy(prepared / "passport.json", tmp_path / "saved")
+    shutil.copy(prepared / "card.json", tmp_path / "saved")
     again = open_split(tmp_path / "saved", "train")
     assert not (tmp_path / "saved/train/shards.json").exists()
     assert again.column("key") == split.column("key") and again.encoded(3) == split.encoded(3)

@@ -125,10 +125,10 @@ def test_ffhqaging_labels_and_thumbnails(made):
 
 @pytest.mark.parametrize("name", ["fairface", "utkface", "ffhqaging", "ferplus", "lfwa"])
 def test_labels_survive_the_round_trip(name, made, tmp_path):
-    passport = prepare(name, made(name), tmp_path / "out", validation=0.0, seed=1, max_rejects=0.0)
-    assert passport["counts"] == ({"test": 47} if name == "ffhqaging" else {"train": 33, "test": 14})
-    assert not [check for check in passport["checks"] if check["status"] == "fail"]
-    samples = {s["key"]: s for split in passport["counts"] for s in open_split(tmp_path / "out", split)}
+    card = prepare(name, made(name), tmp_path / "out", validation=0.0, seed=1, max_rejects=0.0)
+    assert card["counts"] == ({"test": 47} if name == "ffhqaging" else {"train": 33, "test": 14})
+    assert not [check for check in card["checks"] if check["status"] == "fail"]
+    samples = {s["key"]: s for split in card["counts"] for s in open_split(tmp_path / "out", split)}
     shots = {shot.key: shot for shot in planned(name)}
     assert samples.keys() <= shots.keys()
     for key, sample in samples.items():
@@ -150,9 +150,9 @@ def test_labels_survive_the_round_trip(name, made, tmp_path):
 def test_other_protocols_find_every_face(name, count, made, tmp_path):
     protocol = {"utkface": "random_80_20", "lfwa": "all_test", "ffhqaging": "ffhq"}[name]
     options = {"protocol": protocol}
-    passport = prepare(name, made(name), tmp_path / "out", validation=0.0, seed=1, max_rejects=0, options=options)
-    assert sum(passport["counts"].values()) == count
-    assert not [check for check in passport["checks"] if check["status"] == "fail"]
+    card = prepare(name, made(name), tmp_path / "out", validation=0.0, seed=1, max_rejects=0, options=options)
+    assert sum(card["counts"].values()) == count
+    assert not [check for check in card["checks"] if check["status"] == "fail"]
 
 
 # --- labels are to be seen --------------------------------------------------------------------------------------------

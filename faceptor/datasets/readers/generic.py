@@ -161,12 +161,12 @@ def find_description(reader: Reader, given: str | Mapping | None) -> Description
     raise ConfigError(f"{where}: expected the file {reader.root / own} or {own}, found neither; write it there")
 
 
-def stored_description(root: Path, given: Any, passport: Path) -> dict[str, Any]:
-    """The option `description` as the prepared data's passport has it, if the file itself is not here."""
-    if not isinstance(given, str) or (root / given).is_file() or Path(given).is_file() or not passport.is_file():
+def stored_description(root: Path, given: Any, card: Path) -> dict[str, Any]:
+    """The option `description` as the prepared data's card has it, if the file itself is not here."""
+    if not isinstance(given, str) or (root / given).is_file() or Path(given).is_file() or not card.is_file():
         return {}
     try:
-        return {"description": json.loads(passport.read_text(encoding="utf-8"))["options"]["description"]}
+        return {"description": json.loads(card.read_text(encoding="utf-8"))["options"]["description"]}
     except (ValueError, KeyError, TypeError):  # damaged: the file is asked for, as if nothing had been prepared
         return {}
 
