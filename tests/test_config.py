@@ -57,7 +57,7 @@ def test_committed_parameters_are_the_embedded_preset():
 def test_presets_are_table_2(preset, column):
     expected = {name: row[column] for name, row in TABLE_2.items() if row[column]}
     tasks = load_preset(preset).stage1.tasks
-    assert {name: (feed.samples, feed.weight) for name, feed in tasks.items()} == expected
+    assert {name: (settings.samples, settings.weight) for name, settings in tasks.items()} == expected
 
 
 @pytest.mark.parametrize("preset", ["base", "full"])
@@ -72,7 +72,7 @@ def test_presets_train_as_the_paper_says(preset):
     recognition = params.stage1.tasks["recognition_ms1mv3"]
     assert recognition.criterion == {"margin": 0.4, "scale": 64.0}
     assert (params.model.inputs.dense.size, params.model.inputs.face.size) == (512, 112)
-    assert {name: feed.augment.policy for name, feed in params.stage1.tasks.items()}.items() >= {
+    assert {name: settings.augment.policy for name, settings in params.stage1.tasks.items()}.items() >= {
         "landmarks_300w": "landmarks",
         "parsing_celebamaskhq": "parsing",
         "age_morph2": "attributes",

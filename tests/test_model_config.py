@@ -92,11 +92,11 @@ def test_naive_trains_as_published():
     base, naive = load_preset("base"), load_preset("naive")
     assert type(naive.model) is NaiveConfig and naive.model.encoder == base.model.encoder
     assert naive.model.inputs == base.model.inputs
-    weights = {name: feed.weight for name, feed in naive.stage1.tasks.items()}
+    weights = {name: settings.weight for name, settings in naive.stage1.tasks.items()}
     assert weights.pop("expression_affectnet") == 0.8 and weights.pop("expression_rafdb") == 0.2
     assert set(weights.values()) == {1.0}
-    rest = {name: feed.model_copy(update={"weight": 1.0}) for name, feed in naive.stage1.tasks.items()}
-    assert rest == {name: feed.model_copy(update={"weight": 1.0}) for name, feed in base.stage1.tasks.items()}
+    rest = {name: settings.model_copy(update={"weight": 1.0}) for name, settings in naive.stage1.tasks.items()}
+    assert rest == {name: settings.model_copy(update={"weight": 1.0}) for name, settings in base.stage1.tasks.items()}
     # The published configuration says ten times the rate and a tenth of the multipliers: the same rates.
     for mine, other in zip(naive.stage1.optimiser.multipliers, base.stage1.optimiser.multipliers, strict=True):
         assert mine.match == other.match

@@ -319,7 +319,7 @@ def test_objective_is_the_weighted_mean_of_task_losses(tmp_path):
 
     toy.run(tmp_path, count=4, live=Live())
     logged = {name: value for step, name, value in rows if step == 2}
-    by_hand = sum(mix.weight * logged[f"loss/{name}"] for name, mix in toy.mixes().items()) / 13
+    by_hand = sum(each.weight * logged[f"loss/{name}"] for name, each in toy.sampling().items()) / 13
     assert logged["loss/all"] == pytest.approx(by_hand, rel=1e-6)
 
 
@@ -388,7 +388,7 @@ def test_every_task_learns(tmp_path):
     optimiser = toy.Optimiser(lr=3e-3, multipliers=rates({"*": 1.0}), warmup=2)
     stage = toy.stage(60, optimiser=optimiser, log_every=1, validate_every=60, checkpoint_every=60)
     train.run(
-        model, criteria, toy.steps(60, samples=12), stage=stage, mixes=toy.mixes(12), trainable=("*",), record={},
+        model, criteria, toy.steps(60, samples=12), stage=stage, sampling=toy.sampling(12), trainable=("*",), record={},
         live=Live(), folder=tmp_path, seed=7, device=torch.device("cpu"), validate=toy.score,
     )  # fmt: skip
     for name in toy.TASKS:

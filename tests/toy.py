@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from faceptor.config import Crop, FaceptorConfig, Feed, Optimiser, Stage, rates
+from faceptor.config import Crop, FaceptorConfig, Optimiser, Stage, TaskSettings, rates
 from faceptor.models.build import build_model
 from faceptor.tasks import KINDS, task
 from faceptor.training import loop as train
@@ -56,9 +56,9 @@ def stage(steps: int, **changes) -> Stage:
     return Stage(**(settings | {"validate_every": 4, "checkpoint_every": 1} | changes))
 
 
-def mixes(samples: int = 3) -> dict:
+def sampling(samples: int = 3) -> dict:
     weights = zip(TASKS, (10, 1, 2), strict=True)
-    return {name: Feed(samples=samples, weight=weight, train=Crop(kind="box")) for name, weight in weights}
+    return {name: TaskSettings(samples=samples, weight=weight, train=Crop(kind="box")) for name, weight in weights}
 
 
 def steps(count: int, *, samples: int = 3, rank: int = 0, world: int = 1) -> Steps:
@@ -89,9 +89,10 @@ def run(
 ):  # fmt: skip
     model, criteria = parts or model_and_criteria()
     settings = stage(count, **changes)
-    record = stage_facts(settings, mixes(), section="stage1") | (record or {})
+    record = stage_facts(settings, sampling(), section="stage1") | (record or {})
     outcome = train.run(
-        model, criteria, batches or steps(count), stage=settings, mixes=mixes(), trainable=trainable, record=record,
-        folder=folder, seed=seed, device=torch.device("cpu"), validate=validate, live=live, workers=workers,
+        model, criteria, batches or steps(count), stage=settings, sampling=sampling(), trainable=trainable,
+        record=record, folder=folder, seed=seed, device=torch.device("cpu"), validate=validate,
+        live=live, workers=workers,
     )  # fmt: skip
     return model, criteria, outcome

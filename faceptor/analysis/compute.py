@@ -159,7 +159,7 @@ class Compute:
 def measure(params: Params, *, alone: bool = True, model: FaceModel | None = None) -> Compute:
     """The stage-1 model of a configuration: its passes, one of its training steps, and (`alone`) each task by itself,
     which takes the longest. model: its `meta_model`, which is given up; None builds it."""
-    samples = {name: mix.samples for name, mix in params.stage1.tasks.items()}
+    samples = {name: each.samples for name, each in params.stage1.tasks.items()}
     with fake(model or meta_model(params)) as model:
         calls = tuple(
             Pass(size=size, tasks=tuple(tasks), cost=answering(model, tasks, size=size))

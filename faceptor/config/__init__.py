@@ -3,7 +3,7 @@
 from importlib import import_module
 
 _NAMES = (
-    *("Crop", "Dataset", "Feed", "Mix", "Optimiser", "Params", "Rate", "Stage", "Synthesis", "rates"),
+    *("Crop", "Dataset", "TaskSettings", "Sampling", "Optimiser", "Params", "Rate", "Stage", "Synthesis", "rates"),
     *("load_params", "load_preset", "parse", "preset_names", "preset_path", "model_config"),
     *("EncoderConfig", "FaceXFormerConfig", "FaceptorConfig", "Inputs", "ModelConfig", "NaiveConfig"),
 )

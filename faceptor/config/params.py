@@ -152,7 +152,7 @@ class Augment(Section):
 # --- training -------------------------------------------------------------------------------------------------------
 
 
-class Mix(Section):
+class Sampling(Section):
     """A task's part in a step: n_t samples with weight alpha_t (Table 2)."""
 
     samples: Count
@@ -188,7 +188,7 @@ def at_key(above: str = "") -> Iterator[None]:
         raise AtKey(above + place.rsplit(".", 1)[-1], message) from None
 
 
-class Feed(Mix):
+class TaskSettings(Sampling):
     """A task's part in a step and how its images reach the network.
 
     `test` crops the test images where the released code does that differently from training.
@@ -283,7 +283,7 @@ class Stage(Section):
 
 
 class Stage1(Stage):
-    tasks: dict[str, Feed]
+    tasks: dict[str, TaskSettings]
     select: tuple[str, ...] = ()  # tasks whose mean validation skill chooses the step; none = all that have validation
 
     @model_validator(mode="after")
@@ -293,7 +293,7 @@ class Stage1(Stage):
 
 
 class Stage2(Stage):
-    tasks: dict[str, Mix]
+    tasks: dict[str, Sampling]
     merged: tuple[Literal["stage2"], ...] = ("stage2",)  # the model folder of all tasks; none without a second stage
     trainable: Patterns = ("layer_attention.{task}.*",)
 
@@ -342,7 +342,7 @@ class TransferMatrix(Section):
 class Transfer(Stage):
     start: str = "stage1"  # the model folder under models/ that transfers
     matrix: TransferMatrix
-    tasks: dict[str, Feed]
+    tasks: dict[str, TaskSettings]
     modes: dict[str, TransferMode]
 
     @model_validator(mode="after")
@@ -389,7 +389,7 @@ class Params(Section):
                     raise ValueError(f"{where}.tasks.{name}: its data set is missing, add {key}")
                 if self.datasets[dataset].role != role:
                     raise ValueError(f"{where}.tasks.{name}: {key}.role must be {role!r}")
-                _check_feed(f"{where}.tasks.{name}", task(name), stage.tasks[name])
+                _check_settings(f"{where}.tasks.{name}", task(name), stage.tasks[name])
         for name, datasets in self.evaluate.test_sets.items():
             if strangers := [dataset for dataset in datasets if dataset not in self.datasets]:
                 where = f"evaluate.test_sets.{name}: {strangers[0]!r} is no data set"
@@ -447,7 +447,7 @@ class Params(Section):
         baseline = self.baselines[model]
         return self.model_copy(update={"model": baseline.model, "stage1": baseline.train})
 
-    def feed(self, name: str) -> Feed:
+    def settings(self, name: str) -> TaskSettings:
         """How a task's images reach the network, whichever stage trains it."""
         return (self.stage1.tasks | self.transfer.tasks)[name]
 
@@ -463,13 +463,13 @@ def _known_task(where: str, name: str) -> TaskSpec:
         raise ValueError(f"{where}: {error}") from None
 
 
-def _check_feed(where: str, spec: TaskSpec, feed: Feed) -> None:
+def _check_settings(where: str, spec: TaskSpec, settings: TaskSettings) -> None:
     """What a kind of task asks of its criterion and augmentation."""
     try:
-        check_criterion(spec.kind, feed.criterion)
+        check_criterion(spec.kind, settings.criterion)
     except AtKey as error:
         raise ValueError(f"{where}.criterion.{error.key}: {error}") from None
-    if spec.kind in GEOMETRIC and make_policy(feed.augment.policy, **feed.augment.options).displaces:
+    if spec.kind in GEOMETRIC and make_policy(settings.augment.policy, **settings.augment.options).displaces:
         raise ValueError(
             f"{where}.augment: RandAugment turns and shifts the image, which labels of {spec.kind} do not follow; "
             'set options.randaugment: "" or another policy'

@@ -38,11 +38,11 @@ def splits(params: Params, names: Iterable[str], split: str) -> dict:
     return {n: KINDS[task(n).kind].samples(task(n), params.prepared(task(n).dataset), split) for n in names}
 
 
-def training_steps(params: Params, mixes, *, steps: int, specs: dict[str, TaskSpec] | None = None) -> Steps:
+def training_steps(params: Params, sampling, *, steps: int, specs: dict[str, TaskSpec] | None = None) -> Steps:
     """specs: the tasks as the model answers them, where that is not as their data sets do."""
-    specs = specs or {name: task(name) for name in mixes}
+    specs = specs or {name: task(name) for name in sampling}
     train = {name: open_split(params.prepared(spec.dataset), "train") for name, spec in specs.items()}
-    return Steps(build_streams(params, mixes, specs, train), steps=steps)
+    return Steps(build_streams(params, sampling, specs, train), steps=steps)
 
 
 def build_criteria(params: Params, steps: Steps) -> nn.ModuleDict:
@@ -50,7 +50,7 @@ def build_criteria(params: Params, steps: Steps) -> nn.ModuleDict:
     criteria = nn.ModuleDict()
     for name, stream in steps.streams.items():
         kind = KINDS[stream.spec.kind]
-        numbers = dict(params.feed(name).criterion)
+        numbers = dict(params.settings(name).criterion)
         if "identity" in kind.columns:
             numbers["classes"] = int(max(stream.split.column("identity"))) + 1
             numbers["embedding"] = params.model.embedding

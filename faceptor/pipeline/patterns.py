@@ -109,7 +109,7 @@ def _names(model, params: Params, tasks: Iterable[str]) -> dict[str, int]:
     names = {name: parameter.ndim for name, parameter in model.named_parameters()}
     for each in tasks:
         spec = task(each)
-        kind, numbers = KINDS[spec.kind], dict(params.feed(each).criterion)
+        kind, numbers = KINDS[spec.kind], dict(params.settings(each).criterion)
         if "identity" in kind.columns:
             numbers |= {"classes": 2, "embedding": params.model.embedding}
         with torch.device("meta"):

@@ -83,8 +83,8 @@ def train_stage2(params: Params, name: str, *, device: str = "auto") -> dict:
     run_name, stage, where = f"stage2-{name}", params.stage2, pick_device(device)
     with running(run_name, stage):
         model = load_model(MODELS / "stage1")
-        feed = params.feed(name).model_dump(mode="json", exclude={"samples", "weight"})
-        facts = started_record(params, "stage1") | flatten(feed, f"stage1.tasks.{name}")
+        settings = params.settings(name).model_dump(mode="json", exclude={"samples", "weight"})
+        facts = started_record(params, "stage1") | flatten(settings, f"stage1.tasks.{name}")
         held_out = validation_samples(params, [name], limit=stage.validate_samples)
         choosing, judging = choosing_and_judging(held_out[name]) if held_out else (None, None)
         before = judge(params, model, name, judging, device=where) if held_out else None
@@ -131,24 +131,24 @@ def merge_stage2(params: Params) -> dict:
 
 
 def train_tasks(
-    params: Params, model, stage: Stage, mixes, run_name: str, trainable, device: str, *,
+    params: Params, model, stage: Stage, sampling, run_name: str, trainable, device: str, *,
     facts: Record, section: str, samples=None,
 ) -> train.Outcome:  # fmt: skip
-    """Train a model on the tasks of `mixes`.
+    """Train a model on the tasks of `sampling`.
 
     facts: what shapes the run beyond the stage and its data, for its record; section: where the stage is written in
     params.yaml. samples: validation samples of each task, where they are not the whole validation split.
     """
     where = pick_device(device)
-    specs = {name: model.own_spec(task(name)) for name in mixes}
-    steps = training_steps(params, mixes, steps=stage.steps, specs=specs)
+    specs = {name: model.own_spec(task(name)) for name in sampling}
+    steps = training_steps(params, sampling, steps=stage.steps, specs=specs)
     if samples is None:
-        samples = validation_samples(params, mixes, limit=stage.validate_samples)
+        samples = validation_samples(params, sampling, limit=stage.validate_samples)
     select = getattr(stage, "select", ())
     validate = build_validator(params, samples, specs, device=where, select=select)
-    if blind := [name for name in mixes if name not in samples]:
+    if blind := [name for name in sampling if name not in samples]:
         print(f"{run_name}: trained on everything, not validated: {', '.join(blind)}", file=sys.stderr, flush=True)
-    record = stage_facts(stage, mixes, section=section) | facts | data_record(params, specs)
+    record = stage_facts(stage, sampling, section=section) | facts | data_record(params, specs)
     record["evaluate.batch"] = params.evaluate.batch  # of validation, whose scores choose the step
     torch.manual_seed(params.seed)
     criteria = build_criteria(params, steps)
@@ -156,7 +156,7 @@ def train_tasks(
     with live_log(run_name) as live:
         outcome = train.run(
             model, criteria, steps,
-            stage=stage, mixes=mixes, trainable=trainable, record=record, folder=Path(RUNS / run_name),
+            stage=stage, sampling=sampling, trainable=trainable, record=record, folder=Path(RUNS / run_name),
             seed=params.seed, device=where, workers=params.data.workers, live=live, validate=validate,
         )  # fmt: skip
     model.cpu()

@@ -171,25 +171,25 @@ class _Answers(Dataset):
 
 
 def build_streams(params, tasks: Mapping[str, object], specs: Mapping[str, TaskSpec], splits: Mapping) -> dict:
-    """One stream per task from the configuration; `tasks` maps names to Mix(samples, weight)."""
+    """One stream per task from the configuration; `tasks` maps names to Sampling(samples, weight)."""
     limit = params.data.cache_mb * 2**20 // max(len(tasks), 1)
     return {
         name: TaskStream(
             spec=specs[name],
             split=splits[name],
             crop=crop_spec(params, specs[name], "train"),
-            policy=make_policy(params.feed(name).augment.policy, **params.feed(name).augment.options),
-            samples=mix.samples,
+            policy=make_policy(params.settings(name).augment.policy, **params.settings(name).augment.options),
+            samples=each.samples,
             seed=params.seed,
             cache=ImageCache(limit),
         )
-        for name, mix in tasks.items()
+        for name, each in tasks.items()
     }
 
 
 def crop_spec(params, spec: TaskSpec, split: str) -> CropSpec:
     """The crop of a task's training or test images at the size of its input group."""
-    feed = params.feed(spec.name)
-    crop = feed.train if split == "train" else feed.test_crop
+    settings = params.settings(spec.name)
+    crop = settings.train if split == "train" else settings.test_crop
     size = getattr(params.model.inputs, KINDS[spec.kind].inputs).size
     return CropSpec(kind=crop.kind, size=size, scale=crop.scale, warp=crop.warp, antialias=crop.antialias)

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from faceptor.config import Mix, Stage
+from faceptor.config import Sampling, Stage
 from faceptor.errors import FaceptorError
 from faceptor.training.batches import Steps, stream_batches
 from faceptor.training.checkpoint import (
@@ -64,7 +64,7 @@ def run(
     steps: Steps,
     *,
     stage: Stage,
-    mixes: Mapping[str, Mix],
+    sampling: Mapping[str, Sampling],
     trainable: tuple[str, ...],
     record: Record,
     folder: Path,
@@ -118,14 +118,14 @@ def run(
     if begin == 0:
         torch.manual_seed(seed)
     _set_modes(model, criteria)
-    weight_sum = sum(mix.weight for mix in mixes.values())
+    weight_sum = sum(one.weight for one in sampling.values())
     clock, since = time.monotonic(), begin
     with fixed_threads(stage.threads), _stop_requests() as stop:
         for step, batch in enumerate(stream_batches(steps, start=begin, workers=workers), begin):
             rate = rate_at(step, stage.optimiser, stage.steps)
             with _autocast(device, precision):
                 losses = task_losses(model, criteria, _to(batch, device))
-            total = sum(mixes[name].weight * terms["loss"] for name, terms in losses.items()) / weight_sum
+            total = sum(sampling[name].weight * terms["loss"] for name, terms in losses.items()) / weight_sum
             _require_finite(total, losses, step)
             norm = _minimise(total, chosen, optimisers, scaler, rate=rate, clip=stage.optimiser.clip, step=step)
 

@@ -7,23 +7,23 @@ one does where it starts anew.
 from collections.abc import Mapping
 from typing import Any
 
-from faceptor.config import Mix, Stage
+from faceptor.config import Sampling, Stage
 
 Record = dict[str, Any]
 """Dotted key -> plain value (number, text, list or None)."""
 
 WITHOUT_EFFECT = {"log_every", "checkpoint_every", "precision"}  # on the weights; what "auto" means is recorded
-OF_OTHER_RUNS = {"tasks", "matrix", "modes", "merged", "start"}  # tasks of this run come with its mixes
+OF_OTHER_RUNS = {"tasks", "matrix", "modes", "merged", "start"}  # tasks of this run come with its sampling
 FORMAT_KEY = "checkpoint format"
 SHOWN = 4  # facts named in a message
 TEXT = 60  # characters of a value in a message
 ABSENT = "absent"
 
 
-def stage_facts(stage: Stage, mixes: Mapping[str, Mix], *, section: str) -> Record:
+def stage_facts(stage: Stage, sampling: Mapping[str, Sampling], *, section: str) -> Record:
     """The numbers of a stage and of the tasks it trains. section: where it is written, e.g. "stage1"."""
     values = stage.model_dump(mode="json", exclude=WITHOUT_EFFECT | OF_OTHER_RUNS)
-    tasks = {name: mix.model_dump(mode="json") for name, mix in mixes.items()}
+    tasks = {name: each.model_dump(mode="json") for name, each in sampling.items()}
     return flatten(values, section) | flatten(tasks, f"{section}.tasks")
 
 

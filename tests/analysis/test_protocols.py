@@ -89,7 +89,7 @@ def test_a_changed_number_is_told_with_what_the_paper_prints():
 
 def test_step_of_facexformer_is_the_printed_batch():
     stage = load_preset("facexformer").stage1
-    assert sum(mix.samples for mix in stage.tasks.values()) == 8 * 48
+    assert sum(each.samples for each in stage.tasks.values()) == 8 * 48
     assert stage.steps == 12 * -(-5179510 // 48)
     assert [round(share * 12, 3) for share in stage.optimiser.milestones] == [6, 10]
 

@@ -290,7 +290,7 @@ def test_preset_has_the_papers_ten_tasks():
         params = load_params(preset_path("facexformer"))
         specs = [task(name) for name in params.stage1.tasks]
     assert {spec.kind for spec in specs} == {name.split("_")[0] for name in SHAPES}  # age in years and in decades
-    assert sum(feed.samples for feed in params.stage1.tasks.values()) == 384
+    assert sum(settings.samples for settings in params.stage1.tasks.values()) == 384
     with torch.device("meta"):
         model = build_model(params.model, specs)
     # Ten classes and background, 68 points, 9 matrix entries, and one for each of eight label tables (age has two).

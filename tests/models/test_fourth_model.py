@@ -53,8 +53,8 @@ def test_it_trains_and_is_measured_as_the_others_are(model, tmp_path):
     adamw = toy.OPTIMISER.model_copy(update={"muon": ()})  # the toy's Muon names parts of an encoder
     stage = toy.stage(4, optimiser=adamw)
     train.run(
-        model, criteria, toy.steps(4), stage=stage, mixes=toy.mixes(), trainable=("*",), folder=tmp_path, seed=7,
-        record=stage_facts(stage, toy.mixes(), section="stage1"), device=torch.device("cpu"), validate=toy.score,
+        model, criteria, toy.steps(4), stage=stage, sampling=toy.sampling(), trainable=("*",), folder=tmp_path, seed=7,
+        record=stage_facts(stage, toy.sampling(), section="stage1"), device=torch.device("cpu"), validate=toy.score,
     )  # fmt: skip
     assert not any(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     stream = toy.steps(1).streams["age_morph2"]

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
 
-from faceptor.config import Feed, load_preset, preset_names
+from faceptor.config import TaskSettings, load_preset, preset_names
 from faceptor.errors import ConfigError
 from faceptor.tasks import KINDS, TASKS, TaskSpec, task
 from faceptor.tasks import landmark_losses as ll
@@ -48,24 +48,26 @@ def test_the_first_loss_is_the_default():
 
 
 def test_the_choice_comes_from_the_parameters():
-    feed = Feed(samples=1, train={"kind": "arcface"}, criterion={"loss": "arcface", "margin": 3e-1, "scale": 32})
-    criterion = KINDS["recognition"].criterion(TASKS["recognition_ms1mv3"], classes=5, **feed.criterion)
+    settings = TaskSettings(
+        samples=1, train={"kind": "arcface"}, criterion={"loss": "arcface", "margin": 3e-1, "scale": 32}
+    )
+    criterion = KINDS["recognition"].criterion(TASKS["recognition_ms1mv3"], classes=5, **settings.criterion)
     assert (type(criterion).__name__, criterion.margin, criterion.scale) == ("ArcFace", 0.3, 32)
 
 
 @pytest.mark.parametrize("preset", preset_names())
 def test_presets_choose_losses_and_policies_that_exist(preset):
     params = load_preset(preset)
-    for name, feed in (params.stage1.tasks | params.transfer.tasks).items():
-        kind, policy = KINDS[task(name).kind], make_policy(feed.augment.policy, **feed.augment.options)
-        kind.criterion(task(name), classes=5, **feed.criterion)
+    for name, settings in (params.stage1.tasks | params.transfer.tasks).items():
+        kind, policy = KINDS[task(name).kind], make_policy(settings.augment.policy, **settings.augment.options)
+        kind.criterion(task(name), classes=5, **settings.criterion)
         assert not (kind.geometric and policy.displaces)
 
 
 @pytest.mark.parametrize("value", [[1], None, float("nan"), "inf", {"margin": 1}])
 def test_settings_are_numbers_or_names(value):
     with pytest.raises(ValidationError, match="expected a"):
-        Feed(samples=1, train={"kind": "whole"}, criterion={"margin": value})
+        TaskSettings(samples=1, train={"kind": "whole"}, criterion={"margin": value})
 
 
 # --- parsing: dice ---------------------------------------------------------------------------------------------------
