@@ -114,7 +114,7 @@ def test_stage1_leaves_a_model_its_numbers_and_no_run(chain):
     assert set(details["tasks"]) == set(TASKS) and details["failed"] == {}
     assert details["about"]["model_hash"] and set(details["about"]["data"]) == set(TASKS)
     for name, row in details["tasks"].items():
-        assert any(key.startswith("trivial_") for key in row["metrics"])
+        assert any(key.startswith("constant_") for key in row["metrics"])
         assert (folder / "results/evaluate/figures/stage1" / f"{name}.png").exists()
         assert list((folder / "results/evaluate/plots/stage1").glob(f"*/{name}.csv"))
 
@@ -453,7 +453,7 @@ def test_validation_on_which_a_task_cannot_be_measured_is_refused_before_trainin
     """One identity makes no pair of different people."""
     faces = [{"key": str(i), "image": np.zeros((8, 8, 3), np.uint8), "size": (8, 8), "identity": 4} for i in range(3)]
     spec, crop = task("recognition_ms1mv3"), CropSpec(kind="whole", size=32)
-    constant = KINDS[spec.kind].trivial(spec, None)
+    constant = KINDS[spec.kind].constant_baseline(spec, None)
     with pytest.raises(DataError, match=r"^recognition_ms1mv3: validation on ms1mv3: .*1 identities"):
         each = ({spec.name: value} for value in (faces, spec, crop, constant))
         Validator(*each, batch=2, device="cpu")
@@ -501,12 +501,12 @@ def test_a_gain_within_its_interval_is_no_gain(better, kept):
     change = rng.normal(-better, 2, 60)
 
     def measured(errors) -> Measured:
-        metric, guess = (KINDS[spec.kind].metric(spec) for _ in range(2))
+        metric, best_constant = (KINDS[spec.kind].metric(spec) for _ in range(2))
         for age, error in zip(truth, errors, strict=True):
             metric.update(AgePrediction(age + error, np.zeros(101)), {"age": age})
-            guess.update(AgePrediction(40.0, np.zeros(101)), {"age": age})
-        value, constant = metric.compute()["mae"], guess.compute()["mae"]
+            best_constant.update(AgePrediction(40.0, np.zeros(101)), {"age": age})
+        value, constant = metric.compute()["mae"], best_constant.compute()["mae"]
         skill = skill_of(value, constant, perfect=0.0)
-        return Measured(spec, metric.compute(), metric, 60, skill, [], guess)
+        return Measured(spec, metric.compute(), metric, 60, skill, [], best_constant)
 
     assert verdict.verdict(measured(off), measured(off + change), seed=1)["kept"] is kept

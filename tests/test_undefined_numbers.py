@@ -15,13 +15,13 @@ from faceptor.tasks.age import AgePrediction
 
 def measured(value: float, constant: float) -> Measured:
     spec = task("age_morph2")
-    metric, guess = (KINDS[spec.kind].metric(spec) for _ in range(2))
-    for each, error in ((metric, 1.0), (guess, 2.0)):
+    metric, best_constant = (KINDS[spec.kind].metric(spec) for _ in range(2))
+    for each, error in ((metric, 1.0), (best_constant, 2.0)):
         for number in range(4):
             each.update(
                 AgePrediction(30.0 + error, np.eye(101)[30]), {"age": 30.0, "group": f"{number}", "key": f"{number}"}
             )
-    return Measured(spec, {"mae": value, "trivial_mae": constant}, metric, 4, 0.5, [], guess)
+    return Measured(spec, {"mae": value, "constant_mae": constant}, metric, 4, 0.5, [], best_constant)
 
 
 @pytest.mark.parametrize(("value", "constant"), [(math.nan, 2.0), (1.0, math.nan)])

@@ -22,7 +22,7 @@ LABELS = {
 def sensitivity_lines(table: pd.DataFrame, share: float = LOSS) -> Figure:
     """Skill against margin, shift and rotation: a row per task, bands of 95 % intervals over faces, which end at 100 %.
 
-    Dotted: `share` of the undisplaced skill lost. Dashed: no skill, as the best constant guess.
+    Dotted: `share` of the undisplaced skill lost. Dashed: no skill, as the constant baseline.
     """
     tasks = list(dict.fromkeys(table["task"]))
     figure, axes = grid(
@@ -51,7 +51,7 @@ def _curve(panel: Axes, part: pd.DataFrame, axis: str, share: float) -> None:
     panel.fill_between(part["value"], part["skill_low"], part["skill_high"], color=PALETTE[0], alpha=0.2, linewidth=0)
     limit = limit_of(part.loc[part["value"] == NEUTRAL[axis], "skill"].iloc[0], share)
     panel.axhline(limit, color=PALETTE[1], linestyle=":", linewidth=1, label=f"{share:.0%} of the skill lost")
-    panel.axhline(0, color="0.6", linestyle="--", linewidth=1, label="best constant guess")
+    panel.axhline(0, color="0.6", linestyle="--", linewidth=1, label="constant baseline")
     panel.set(xlabel=LABELS[axis], ylabel="")
     panel.tick_params(labelsize=7)
     panel.xaxis.label.set_size(8)

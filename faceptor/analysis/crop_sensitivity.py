@@ -9,12 +9,12 @@ displaced about the crop's centre:
 * rotation r: it is turned by r degrees, to either side in turn.
 
 Labels stay where they are: predictions come back to the picture's own pixels before they are judged, so nothing but
-the network's view has changed. What is judged is skill, the share of the way from the best constant guess to
-perfection: an accuracy of 80 % is no skill where a constant reaches 79 %. The guess is measured on the undisplaced
-crops.
+the network's view has changed. What is judged is skill, the share of the way from the constant baseline to
+perfection: an accuracy of 80 % is no skill where a constant reaches 79 %. The baseline is measured on the
+undisplaced crops.
 
 A frame has the columns task, metric, higher_is_better, axis, value, score and low, high (the headline metric and its
-95 % interval over faces), skill and skill_low, skill_high, constant (what the best constant guess scores) and faces,
+95 % interval over faces), skill and skill_low, skill_high, constant (what the constant baseline scores) and faces,
 the number of faces behind a score.
 """
 
@@ -134,13 +134,13 @@ def judged(spec: TaskSpec, answers: Sequence[Prediction], samples: Sequence[Mapp
     return metric
 
 
-def scored(spec: TaskSpec, metric: Metric, guess: Metric) -> dict[str, float]:
-    """score, low, high, skill, skill_low, skill_high of a metric, beside the constant guess on the same samples."""
+def scored(spec: TaskSpec, metric: Metric, baseline: Metric) -> dict[str, float]:
+    """score, low, high, skill, skill_low, skill_high of a metric, beside the constant baseline on the same samples."""
     headline = headline_of(spec)
-    numbers, constant = metric.compute(), guess.compute()[headline]
-    numbers[f"trivial_{headline}"] = constant
+    numbers, constant = metric.compute(), baseline.compute()[headline]
+    numbers[f"constant_{headline}"] = constant
     skill = skill_of(numbers[headline], constant, perfect=perfect_value(spec))
-    found = Measured(spec, numbers, metric, metric.count, skill, [], guess).intervals(seed=SEED)
+    found = Measured(spec, numbers, metric, metric.count, skill, [], baseline).intervals(seed=SEED)
     (low, high), (skill_low, skill_high) = found[headline], found["skill"]
     return {
         "score": numbers[headline], "low": low, "high": high,
@@ -158,14 +158,14 @@ def measure_task(
     batch: int,
 ) -> pd.DataFrame:
     """One task along every axis; the undisplaced crop is measured once and stands on all of them. train: the prepared
-    split whose labels the constant guess is made from."""
+    split whose labels the constant baseline is made from."""
     spec, crop = model.require_task(name), own_crop(model, name)
-    constant = kind_of(spec).trivial(spec, train, crop.place_sample)
-    guess = judged(spec, [constant(sample, crop.place_sample(sample)) for sample in samples], samples)
+    constant = kind_of(spec).constant_baseline(spec, train, crop.place_sample)
+    baseline = judged(spec, [constant(sample, crop.place_sample(sample)) for sample in samples], samples)
 
     def row(axis: str, value: float) -> dict[str, float]:
         answers = predictions(model, spec, samples, crop, axis, value, batch=batch)
-        return scored(spec, judged(spec, answers, samples), guess)
+        return scored(spec, judged(spec, answers, samples), baseline)
 
     reference, rows = row("margin", NEUTRAL["margin"]), []
     for axis in AXES:
@@ -290,7 +290,7 @@ def conclusions(table: pd.DataFrame, share: float = LOSS) -> list[str]:
     for name, row in found.iterrows():
         beginning = f"{name}: {row['metric']} {words.loc[name, 'score']}, skill {words.loc[name, 'skill']}"
         if not row["skill"] > 0:
-            sentences.append(f"{beginning}: no better than the best constant guess, so there is nothing to lose.")
+            sentences.append(f"{beginning}: no better than the constant baseline, so there is nothing to lose.")
             continue
         told = ", ".join(f"{way} {words.loc[name, way]}" for way in WAYS)
         unsure = row["skill_high"] - row["skill_low"] > 2 * share * row["skill"]
@@ -306,7 +306,7 @@ def conclusions(table: pd.DataFrame, share: float = LOSS) -> list[str]:
 
 
 def _nothing_left(table: pd.DataFrame, name: str) -> str:
-    """Where a task does no better than the constant guess any more."""
+    """Where a task does no better than the constant baseline any more."""
     gone = {way: crossing(curve, 0.0) for way, curve in ways(table[table["task"] == name]).items()}
     told = ", ".join(f"{way} {WAYS[way].format(value)}" for way, value in gone.items() if np.isfinite(value))
     return f" Nothing of it is left at: {told}." if told else ""

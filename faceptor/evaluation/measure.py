@@ -1,7 +1,7 @@
 """Measure a model by the papers' protocols.
 
-A prediction is brought back to the image's own pixels and units before it is compared, and the best constant
-guess from the training labels is measured beside it, so that a number can be read without context.
+A prediction is brought back to the image's own pixels and units before it is compared, and the constant
+baseline from the training labels is measured beside it, so that a number can be read without context.
 """
 
 import math
@@ -24,34 +24,34 @@ from faceptor.transforms.crop import Crop, CropSpec
 
 @dataclass
 class Measured:
-    """What a model is worth on samples of one task, and the best constant guess on the same samples."""
+    """What a model is worth on samples of one task, and the constant baseline on the same samples."""
 
     spec: TaskSpec
     metrics: dict[str, float]
     metric: Metric  # holds what the figure of the kind and the intervals need
     samples: int
-    skill: float  # 0 = the best constant guess, 1 = perfect
+    skill: float  # 0 = the constant baseline, 1 = perfect
     notes: list[str]  # what was left out of the numbers, and why
-    guess: Metric | None = None  # of the constant guess
+    constant: Metric | None = None  # of the constant baseline
 
     def intervals(self, *, seed: int | Sequence[int]) -> dict[str, Interval]:
         """95 % intervals of `metrics` and of "skill", from a bootstrap over samples (pairs for verification)."""
         found = self.metric.intervals(seed=seed)
-        if self.guess:
+        if self.constant:
             headline = headline_of(self.spec)
-            found[f"trivial_{headline}"] = self.guess.intervals(seed=seed)[headline]
+            found[f"constant_{headline}"] = self.constant.intervals(seed=seed)[headline]
             found["skill"] = interval(self.skill, self.skills(seed=seed), sum(self.metric.strata()))
             if not np.ptp(self.metric.drawn(seed=seed)[headline]):  # faultless here is not faultless everywhere
-                constant, perfect = self.metrics[f"trivial_{headline}"], perfect_value(self.spec)
+                constant, perfect = self.metrics[f"constant_{headline}"], perfect_value(self.spec)
                 ends = sorted(skill_of(end, constant, perfect=perfect) for end in found[headline])
                 found["skill"] = widened(found["skill"], Interval(*ends))
         return found
 
     def skills(self, *, seed: int | Sequence[int]) -> np.ndarray:
-        """(draws,) skill in each draw of the samples; needs the constant guess."""
+        """(draws,) skill in each draw of the samples; needs the constant baseline."""
         headline, perfect = headline_of(self.spec), perfect_value(self.spec)
-        each = zip(*(metric.drawn(seed=seed)[headline] for metric in (self.metric, self.guess)), strict=True)
-        return np.array([skill_of(value, trivial, perfect=perfect) for value, trivial in each])
+        each = zip(*(metric.drawn(seed=seed)[headline] for metric in (self.metric, self.constant)), strict=True)
+        return np.array([skill_of(value, baseline, perfect=perfect) for value, baseline in each])
 
 
 class Gain(NamedTuple):
@@ -87,7 +87,7 @@ def predict_samples(
         if kind.mirror:  # (B, ...) -> (B, 2, ...): the image and its mirror
             raw = torch.stack([raw, model(images.flip(-1), tasks=[spec.name])[spec.name]], dim=1)
         for sample, crop, answer in zip(items, crops, raw.float().cpu(), strict=True):
-            yield sample, crop, kind.restore(spec, answer, crop)
+            yield sample, crop, kind.decode(spec, answer, crop)
 
 
 def measure(
@@ -98,25 +98,25 @@ def measure(
     *,
     batch: int,
     device="cpu",
-    trivial=None,
+    baseline=None,
 ) -> Measured:
-    """Metrics of one task over the samples, and those of the trivial guess as `trivial_<headline>`."""
+    """Metrics of one task over the samples, and those of the constant baseline as `constant_<headline>`."""
     kind = KINDS[spec.kind]
     model.eval()
-    metric, guess = kind.metric(spec), kind.metric(spec) if trivial else None
+    metric, constant = kind.metric(spec), kind.metric(spec) if baseline else None
     count = 0
     for sample, crop, prediction in predict_samples(model, spec, samples, crop_spec, batch=batch, device=device):
         metric.update(prediction, sample)
-        if guess:
-            guess.update(trivial(sample, crop), sample)
+        if constant:
+            constant.update(baseline(sample, crop), sample)
         count += 1
     metrics = metric.compute()
     headline, skill = headline_of(spec), float("nan")
-    if guess:
-        baseline = guess.compute()[headline]
-        metrics[f"trivial_{headline}"] = baseline
+    if constant:
+        baseline = constant.compute()[headline]
+        metrics[f"constant_{headline}"] = baseline
         skill = skill_of(metrics[headline], baseline, perfect=perfect_value(spec))
-    return Measured(spec, metrics, metric, count, skill, metric.notes(), guess)
+    return Measured(spec, metrics, metric, count, skill, metric.notes(), constant)
 
 
 def perfect_value(spec: TaskSpec) -> float:
@@ -124,27 +124,27 @@ def perfect_value(spec: TaskSpec) -> float:
     return 100.0 if KINDS[spec.kind].higher_is_better else 0.0
 
 
-def skill_of(value: float, trivial: float, *, perfect: float) -> float:
-    """Share of the way from the trivial guess to perfection; negative if worse than the guess."""
-    if trivial == perfect:
+def skill_of(value: float, baseline: float, *, perfect: float) -> float:
+    """Share of the way from the constant baseline to perfection; negative if worse than the baseline."""
+    if baseline == perfect:
         return 1.0 if value == perfect else 0.0
-    return (value - trivial) / (perfect - trivial)
+    return (value - baseline) / (perfect - baseline)
 
 
 class Validator:
     """Scores a model during training on validation samples: the mean skill over the tasks of `select` (default: all).
 
-    What the best constant guess is worth on these samples is measured when the validator is made: once, and before any
+    What the constant baseline is worth on these samples is measured when the validator is made: once, and before any
     training, so that samples on which the task cannot be measured (one identity, say) are refused in time.
     """
 
     def __init__(
-        self, samples: Mapping, specs: Mapping, crops: Mapping, trivials: Mapping, *, batch: int, device, select=()
+        self, samples: Mapping, specs: Mapping, crops: Mapping, constants: Mapping, *, batch: int, device, select=()
     ):
         self.samples, self.specs, self.crops = samples, specs, crops
         self.batch, self.device, self.select = batch, device, tuple(select or specs)
         self.baselines = {
-            name: measure_guess(spec, samples[name], crops[name], trivials[name]) for name, spec in specs.items()
+            name: measure_baseline(spec, samples[name], crops[name], constants[name]) for name, spec in specs.items()
         }
 
     def __call__(self, model: nn.Module) -> tuple[float, dict]:
@@ -157,13 +157,13 @@ class Validator:
         return sum(found[name]["skill"] for name in self.select) / len(self.select), found
 
 
-def measure_guess(spec: TaskSpec, samples: Sequence, crop_spec: CropSpec, trivial) -> float:
-    """Headline of the best constant guess on samples; DataError where they do not allow a number."""
+def measure_baseline(spec: TaskSpec, samples: Sequence, crop_spec: CropSpec, baseline) -> float:
+    """Headline of the constant baseline on samples; DataError where they do not allow a number."""
     metric = KINDS[spec.kind].metric(spec)
     try:
         for index in range(len(samples)):
             sample = samples[index]
-            metric.update(trivial(sample, crop_spec.place_sample(sample)), sample)
+            metric.update(baseline(sample, crop_spec.place_sample(sample)), sample)
         value = metric.compute()[headline_of(spec)]
     except DataError as error:
         raise DataError(f"{spec.name}: validation on {spec.dataset}: {error}") from error

@@ -58,10 +58,10 @@ def build_criteria(params: Params, steps: Steps) -> nn.ModuleDict:
     return criteria
 
 
-def trivial_guesses(params: Params, specs: dict[str, TaskSpec], crops: dict[str, CropSpec]) -> dict:
-    """The best constant guess of each task, from its training labels."""
+def constant_baselines(params: Params, specs: dict[str, TaskSpec], crops: dict[str, CropSpec]) -> dict:
+    """The constant baseline of each task, from its training labels."""
     trains = {name: open_split(params.prepared(spec.dataset), "train") for name, spec in specs.items()}
-    return {n: KINDS[spec.kind].trivial(spec, trains[n], crops[n].place_sample) for n, spec in specs.items()}
+    return {n: KINDS[spec.kind].constant_baseline(spec, trains[n], crops[n].place_sample) for n, spec in specs.items()}
 
 
 def validation_samples(params: Params, names: Iterable[str], *, limit: int | None) -> dict[str, Spread]:
@@ -86,7 +86,7 @@ def build_validator(
     specs = {name: specs[name] for name in samples}
     crops = {name: crop_spec(params, spec, "test") for name, spec in specs.items()}
     return Validator(
-        samples, specs, crops, trivial_guesses(params, specs, crops),
+        samples, specs, crops, constant_baselines(params, specs, crops),
         batch=params.evaluate.batch, device=device, select=select,
     )  # fmt: skip
 

@@ -21,7 +21,7 @@ from faceptor.datasets.subset import Spread
 from faceptor.errors import ConfigError, FaceptorError
 from faceptor.evaluation.measure import Measured, headline_of, measure
 from faceptor.io.files import MODELS, RESULTS, write_json
-from faceptor.pipeline.common import data_facts, pick_device, trivial_guesses
+from faceptor.pipeline.common import constant_baselines, data_facts, pick_device
 from faceptor.pipeline.plots import save_figure, write_plots
 from faceptor.tasks import KINDS, task
 from faceptor.tasks.intervals import DRAWS, Interval, interval
@@ -139,14 +139,14 @@ def tests_of_task(params: Params, name: str) -> list[Test]:
 
 def judge(params: Params, model, tests: Iterable[Test], *, device: str, then=None) -> Report:
     """Measure one test after the other, whatever becomes of each; then(report, test, what was measured or None)."""
-    report, guesses = Report(), {}
+    report, baselines = Report(), {}
     for test in tests:
         result = None
         try:
-            if test.task not in guesses:
+            if test.task not in baselines:
                 spec = model.own_spec(task(test.task))
-                guesses |= trivial_guesses(params, {test.task: spec}, {test.task: own_crop(model, test.task)})
-            result = measure_test(params, model, test, device=device, trivial=guesses[test.task])
+                baselines |= constant_baselines(params, {test.task: spec}, {test.task: own_crop(model, test.task)})
+            result = measure_test(params, model, test, device=device, baseline=baselines[test.task])
             facts = data_facts(params.prepared(test.dataset))
             report.add(test, result, seed=params.data.seed)
             report.data[test.name] = facts
@@ -161,7 +161,7 @@ def judge(params: Params, model, tests: Iterable[Test], *, device: str, then=Non
     return report
 
 
-def measure_test(params: Params, model, test: Test, *, device: str, trivial=None) -> Measured:
+def measure_test(params: Params, model, test: Test, *, device: str, baseline=None) -> Measured:
     """A task on a test split. Faces are cropped as the model folder says, so that numbers belong to the model and not
     to today's params.yaml."""
     spec = params.judged_on(model.own_spec(task(test.task)), test.dataset)
@@ -169,14 +169,14 @@ def measure_test(params: Params, model, test: Test, *, device: str, trivial=None
     samples = kind.samples(spec, params.prepared(test.dataset), "test")
     return measure(
         model, spec, Spread(samples, params.evaluate.samples, run=kind.together), own_crop(model, test.task),
-        batch=params.evaluate.batch, device=pick_device(device), trivial=trivial,
+        batch=params.evaluate.batch, device=pick_device(device), baseline=baseline,
     )  # fmt: skip
 
 
 def numbers_of(test: Test, result: Measured, *, seed: int) -> dict:
     """{"dataset", "samples", "headline", "skill", "metrics", "intervals", and "notes" if any}: rounded, plain data."""
     headline = headline_of(result.spec)
-    require_numbers(test, result.metrics, (headline, f"trivial_{headline}"))
+    require_numbers(test, result.metrics, (headline, f"constant_{headline}"))
     intervals = result.intervals(seed=seed)
     metrics = {name: rounded(value) for name, value in result.metrics.items() if math.isfinite(value)}
     row = {"dataset": test.dataset, "samples": result.samples, "headline": headline}
@@ -196,9 +196,8 @@ def line_of(test: Test, row: Mapping) -> str:
     """A line for the terminal."""
     name = row["headline"]
     low_high = ", ".join("?" if end is None else f"{end:.3f}" for end in row["intervals"][name])
-    return (
-        f"{test.name}: {name} {row['metrics'][name]:.3f} [{low_high}] (trivial {row['metrics'][f'trivial_{name}']:.3f})"
-    )
+    value, constant = row["metrics"][name], row["metrics"][f"constant_{name}"]
+    return f"{test.name}: {name} {value:.3f} [{low_high}] (constant {constant:.3f})"
 
 
 def bootstrap_seed(seed: int, dataset: str) -> list[int]:

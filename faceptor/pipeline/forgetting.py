@@ -43,7 +43,7 @@ def forgotten(params: Params, model, start, *, device: str) -> dict:
             require_numbers(test, result.metrics, [metric])
             found = result.metric.intervals(seed=bootstrap_seed(params.data.seed, test.dataset))[metric]
             row |= {"after": rounded(result.metrics[metric]), "after_interval": plain(found)}
-            losses.append(loss_of(row, before[test.name]["metrics"][f"trivial_{metric}"], task(test.task)))
+            losses.append(loss_of(row, before[test.name]["metrics"][f"constant_{metric}"], task(test.task)))
             row["skill_lost"] = rounded(losses[-1].skill)
         rows[test.name] = row
     return {"tensors_changed": len(changed), **mean_loss(losses), "tasks": rows}

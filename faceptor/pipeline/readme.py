@@ -27,8 +27,8 @@ def block(params: Params) -> str:
         + ", ".join(f"{name} `{f['model_hash'][:12]}` ({f['parameters']:,} parameters)" for name, f in facts)
         + ". One run on generated faces of unseen identities. In brackets: 95 % intervals over the test samples of "
         "these trained models (bootstrap; pictures of one person together, pairs for verification, images for "
-        "parsing); what another seed of training would change is not in them. The trivial guess is the best constant "
-        "answer from the training labels. Table rows: `results/evaluate/details/*.json`, "
+        "parsing); what another seed of training would change is not in them. The constant baseline is the best "
+        "constant answer from the training labels. Table rows: `results/evaluate/details/*.json`, "
         "`results/transfer/details/*.json`."
     )
     return "\n\n".join([*parts, source])
@@ -42,9 +42,9 @@ def evaluation_table(reports: dict) -> str:
     for name in {name: None for report in reports.values() for name in report["tasks"]}:
         row = tests[name]
         told = [with_interval(report["tasks"].get(name), row["headline"]) for report in reports.values()]
-        trivial = with_interval(row, f"trivial_{row['headline']}")
-        rows.append([f"`{name}`", str(row["samples"]), with_arrow(name, row["headline"]), trivial, *told])
-    return markdown(["task", "samples", "metric", "trivial guess", *reports], rows)
+        baseline = with_interval(row, f"constant_{row['headline']}")
+        rows.append([f"`{name}`", str(row["samples"]), with_arrow(name, row["headline"]), baseline, *told])
+    return markdown(["task", "samples", "metric", "constant baseline", *reports], rows)
 
 
 def transfer_table(params: Params) -> str:
@@ -55,13 +55,13 @@ def transfer_table(params: Params) -> str:
         for test, row in reports[0]["tasks"].items():
             told = [with_interval(r["tasks"].get(test), row["headline"]) for r in reports]
             counts = [f"{r['trainable_parameters']:,}" for r in reports]
-            trivial = with_interval(row, f"trivial_{row['headline']}")
+            baseline = with_interval(row, f"constant_{row['headline']}")
             cells = [f"{value} ({count})" for value, count in zip(told, counts, strict=True)]
-            rows.append([f"`{test}`", with_arrow(test, row["headline"]), trivial, *cells])
+            rows.append([f"`{test}`", with_arrow(test, row["headline"]), baseline, *cells])
         lost = [r["forgotten"] for r in reports]
         told = [f"{one['skill_lost']:.3f} [{', '.join(f'{end:.3f}' for end in one['interval'])}]" for one in lost]
         rows.append(["skill lost by the old tasks", UNITS[False], "", *told])
-    return markdown(["transfer to", "metric", "trivial guess", *(f"{m} (parameters trained)" for m in modes)], rows)
+    return markdown(["transfer to", "metric", "constant baseline", *(f"{m} (parameters trained)" for m in modes)], rows)
 
 
 def with_interval(row: dict | None, metric: str) -> str:

@@ -9,7 +9,7 @@ from torch.utils.data import Subset
 from faceptor.config import Params
 from faceptor.errors import DataError
 from faceptor.evaluation.measure import Measured, gain, headline_of, measure
-from faceptor.pipeline.common import trivial_guesses
+from faceptor.pipeline.common import constant_baselines
 from faceptor.tasks import task
 from faceptor.training.batches import crop_spec
 
@@ -45,9 +45,9 @@ def judge(params: Params, model, name: str, samples: Sequence, *, device) -> Mea
     """A model's task on validation samples, cropped as for testing; DataError where they give no number."""
     spec = model.own_spec(task(name))
     crop = crop_spec(params, spec, "test")
-    constant = trivial_guesses(params, {name: spec}, {name: crop})[name]
+    constant = constant_baselines(params, {name: spec}, {name: crop})[name]
     batch = params.evaluate.batch
-    found = measure(model.to(device), spec, samples, crop, batch=batch, device=device, trivial=constant)
+    found = measure(model.to(device), spec, samples, crop, batch=batch, device=device, baseline=constant)
     if not math.isfinite(found.skill):
         raise DataError(
             f"stage 2 of {name}: {headline_of(spec)} is not defined on the {len(samples)} validation samples that "

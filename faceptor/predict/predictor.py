@@ -170,7 +170,7 @@ def _answer(model, rgb: np.ndarray, places: list[Detection], specs: dict[str, Ta
     for index in range(len(places)):
         # Kinds that want the mirror image get rows (face, mirrored face).
         yield {
-            task: kind_of(spec).restore(
+            task: kind_of(spec).decode(
                 spec, raw[task][index :: len(places)] if kind_of(spec).mirror else raw[task][index], crops[task][index]
             )
             for task, spec in specs.items()

@@ -127,7 +127,7 @@ class AgeMetric(Metric):
 class L1CrossEntropyLoss(nn.Module):
     """ce * cross entropy at the whole year nearest to the age + l1 * |expected age - age|, means over samples.
 
-    FaceXFormer (section 3.4) trains age with the mean of the two. Both are taken of the distribution that `restore`
+    FaceXFormer (section 3.4) trains age with the mean of the two. Both are taken of the distribution that `decode`
     reads, so that a model answers as it was trained.
     """
 
@@ -169,20 +169,20 @@ class Age(Kind):
         check_within(f"{key_of(sample)}: age", age, age, (ages[0], ages[-1]), f"{spec.name} has no such year")
         return {"age": np.asarray(age)}
 
-    def restore(self, spec, raw, crop):
+    def decode(self, spec, raw, crop):
         p = log_distribution(raw.detach().float()[None])[0].exp().cpu().numpy()
         return AgePrediction(float(p @ self._ages(spec)), p)
 
     def metric(self, spec):
         return AgeMetric(spec)
 
-    def trivial(self, spec, train, place=None):
+    def constant_baseline(self, spec, train, place=None):
         """The median training age: of all constants it has the smallest mean absolute error."""
         known = np.asarray(train.column("age"), np.float64)
         median, ages = float(np.median(known)), self._ages(spec)
         distribution = np.bincount(np.clip(np.rint(known - ages[0]), 0, len(ages) - 1).astype(int), minlength=len(ages))
-        guess = AgePrediction(median, (distribution / distribution.sum()).astype(np.float32))
-        return lambda sample, crop: guess
+        constant = AgePrediction(median, (distribution / distribution.sum()).astype(np.float32))
+        return lambda sample, crop: constant
 
     def figure(self, spec, metric):
         """Predicted against true age, error by decade, and residuals."""

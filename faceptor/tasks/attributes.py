@@ -214,19 +214,19 @@ class Attributes(Kind):
         check_within(f"{key}: {self.column}", labels.min(), labels.max(), (-1, 1), "1 is yes, 0 no, -1 unknown")
         return {self.column: labels}
 
-    def restore(self, spec, raw, crop):
+    def decode(self, spec, raw, crop):
         return AttributesPrediction(raw.detach().float().sigmoid().cpu().numpy())
 
     def metric(self, spec):
         return AttributesMetric(spec, self.column)
 
-    def trivial(self, spec, train, place=None):
+    def constant_baseline(self, spec, train, place=None):
         """The commoner answer of each attribute, stated as its training frequency (0.5 where nothing is known)."""
         truth = np.asarray(train.column(self.column), np.int8).reshape(-1, spec.queries)
         known = (truth >= 0).sum(0)
         share = np.divide((truth == 1).sum(0), known, out=np.full(spec.queries, 0.5), where=known > 0)
-        guess = AttributesPrediction(share.astype(np.float32))
-        return lambda sample, crop: guess
+        constant = AttributesPrediction(share.astype(np.float32))
+        return lambda sample, crop: constant
 
     def figure(self, spec, metric):
         """Accuracy of each attribute beside that of the commoner answer, and reliability."""

@@ -1,8 +1,8 @@
 """What a task is, and what every kind of task must be able to do.
 
 A task is data (`TaskSpec`: a kind, a data set, its label names and a few options). A kind is code (`Kind`): the
-target in the crop's frame, the loss, the way back to the image's own pixels and units, the metric, the best constant
-guess, and the figure. Models, training and evaluation only ever talk to these two classes.
+target in the crop's frame, the loss, the way back to the image's own pixels and units, the metric, the constant
+baseline, and the figure. Models, training and evaluation only ever talk to these two classes.
 
 Frames: points are xy in float pixels, pixel centres at integers, 0-based.
 """
@@ -204,7 +204,7 @@ class Kind(ABC):
     columns: ClassVar[tuple[str, ...]]  # prepared columns the target is made from
     headline: ClassVar[str]  # the metric that stands for the kind; `headline_of` for one task
     higher_is_better: ClassVar[bool]
-    mirror: ClassVar[bool] = False  # evaluation also runs the mirrored image; `restore` then gets both, stacked
+    mirror: ClassVar[bool] = False  # evaluation also runs the mirrored image; `decode` then gets both, stacked
     losses: ClassVar[Mapping[str, Loss]]  # by name, as `criterion: {loss: NAME}` chooses them; the first is the default
     together: ClassVar[int] = 1  # neighbouring samples that only mean something beside each other
     geometric: ClassVar[bool] = False  # labels move with the pixels: only crop and mirror may displace the image
@@ -250,18 +250,20 @@ class Kind(ABC):
         return chosen.build(self, spec, classes=classes, **{**chosen.numbers, **numbers})
 
     @abstractmethod
-    def restore(self, spec: TaskSpec, raw: Tensor, crop: Any) -> Prediction:
+    def decode(self, spec: TaskSpec, raw: Tensor, crop: Any) -> Prediction:
         """Raw output for ONE image (no batch axis) -> prediction in the image's own pixels and units."""
 
     @abstractmethod
     def metric(self, spec: TaskSpec) -> Metric: ...
 
     @abstractmethod
-    def trivial(self, spec: TaskSpec, train: Any, place: Place | None = None) -> Callable[[Sample, Any], Prediction]:
-        """The best constant guess from training labels alone: what a model must beat.
+    def constant_baseline(
+        self, spec: TaskSpec, train: Any, place: Place | None = None
+    ) -> Callable[[Sample, Any], Prediction]:
+        """The constant baseline from training labels alone: what a model must beat.
 
         `train` is a prepared split; `place` puts a training sample into its (unjittered) crop, and is needed by the
-        kinds whose guess lives in the crop's frame (landmarks, parsing).
+        kinds whose baseline lives in the crop's frame (landmarks, parsing).
         """
 
     @abstractmethod

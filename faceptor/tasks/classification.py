@@ -161,18 +161,18 @@ class Classification(Kind):
     def target(self, spec, sample, crop):
         return {self.column: np.asarray(self.label(spec, sample), np.int64)}
 
-    def restore(self, spec, raw, crop):
+    def decode(self, spec, raw, crop):
         probabilities = raw.detach().float().softmax(0).cpu().numpy()
         return ClassPrediction(int(probabilities.argmax()), probabilities)
 
     def metric(self, spec):
         return ClassMetric(self, spec)
 
-    def trivial(self, spec, train, place=None):
+    def constant_baseline(self, spec, train, place=None):
         """The commonest training class, stated with the training frequencies."""
         counts = np.bincount(self.known_labels(spec, train), minlength=spec.queries)
-        guess = ClassPrediction(int(counts.argmax()), (counts / counts.sum()).astype(np.float32))
-        return lambda sample, crop: guess
+        constant = ClassPrediction(int(counts.argmax()), (counts / counts.sum()).astype(np.float32))
+        return lambda sample, crop: constant
 
     def figure(self, spec, metric):
         """Confusion (rows sum to 100 %) and reliability diagram."""

@@ -224,7 +224,7 @@ class Landmarks(Kind):
         points = target["points"][list(landmark_scheme(spec.options["scheme"]).flip)]
         return {"points": np.stack([1 - points[:, 0], points[:, 1]], axis=1)}
 
-    def restore(self, spec, raw, crop):
+    def decode(self, spec, raw, crop):
         raw = raw.detach().float()
         points = points_of(raw[None])[0].cpu().numpy().astype(np.float64) * crop.size - 0.5
         scores = raw.amax((-2, -1)).sigmoid().cpu().numpy() if raw.ndim == 3 else None
@@ -233,7 +233,7 @@ class Landmarks(Kind):
     def metric(self, spec):
         return LandmarksMetric(spec)
 
-    def trivial(self, spec, train, place=None):
+    def constant_baseline(self, spec, train, place=None):
         """The mean training shape in the crop's frame; it knows where the crop is, and nothing else."""
         if place is None:
             raise TypeError("landmarks need `place`: the mean shape lives in the crop's frame")

@@ -202,7 +202,7 @@ class Parsing(Kind):
         swap = np.asarray(flip_classes(spec.options["scheme"]), np.uint8)
         return {"mask": np.ascontiguousarray(swap[target["mask"][:, ::-1]])}
 
-    def restore(self, spec, raw, crop):
+    def decode(self, spec, raw, crop):
         logits = raw.detach().float().cpu().numpy()
         check_finite(spec.name, logits)  # here, because an argmax hides it
         return ParsingPrediction(crop.labels_back(logits))
@@ -210,7 +210,7 @@ class Parsing(Kind):
     def metric(self, spec):
         return ParsingMetric(spec)
 
-    def trivial(self, spec, train, place=None, *, grid: int = 64, most: int = 1000):
+    def constant_baseline(self, spec, train, place=None, *, grid: int = 64, most: int = 1000):
         """The commonest class of each cell of a `grid` x `grid` crop, over at most `most` evenly spaced samples."""
         if place is None:
             raise TypeError("parsing needs `place`: the majority map lives in the crop's frame")

@@ -212,7 +212,7 @@ class Pose(Kind):
         """Yaw and roll change sign."""
         return {"rotation": (MIRROR @ target["rotation"] @ MIRROR).astype(np.float32)}
 
-    def restore(self, spec, raw, crop):
+    def decode(self, spec, raw, crop):
         raw = raw.detach().double().cpu()
         check_finite(spec.name, raw.numpy())  # here, because no nearest rotation exists
         turn, mirrored = crop_turn(crop)
@@ -226,7 +226,7 @@ class Pose(Kind):
     def metric(self, spec):
         return PoseMetric(spec)
 
-    def trivial(self, spec, train, place=None):
+    def constant_baseline(self, spec, train, place=None):
         """The median of each angle: of all constants it has the smallest mean absolute error."""
         median = np.median(np.asarray(train.column("pose"), np.float64), axis=0)
         return lambda sample, crop: PosePrediction(median, *_place(crop))

@@ -187,20 +187,20 @@ class Rating(Kind):
             raise DataError(f"{key_of(sample)}: ratings: expected {expected}, found {ratings.tolist()}")
         return {"ratings": ratings}
 
-    def restore(self, spec, raw, crop):
+    def decode(self, spec, raw, crop):
         low, high = ranges_of(spec).T
         return RatingPrediction(low + (high - low) * raw.detach().double().sigmoid().cpu().numpy())
 
     def metric(self, spec):
         return RatingMetric(spec)
 
-    def trivial(self, spec, train, place=None):
+    def constant_baseline(self, spec, train, place=None):
         """The median rating of every scale: of all constants it has the smallest mean absolute error."""
         known = np.asarray(train.column("ratings"), np.float64)
         middle = ranges_of(spec).mean(1)
         medians = [np.nanmedian(some) if (~np.isnan(some)).any() else middle[n] for n, some in enumerate(known.T)]
-        guess = RatingPrediction(np.asarray(medians, np.float64))
-        return lambda sample, crop: guess
+        constant = RatingPrediction(np.asarray(medians, np.float64))
+        return lambda sample, crop: constant
 
     def figure(self, spec, metric):
         """Predicted against true ratings, one panel per scale (the first six)."""

@@ -284,7 +284,7 @@ class Recognition(Kind):
         check_within(f"{key_of(sample)}: identity", identity, identity, (0, np.inf), "identities count from 0")
         return {"identity": np.asarray(identity, np.int64)}
 
-    def restore(self, spec, raw, crop):
+    def decode(self, spec, raw, crop):
         """raw: (512,), or (2, 512) with the mirrored image's embedding second."""
         rows = raw.detach().float().cpu().numpy().reshape(-1, raw.shape[-1])
         return IdentityPrediction(rows.sum(0), float(np.linalg.norm(rows, axis=1).mean()))
@@ -292,10 +292,10 @@ class Recognition(Kind):
     def metric(self, spec):
         return RecognitionMetric(spec)
 
-    def trivial(self, spec, train, place=None):
+    def constant_baseline(self, spec, train, place=None):
         """One embedding for every face: all pairs look alike, which is chance on balanced sets."""
-        guess = IdentityPrediction(np.ones(1, np.float32))
-        return lambda sample, crop: guess
+        constant = IdentityPrediction(np.ones(1, np.float32))
+        return lambda sample, crop: constant
 
     def figure(self, spec, metric):
         """ROC of each verification set."""

@@ -114,9 +114,9 @@ class Visibility(Attributes):
         visible = super().target(spec, sample, crop)[self.column]
         return {self.column: np.where(visible < 0, visible, 1 - visible) if _asks_for_occluded(spec) else visible}
 
-    def restore(self, spec, raw, crop):
+    def decode(self, spec, raw, crop):
         """Probabilities of being visible."""
-        return super().restore(spec, -raw if _asks_for_occluded(spec) else raw, crop)
+        return super().decode(spec, -raw if _asks_for_occluded(spec) else raw, crop)
 
     def mirrored(self, spec, target):
         """Flags change places as their points do."""

@@ -61,9 +61,9 @@ def faceptor_from_scratch(model: Faceptor) -> None:
     """An initialisation for small encoders that meet their first face here.
 
     The released one expects FaRL below it: without that, tokens hardly know where they are, attention is flat, and a
-    task whose answer lies in a place (an expression, an age) sits at the constant guess for thousands of images. Here
-    blocks get Xavier weights, the position table sines, the keys' position unit gain, and value queries a place to look
-    at and little content of their own.
+    task whose answer lies in a place (an expression, an age) sits at the constant baseline for thousands of images.
+    Here blocks get Xavier weights, the position table sines, the keys' position unit gain, and value queries a place to
+    look at and little content of their own.
     """
     encoder_from_scratch(model)
     for module in model.decoder.position.modules():

@@ -115,7 +115,7 @@ def test_losses_by_hand():
     assert (words["looser"], words["rotation"]) == ("beyond 1.50 x", "beyond 30°")
     told = cs.conclusions(TABLE)
     assert any("Most sensitive" in sentence for sentence in told)
-    assert "Nothing of it is left at: shift 8.0%" in told[0]  # where the curve meets the constant guess
+    assert "Nothing of it is left at: shift 8.0%" in told[0]  # where the curve meets the constant baseline
 
 
 def test_a_metric_that_a_constant_nearly_reaches_is_not_robust():
@@ -138,8 +138,8 @@ def told_right(right, wrong=0):
     spec, probabilities = task("expression_rafdb"), np.eye(7)
     samples = [{"key": f"face {i}", "expression": i % 2} for i in range(right + wrong)]
     answers = [ClassPrediction((i % 2 + (i >= right)) % 7, probabilities[i % 2]) for i in range(right + wrong)]
-    guess = cs.judged(spec, [ClassPrediction(0, probabilities[0])] * len(samples), samples)
-    return cs.scored(spec, cs.judged(spec, answers, samples), guess)
+    best_constant = cs.judged(spec, [ClassPrediction(0, probabilities[0])] * len(samples), samples)
+    return cs.scored(spec, cs.judged(spec, answers, samples), best_constant)
 
 
 def test_bands_end_at_perfection_and_are_wide_on_few_faces():
@@ -204,7 +204,7 @@ def test_answers_keep_the_order_of_the_faces_whatever_their_direction(table):
         image = place.place_sample(samples[index]).image(samples[index]["image"])
         with torch.inference_mode():
             raw = model(torch.from_numpy(image).permute(2, 0, 1)[None].float(), tasks=["age_morph2"])["age_morph2"][0]
-        assert together[index].years == pytest.approx(kind_of(spec).restore(spec, raw, None).years, abs=1e-3)
+        assert together[index].years == pytest.approx(kind_of(spec).decode(spec, raw, None).years, abs=1e-3)
 
 
 def test_the_figure_has_a_row_per_task(table):

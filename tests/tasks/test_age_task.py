@@ -52,7 +52,7 @@ def test_first_year_is_an_option():
     spec = TaskSpec("age_adults", "age", "adults", tuple(str(a) for a in range(21, 61)), {"first": 21})
     logits = torch.full((40,), -40.0)
     logits[5] = 40.0
-    assert KIND.restore(spec, logits, None).years == pytest.approx(26)
+    assert KIND.decode(spec, logits, None).years == pytest.approx(26)
     with pytest.raises(DataError):
         KIND.target(spec, {"age": 20.0}, None)
 
@@ -67,9 +67,9 @@ def test_metrics_by_hand():
     assert result["epsilon_error"] == pytest.approx(1 - (1 + np.exp(-25 / 18) + np.exp(-36 / 18)) / 3)
 
 
-def test_trivial_is_the_median_and_no_constant_beats_it(fake_split):
+def test_constant_baseline_is_the_median_and_no_constant_beats_it(fake_split):
     known = np.array([20, 20, 21, 50, 90.0])
-    guess = KIND.trivial(SPEC, fake_split([{"age": years} for years in known]))({}, None)
+    found = KIND.constant_baseline(SPEC, fake_split([{"age": years} for years in known]))({}, None)
     errors = [np.abs(known - years).mean() for years in np.arange(0, 101, 0.5)]
-    assert guess.years == 21 and np.abs(known - guess.years).mean() == min(errors)
-    assert guess.distribution.sum() == pytest.approx(1) and guess.distribution[20] == pytest.approx(0.4)
+    assert found.years == 21 and np.abs(known - found.years).mean() == min(errors)
+    assert found.distribution.sum() == pytest.approx(1) and found.distribution[20] == pytest.approx(0.4)

@@ -47,9 +47,9 @@ def test_expression_out_of_range_raises(label):
         EXPRESSION.criterion(FACES)(torch.zeros(1, 7), {"expression": torch.tensor([label])})
 
 
-def test_expression_trivial_is_the_commonest_class(fake_split):
-    guess = EXPRESSION.trivial(FACES, fake_split([{"expression": c} for c in (3, 3, 1, 6, 3)]))({}, None)
-    assert guess.label == 3 and guess.probabilities[3] == pytest.approx(0.6)
+def test_expression_constant_baseline_is_the_commonest_class(fake_split):
+    found = EXPRESSION.constant_baseline(FACES, fake_split([{"expression": c} for c in (3, 3, 1, 6, 3)]))({}, None)
+    assert found.label == 3 and found.probabilities[3] == pytest.approx(0.6)
 
 
 # --- attributes ------------------------------------------------------------------------------------------------------
@@ -104,11 +104,11 @@ def test_wrong_label_counts_and_values_raise():
         ATTRIBUTES.metric(TOY).update(AttributesPrediction(np.full(3, 0.5)), sample)
 
 
-def test_trivial_is_the_commoner_answer(fake_split):
+def test_constant_baseline_is_the_commoner_answer(fake_split):
     labels = [[1, 0, -1], [1, 0, -1], [0, 1, -1]]
     train = fake_split([{"attributes": np.array(row, np.int8)} for row in labels])
-    guess = ATTRIBUTES.trivial(TOY, train)({}, None)
-    np.testing.assert_allclose(guess.probabilities, [2 / 3, 1 / 3, 0.5], rtol=1e-6)
+    found = ATTRIBUTES.constant_baseline(TOY, train)({}, None)
+    np.testing.assert_allclose(found.probabilities, [2 / 3, 1 / 3, 0.5], rtol=1e-6)
 
 
 # --- calibration -----------------------------------------------------------------------------------------------------

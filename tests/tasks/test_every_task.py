@@ -170,20 +170,20 @@ def test_empty_evaluation_is_an_error(spec):
 def test_diverged_model_gets_no_score(spec, crop):
     kind, rng = KINDS[spec.kind], np.random.default_rng(0)
     with pytest.raises(DataError, match="diverged"):
-        prediction = kind.restore(spec, raw_of(spec, 1)[0].detach() * float("nan"), crop)
+        prediction = kind.decode(spec, raw_of(spec, 1)[0].detach() * float("nan"), crop)
         kind.metric(spec).update(prediction, sample_of(spec, rng))
 
 
 def evaluated(spec, crop, fake_split, count=12):
-    """(metric of random outputs, metric of the trivial guess, a prediction) over the same samples."""
+    """(metric of random outputs, metric of the constant baseline, a prediction) over the same samples."""
     kind, rng = KINDS[spec.kind], np.random.default_rng(1)
     samples = [sample_of(spec, rng, i) for i in range(count)]
-    guess = kind.trivial(spec, fake_split(samples), lambda sample: crop)
+    best_constant = kind.constant_baseline(spec, fake_split(samples), lambda sample: crop)
     metric, baseline = kind.metric(spec), kind.metric(spec)
     for sample, raw in zip(samples, raw_of(spec, count), strict=True):
-        prediction = kind.restore(spec, torch.stack([raw, raw]) if kind.mirror else raw, crop)
+        prediction = kind.decode(spec, torch.stack([raw, raw]) if kind.mirror else raw, crop)
         metric.update(prediction, sample)
-        baseline.update(guess(sample, crop), sample)
+        baseline.update(best_constant(sample, crop), sample)
     return metric, baseline, prediction
 
 
@@ -219,7 +219,7 @@ def repeated(spec, crop, counts):
     metric = kind.metric(spec)
     for index, (count, raw) in enumerate(zip(counts, raw_of(spec, len(counts)), strict=True)):
         sample = sample_of(spec, rng, index)
-        prediction = kind.restore(spec, torch.stack([raw, raw]) if kind.mirror else raw, crop)
+        prediction = kind.decode(spec, torch.stack([raw, raw]) if kind.mirror else raw, crop)
         for _ in range(count):
             metric.update(prediction, sample)
     return metric

@@ -94,11 +94,11 @@ def test_groups_beyond_the_classes_are_an_error():
         GROUPS.target(spec, {"agegroup": 0}, None)
 
 
-def test_metric_and_trivial_guess_see_the_same_classes(fake_split):
+def test_metric_and_constant_baseline_see_the_same_classes(fake_split):
     metric = GROUPS.metric(FAIRFACE)
     metric.update(certain(FAIRFACE, 0), {"agegroup": 1})
     assert metric.compute()["accuracy"] == 100
-    guess = GROUPS.trivial(FAIRFACE, fake_split([{"agegroup": g} for g in (0, 1, 4, 4, 0)]))({}, None)
-    assert guess.label == 0 and guess.probabilities[0] == pytest.approx(0.6)
-    guess = GROUPS.trivial(UTKFACE, fake_split([{"age": years} for years in (31.0, 39.0, 80.0)]))({}, None)
-    assert guess.label == 3 and guess.probabilities[7] == pytest.approx(1 / 3)
+    found = GROUPS.constant_baseline(FAIRFACE, fake_split([{"agegroup": g} for g in (0, 1, 4, 4, 0)]))({}, None)
+    assert found.label == 0 and found.probabilities[0] == pytest.approx(0.6)
+    found = GROUPS.constant_baseline(UTKFACE, fake_split([{"age": years} for years in (31.0, 39.0, 80.0)]))({}, None)
+    assert found.label == 3 and found.probabilities[7] == pytest.approx(1 / 3)

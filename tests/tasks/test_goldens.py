@@ -188,7 +188,7 @@ def test_age_metrics(metrics):
     spec = TASKS["age_morph2"]
     metric = KINDS["age"].metric(spec)
     for logits, label in zip(torch.tensor(metrics.normal("metric:age:logits", 3)), metrics["age.label"], strict=True):
-        metric.update(KINDS["age"].restore(spec, logits, None), {"age": label})
+        metric.update(KINDS["age"].decode(spec, logits, None), {"age": label})
     result = metric.compute()
     for recorded, name in {"mae": "mae", "cs": "cs5", "eps_error": "epsilon_error"}.items():
         metrics.check(f"age.{recorded}", result[name])
@@ -199,7 +199,7 @@ def test_attribute_metrics(metrics):
     metric = KINDS["attributes"].metric(spec)
     pairs = zip(torch.tensor(metrics.normal("metric:biattr:logits")), metrics["biattr.label"], strict=True)
     for logits, label in pairs:
-        metric.update(KINDS["attributes"].restore(spec, logits, None), {"attributes": label})
+        metric.update(KINDS["attributes"].decode(spec, logits, None), {"attributes": label})
     metrics.check("biattr.mean_acc", metric.compute()["mean_accuracy"])
     metrics.check("biattr.per_attr_acc", 100 * metric.accuracies())
 
@@ -209,7 +209,7 @@ def test_expression_metrics(metrics):
     metric = KINDS["expression"].metric(spec)
     pairs = zip(torch.tensor(metrics.normal("metric:affect:logits")), metrics["affect.label"], strict=True)
     for logits, label in pairs:
-        metric.update(KINDS["expression"].restore(spec, logits, None), {"expression": label})
+        metric.update(KINDS["expression"].decode(spec, logits, None), {"expression": label})
     metrics.check("affect.acc", metric.compute()["accuracy"])
 
 
@@ -219,7 +219,7 @@ def test_verification(metrics):
     metric = KINDS["recognition"].metric(spec)
     for row, both in enumerate(torch.tensor(views)):
         sample = {"pair": row // 2, "same": metrics["verification.is_same"][row // 2], "subsets": ("lfw",)}
-        metric.update(KINDS["recognition"].restore(spec, both, None), sample)
+        metric.update(KINDS["recognition"].decode(spec, both, None), sample)
     result, detail = metric.compute(), metric.results()["lfw"]
     metrics.check("verification.accuracy_mean", result["accuracy_lfw"] / 100)
     metrics.check("verification.accuracy_std", result["std_lfw"] / 100)

@@ -94,7 +94,7 @@ def test_round_trip_through_a_heat_map(fake_crop):
     truth = rng.uniform((90, 40), (330, 280), (68, 2)).astype(np.float32)
     target = torch.tensor(KIND.target(SPEC, {"landmarks": truth}, crop)["points"])
     logits = torch.logit(ll.render_heatmaps(target, (64, 64)), eps=1e-12)
-    found = KIND.restore(SPEC, logits, crop)
+    found = KIND.decode(SPEC, logits, crop)
     np.testing.assert_allclose(found.points, truth, atol=0.1)
     assert found.points.shape == (68, 2) and ((found.scores > 0) & (found.scores <= 1)).all()
 
@@ -183,7 +183,7 @@ def test_wrong_number_of_points_is_an_error():
         )
 
 
-def test_trivial_is_the_mean_shape_in_the_crop(fake_crop, fake_split):
+def test_constant_baseline_is_the_mean_shape_in_the_crop(fake_crop, fake_split):
     rng = np.random.default_rng(0)
     shape = rng.uniform(10, 50, (68, 2))
     origins = [(0.0, 0.0), (30.0, 10.0), (-5.0, 20.0)]
@@ -196,6 +196,6 @@ def test_trivial_is_the_mean_shape_in_the_crop(fake_crop, fake_split):
         assert "image" not in sample
         return fake_crop(64, sample["size"], origin=tuple(sample["box"][:2]), zoom=2.0)
 
-    guess = KIND.trivial(SPEC, fake_split(samples), place)
+    found = KIND.constant_baseline(SPEC, fake_split(samples), place)
     for sample in samples:  # the same shape everywhere, so the mean shape is right everywhere
-        np.testing.assert_allclose(guess(sample, place(sample)).points, sample["landmarks"], atol=1e-4)
+        np.testing.assert_allclose(found(sample, place(sample)).points, sample["landmarks"], atol=1e-4)

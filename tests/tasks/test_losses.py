@@ -125,11 +125,11 @@ def test_coordinates_span_the_crop():
     torch.testing.assert_close(ll.points_of(raw), torch.tensor([[[0.0, 1.0], [0.5, 0.75], [3 / 7, 0.5]]]))
 
 
-def test_coordinates_restore_to_pixels(fake_crop):
+def test_coordinates_decode_to_pixels(fake_crop):
     side = 224
     raw = torch.tensor([[-0.5, 0.25], [0.0, 0.0], [0.9, -0.9]])
     crop = fake_crop(side, (500, 500), origin=(50.0, 20.0), zoom=0.5)
-    found = KINDS["landmarks"].restore(POINTS, raw, crop)
+    found = KINDS["landmarks"].decode(POINTS, raw, crop)
     pixels = ((raw.numpy() + 1) * side - 1) / 2
     np.testing.assert_allclose(found.points, crop.points_back(pixels), atol=1e-3)
     assert found.scores is None and found.to_json(POINTS)["scores"] is None

@@ -72,7 +72,7 @@ def test_round_trip_through_the_crop(fake_crop):
     crop = fake_crop(16, (16, 16))
     mask = np.random.default_rng(0).integers(0, 4, (16, 16)).astype(np.uint8)
     logits = 9 * F.one_hot(torch.tensor(KIND.target(SPEC, {"mask": mask}, crop)["mask"]).long(), 4).permute(2, 0, 1)
-    found = KIND.restore(SPEC, logits.float(), crop).classes
+    found = KIND.decode(SPEC, logits.float(), crop).classes
     assert found.dtype == np.uint8 and (found == mask).all()
 
 
@@ -84,13 +84,13 @@ def test_json_runs_rebuild_the_map():
     assert sum(report["share"].values()) == pytest.approx(1)
 
 
-def test_trivial_is_the_majority_of_each_pixel(fake_crop, fake_split):
+def test_constant_baseline_is_the_majority_of_each_pixel(fake_crop, fake_split):
     crop = fake_crop(8, (8, 8))
     masks = np.stack([np.zeros((8, 8)), np.zeros((8, 8)), np.ones((8, 8))]).astype(np.uint8)
     masks[:2, :4] = 2  # two of three: hair above, background below
     train = fake_split([{"key": str(i), "size": (8, 8), "mask": mask} for i, mask in enumerate(masks)])
-    guess = KIND.trivial(SPEC, train, lambda sample: crop, grid=8)({}, crop).classes
-    assert (guess[:4] == 2).all() and (guess[4:] == 0).all()
+    found = KIND.constant_baseline(SPEC, train, lambda sample: crop, grid=8)({}, crop).classes
+    assert (found[:4] == 2).all() and (found[4:] == 0).all()
 
 
 @pytest.mark.parametrize("count", [11, 19])

@@ -66,7 +66,7 @@ def test_round_trip_through_target_and_answer(turn, mirrored, shape):
     rotation = KIND.target(SPEC, {"pose": FACE}, crop)["rotation"]
     angles = torch.as_tensor(np.deg2rad(degrees_of_matrix(rotation)))
     raw = angles if shape == "angles" else 2.5 * torch.as_tensor(rotation)  # any length of the nine numbers will do
-    found = KIND.restore(SPEC, raw.float(), crop)
+    found = KIND.decode(SPEC, raw.float(), crop)
     np.testing.assert_allclose(found.angles, FACE, atol=1e-3)
     np.testing.assert_allclose(found.centre, crop.points_back(np.full((1, 2), 31.5))[0])
     assert found.side == pytest.approx(64 / np.sqrt(abs(np.linalg.det(crop.matrix[:2, :2]))), rel=1e-4)
@@ -74,7 +74,7 @@ def test_round_trip_through_target_and_answer(turn, mirrored, shape):
 
 def test_angles_are_taken_as_given_where_the_crop_stands_upright():
     raw = torch.deg2rad(torch.tensor([10.0, 97.0, -190.0]))
-    np.testing.assert_allclose(KIND.restore(SPEC, raw, crop_with()).angles, [10, 97, 170], atol=1e-4)
+    np.testing.assert_allclose(KIND.decode(SPEC, raw, crop_with()).angles, [10, 97, 170], atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 3)])
@@ -170,12 +170,12 @@ def test_subsets_are_reported_beside_the_whole():
     assert result["mae"] == pytest.approx(2)
 
 
-def test_trivial_is_the_median_of_each_angle(fake_split):
+def test_constant_baseline_is_the_median_of_each_angle(fake_split):
     train = fake_split([{"pose": np.array(angles, np.float32)} for angles in ([0, 5, 9], [1, 6, 90], [8, 7, -80])])
     crop = crop_with(0.5)
-    guess = KIND.trivial(SPEC, train)({}, crop)
-    np.testing.assert_allclose(guess.angles, [1, 6, 9])
-    np.testing.assert_allclose(guess.centre, crop.points_back(np.full((1, 2), 31.5))[0])
+    found = KIND.constant_baseline(SPEC, train)({}, crop)
+    np.testing.assert_allclose(found.angles, [1, 6, 9])
+    np.testing.assert_allclose(found.centre, crop.points_back(np.full((1, 2), 31.5))[0])
 
 
 # --- report ----------------------------------------------------------------------------------------------------------

@@ -94,7 +94,7 @@ def test_one_scale_has_plain_names():
 
 def test_answers_stay_on_the_scale_and_no_constant_beats_the_median():
     for raw in (-1e4, -3.0, 0.0, 3.0, 1e4):
-        low, high = KIND.restore(SPEC, torch.full((2,), raw), None).values
+        low, high = KIND.decode(SPEC, torch.full((2,), raw), None).values
         assert 1 <= low <= 7 and -1 <= high <= 1
     truth = pairs(31)[1]
 
@@ -102,8 +102,8 @@ def test_answers_stay_on_the_scale_and_no_constant_beats_the_median():
         def column(self, name):
             return truth
 
-    guess = KIND.trivial(SPEC, Train())({}, None).values
-    best = np.abs(truth - guess).mean(0)
+    found = KIND.constant_baseline(SPEC, Train())({}, None).values
+    best = np.abs(truth - found).mean(0)
     for other in np.linspace((1, -1), (7, 1), 61):
         assert (best <= np.abs(truth - other).mean(0) + 1e-9).all()
 

@@ -20,7 +20,7 @@ def test_landmarks(spec):
     crop = spec.place(SIZE, box=BOX, points5=POINTS5)
     truth = np.random.default_rng(0).uniform((60, 50), (160, 170), (29, 2)).astype(np.float32)
     points = torch.tensor(kind.target(task, {"landmarks": truth}, crop)["points"])
-    found = kind.restore(task, torch.logit(render_heatmaps(points, (128, 128)), eps=1e-12), crop).points
+    found = kind.decode(task, torch.logit(render_heatmaps(points, (128, 128)), eps=1e-12), crop).points
     np.testing.assert_allclose(found, truth, atol=0.15)
 
 
@@ -33,8 +33,8 @@ def test_parsing(spec):
     mask = np.where(inside, 1 + (rows - 60) // 20 + 5 * (columns > 105), 0).astype(np.uint8)
     target = torch.tensor(kind.target(task, {"mask": mask}, crop)["mask"])
     logits = 9.0 * F.one_hot(target.long(), 11).permute(2, 0, 1)
-    found = kind.restore(task, logits, crop).classes
+    found = kind.decode(task, logits, crop).classes
     assert found.shape == SIZE and (found == mask).mean() > 0.97
     metric = kind.metric(task)
-    metric.update(kind.restore(task, logits, crop), {"mask": mask})
+    metric.update(kind.decode(task, logits, crop), {"mask": mask})
     assert metric.compute()["f1_mean"] > 95

@@ -79,11 +79,11 @@ def test_full_size_set_is_quick_enough_to_be_routine():
 
 
 def test_constant_embedding_is_chance():
-    guess = KIND.trivial(SPEC, None)
+    found = KIND.constant_baseline(SPEC, None)
     metric = KIND.metric(SPEC)
     for row in range(80):
         sample = {"pair": row // 2, "same": row // 2 % 2 == 0, "subsets": ("lfw",)}
-        metric.update(guess(sample, None), sample)
+        metric.update(found(sample, None), sample)
     assert metric.compute()["accuracy"] == 50
 
 
@@ -100,9 +100,9 @@ def test_mean_over_sets_and_lone_images():
     assert result["accuracy_lfw"] == 100 and metric.notes() == ["lfw: 1 pairs with one image left out"]
 
 
-def test_restore_adds_the_mirrored_embedding():
+def test_decode_adds_the_mirrored_embedding():
     raw = torch.tensor([[3.0, 4.0], [0.0, 1.0]])
-    both, alone = KIND.restore(SPEC, raw, None), KIND.restore(SPEC, raw[0], None)
+    both, alone = KIND.decode(SPEC, raw, None), KIND.decode(SPEC, raw[0], None)
     np.testing.assert_array_equal(both.embedding, [3, 5])
     assert both.norm == 3 and alone.norm == 5
     np.testing.assert_array_equal(alone.embedding, [3, 4])

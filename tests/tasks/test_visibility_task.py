@@ -52,11 +52,11 @@ def test_one_sided_labels_are_an_error():
         measured([([0.5] * 5, [1, 1, 1, 1, -1])]).compute()
 
 
-def test_trivial_guess_ranks_points_by_how_often_they_are_hidden(fake_split):
+def test_constant_baseline_ranks_points_by_how_often_they_are_hidden(fake_split):
     labels = [[1, 0, 1, 1, 1], [1, 0, 1, 1, 0], [1, 0, 1, 1, 1]]
     train = fake_split([{"visibility": np.array(row, np.int8)} for row in labels])
-    guess = KIND.trivial(TOY, train)({}, None)
-    metric = measured([(guess.probabilities, [1, 0, 1, 1, 1])])
+    found = KIND.constant_baseline(TOY, train)({}, None)
+    metric = measured([(found.probabilities, [1, 0, 1, 1, 1])])
     assert metric.compute()["recall_at_80_precision"] == 100
 
 

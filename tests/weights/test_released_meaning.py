@@ -37,7 +37,7 @@ def forced(model, name, logits):
 def answer(model, name):
     spec = model.tasks[name]
     raw = model(torch.rand(1, 3, 32, 32), tasks=[name])[name][0]
-    return spec, kind_of(spec).restore(spec, raw, None)
+    return spec, kind_of(spec).decode(spec, raw, None)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_training_the_released_variant_reproduces_their_race(written, said):
     assert RACES[index] == said
     metric = kind.metric(spec)
     for truth in range(5):
-        metric.update(kind.restore(spec, torch.eye(5)[index], None), sample | {"race": truth})
+        metric.update(kind.decode(spec, torch.eye(5)[index], None), sample | {"race": truth})
     assert metric.compute()[f"recall_{said}"] == 100 and metric.compute()["accuracy"] == 20
 
 
