@@ -26,7 +26,7 @@ def pins() -> dict[str, str]:
 
 
 def requirements() -> list[Requirement]:
-    return [Requirement(text) for text in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]]
+    return [Requirement(text) for text in sum(PROJECT["optional-dependencies"].values(), PROJECT["dependencies"])]
 
 
 def test_every_requirement_has_one_exact_pin_in_its_range():
@@ -51,13 +51,13 @@ def test_conda_takes_python_from_conda_and_all_else_from_the_same_pins():
     python, pip, nested = environment["dependencies"]
     assert python.split("=")[1] in SpecifierSet(PROJECT["requires-python"])
     assert pip == "pip"
-    assert nested["pip"] == ["-c constraints.txt", "-e .[dev]"]
+    assert nested["pip"] == ["-c constraints.txt", "-e .[train,notebooks,dev]"]
 
 
 def test_makefile_installs_from_the_same_files():
     text = (ROOT / "Makefile").read_text()
     assert "-c constraints.txt" in text
-    assert "'.[dev]'" in text
+    assert "'.[train,notebooks,dev]'" in text
 
 
 def test_pinned_torch_and_torchvision_belong_together():
