@@ -42,9 +42,8 @@ PARTS = {
     "encoder.*": "class token, first norm",
     "decoder.layers.*.cross_*": "cross-attention",
     "decoder.layers.*.self_*": "self-attention",
-    "decoder.layers.*.confer*": "self-attention",
-    "decoder.layers.*.look*": "cross-attention",
-    "decoder.layers.*.answer*": "image to tokens",
+    "decoder.layers.*.token_to_image*": "cross-attention",
+    "decoder.layers.*.image_to_token*": "image to tokens",
     "decoder.layers.*": "feed-forward",
     "decoder.projection.*": "projection of encoder features",
     "decoder.level": "key vector of the top layer",
@@ -60,7 +59,7 @@ PARTS = {
     "backbone.net.norm.*": "final norm, unused",
     "backbone.*": "all stages",
     "fusion.*": "projections of the levels and their sum",
-    "decoder.*": "tokens read the image",
+    "decoder.*": "final attention",
     "tokens.*": "tokens of all tasks",
 }
 

@@ -78,7 +78,7 @@ class FaceModel(nn.Module):
     def normalise(self, images: Tensor, task: str) -> Tensor:
         return self.inputs[self.group[task]](images)
 
-    def same_statistics(self, tasks: Sequence[str]) -> list[list[str]]:
+    def grouped_by_statistics(self, tasks: Sequence[str]) -> list[list[str]]:
         """Tasks bundled by input statistics: one encoder pass answers a bundle."""
         bundles: dict[tuple, list[str]] = {}
         for task in tasks:
@@ -94,8 +94,9 @@ class FaceModel(nn.Module):
         self.check_images(images)
         names = self.choose_tasks(tasks)
         raw: dict[str, Tensor] = {}
-        for bundle in self.same_statistics(names):
-            raw |= self.answer(self.normalise(images, bundle[0]), {task: slice(0, images.shape[0]) for task in bundle})
+        for bundle in self.grouped_by_statistics(names):
+            all_rows = slice(0, images.shape[0])
+            raw |= self.forward_rows(self.normalise(images, bundle[0]), dict.fromkeys(bundle, all_rows))
         return {task: raw[task] for task in names}
 
     def forward_tasks(self, batches: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -105,18 +106,18 @@ class FaceModel(nn.Module):
             self.check_images(batches[task], where=f"images of {task}", values=False)
         raw: dict[str, Tensor] = {}
         for size in {batches[task].shape[-2:]: None for task in names}:
-            bundle = sorted((t for t in names if batches[t].shape[-2:] == size), key=self.place_in_batch)
+            bundle = sorted((t for t in names if batches[t].shape[-2:] == size), key=self.batch_order)
             rows, start = {}, 0
             for task in bundle:
                 rows[task] = slice(start, start := start + len(batches[task]))
-            raw |= self.answer(torch.cat([self.normalise(batches[task], task) for task in bundle]), rows)
+            raw |= self.forward_rows(torch.cat([self.normalise(batches[task], task) for task in bundle]), rows)
         return {task: raw[task] for task in names}
 
-    def answer(self, images: Tensor, rows: Mapping[str, slice]) -> dict[str, Tensor]:
+    def forward_rows(self, images: Tensor, rows: Mapping[str, slice]) -> dict[str, Tensor]:
         """Normalised images (B, 3, H, W) and the rows each task is asked about -> raw numbers by task."""
-        raise NotImplementedError(f"{type(self).__name__} does not answer")
+        raise NotImplementedError(f"{type(self).__name__} has no forward_rows")
 
-    def place_in_batch(self, task: str) -> tuple:
+    def batch_order(self, task: str) -> tuple:
         """Sorting key of the tasks of a training batch: what shares a module lies side by side."""
         return (HEAD_ORDER.index(self.head[task]),)
 
@@ -154,9 +155,9 @@ class FaceModel(nn.Module):
             )
 
     def structure(self) -> dict[str, Any]:
-        """Plain data about optional parts, so that `restore_structure` on a fresh model makes the weights fit."""
+        """Plain data about optional parts, so that `apply_structure` on a fresh model makes the weights fit."""
         return {}
 
-    def restore_structure(self, structure: Mapping[str, Any]) -> None:
+    def apply_structure(self, structure: Mapping[str, Any]) -> None:
         if structure:
             raise ConfigError(f"model structure: expected none for {type(self).__name__}, found {sorted(structure)}")

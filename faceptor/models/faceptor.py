@@ -47,7 +47,7 @@ class Faceptor(FaceModel):
         for spec in tasks:
             self.add_task(spec)
 
-    def answer(self, images: Tensor, rows: Mapping[str, slice]) -> dict[str, Tensor]:
+    def forward_rows(self, images: Tensor, rows: Mapping[str, slice]) -> dict[str, Tensor]:
         """Normalised images (B, 3, H, W) and the rows each task is asked about -> raw numbers by task."""
         features, details = self.encoder(images, details=True)  # every layer, (B, C_en, h, w); the stem's finer maps
         top = features[-1]
@@ -156,12 +156,12 @@ class Faceptor(FaceModel):
         entries = [{"tasks": key.split("+"), "mode": state.mode} for key, state in self.layer_attention.items()]
         return {"layer_attention": entries}
 
-    def restore_structure(self, structure: Mapping[str, Any]) -> None:
+    def apply_structure(self, structure: Mapping[str, Any]) -> None:
         for entry in structure.get("layer_attention", ()):
             self.enable_layer_attention(entry["tasks"], entry["mode"])
 
-    def place_in_batch(self, task: str) -> tuple:
-        return *super().place_in_batch(task), self.layer_attention_key(task) or ""
+    def batch_order(self, task: str) -> tuple:
+        return *super().batch_order(task), self.layer_attention_key(task) or ""
 
 
 class TaskQueries(nn.Module):

@@ -62,7 +62,7 @@ class FaceXFormer(FaceModel):
         for spec in tasks:
             self.add_task(spec)
 
-    def answer(self, images: Tensor, rows: Mapping[str, slice]) -> dict[str, Tensor]:
+    def forward_rows(self, images: Tensor, rows: Mapping[str, slice]) -> dict[str, Tensor]:
         """Normalised images (B, 3, H, W) and the rows each task is asked about -> raw numbers by task."""
         tokens, face = self.decode(images)
         spans = self.spans()
@@ -95,7 +95,7 @@ class FaceXFormer(FaceModel):
             spans |= dict.fromkeys(key.split("+"), span)
         return spans
 
-    def place_in_batch(self, task: str) -> tuple:
+    def batch_order(self, task: str) -> tuple:
         return list(self.heads).index(self.heads.key(task)), task
 
     # --- tasks and what they own ------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ class NaiveFaceptor(FaceModel):
         for spec in tasks:
             self.add_task(spec)
 
-    def answer(self, images: Tensor, rows: Mapping[str, slice]) -> dict[str, Tensor]:
+    def forward_rows(self, images: Tensor, rows: Mapping[str, slice]) -> dict[str, Tensor]:
         """Normalised images (B, 3, H, W) and the rows each task is asked about -> raw numbers by task.
 
         Batch statistics are those of one task's images, as each data set is a batch of its own in the paper's code.

@@ -83,11 +83,11 @@ class DecoderLayer(nn.Module):
 
     def forward(self, x: Tensor, position: Tensor, memories: dict[tuple, Memory], segments: list[Segment]) -> Tensor:
         """x, position (T, C): all tasks' queries, packed, so that the linear maps see them all at once."""
-        x = self.cross_norm(x + self.look(x + position, memories, segments))
-        x = self.self_norm(x + self.confer(x, position, segments))
+        x = self.cross_norm(x + self.attend_to_memory(x + position, memories, segments))
+        x = self.self_norm(x + self.attend_within_task(x, position, segments))
         return self.feed_forward_norm(x + self.feed_forward(x))
 
-    def look(self, x: Tensor, memories: dict[tuple, Memory], segments: list[Segment]) -> Tensor:
+    def attend_to_memory(self, x: Tensor, memories: dict[tuple, Memory], segments: list[Segment]) -> Tensor:
         """Cross-attention: each group of queries reads its layers of its own images."""
         attention = self.cross_attention
         keys = {lower: attention.split(attention.key(memory.keys)) for lower, memory in memories.items()}
@@ -106,7 +106,7 @@ class DecoderLayer(nn.Module):
             answers.append(attention.merge(joined(read, dim=2)))
         return attention.output(pack(answers))
 
-    def confer(self, x: Tensor, position: Tensor, segments: list[Segment]) -> Tensor:
+    def attend_within_task(self, x: Tensor, position: Tensor, segments: list[Segment]) -> Tensor:
         """Self-attention: a query hears the queries of its own task only. The position is not part of the values."""
         attention = self.self_attention
         parts = (attention.query(x + position), attention.key(x + position), attention.value(x))

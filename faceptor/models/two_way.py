@@ -27,7 +27,7 @@ class FourierPosition(nn.Module):
 
 
 class TwoWayDecoder(nn.Module):
-    """`depth` two-way layers, then the tokens read the image once more.
+    """`depth` two-way layers, then the tokens attend to the image once more.
 
     The tokens as they start are also the tokens' position; the image's is added to its queries and keys, never to
     values. Cross-attentions work at half the width.
@@ -38,11 +38,11 @@ class TwoWayDecoder(nn.Module):
         self.layers = nn.ModuleList(
             TwoWayLayer(dim=dim, heads=heads, hidden=hidden, first=index == 0) for index in range(depth)
         )
-        self.read = Attention(dim=dim, inner=dim // 2, heads=heads)
-        self.read_norm = nn.LayerNorm(dim)
+        self.final_attention = Attention(dim=dim, inner=dim // 2, heads=heads)
+        self.final_norm = nn.LayerNorm(dim)
 
-    def forward(self, tokens: Tensor, face: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
-        """tokens (N, C), the same for every image; face F (B, C, h, w); place (h * w, C).
+    def forward(self, tokens: Tensor, face: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+        """tokens (N, C), the same for every image; face F (B, C, h, w); position (h * w, C).
 
         Returns tokens (B, N, C) and the refined face representation (B, C, h, w).
         """
@@ -50,8 +50,8 @@ class TwoWayDecoder(nn.Module):
         image = rearrange(face, "b c h w -> b (h w) c")
         start = tokens = tokens.expand(face.shape[0], -1, -1)
         for layer in self.layers:
-            tokens, image = layer(tokens, image, start, place)
-        tokens = self.read_norm(tokens + self.read(tokens + start, image + place, image))
+            tokens, image = layer(tokens, image, start, position)
+        tokens = self.final_norm(tokens + self.final_attention(tokens + start, image + position, image))
         return tokens, rearrange(image, "b (h w) c -> b c h w", h=height)
 
 
@@ -64,25 +64,25 @@ class TwoWayLayer(nn.Module):
     def __init__(self, *, dim: int, heads: int, hidden: int, first: bool):
         super().__init__()
         self.first = first
-        self.confer = Attention(dim=dim, inner=dim, heads=heads)
-        self.confer_norm = nn.LayerNorm(dim)
-        self.look = Attention(dim=dim, inner=dim // 2, heads=heads)
-        self.look_norm = nn.LayerNorm(dim)
+        self.self_attention = Attention(dim=dim, inner=dim, heads=heads)
+        self.self_norm = nn.LayerNorm(dim)
+        self.token_to_image = Attention(dim=dim, inner=dim // 2, heads=heads)
+        self.token_to_image_norm = nn.LayerNorm(dim)
         self.feed_forward = nn.Sequential(nn.Linear(dim, hidden), nn.ReLU(), nn.Linear(hidden, dim))
         self.feed_forward_norm = nn.LayerNorm(dim)
-        self.answer = Attention(dim=dim, inner=dim // 2, heads=heads)
-        self.answer_norm = nn.LayerNorm(dim)
+        self.image_to_token = Attention(dim=dim, inner=dim // 2, heads=heads)
+        self.image_to_token_norm = nn.LayerNorm(dim)
 
-    def forward(self, tokens: Tensor, image: Tensor, start: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
-        """tokens, start (B, N, C); image (B, M, C); place (M, C)."""
+    def forward(self, tokens: Tensor, image: Tensor, start: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+        """tokens, start (B, N, C); image (B, M, C); position (M, C)."""
         if self.first:
-            tokens = self.confer(tokens, tokens, tokens)
+            tokens = self.self_attention(tokens, tokens, tokens)
         else:
-            tokens = tokens + self.confer(tokens + start, tokens + start, tokens)
-        tokens = self.confer_norm(tokens)
-        tokens = self.look_norm(tokens + self.look(tokens + start, image + place, image))
+            tokens = tokens + self.self_attention(tokens + start, tokens + start, tokens)
+        tokens = self.self_norm(tokens)
+        tokens = self.token_to_image_norm(tokens + self.token_to_image(tokens + start, image + position, image))
         tokens = self.feed_forward_norm(tokens + self.feed_forward(tokens))
-        image = self.answer_norm(image + self.answer(image + place, tokens + start, tokens))
+        image = self.image_to_token_norm(image + self.image_to_token(image + position, tokens + start, tokens))
         return tokens, image
 
 

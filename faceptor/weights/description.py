@@ -18,7 +18,8 @@ from faceptor.tasks import TaskSpec, kind_of
 from faceptor.transforms.crop import CropSpec
 from faceptor.weights.starting import BACKBONE_WEIGHTS, ENCODER_WEIGHTS
 
-FORMAT = 1
+FORMAT = 2  # as written
+FORMATS = (1, 2)  # as read; 1 has other names of tensors, see `folder.NAMES_IN_FORMAT_1`
 DESCRIPTION = "model.json"
 LARGEST_DESCRIPTION = 16 * MIB  # bytes; with many tasks it has some tens of thousands
 DEEPEST = 32  # levels of lists and sections within each other
@@ -41,8 +42,9 @@ def read_description(folder: Path | str) -> dict[str, Any]:
         raise WeightsError(f"{path}: not valid JSON ({reason}); restore it") from None
     if not isinstance(description, dict):
         raise WeightsError(f"{path}: expected a section, found {type(description).__name__}; restore it")
-    if description.get("format") != FORMAT:
-        raise WeightsError(f"{path}: format expected {FORMAT}, found {_short(description.get('format'))}; save it anew")
+    if description.get("format") not in FORMATS or not isinstance(description["format"], int):
+        expected, found = " or ".join(map(str, FORMATS)), _short(description.get("format"))
+        raise WeightsError(f"{path}: format expected {expected}, found {found}; save it anew")
     missing = EXPECTED.keys() - description.keys()
     if missing:
         raise WeightsError(f"{path}: {', '.join(sorted(missing))} missing; restore the file")

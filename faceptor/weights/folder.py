@@ -37,6 +37,17 @@ __all__ = ["DESCRIPTION", "WEIGHTS", "load_model", "load_strictly", "model_hash"
 
 WEIGHTS = "weights.safetensors"
 COUNTING = ("depth", "blocks", "layers")  # in the keys that say how often a model repeats something
+# What format 1 called parts of FaceXFormer's decoder.
+NAMES_IN_FORMAT_1 = {
+    "self_attention": "confer",
+    "self_norm": "confer_norm",
+    "token_to_image": "look",
+    "token_to_image_norm": "look_norm",
+    "image_to_token": "answer",
+    "image_to_token_norm": "answer_norm",
+    "final_attention": "read",
+    "final_norm": "read_norm",
+}
 LARGEST_BUFFERS = 1 << 30  # bytes of a model's tables that are computed and not in its weights file
 
 
@@ -89,11 +100,14 @@ def load_model(folder: Path | str, device: torch.device | str = "cpu") -> FaceMo
     with torch.random.fork_rng(devices=[]):  # the initial weights are thrown away; leave the caller's draws alone
         with torch.device("meta"):  # first on paper: a description that does not fit should not cost a model's memory
             plan = make()
-        _check_alike({name: tuple(t.shape) for name, t in plan.state_dict().items()}, shapes, origin=str(weights))
+        in_file = _names_in_file(plan, description)
+        wanted = {in_file[name]: tuple(tensor.shape) for name, tensor in plan.state_dict().items()}
+        _check_alike(wanted, shapes, origin=str(weights))
         _check_buffers(plan, origin=weights)
         model = make()
     model.crops, model.provenance = crops, description["provenance"]
-    tensors = load_file(weights)
+    stored = load_file(weights)
+    tensors = {name: stored[in_file[name]] for name in in_file}
     load_strictly(model, tensors, origin=str(weights))
     broken = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     if broken:
@@ -117,6 +131,12 @@ def load_strictly(model: torch.nn.Module, tensors: Mapping[str, Tensor], *, orig
     _check_alike(_facts(own, lambda t: tuple(t.shape)), _facts(tensors, lambda t: tuple(t.shape)), origin=origin)
     _check_alike(_facts(own, _type), _facts(tensors, _type), origin=origin, what="of another type")
     model.load_state_dict(tensors)
+
+
+def _names_in_file(model: FaceModel, description: Mapping[str, Any]) -> dict[str, str]:
+    """What the weights file of a description's format calls each tensor of a model."""
+    old = NAMES_IN_FORMAT_1 if description["format"] == 1 and description["model"].get("name") == "facexformer" else {}
+    return {name: ".".join(old.get(part, part) for part in name.split(".")) for name in model.state_dict()}
 
 
 def _facts(tensors: Mapping[str, Tensor], fact: Callable[[Tensor], Any]) -> dict[str, Any]:
@@ -180,7 +200,7 @@ def _check_buffers(plan: FaceModel, *, origin: Path) -> None:
 def _build(folder: Path, config: ModelConfig, specs: list[TaskSpec], structure: Mapping[str, Any]) -> FaceModel:
     try:
         model = build_model(config, specs)
-        model.restore_structure(structure)
+        model.apply_structure(structure)
     except Exception as error:  # a description can ask for anything, and so fail in any way
         reason = error if isinstance(error, FaceptorError) else f"{type(error).__name__}: {_reason(error)}"
         raise WeightsError(f"{folder / DESCRIPTION}: no model that can be built ({reason}); restore the file") from None

@@ -89,12 +89,12 @@ def facexformer_from_scratch(model: FaceXFormer) -> None:
     """The first self-attention replaces the tokens; flat, as it usually starts, it makes them all the same, and a
     hundred equal tokens take thousands of faces to part. Here it starts by handing every token on to itself, and looks
     at the image start out sharper."""
-    first = model.decoder.layers[0].confer
+    first = model.decoder.layers[0].self_attention
     for linear, gain in ((first.query, SELF), (first.key, SELF), (first.value, 1.0), (first.output, 1.0)):
         nn.init.eye_(linear.weight).mul_(gain)
         nn.init.zeros_(linear.bias)
-    for look in [*(layer.look for layer in model.decoder.layers), model.decoder.read]:
-        look.query.weight.mul_(LOOK)
+    for attention in [*(layer.token_to_image for layer in model.decoder.layers), model.decoder.final_attention]:
+        attention.query.weight.mul_(LOOK)
     for head in (head for head in model.heads.values() if isinstance(head, Masks)):
         for part, gain in DRAWN.items():
             last = [module for module in getattr(head, part) if hasattr(module, "weight")][-1]

@@ -31,7 +31,7 @@ class Pixels(FaceModel):
             outputs = {"map": spec.queries * 64, "value": spec.queries, "vector": 512}[self.head[spec.name]]
             self.linear[spec.name] = nn.Linear(3 * 64, outputs)
 
-    def answer(self, images, rows):
+    def forward_rows(self, images, rows):
         pixels = nn.functional.adaptive_avg_pool2d(images, 8).flatten(1)
         raw = {name: self.linear[name](pixels[own]) for name, own in rows.items()}
         return {n: r.unflatten(1, (-1, 8, 8)) if self.head[n] == "map" else r for n, r in raw.items()}

@@ -5,7 +5,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from faceptor.errors import WeightsError
-from faceptor.weights.folder import _sha256, load_model, model_hash, save_model
+from faceptor.weights.folder import NAMES_IN_FORMAT_1, _sha256, load_model, model_hash, save_model
+from tests.models.test_facexformer import toy_model as facexformer
 from tests.models.toy_models import OTHER, toy_model
 
 
@@ -88,6 +89,26 @@ def test_tensors_must_fit_exactly(saved, change, message):
         load_model(saved[1])
 
 
+def test_a_folder_of_format_1_loads(tmp_path):
+    """It calls the attentions of FaceXFormer's decoder by other names."""
+    model = facexformer("age_morph2", "landmarks_300w")
+    save_model(model, tmp_path)
+
+    def rename(tensors):
+        for name in [name for name in tensors if name.startswith("decoder.")]:
+            parts = [NAMES_IN_FORMAT_1.get(part, part) for part in name.split(".")]
+            tensors[".".join(parts)] = tensors.pop(name)
+        assert {"decoder.layers.1.confer.query.weight", "decoder.read_norm.bias"} <= tensors.keys()
+
+    rewrite(tmp_path, rename)
+    with pytest.raises(WeightsError, match=r"missing: decoder\.final_attention"):
+        load_model(tmp_path)
+    edit(tmp_path, format=1)
+    expected, loaded = model.state_dict(), load_model(tmp_path).state_dict()
+    assert expected.keys() == loaded.keys()
+    assert all(torch.equal(values, loaded[name]) for name, values in expected.items())
+
+
 def test_a_torn_folder_is_noticed(saved):
     _, folder = saved
     data = (folder / "weights.safetensors").read_bytes()
@@ -102,7 +123,7 @@ def test_a_torn_folder_is_noticed(saved):
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
-        ({"format": 99}, "format expected 1, found 99"),
+        ({"format": 99}, "format expected 1 or 2, found 99"),
         ({"model": {"name": "faceptor", "stranger": 1}}, "model.*inputs|stranger"),
     ],
 )

@@ -41,7 +41,7 @@ def test_facexformer_tokens_start_apart():
         if init == "scratch":
             start(model, config)
         tokens = torch.cat([each.content for each in model.tokens.values()])[None]
-        after = model.decoder.layers[0].confer(tokens, tokens, tokens)[0]
+        after = model.decoder.layers[0].self_attention(tokens, tokens, tokens)[0]
         spread = torch.cdist(after, after).mean() / after.norm(dim=1).mean()
         nearest[init] = (torch.cdist(after, tokens[0]).argmin(1) == torch.arange(len(after))).float().mean(), spread
     assert nearest["scratch"][0] == 1.0
