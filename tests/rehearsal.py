@@ -13,10 +13,11 @@ from safetensors.torch import save_file
 from faceptor.config import Params, load_preset, preset_names
 from faceptor.models.build import build_model
 from faceptor.pipeline.all_datasets import SMALL
+from faceptor.pipeline.starting_weights import model_sections
 from faceptor.synthesis import synthesize
 from faceptor.tasks import task
 from faceptor.weights.released.farl import RENAMING, VISUAL
-from faceptor.weights.starting import part_of, sections, starting_file
+from faceptor.weights.starting import part_of, starting_file
 
 STEPS = 2
 SAMPLES = 2  # of a task in a step
@@ -43,7 +44,7 @@ def draw(name: str, folder: Path) -> None:
 
 def write_starting_weights(params: Params) -> None:
     """Files in the published layouts, of toy sizes, where trainings of these parameters expect theirs."""
-    for name, (where, config) in sections(params).items():
+    for name, (where, config) in model_sections(params).items():
         if (path := starting_file(config, where=where)) is None:
             continue
         torch.manual_seed(0)

@@ -10,15 +10,17 @@ from typer.testing import CliRunner
 from faceptor.cli import app
 from faceptor.config import load_params, load_preset, preset_names, preset_path
 from faceptor.errors import ConfigError, FaceptorError, WeightsError
+from faceptor.pipeline.starting_weights import (
+    missing_weights,
+    model_sections,
+    record_starting_weights,
+    starting_weights_of,
+)
 from faceptor.weights.starting import (
     FOLDER,
-    describe_start,
-    missing_weights,
+    describe_starting_weights,
     part_of,
-    record_starts,
-    sections,
     source_of,
-    start_of,
     starting_file,
     starting_weights,
 )
@@ -64,13 +66,13 @@ def test_the_file_is_named_by_its_content(tmp_path):
     for pretrained in (tmp_path / "encoder.safetensors", tmp_path):  # the file, or the folder that was imported
         assert starting_weights(section("stage1", init="released", pretrained=pretrained)) == expected
     assert starting_weights(section("stage1", init="scratch", pretrained=None)) is None
-    told = describe_start(section("stage1", init="released", pretrained=tmp_path))
+    told = describe_starting_weights(section("stage1", init="released", pretrained=tmp_path))
     assert told["state"] == "there" and told["sha256"] == expected["sha256"] and told["bytes"] == 12
 
 
 def test_every_training_of_a_preset_can_be_asked():
     params = load_preset("embedded")
-    assert {name: start_of(params, name) for name in TRAININGS} == dict.fromkeys(TRAININGS)
+    assert {name: starting_weights_of(params, name) for name in TRAININGS} == dict.fromkeys(TRAININGS)
     assert missing_weights(params) == []
 
 
@@ -100,7 +102,7 @@ def test_training_refuses_before_it_reads_data(unnamed, tmp_path, monkeypatch):
 @pytest.mark.parametrize("preset", preset_names())
 def test_every_preset_says_what_it_starts_from(preset):
     """From scratch, or from the file that its remedy makes, which is then a dependency of the training."""
-    for where, model in sections(load_preset(preset)).values():
+    for where, model in model_sections(load_preset(preset)).values():
         path = starting_file(model, where=where)
         assert path == (source_of(model).file if model.init == "released" else None)
         assert path is None or (FOLDER in path.parents and str(FOLDER) in source_of(model).command)
@@ -110,12 +112,12 @@ def test_what_trainings_start_from_is_recorded_by_content(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     file = source_of(load_preset("base").model).file
     with pytest.raises(WeightsError, match=str(file)):
-        record_starts(load_preset("base"), tmp_path / "starts")
+        record_starting_weights(load_preset("base"), tmp_path / "starts")
     assert not (tmp_path / "starts").exists()
     file.parent.mkdir(parents=True)
     for words in (b"one", b"two"):
         file.write_bytes(words)
-        record_starts(load_preset("base"), tmp_path / "starts")
+        record_starting_weights(load_preset("base"), tmp_path / "starts")
         written = json.loads((tmp_path / "starts/stage1.json").read_text())
         assert written == {"path": str(file), "sha256": hashlib.sha256(words).hexdigest()}
     params = tmp_path / "params.yaml"

@@ -135,9 +135,9 @@ def train(
     config = _load(params)
     joint = ("stage1", *config.baselines)
     if stage == "start":
-        from faceptor.weights.starting import STARTS, record_starts
+        from faceptor.pipeline.starting_weights import STARTS, record_starting_weights
 
-        for name, weights in record_starts(config, STARTS).items():
+        for name, weights in record_starting_weights(config, STARTS).items():
             print(f"{name}: starts from {weights['path'] if weights else 'scratch'}")
         return
     if stage not in (known := (*joint, "stage2", "merge", "start")):
@@ -280,7 +280,7 @@ def params_check(params: ParamsFile = DEFAULT):
     """
     from faceptor.config import load_params, load_preset, preset_names
     from faceptor.pipeline.patterns import check_patterns
-    from faceptor.weights.starting import missing_weights
+    from faceptor.pipeline.starting_weights import missing_weights
 
     config = load_params(params)
     check_patterns(config)

@@ -25,9 +25,20 @@ def machine(context: typer.Context, params: ParamsFile = DEFAULT, json: Json = F
     if context.invoked_subcommand is not None:
         return
     from faceptor.config import load_params
-    from faceptor.doctor.machine import examine, show
+    from faceptor.datasets import reader_class
+    from faceptor.doctor.machine import DatasetPlace, examine, show
+    from faceptor.pipeline.starting_weights import model_sections
 
-    facts = examine(load_params(params))
+    config = load_params(params)
+    places = {
+        name: DatasetPlace(
+            folder=config.data.root / block.path,
+            prepared=config.prepared(name),
+            reader=reader_class(block.reader or name, key=name),
+        )
+        for name, block in config.datasets.items()
+    }
+    facts = examine(models=model_sections(config), datasets=places)
     if json:
         print(jsonlib.dumps(facts, indent=2))
     else:

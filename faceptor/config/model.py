@@ -77,6 +77,31 @@ class LayerAttentionConfig(Section):
     mode: Literal["paper", "released"] = "paper"
 
 
+Gain = Annotated[Real, Field(gt=0, le=1000)]
+
+
+class EncoderInitialisation(Section):
+    """What `init: scratch` draws otherwise than the parts do by themselves, around a ViT."""
+
+    position_table_amplitude: Gain = 0.5  # of the encoder's sines; the patches of a fresh stem have unit variance
+
+
+class FaceptorInitialisation(EncoderInitialisation):
+    """Queries of tasks with values; the released code draws content from N(0, 1) and position from U(0, 1)."""
+
+    value_query_content_std: Gain = 0.2  # little of its own: a query starts as what it sees
+    value_query_position_std: Gain = 4.0  # much: its attention starts at places of its own
+
+
+class FaceXFormerInitialisation(Section):
+    """Gains over weights as the parts draw them."""
+
+    self_attention_gain: Gain = 2.0  # of the first layer's scores: a token attends to itself among a hundred others
+    token_to_image_gain: Gain = 2.0  # of all scores with which tokens look at the image
+    mask_mlp_gain: Gain = 8.0  # of the last layers of masks, whose logits would start near 0.03
+    mask_upsample_gain: Gain = 3.0
+
+
 class _Start(Section):
     init: Literal["released", "scratch"] = "released"  # released: from the file `pretrained`; scratch: without any
 
@@ -100,6 +125,7 @@ class _OnPatches(_Start):
 class FaceptorConfig(_OnPatches):
     name: Literal["faceptor"] = "faceptor"
     decoder: DecoderConfig = DecoderConfig()
+    initialisation: FaceptorInitialisation = FaceptorInitialisation()  # for init: scratch
     skips: Flag = False  # the pixel decoder sees the stem's finer maps, too, as in a U-Net; not in the paper
     layer_attention: LayerAttentionConfig = LayerAttentionConfig()
 
@@ -130,6 +156,7 @@ class DenseHeadConfig(Section):
 
 class NaiveConfig(_OnPatches):
     name: Literal["naive"] = "naive"
+    initialisation: EncoderInitialisation = EncoderInitialisation()  # for init: scratch
     values: AttributeHeadConfig = AttributeHeadConfig()
     maps: DenseHeadConfig = DenseHeadConfig()
 
@@ -181,6 +208,7 @@ class FaceXFormerConfig(_Start):
     variant: Literal["paper", "released"] = "paper"  # how landmarks and pose are read
     backbone: BackboneConfig = BackboneConfig()
     decoder: TwoWayConfig = TwoWayConfig()
+    initialisation: FaceXFormerInitialisation = FaceXFormerInitialisation()  # for init: scratch
     embedding: Width = 512
     inputs: Inputs
 

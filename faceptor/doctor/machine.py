@@ -3,27 +3,40 @@
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from faceptor.config import ModelConfig, Params
-from faceptor.datasets import reader_class
+from faceptor.config import ModelConfig
+from faceptor.datasets.base import Reader
 from faceptor.errors import FaceptorError
 from faceptor.io.regular import size_text
 from faceptor.prepared.reading import read_card
-from faceptor.weights.starting import describe_start, sections
+from faceptor.weights.starting import describe_starting_weights
 
 PACKAGES = ("torch", "torchvision", "timm", "dvc", "papermill", "jupyterlab", "datasets", "opencv-python-headless")
 
 
-def examine(params: Params) -> dict:
-    """{"environment", "device", "dvc", "starting_weights", "datasets"}: plain facts, fit for JSON."""
+class DatasetPlace(NamedTuple):
+    """Where a data set is expected, where it is kept once prepared, and the class of its reader."""
+
+    folder: Path
+    prepared: Path
+    reader: type[Reader]
+
+
+def examine(*, models: Mapping[str, tuple[str, ModelConfig]], datasets: Mapping[str, DatasetPlace]) -> dict[str, Any]:
+    """{"environment", "device", "dvc", "starting_weights", "datasets"}: plain facts, fit for JSON.
+
+    models: name of a training -> what its model section is called in params.yaml, and that section.
+    """
     return {
         "environment": environment(),
         "device": device(),
         "dvc": dvc_state(),
-        "starting_weights": {name: starting_weights(*section) for name, section in sections(params).items()},
-        "datasets": {name: dataset(params, name) for name in params.datasets},
+        "starting_weights": {name: starting_weights(*section) for name, section in models.items()},
+        "datasets": {name: dataset(place) for name, place in datasets.items()},
     }
 
 
@@ -56,25 +69,23 @@ def dvc_state() -> dict:
 
 def starting_weights(where: str, model: ModelConfig) -> dict:
     """What a training starts from: file, whether it is there, size, SHA-256, and whether it fits, or what to do."""
-    facts = describe_start(model, where=where)
+    facts = describe_starting_weights(model, where=where)
     if facts["state"] != "there":
         return facts
-    from faceptor.weights.start import misfit
+    from faceptor.weights.initialise import misfit
 
     problem = misfit(model, facts["path"])
     return facts | {"state": "there, does not fit", "problem": problem} if problem else facts | {"state": "there, fits"}
 
 
-def dataset(params: Params, name: str) -> dict:
+def dataset(place: DatasetPlace) -> dict[str, Any]:
     """Where a data set is expected, whether it is there and prepared, and where to ask for it."""
-    block = params.datasets[name]
-    folder, reader = params.data.root / block.path, reader_class(block.reader or name, key=name)
-    facts = {"folder": str(folder), "licence": reader.licence, "ask": reader.source}
+    facts = {"folder": str(place.folder), "licence": place.reader.licence, "ask": place.reader.source}
     try:
-        card = read_card(params.prepared(name))
+        card = read_card(place.prepared)
         return facts | {"state": "prepared", "counts": card["counts"], "rejects": card["rejects"]["count"]}
     except FaceptorError:
-        return facts | {"state": "found, not prepared" if Path(folder).is_dir() else "absent"}
+        return facts | {"state": "found, not prepared" if place.folder.is_dir() else "absent"}
 
 
 def show(facts: dict) -> None:

@@ -154,6 +154,12 @@ class FaceModel(nn.Module):
                 "divided by 255 and not normalised (the model does that)"
             )
 
+    def initialise(self, **numbers: float) -> None:
+        """Prepare a freshly built model for a training without published weights; `numbers` is the section
+        `model.initialisation`. A model that says nothing else starts as its parts drew themselves."""
+        if numbers:
+            raise ConfigError(f"model.initialisation: expected none for {type(self).__name__}, found {sorted(numbers)}")
+
     def structure(self) -> dict[str, Any]:
         """Plain data about optional parts, so that `apply_structure` on a fresh model makes the weights fit."""
         return {}

@@ -8,7 +8,14 @@ from itertools import pairwise
 
 import torch
 from einops import rearrange
-from timm.layers import DropPath, HybridEmbed, LayerNorm, PatchEmbed, resample_abs_pos_embed
+from timm.layers import (
+    DropPath,
+    HybridEmbed,
+    LayerNorm,
+    PatchEmbed,
+    build_sincos2d_pos_embed,
+    resample_abs_pos_embed,
+)
 from timm.models.resnet import BasicBlock
 from timm.models.vision_transformer import VisionTransformer
 from timm.models.vision_transformer_hybrid import ConvStem
@@ -89,6 +96,16 @@ class Encoder(VisionTransformer):
             x = block(x)
             layers.append(rearrange(x[:, self.num_prefix_tokens :], "b (h w) c -> b c h w", h=h, w=w))
         return (layers, finer) if details else layers
+
+    @torch.no_grad()
+    def initialise(self, *, position_table_amplitude: float) -> None:
+        """For a training without published weights: Xavier weights in the blocks, sines of the grid as positions."""
+        for module in self.blocks.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+        grid = list(self.patch_embed.grid_size)
+        table = build_sincos2d_pos_embed(grid, dim=self.embed_dim, interleave_sin_cos=False)
+        self.pos_embed[:, self.num_prefix_tokens :] = position_table_amplitude * table
 
     @property
     def stem(self) -> "ResidualStem | None":

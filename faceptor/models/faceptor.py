@@ -103,6 +103,26 @@ class Faceptor(FaceModel):
             preference=torch.stack(preference),
         )
 
+    @torch.no_grad()
+    def initialise(
+        self, *, position_table_amplitude: float, value_query_content_std: float, value_query_position_std: float
+    ) -> None:
+        """For small encoders that are trained without published weights.
+
+        The released initialisation expects FaRL below it: without that, tokens hardly know where they are, attention
+        is flat, and a task whose answer lies in a place (an expression, an age) stays at the constant baseline for
+        thousands of images. Here blocks get Xavier weights, the position table sines, the keys' position unit gain,
+        and value queries a place to look at and little content of their own.
+        """
+        self.encoder.initialise(position_table_amplitude=position_table_amplitude)
+        for module in self.decoder.position.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=module.in_features**-0.5)
+        for task, queries in self.queries.items():
+            if self.head[task] == "value":
+                queries.content.mul_(value_query_content_std)
+                nn.init.normal_(queries.position, std=value_query_position_std)
+
     # --- tasks and what they own ------------------------------------------------------------------------------------
 
     def add_task(self, spec: TaskSpec, *, content: Tensor | None = None, position: Tensor | None = None) -> None:
@@ -110,7 +130,7 @@ class Faceptor(FaceModel):
         self.register_task(spec)
         if self.head[spec.name] != "vector":
             queries = TaskQueries(count=spec.queries, dim=self.decoder.level.shape[-1])
-            queries.start(spec.name, content=content, position=position)
+            queries.fill(spec.name, content=content, position=position)
             self.queries[spec.name] = queries.to(self.decoder.level)
 
     def remove_task(self, task: str) -> None:
@@ -173,7 +193,7 @@ class TaskQueries(nn.Module):
         self.position = nn.Parameter(torch.rand(count, dim))
 
     @torch.no_grad()
-    def start(self, task: str, **given: Tensor | None) -> None:
+    def fill(self, task: str, **given: Tensor | None) -> None:
         for name, values in given.items():
             own = getattr(self, name)
             if values is not None and values.shape != own.shape:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from faceptor.models.backbone import Backbone
 from faceptor.models.base import FaceModel, InputGroup
 from faceptor.models.faceptor import shifted
-from faceptor.models.facexformer_heads import Readout
+from faceptor.models.facexformer_heads import Masks, Readout
 from faceptor.models.fusion import Fusion
 from faceptor.models.streams import cover
 from faceptor.models.two_way import FourierPosition, TwoWayDecoder
@@ -97,6 +97,21 @@ class FaceXFormer(FaceModel):
 
     def batch_order(self, task: str) -> tuple:
         return list(self.heads).index(self.heads.key(task)), task
+
+    @torch.no_grad()
+    def initialise(
+        self,
+        *,
+        self_attention_gain: float,
+        token_to_image_gain: float,
+        mask_mlp_gain: float,
+        mask_upsample_gain: float,
+    ) -> None:
+        """For a training without published weights; the numbers are gains over the weights as they are drawn."""
+        self.decoder.initialise(self_attention_gain=self_attention_gain, token_to_image_gain=token_to_image_gain)
+        for head in self.heads.values():
+            if isinstance(head, Masks):
+                head.amplify(mlp=mask_mlp_gain, upsample=mask_upsample_gain)
 
     # --- tasks and what they own ------------------------------------------------------------------------------------
 

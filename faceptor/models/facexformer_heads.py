@@ -97,6 +97,12 @@ class Masks(Head):
         )
         self.mlp = Mlp(dim=dim, out=dim // 8)
 
+    @torch.no_grad()
+    def amplify(self, *, mlp: float, upsample: float) -> None:
+        """Multiply the weights of the last linear map and of the last convolution."""
+        self.mlp[-1].weight.mul_(mlp)
+        self.upsample[-2].weight.mul_(upsample)
+
     def pixels(self, face: Tensor) -> Tensor:
         return self.upsample(face)
 

@@ -71,6 +71,10 @@ class NaiveFaceptor(FaceModel):
             raw |= head([features[layer - 1][where] for layer in head.layers], tasks)
         return raw
 
+    def initialise(self, *, position_table_amplitude: float) -> None:
+        """For small encoders that are trained without published weights, see `Encoder.initialise`."""
+        self.encoder.initialise(position_table_amplitude=position_table_amplitude)
+
     def _bundles(self, rows: Mapping[str, slice]) -> list[tuple[slice, list[str]]]:
         """Tasks of one kind that ask about the same images; rows are compared, not hashed (symbols in an export)."""
         bundles: list[tuple[slice, list[str]]] = []

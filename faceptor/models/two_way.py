@@ -41,6 +41,20 @@ class TwoWayDecoder(nn.Module):
         self.final_attention = Attention(dim=dim, inner=dim // 2, heads=heads)
         self.final_norm = nn.LayerNorm(dim)
 
+    @torch.no_grad()
+    def initialise(self, *, self_attention_gain: float, token_to_image_gain: float) -> None:
+        """For a training without published weights; gains are of attention scores.
+
+        The first self-attention replaces the tokens. Nearly uniform, as it usually starts, it makes them all the same,
+        and a hundred equal tokens take thousands of faces to part. Here it starts by handing every token on to itself.
+        """
+        first, gain = self.layers[0].self_attention, self_attention_gain**0.5  # of queries and keys each
+        for linear, factor in ((first.query, gain), (first.key, gain), (first.value, 1.0), (first.output, 1.0)):
+            nn.init.eye_(linear.weight).mul_(factor)
+            nn.init.zeros_(linear.bias)
+        for attention in [*(layer.token_to_image for layer in self.layers), self.final_attention]:
+            attention.query.weight.mul_(token_to_image_gain)
+
     def forward(self, tokens: Tensor, face: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
         """tokens (N, C), the same for every image; face F (B, C, h, w); position (h * w, C).
 

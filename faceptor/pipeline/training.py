@@ -24,6 +24,7 @@ from faceptor.pipeline.common import (
     validation_samples,
 )  # fmt: skip
 from faceptor.pipeline.records import built_record, data_record, started_record
+from faceptor.pipeline.starting_weights import starting_weights_of
 from faceptor.pipeline.verdict import choosing_and_judging, judge, verdict
 from faceptor.prepared.reading import open_split
 from faceptor.tasks import task
@@ -33,8 +34,7 @@ from faceptor.training.record import Record, flatten, stage_facts
 from faceptor.training.threads import fixed_threads
 from faceptor.transforms.framing import measure_framing
 from faceptor.weights.folder import load_model, model_hash, read_description, save_model
-from faceptor.weights.start import start
-from faceptor.weights.starting import start_of
+from faceptor.weights.initialise import initialise
 
 FRAMED = 24  # training pictures per task in which the face is located, to store how much around it the task sees
 
@@ -53,14 +53,14 @@ def running(run_name: str, stage: Stage) -> Iterator[None]:
 
 def train_joint(params: Params, name: str = "stage1", *, device: str = "auto") -> train.Outcome:
     """All tasks together, from scratch or from published weights: stage 1, or one of `baselines`."""
-    weights = start_of(params, name)  # before any data are read
+    weights = starting_weights_of(params, name)  # before any data are read
     params = params.variant(name)
     stage = params.stage1
     home, section = ("", "stage1") if name == "stage1" else (f"baselines.{name}.", f"baselines.{name}.train")
     with running(name, stage):
         torch.manual_seed(params.seed)
         model = build_model(params.model, [task(each) for each in stage.tasks])
-        start(model, params.model, where=f"{home}model")
+        initialise(model, params.model, where=f"{home}model")
         facts = built_record(params, model, section=f"{home}model")
         made_of = provenance(params, name, stage.tasks) | {"starting_weights": weights}
         outcome = train_tasks(

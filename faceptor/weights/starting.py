@@ -6,19 +6,16 @@ check`, `faceptor doctor` and the pipeline ask before a training does.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from faceptor.config import ModelConfig, Params
+from faceptor.config import ModelConfig
 from faceptor.errors import ConfigError, WeightsError
 from faceptor.io.regular import check_regular, sha256_of
-from faceptor.io.writing import write_whole
 
 LARGEST_WEIGHTS = 16 << 30  # bytes; a training checkpoint of the largest published model has 1.5 GB
 FOLDER = Path("data/pretrained")  # below it the pipeline notices when a file changes
-STARTS = Path("models/starts")  # a file for every training, which says what it starts from
 ENCODER_WEIGHTS, BACKBONE_WEIGHTS = "encoder.safetensors", "backbone.safetensors"
 IMAGENET = "imagenet"
 
@@ -53,9 +50,9 @@ def imagenet(backbone: str) -> Source:
     )
 
 
-def part_of(model: ModelConfig) -> str:
-    """The part of a model that published weights exist for, as its section is called: "encoder" or "backbone"."""
-    return "backbone" if hasattr(model, "backbone") else "encoder"
+def part_of(model: ModelConfig) -> str | None:
+    """The part of a model that published weights exist for, as its section is called; None where there is none."""
+    return next((part for part in ("backbone", "encoder") if hasattr(model, part)), None)
 
 
 def source_of(model: ModelConfig) -> Source:
@@ -68,7 +65,10 @@ def starting_file(model: ModelConfig, *, where: str = "model") -> Path | None:
 
     where: what the section is called in params.yaml. Raises ConfigError where `init` and `pretrained` do not agree.
     """
-    part, source = part_of(model), source_of(model)
+    part = part_of(model)
+    if part is None:
+        return None
+    source = source_of(model)
     key = f"{where}.{part}.pretrained"
     named = getattr(model, part).pretrained
     if model.init == "scratch":
@@ -100,7 +100,7 @@ def starting_weights(model: ModelConfig, *, where: str = "model") -> dict[str, s
     return {"path": str(path), "sha256": _said_of(model, where, sha256_of, path)}
 
 
-def check_start(model: ModelConfig, *, where: str = "model") -> int | None:
+def check_starting_file(model: ModelConfig, *, where: str = "model") -> int | None:
     """Size in bytes of the file that a training starts from, None for `init: scratch`; raises as `starting_weights`."""
     path = starting_file(model, where=where)
     if path is None:
@@ -108,45 +108,7 @@ def check_start(model: ModelConfig, *, where: str = "model") -> int | None:
     return _said_of(model, where, check_regular, path)
 
 
-def sections(params: Params) -> dict[str, tuple[str, ModelConfig]]:
-    """Name of a training -> what its model section is called in params.yaml, and that section."""
-    own = {name: (f"baselines.{name}.model", baseline.model) for name, baseline in params.baselines.items()}
-    return {"stage1": ("model", params.model)} | own
-
-
-def start_of(params: Params, name: str) -> dict[str, str] | None:
-    """`starting_weights` of the training of that name: stage1, or one of `baselines`."""
-    where, model = sections(params)[name]
-    return starting_weights(model, where=where)
-
-
-def record_starts(params: Params, folder: Path) -> dict[str, dict[str, str] | None]:
-    """Write <folder>/<training>.json for every training: `starting_weights`, or null; what a stage of DVC depends on.
-
-    Raises as `starting_weights`, for the first training whose file is not there.
-    """
-    starts = {name: start_of(params, name) for name in sections(params)}
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, start in starts.items():
-        write_whole(folder / f"{name}.json", json.dumps(start, indent=2) + "\n")
-    return starts
-
-
-def missing_weights(params: Params) -> list[str]:
-    """What is wrong with files that trainings of these parameters start from, a line each.
-
-    Raises ConfigError where `init` and `pretrained` do not agree: no file can mend that.
-    """
-    lines = []
-    for where, model in sections(params).values():
-        try:
-            check_start(model, where=where)
-        except WeightsError as error:
-            lines.append(str(error))
-    return lines
-
-
-def describe_start(model: ModelConfig, *, where: str = "model") -> dict[str, Any]:
+def describe_starting_weights(model: ModelConfig, *, where: str = "model") -> dict[str, Any]:
     """Plain facts for `faceptor doctor`: init, path, whether it is there, size and SHA-256, or what is wrong."""
     facts: dict[str, Any] = {"init": model.init, "path": None, "state": "starts from scratch"}
     try:
@@ -154,7 +116,7 @@ def describe_start(model: ModelConfig, *, where: str = "model") -> dict[str, Any
         if path is None:
             return facts
         facts |= {"path": str(path), "state": "absent"}
-        facts["bytes"] = check_start(model, where=where)
+        facts["bytes"] = check_starting_file(model, where=where)
         return facts | {"state": "there", "sha256": starting_weights(model, where=where)["sha256"]}
     except (ConfigError, WeightsError) as error:
         state = facts["state"] if facts["path"] else "not named"

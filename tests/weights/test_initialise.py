@@ -7,10 +7,10 @@ from faceptor.config import load_preset
 from faceptor.errors import ConfigError
 from faceptor.models.build import build_model
 from faceptor.tasks import task
-from faceptor.weights.start import STARTS, start
+from faceptor.weights.initialise import LOADERS, initialise
 from faceptor.weights.starting import part_of
 
-NAMES = ["landmarks_300w", "expression_rafdb"]
+NAMES = ["landmarks_300w", "parsing_lapa", "expression_rafdb"]
 
 
 def fresh(config):
@@ -23,7 +23,7 @@ def test_scratch_touches_every_block_and_keeps_dense_queries(name):
     config = load_preset("embedded").variant(name).model
     before, after = fresh(config), fresh(config)
     assert config.init == "scratch"
-    start(after, config)
+    initialise(after, config)
     same = {n for n, p in before.named_parameters() if torch.equal(p, dict(after.named_parameters())[n])}
     weights = {n for n in dict(before.named_parameters()) if n.startswith("encoder.blocks") and n.endswith("weight")}
     assert not {n for n in weights if "norm" not in n} & same
@@ -39,7 +39,7 @@ def test_facexformer_tokens_start_apart():
     for init in ("as built", "scratch"):
         model = fresh(config)
         if init == "scratch":
-            start(model, config)
+            initialise(model, config)
         tokens = torch.cat([each.content for each in model.tokens.values()])[None]
         after = model.decoder.layers[0].self_attention(tokens, tokens, tokens)[0]
         spread = torch.cdist(after, after).mean() / after.norm(dim=1).mean()
@@ -50,14 +50,31 @@ def test_facexformer_tokens_start_apart():
 
 
 @pytest.mark.parametrize("name", ["stage1", "naive", "facexformer"])
+def test_every_number_of_the_section_counts(name):
+    config = load_preset("embedded").variant(name).model
+    numbers = config.initialisation.model_dump()
+
+    def initialised(**changed):
+        model = fresh(config)
+        section = config.initialisation.model_copy(update=changed)
+        initialise(model, config.model_copy(update={"initialisation": section}))
+        return model.state_dict()
+
+    expected = initialised()
+    for key, value in numbers.items():
+        found = initialised(**{key: 2 * value})
+        assert any(not torch.equal(tensor, found[each]) for each, tensor in expected.items()), key
+
+
+@pytest.mark.parametrize("name", ["stage1", "naive", "facexformer"])
 def test_released_start_needs_a_file(name):
     config = load_preset("embedded").variant(name).model.model_copy(update={"init": "released"})
     with pytest.raises(ConfigError, match="pretrained"):
-        start(fresh(config), config)
+        initialise(fresh(config), config)
 
 
 def test_every_model_says_what_published_weights_it_takes():
     for name in ("stage1", "naive", "facexformer"):
         config = load_preset("embedded").variant(name).model
-        assert config.name in STARTS
+        assert part_of(config) in LOADERS
         assert hasattr(getattr(config, part_of(config)), "pretrained") and hasattr(fresh(config), part_of(config))
