@@ -18,7 +18,8 @@ from faceptor.config import FaceptorConfig
 from faceptor.errors import ConfigError, DataError
 from faceptor.models.base import FaceModel, InputGroup
 from faceptor.models.build import build_model
-from faceptor.predict.detector import detect_faces, face_box_of_points5, overlap, square
+from faceptor.predict.detector import detect_faces, overlap
+from faceptor.predict.framing import measure_framing
 from faceptor.predict.overlay import draw_faces
 from faceptor.predict.predictor import CHUNK, predict, read_photo
 from faceptor.tasks import task
@@ -29,7 +30,7 @@ from faceptor.tasks.landmarks import LandmarksPrediction
 from faceptor.tasks.parsing import ParsingPrediction
 from faceptor.tasks.recognition import IdentityPrediction
 from faceptor.transforms.crop import CropSpec
-from faceptor.transforms.framing import Framing, crop_of, known_framing, measure_framing, place_face
+from faceptor.transforms.framing import Framing, crop_of, face_box_of_points5, known_framing, place_face, square
 from faceptor.weights.folder import load_model, model_hash, save_model
 
 # By eye: brows at 87, chin at 178, ears at 180 and 272.

@@ -26,13 +26,13 @@ from faceptor.pipeline.common import (
 from faceptor.pipeline.records import built_record, data_record, started_record
 from faceptor.pipeline.starting_weights import starting_weights_of
 from faceptor.pipeline.verdict import choosing_and_judging, judge, verdict
+from faceptor.predict.framing import measure_framing
 from faceptor.prepared.reading import open_split
 from faceptor.tasks import task
 from faceptor.training import loop as train
 from faceptor.training.batches import crop_spec
 from faceptor.training.record import Record, flatten, stage_facts
 from faceptor.training.threads import fixed_threads
-from faceptor.transforms.framing import measure_framing
 from faceptor.weights.folder import load_model, model_hash, read_description, save_model
 from faceptor.weights.initialise import initialise
 

@@ -1,8 +1,5 @@
-"""Where the faces of a photograph are: one convention for face boxes, and a detector that needs no download.
-
-A *face box* is the square about the 68 landmarks of 300W, from the brows to the chin and from ear to ear: the centre of
-their bounds, the longer side (the box that `landmarks_300w` is trained on). Boxes are (x1, y1, x2, y2) in pixels,
-pixel centres at integers.
+"""Where the faces of a photograph are: a detector that needs no download. Boxes are face boxes, (x1, y1, x2, y2), as
+`faceptor.transforms.framing` has them.
 
 The detector is the cascade of local binary patterns that ships with scikit-image. Alone it also fires on clouds and
 cups, so every candidate must be found again in altered copies (mirrored, turned, blurred, with noise) and must have
@@ -20,12 +17,7 @@ from itertools import product
 import cv2
 import numpy as np
 
-# Proportions of an upright adult face in units of the distance between the eyes (IPD), brows at -0.35 and the chin at
-# +1.70 of the eye line, 2.05 from ear to ear; the mouth corners lie 1.10 below the eyes (between ArcFace's template,
-# 1.16, and the head of `faceptor.synthesis`). In units of the face box's side:
-EYES_APART = 1 / 2.05
-EYES_TO_MOUTH = 1.10 * EYES_APART
-EYES_ABOVE_CENTRE = (1.70 - 2.05 / 2) * EYES_APART
+from faceptor.transforms.geometry import rotation
 
 # The cascade's window in the same proportions: averaged over a hundred small faces (and the same on a sharp
 # photograph) the eyes lie at 0.35 of its height, the brows at 0.21, the chin at 1.06, the cheeks at 0.06 and 0.94.
@@ -37,8 +29,8 @@ WINDOW = 24  # pixels, the smallest face the cascade can see
 # another chance to be fooled, and turned pictures without faces reach 0.92.
 SEARCHES = ((640, (0,), 0.0), (640, (22, -22), 0.25), (1280, (0,), 0.0))
 PATCH, PATCH_FACE = 128, 64  # altered copies: side of the patch and of the face in it, pixels
-ENOUGH = 4  # hits that count as "found again" in one copy
-CANDIDATES = 40
+HITS_PER_COPY = 4  # that count as "found again" in one altered copy; more add nothing
+MAX_CANDIDATES = 40  # of the first search, the best supported
 MIN_SUPPORT = 3  # windows of the first search that must agree
 MIN_SCORE = 0.7  # of a hundred 25-pixel faces 94 pass; photographs without faces reach 0.62
 MIN_DETAIL = 0.17  # faces have 0.20 and more, smooth blobs 0.14 and less
@@ -57,27 +49,6 @@ class Detection:
 
 
 # --- boxes -----------------------------------------------------------------------------------------------------------
-
-
-def square(box: np.ndarray) -> np.ndarray:
-    """(..., 4) boxes -> squares with the same centres and the longer sides."""
-    box = np.asarray(box, np.float64)
-    centre, half = (box[..., :2] + box[..., 2:]) / 2, (box[..., 2:] - box[..., :2]).max(-1, keepdims=True) / 2
-    return np.concatenate([centre - half, centre + half], axis=-1)
-
-
-def face_box_of_points5(points5: np.ndarray) -> np.ndarray:
-    """Face box (4,) from eyes, nose tip and mouth corners (5, 2), by the proportions of an upright face.
-
-    Turned heads lose width, raised ones height: the larger of the two estimates is taken.
-    """
-    points5 = np.asarray(points5, np.float64)
-    eyes, mouth = points5[:2].mean(0), points5[3:].mean(0)
-    down = mouth - eyes
-    height = max(np.linalg.norm(down), 1e-6)
-    side = max(np.linalg.norm(points5[1] - points5[0]) / EYES_APART, height / EYES_TO_MOUTH)
-    centre = eyes + down / height * EYES_ABOVE_CENTRE * side
-    return np.concatenate([centre - side / 2, centre + side / 2])
 
 
 def face_box_of_cascade(window: np.ndarray) -> np.ndarray:
@@ -127,9 +98,8 @@ def _placed_back(found: Detection, shape: tuple[int, int], scale: float, roll: f
     """From the scaled and turned picture to the original's pixels."""
     centre, half = (found.box[:2] + found.box[2:]) / 2, (found.box[2] - found.box[0]) / 2
     height, width = (round(n * scale) for n in shape)
-    turn, middle = np.deg2rad(roll), np.array([width - 1, height - 1]) / 2
-    forth = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    centre = (forth @ (centre - middle) + middle + 0.5) / scale - 0.5
+    middle = np.array([width - 1, height - 1]) / 2
+    centre = (rotation(np.deg2rad(roll)) @ (centre - middle) + middle + 0.5) / scale - 0.5
     return Detection(np.concatenate([centre - half / scale, centre + half / scale]), found.score, float(roll))
 
 
@@ -137,7 +107,7 @@ def _search(grey: np.ndarray, min_score: float) -> list[Detection]:
     margin = min(grey.shape) // 6  # a face may touch the frame
     padded = cv2.copyMakeBorder(grey, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
     hits = _hits(padded, WINDOW, min(padded.shape), 1.1)
-    groups = sorted((g for g in _groups(hits) if len(g) >= MIN_SUPPORT), key=len, reverse=True)[:CANDIDATES]
+    groups = sorted((g for g in _groups(hits) if len(g) >= MIN_SUPPORT), key=len, reverse=True)[:MAX_CANDIDATES]
     judged = [_judge(padded, np.median(group, axis=0)) for group in groups]
     sure = [(window, score) for window, score in judged if score >= min_score and _detail(padded, window) >= MIN_DETAIL]
     found = [Detection(face_box_of_cascade(window - margin), score) for window, score in sure]
@@ -180,20 +150,19 @@ def _judge(grey: np.ndarray, window: np.ndarray) -> tuple[np.ndarray, float]:
     votes, seen = [], []
     copies = list(product(ALTERED, (-8, 8), (1, -1)))
     for number, (alter, degrees, mirror) in enumerate(copies, start=1):
-        turn = np.deg2rad(degrees)
-        a = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) * scale * [mirror, 1]
+        a = rotation(np.deg2rad(degrees)) * scale * [mirror, 1]
         shift = PATCH / 2 - a @ centre
         patch = cv2.warpAffine(smooth, np.c_[a, shift], (PATCH, PATCH), borderMode=cv2.BORDER_REPLICATE)
         hits = _hits(alter(patch), 46, 90, 1.08)
         hits = hits[overlap(expected, hits) > 0.4]
-        votes.append(min(len(hits), ENOUGH))
+        votes.append(min(len(hits), HITS_PER_COPY))
         if len(hits):
             back = ((hits[:, :2] + hits[:, 2:]) / 2 - shift) @ np.linalg.inv(a).T
             half = (hits[:, 2:] - hits[:, :2]) / 2 / scale
             seen.append(np.hstack([back - half, back + half]))
-        if number == 4 and sum(votes) < number * ENOUGH / 3:  # most candidates fail at once
+        if number == 4 and sum(votes) < number * HITS_PER_COPY / 3:  # most candidates fail at once
             break
-    score = sum(votes) / (ENOUGH * len(copies))
+    score = sum(votes) / (HITS_PER_COPY * len(copies))
     return (np.median(np.concatenate(seen), axis=0) if seen else window), score
 
 

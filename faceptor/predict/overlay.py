@@ -16,6 +16,7 @@ from faceptor.tasks import kind_of
 from faceptor.tasks.base import Prediction
 from faceptor.tasks.drawing import class_colours
 from faceptor.tasks.plots import PALETTE
+from faceptor.transforms.geometry import rotation
 
 LONGEST, SHORTEST = 1600, 860  # pixels the photograph's longer side is brought to
 MARGIN, GAP = 24, 14
@@ -67,9 +68,9 @@ def _photo(rgb: np.ndarray, faces: Sequence[Face]) -> Image.Image:
 def _corners(face: Face) -> np.ndarray:
     """(4, 2) corners of the face box, turned by the face's roll."""
     x1, y1, x2, y2 = face.box
-    centre, turn = np.array([x1 + x2, y1 + y2]) / 2, np.deg2rad(face.roll)
-    forth = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    return (np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]]) - centre) @ forth.T + centre
+    centre = np.array([x1 + x2, y1 + y2]) / 2
+    turn = rotation(np.deg2rad(face.roll))
+    return (np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]]) - centre) @ turn.T + centre
 
 
 def _tag(draw: ImageDraw.ImageDraw, corners: np.ndarray, text: str, colour: str, size: tuple[int, int]) -> None:

@@ -21,13 +21,13 @@ from faceptor.datasets.base import BadSample
 from faceptor.datasets.formats.images import LARGEST_IMAGE, TooManyPixels
 from faceptor.errors import DataError, WeightsError
 from faceptor.io.regular import read_regular
-from faceptor.predict.detector import Detection, detect_faces, square
+from faceptor.predict.detector import Detection, detect_faces
 from faceptor.predict.photographs import LARGEST_PHOTO_FILE, Photo, decode_photo
 from faceptor.tasks import kind_of
 from faceptor.tasks.base import Prediction, TaskSpec
 from faceptor.training.batches import to_tensor
 from faceptor.transforms.crop import Crop
-from faceptor.transforms.framing import crop_of, place_face
+from faceptor.transforms.framing import crop_of, place_face, square
 
 CHUNK = 8  # faces answered together; bounds the memory that a group photograph takes
 FORMATS = "JPEG, PNG, WebP, TIFF, BMP or GIF"
@@ -38,7 +38,7 @@ LARGEST_BOX = 4  # sides of a given face box, in longer sides of the photograph
 class Face:
     """One face of a photograph.
 
-    box      (4,) float64 x1, y1, x2, y2 in pixels: square, brows to chin (`faceptor.predict.detector`), or as it was
+    box      (4,) float64 x1, y1, x2, y2 in pixels: square, brows to chin (`faceptor.transforms.framing`), or as it was
              given
     score    how sure the detector is, 0 to 1; None where the box was given
     roll     degrees by which the face is turned about the box's centre, clockwise as seen

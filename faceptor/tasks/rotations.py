@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from faceptor.transforms.geometry import rotation
+
 MIRROR = np.diag([-1.0, 1.0, 1.0])  # what a horizontally mirrored picture does to the frame, and to the head's x
 
 
@@ -65,8 +67,9 @@ def wrapped(degrees: Any) -> np.ndarray:
 
 def about_view_axis(radians: float) -> np.ndarray:
     """(3, 3): what turning the picture by that angle, from x towards y (clockwise as seen), multiplies R with."""
-    cosine, sine = np.cos(radians), np.sin(radians)
-    return np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+    matrix = np.eye(3)
+    matrix[:2, :2] = rotation(radians)
+    return matrix
 
 
 class _NearestRotation(torch.autograd.Function):

@@ -235,22 +235,10 @@ class Crop:
         moved = geometry.inverse_points(points, self.matrix, self.size, self.warp)
         return moved.astype(_float_of(points))
 
-    def logits_back(self, logits: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
-        """Class logits of the crop (N, h, w), any h and w -> (N, H, W) float32 at the original's pixels.
-
-        They are raised bilinearly (half-pixel) to S x S, then sampled through the inverted map; 0 outside the
-        crop. `size` (H, W) is that of the wanted map where it differs from the image's. The argmax comes
-        after this step; `labels_back` takes it with less memory.
-        """
-        size = size or self.image_size
-        out = np.empty((len(logits), *size), np.float32)
-        for n, plane in enumerate(self._planes_back(logits, size)):
-            out[n] = plane
-        return out
-
     def labels_back(self, logits: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
-        """argmax over the N classes of `logits_back`, (H, W) uint8, holding two planes instead of N."""
-        planes = self._planes_back(logits, size or self.image_size)
+        """Class logits of the crop (N, h, w), any h and w -> the likeliest class of every pixel of the original image,
+        (H, W) uint8. `size` (H, W) is that of the wanted map where it differs from the image's."""
+        planes = self.planes_back(logits, size or self.image_size)  # one by one: two are held instead of N
         best = next(planes)
         label = np.zeros(best.shape, np.uint8)
         for n, plane in enumerate(planes, start=1):
@@ -259,7 +247,11 @@ class Crop:
             np.copyto(best, plane, where=higher)
         return label
 
-    def _planes_back(self, logits: np.ndarray, size: tuple[int, int]) -> Iterator[np.ndarray]:
+    def planes_back(self, logits: np.ndarray, size: tuple[int, int]) -> Iterator[np.ndarray]:
+        """(N, h, w) logits of the crop, any h and w -> one by one (H, W) float32 at the pixels of a map of `size`.
+
+        They are raised bilinearly (half-pixel) to S x S, then sampled through the inverted map; 0 outside the crop.
+        """
         logits = np.asarray(logits, np.float32)
         if logits.ndim != 3:
             raise DataError(f"logits: expected (classes, h, w) of one image, found shape {logits.shape}")

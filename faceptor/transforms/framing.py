@@ -1,28 +1,61 @@
 """How much around a face a task's network was trained to see, so that a photograph can be cut the same way.
 
+A *face box* is the square about the 68 landmarks of 300W, from the brows to the chin and from ear to ear: the centre of
+their bounds, the longer side (the box that `landmarks_300w` is trained on). Boxes are (x1, y1, x2, y2) in pixels,
+pixel centres at integers.
+
 Every data set crops its faces differently. A `Framing` says which rectangle about the face box the network saw; it is
-measured from the training pictures (`measure_framing`) and kept in the model folder beside the crop. A model without
-one falls back on what is known of the published pictures (`known_framing`).
+measured from the training pictures (`faceptor.predict.framing`) and kept in the model folder beside the crop. A model
+without one falls back on what is known of the published pictures (`known_framing`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from faceptor.datasets.labels import landmark_scheme
-from faceptor.datasets.subset import spread
-from faceptor.errors import ConfigError, DataError
-from faceptor.predict.detector import detect_faces, face_box_of_points5, square
-from faceptor.tasks.base import TaskSpec
+from faceptor.errors import ConfigError
 from faceptor.transforms import geometry
 from faceptor.transforms.crop import Crop, CropSpec
 
+# Proportions of an upright adult face in units of the distance between the eyes (IPD), brows at -0.35 and the chin at
+# +1.70 of the eye line, 2.05 from ear to ear; the mouth corners lie 1.10 below the eyes (between ArcFace's template,
+# 1.16, and the head of `faceptor.synthesis`). In units of the face box's side:
+EYES_APART = 1 / 2.05
+EYES_TO_MOUTH = 1.10 * EYES_APART
+EYES_ABOVE_CENTRE = (1.70 - 2.05 / 2) * EYES_APART
+
 NEGLIGIBLE = 0.005  # of the face box's side: not worth a word
-LEAST = 5  # pictures with a known face box that a measurement needs
+
+
+# --- face boxes ------------------------------------------------------------------------------------------------------
+
+
+def square(box: np.ndarray) -> np.ndarray:
+    """(..., 4) boxes -> squares with the same centres and the longer sides."""
+    box = np.asarray(box, np.float64)
+    centre, half = (box[..., :2] + box[..., 2:]) / 2, (box[..., 2:] - box[..., :2]).max(-1, keepdims=True) / 2
+    return np.concatenate([centre - half, centre + half], axis=-1)
+
+
+def face_box_of_points5(points5: np.ndarray) -> np.ndarray:
+    """Face box (4,) from eyes, nose tip and mouth corners (5, 2), by the proportions of an upright face.
+
+    Turned heads lose width, raised ones height: the larger of the two estimates is taken.
+    """
+    points5 = np.asarray(points5, np.float64)
+    eyes, mouth = points5[:2].mean(0), points5[3:].mean(0)
+    down = mouth - eyes
+    height = max(np.linalg.norm(down), 1e-6)
+    side = max(np.linalg.norm(points5[1] - points5[0]) / EYES_APART, height / EYES_TO_MOUTH)
+    centre = eyes + down / height * EYES_ABOVE_CENTRE * side
+    return np.concatenate([centre - side / 2, centre + side / 2])
+
+
+# --- framings --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -74,8 +107,7 @@ def place_face(
     box: face box (4,) in pixels of the photograph; roll: degrees by which the face is turned about its centre.
     """
     box = square(box)
-    turn, centre = np.deg2rad(-roll), (box[:2] + box[2:]) / 2
-    a = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    centre, a = (box[:2] + box[2:]) / 2, geometry.rotation(np.deg2rad(-roll))
     upright = np.eye(3)
     upright[:2, :2], upright[:2, 2] = a, centre - a @ centre
     matrix = geometry.box_matrix(framing.around(box), spec.size) @ upright
@@ -175,74 +207,3 @@ KNOWN: dict[str, Callable[[str], Framing]] = {
 def known_framing(dataset: str, crop: CropSpec) -> Framing:
     """What a crop of a data set's published pictures shows, from what is known of these pictures."""
     return KNOWN[crop.kind](dataset).zoomed(crop.scale)
-
-
-# --- measured on pictures --------------------------------------------------------------------------------------------
-
-
-def measure_framing(spec: TaskSpec, split: Sequence, crop: CropSpec, *, limit: int = 60) -> Framing | None:
-    """Median framing over up to `limit` evenly spaced samples of a prepared split, cut as `crop` cuts them.
-
-    The face box comes from the first label that tells it (landmarks, five points, class map), else from the detector.
-    None if too few samples show a face: pictures this small or this drawn are no photographs.
-    """
-    edges = []
-    for index in spread(len(split), limit):
-        sample = split[index]
-        face = _face_box(spec, sample)
-        if face is not None:
-            placed = crop.place_sample(sample)
-            edges.append(framing_of(_seen(placed), face).to_list())
-    return Framing(*np.median(edges, axis=0).tolist()) if len(edges) >= min(LEAST, len(split)) else None
-
-
-def _seen(crop: Crop) -> np.ndarray:
-    """The rectangle (4,) of the image that a crop shows before its warp; of a turned crop its upright likeness."""
-    low, high = -0.5, crop.size - 0.5
-    frame = np.array([[low, low], [high, low], [low, high], [high, high]])
-    corners = geometry.transform(frame, np.linalg.inv(crop.matrix))
-    half = np.array([np.linalg.norm(corners[1] - corners[0]), np.linalg.norm(corners[2] - corners[0])]) / 2
-    return np.concatenate([corners.mean(0) - half, corners.mean(0) + half])
-
-
-def _of_landmarks(spec: TaskSpec, sample: Mapping) -> np.ndarray | None:
-    scheme = _SCHEMES.get(len(sample["landmarks"]))
-    if scheme is None:
-        return None
-    points, facts = np.asarray(sample["landmarks"], np.float64), landmark_scheme(scheme)
-    if not {"jaw", "contour"}.isdisjoint(facts.groups):
-        return square(np.concatenate([points.min(0), points.max(0)]))
-    return face_box_of_points5(facts.five_points(points))
-
-
-def _of_points5(spec: TaskSpec, sample: Mapping) -> np.ndarray:
-    return face_box_of_points5(sample["points5"])
-
-
-def _of_mask(spec: TaskSpec, sample: Mapping) -> np.ndarray | None:
-    """From the brows down to the chin, as wide as the skin between."""
-    mask, names = np.asarray(sample["mask"]), spec.labels
-    brows = np.isin(mask, [i for i, name in enumerate(names) if name in ("lb", "rb")])
-    skin = np.isin(mask, [i for i, name in enumerate(names) if name.startswith("face")])
-    if not brows.any() or not skin.any():
-        return None
-    top = np.flatnonzero(brows.any(1))[0]
-    rows, columns = (np.flatnonzero(skin[top:].any(axis)) for axis in (1, 0))
-    return square(np.array([columns[0], top, columns[-1], top + rows[-1]])) if len(rows) else None
-
-
-def _of_detector(spec: TaskSpec, sample: Mapping) -> np.ndarray | None:
-    found = detect_faces(np.asarray(sample["image"]))
-    return found[0].box if found else None
-
-
-_SCHEMES = {landmark_scheme(name).count: name for name in ("300W", "WFLW", "COFW", "AFLW-19", "LaPa-106")}
-_SOURCES = {"landmarks": _of_landmarks, "points5": _of_points5, "mask": _of_mask, "image": _of_detector}
-
-
-def _face_box(spec: TaskSpec, sample: Mapping) -> np.ndarray | None:
-    """Face box of a sample from the first source that it has."""
-    source = next((name for name in _SOURCES if sample.get(name) is not None), None)
-    if source is None:
-        raise DataError(f"{sample.get('key', '?')}: no landmarks, points5, mask or image to find the face by")
-    return _SOURCES[source](spec, sample)

@@ -40,15 +40,21 @@ def box_matrix(box: np.ndarray, size: int, align_corners: bool = False) -> np.nd
     return np.array([[ax, 0, -ax * x1 - offset], [0, ay, -ay * y1 - offset], [0, 0, 1]])
 
 
-def centre_matrix(
-    size: int, scale: float = 1.0, rotation: float = 0.0, shift: tuple[float, float] = (0.0, 0.0)
-) -> np.ndarray:
-    """Scale and rotate a crop about its centre (size - 1) / 2, then move it by `shift` pixels.
+def rotation(radians: float) -> np.ndarray:
+    """(2, 2): points turned about the origin from x towards y, which in a picture is clockwise as seen."""
+    cosine, sine = np.cos(radians), np.sin(radians)
+    return np.array([[cosine, -sine], [sine, cosine]])
 
-    The rotation is in radians from x towards y. Multiply the result from the left onto a crop matrix.
+
+def centre_matrix(
+    size: int, scale: float = 1.0, turn: float = 0.0, shift: tuple[float, float] = (0.0, 0.0)
+) -> np.ndarray:
+    """Scale a crop and turn it about its centre (size - 1) / 2, then move it by `shift` pixels.
+
+    The turn is in radians from x towards y. Multiply the result from the left onto a crop matrix.
     """
     c = (size - 1) / 2
-    a, b = scale * np.cos(rotation), scale * np.sin(rotation)
+    a, b = scale * rotation(turn)[:, 0]
     return np.array([[a, -b, c - a * c + b * c + shift[0]], [b, a, c - b * c - a * c + shift[1]], [0, 0, 1]])
 
 

@@ -99,7 +99,7 @@ def test_box_edges_land_half_a_pixel_outside():
 
 
 def test_rotation_turns_x_towards_y_about_the_centre():
-    matrix = geometry.centre_matrix(101, rotation=np.pi / 2)
+    matrix = geometry.centre_matrix(101, turn=np.pi / 2)
     np.testing.assert_allclose(geometry.transform(np.array([60.0, 50.0]), matrix), [50, 60], atol=1e-12)
 
 
