@@ -13,12 +13,13 @@ __all__ = ["__version__", "load", "load_released", "predict"]
 _LAZY = {
     "load": ("faceptor.weights.folder", "load_model"),
     "load_released": ("faceptor.weights.released", "load_released"),
-    "predict": ("faceptor.predict.predictor", "predict"),
 }
 
 
 def __getattr__(name: str):
     # Lazy, so that data workers and `--help` do not pay for importing torch.
+    if name == "predict":
+        return import_module("faceptor.predict")  # a room that may be called
     if name not in _LAZY:
         raise AttributeError(f"module 'faceptor' has no attribute {name!r}")
     module, attribute = _LAZY[name]

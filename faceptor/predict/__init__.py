@@ -1,1 +1,18 @@
-"""A photograph's way: detect, frame, crop, predict, draw."""
+"""A photograph's way: detect, frame, crop, predict, draw.
+
+The package may be called, because `faceptor.predict` is both this room and the function of that name in `predictor`.
+"""
+
+import sys
+from types import ModuleType
+
+
+class _Callable(ModuleType):
+    def __call__(self, model, image, boxes=None, tasks=None):
+        """See `faceptor.predict.predictor.predict`."""
+        from faceptor.predict.predictor import predict  # brings torch
+
+        return predict(model, image, boxes=boxes, tasks=tasks)
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -108,7 +108,7 @@ def predict(
     names = model.choose_tasks(tasks)
     generated = taught_by_generated(model.provenance, names)
     if generated:
-        warnings.warn(generated_warning(generated, of=len(names)), GeneratedFacesWarning, stacklevel=2)
+        warnings.warn(generated_warning(generated, of=len(names)), GeneratedFacesWarning, stacklevel=3)
     if not isinstance(image, str | Path):
         return answer_image(model, _checked(image), boxes=boxes, tasks=tasks)
     photo, _ = open_photo(image)
