@@ -13,12 +13,11 @@ from functools import partial
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from faceptor.analysis.budget import meta_model
-from faceptor.analysis.trace import Cost, totals, trace
+from faceptor.analysis.trace import Cost, kept, totals, work
 from faceptor.config import Params
 from faceptor.models.base import FaceModel
 from faceptor.models.parameters import part_of
@@ -48,37 +47,36 @@ def input_size(model: FaceModel, task: str) -> int:
 # --- the cost of a call ---------------------------------------------------------------------------------------------
 
 
-@torch.no_grad()
 def answering(model: FaceModel, tasks: Sequence[str], *, size: int) -> Cost:
     """Cost of answering these tasks about one image of size x size, in evaluation mode; nothing is kept.
 
     The peak is an estimate: what a kernel takes for itself is unseen, and an allocator rounds up.
     """
     with shapes_only(model, training=False):
-        cost = trace(model, torch.zeros(1, 3, size, size), list(tasks))
-    return replace(by_component(cost, peak=cost.peak), attention=cost.attention)
+        cost = work(model, torch.zeros(1, 3, size, size), list(tasks))
+    return replace(cost, macs=by_component(cost.macs))
 
 
-def training(model: FaceModel, samples: Mapping[str, int], *, work: bool = True) -> Cost:
+def training(model: FaceModel, samples: Mapping[str, int], *, count_work: bool = True) -> Cost:
     """Cost of the forward half of a training pass: `samples` images of each task, at its own size.
 
     What is kept includes the normalised images; losses and the gradients that backward makes come on top.
-    work: count MACs too, which takes as long again.
+    count_work: count MACs too, which takes as long again.
     """
     images = {name: torch.zeros(count, 3, *[input_size(model, name)] * 2) for name, count in samples.items()}
-    with shapes_only(model, training=True, one_image=min(samples.values()) == 1):
-        return by_component(trace(TrainingPass(model), images, below="model", work=work))
+    with shapes_only(model, training=True, one_image=min(samples.values()) == 1), as_call(model, "forward_tasks"):
+        macs = work(model, images).macs if count_work else {}
+        return Cost(macs=by_component(macs), saved=by_component(kept(model, images)))
 
 
-class TrainingPass(nn.Module):
-    """`forward_tasks` as a call, so that modules are known by their names below it."""
-
-    def __init__(self, model: FaceModel):
-        super().__init__()
-        self.model = model
-
-    def forward(self, batches: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return self.model.forward_tasks(batches)
+@contextmanager
+def as_call(model: FaceModel, method: str) -> Iterator[None]:
+    """A method in place of `forward`, so that hooks see its calls."""
+    model.forward = getattr(model, method)
+    try:
+        yield
+    finally:
+        del model.forward
 
 
 @contextmanager
@@ -104,17 +102,14 @@ def shapes_only(model: FaceModel, *, training: bool, one_image: bool = False) ->
 WITHOUT_PARAMETERS = {"position": "decoder", "": "rest"}  # parts that only work, and where they belong
 
 
-def by_component(cost: Cost, *, peak: int = 0) -> Cost:
-    """From modules to the components of `models.parameters`; what belongs to no part goes to "rest"."""
+def by_component(counts: Mapping[str, int]) -> dict[str, int]:
+    """From children of the model to the components of `models.parameters`; what belongs to none goes to "rest"."""
 
-    def component(module: str) -> str:
-        part = part_of(f"{module}.").split(".")[0]
+    def component(child: str) -> str:
+        part = part_of(f"{child}.").split(".")[0]
         return WITHOUT_PARAMETERS.get(part, part)
 
-    macs, saved = (
-        totals((component(module), count) for module, count in counts.items()) for counts in (cost.macs, cost.saved)
-    )
-    return Cost(macs=macs, saved=saved, peak=peak)
+    return totals((component(child), count) for child, count in counts.items())
 
 
 # --- a configuration ------------------------------------------------------------------------------------------------
@@ -165,7 +160,7 @@ def measure(params: Params, *, alone: bool = True, model: FaceModel | None = Non
             Pass(size=size, tasks=tuple(tasks), cost=answering(model, tasks, size=size))
             for size, tasks in passes(model).items()
         )
-        step = training(model, samples, work=False)
+        step = training(model, samples, count_work=False)
         return Compute(
             passes=calls, tasks=per_task(model, model.tasks if alone else ()), samples=samples, step=step.saved
         )

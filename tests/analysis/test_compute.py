@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from faceptor.analysis import compute
 from faceptor.analysis.budget import meta_model
-from faceptor.analysis.trace import Operations, trace
+from faceptor.analysis.trace import Alive, kept, work
 from faceptor.config import load_preset
 from faceptor.models.build import build_model
 from faceptor.tasks import task
@@ -34,28 +34,28 @@ BY_HAND = {
     "stem": 16 * (4 * 4 * 3) * 8,
     "qkv": 16 * 8 * 24,
     "": 2 * 16 * 16 * 8,  # QK and AV, in the model's own forward
-    "head.0": 16 * 8 * 5,
+    "head": 16 * 8 * 5,
 }
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_macs_by_hand(device):
     tiny, image = Tiny().to(device), torch.zeros(1, 3, 16, 16, device=device)
-    assert trace(tiny, image).macs == BY_HAND  # fused attention on the CPU, plain products on meta
-    assert trace(tiny, image.repeat(3, 1, 1, 1)).macs == {name: 3 * count for name, count in BY_HAND.items()}
+    assert work(tiny, image).macs == BY_HAND  # fused attention on the CPU, plain products on meta
+    assert work(tiny, image.repeat(3, 1, 1, 1)).macs == {name: 3 * count for name, count in BY_HAND.items()}
 
 
 def test_kept_for_backward_by_hand():
     tiny, image = Tiny(), torch.zeros(1, 3, 16, 16)
-    assert trace(tiny, image, work=False).saved == {
+    assert kept(tiny, image) == {
         "stem": 3 * 16 * 16 * FLOAT,  # its input; the weight is the model's own
         "qkv": 16 * 8 * FLOAT,  # its input, the tokens
         # q, k, v lie in the one output of qkv; the answer and the log of the softmax's sum are new.
         "": (16 * 24 + 16 * 8 + 16) * FLOAT,
-        "head.1": 16 * 5 * FLOAT,  # ReLU keeps its output; the linear map's input is kept already
+        "head": 16 * 5 * FLOAT,  # ReLU keeps its output; the linear map's input is kept already
     }
     with torch.no_grad():
-        assert trace(tiny, image).saved == {}
+        assert kept(tiny, image) == {}
 
 
 def test_what_the_graph_lets_go_is_not_kept():
@@ -65,20 +65,21 @@ def test_what_the_graph_lets_go_is_not_kept():
             return super().forward(x)
 
     model = Wasteful(nn.Linear(4, 4, bias=False))
-    assert trace(model, torch.zeros(2, 4)).saved == {"0": 2 * 4 * FLOAT}
+    assert kept(model, torch.zeros(2, 4)) == {"0": 2 * 4 * FLOAT}
 
 
 def test_frozen_parts_keep_nothing():
     tiny = Tiny()
     for parameter in (*tiny.stem.parameters(), *tiny.qkv.parameters()):
         parameter.requires_grad_(False)
-    assert set(trace(tiny, torch.zeros(1, 3, 16, 16)).saved) == {"head.0", "head.1"}
+    # The linear map's input, which is the answer of the attention, and what ReLU keeps.
+    assert kept(tiny, torch.zeros(1, 3, 16, 16)) == {"head": (16 * 8 + 16 * 5) * FLOAT}
 
 
 def test_peak_is_the_most_alive_at_once():
     wide, narrow = 1000 * FLOAT, 10 * FLOAT
     model = nn.Sequential(nn.Linear(10, 1000), nn.ReLU(), nn.Linear(1000, 10))
-    with torch.no_grad(), Operations() as alive:
+    with torch.no_grad(), Alive() as alive:
         answer = model(torch.zeros(1, 10))
     assert alive.most == narrow + 2 * wide  # the input, and both sides of the ReLU
     assert alive.now == narrow  # the answer is left
