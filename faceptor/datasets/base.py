@@ -14,15 +14,16 @@ import unicodedata
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from faceptor.config.sections import spelled
+from faceptor.datasets.columns import COLUMNS
 from faceptor.datasets.folders import Links, entries, may_follow
 from faceptor.datasets.values import BadSample, box, brief, integer, landmark_box, number, points, printable, share
 from faceptor.errors import ConfigError, DataError
@@ -40,28 +41,26 @@ MARKER = "GENERATED"  # a file of this name says that the folder holds generated
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Record:
-    """One labelled image, still encoded. Labels a set does not have stay None."""
+class Sample:
+    """One image, still encoded."""
 
     key: str  # unique within the data set
     split: str  # "train" or "test"
     image: Path | bytes
     group: str = ""  # subject or photograph; validation never shares one with training ("" = key)
     subsets: tuple[str, ...] = ()  # named test subsets
-    landmarks: np.ndarray | None = None  # (K, 2) float32
-    box: np.ndarray | None = None  # (4,) float32, crop box and metric box
-    points5: np.ndarray | None = None  # (5, 2) float32: eyes, nose tip, mouth corners, image-left first
-    mask: np.ndarray | None = None  # (H, W) uint8 class map; its frame is the frame of all labels
-    age: float | None = None  # years
-    expression: int | None = None  # index into labels.EXPRESSIONS
-    attributes: np.ndarray | None = None  # (N,) int8: 1 yes, 0 no, -1 unknown
-    identity: int | None = None
-    pose: np.ndarray | None = None  # (3,) float32: pitch, yaw, roll in degrees, signs as 300W-LP
-    visibility: np.ndarray | None = None  # (K,) int8 per landmark: 1 visible, 0 occluded, -1 unknown
-    gender: int | None = None  # index into labels.GENDERS
-    race: int | None = None  # index into the set's classes["race"]
-    agegroup: int | None = None  # index into the set's classes["agegroup"]
-    ratings: np.ndarray | None = None  # (N,) float32 on the scales of Reader.ranges, nan where a face was not rated
+
+
+# One labelled image: a sample and a field for every column of the table. Labels that a set does not have stay None.
+Record = make_dataclass(
+    "Record",
+    [(name, Any, None) for name in COLUMNS],
+    bases=(Sample,),
+    namespace={"__module__": __name__},
+    frozen=True,
+    kw_only=True,
+    eq=False,
+)
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
-import numpy as np
 import pyarrow as pa
 import simplejpeg
 
 from faceptor.datasets.base import BadSample, Bulk, Reject
+from faceptor.datasets.columns import COLUMNS
 from faceptor.datasets.formats.images import LARGEST_IMAGE, MARKS, Picture, content_of, verify
 from faceptor.prepared.card import SplitFacts
 from faceptor.prepared.shards import FACTS, SAMPLE_TYPES
@@ -114,8 +114,9 @@ class Converter:
         facts.widen("height", *(picture.height for picture in pictures))
         facts.widen("width", *(picture.width for picture in pictures))
         facts.rotated = sum(picture.rotated for picture in pictures)
-        if "identity" in self.columns:
-            facts.identities = set(np.unique(bulk.labels["identity"][rows]).tolist())
+        for name in self.columns:
+            if COLUMNS[name].statistic:
+                facts.count_labels(name, bulk.labels[name][rows])
         return facts
 
 

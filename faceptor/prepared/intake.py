@@ -24,7 +24,8 @@ PartOf = Callable[[str], str]  # group -> part
 def fill(blocks: Blocks, reader: Reader, part_of: PartOf) -> str | None:
     """Write what the finished blocks of a split lack. Returns how images were checked, where there was a choice."""
     try:
-        known = [identity for facts in blocks.facts().values() for identity in facts.identities]
+        taken = [facts.labels["identity"].distinct for facts in blocks.facts().values() if "identity" in facts.labels]
+        known = [identity for part in taken for identity in part]
         if (source := reader.bulk(blocks.split, blocks.done, known)) is None:
             mode = None
             _one_by_one(blocks, reader, part_of)

@@ -53,6 +53,7 @@ log = logging.getLogger("faceptor")
 
 SPLIT_FILE = "splits/{}.txt"
 FORMAT = 3  # of the dataset card and the shards
+JOURNAL_FORMAT = 2  # of what a killed run left
 VERIFIED = {
     "full": "every image decoded to its end",
     "header": f"start, size and end mark of every image; one in {DECODED} decoded to its end",
@@ -108,7 +109,7 @@ def _plan(reader: Reader, validation: float, seed: int) -> dict:
     inner = [path for folder in top if folder.is_dir() for path in nsmallest(100, folder.iterdir())]
     state = {printable(str(path.relative_to(reader.root))): path.lstat() for path in (*top, *inner)}
     return {
-        "format": FORMAT,
+        "format": [FORMAT, JOURNAL_FORMAT],
         "dataset": reader.name,
         "reader": type(reader).__qualname__,
         "options": _plain(reader.options),
@@ -324,7 +325,7 @@ class _Preparation:
             "landmark_scheme": reader.scheme,
             "label_names": {column: list(names) for column, names in reader.classes.items()},
             "images": {part: facts.images() for part, facts in self.facts.items()},
-            "labels": {part: facts.labels(reader.classes) for part, facts in self.facts.items()},
+            "labels": {part: facts.label_statistics(reader.classes) for part, facts in self.facts.items()},
             "duplicates": self.duplicates.to_dict(),
             "verification": verification,
             "checks": [asdict(check) for check in checks],

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
+from faceptor.datasets.columns import COLUMNS
 from faceptor.datasets.formats.images import decode_image, decode_mask
 from faceptor.errors import DataError
 from faceptor.prepared.integrity import REMEDY, SHARD_LIST
@@ -19,36 +20,18 @@ from faceptor.prepared.storage import Folder
 SPLITS = ("train", "val", "test")
 
 
-# Labels stored as flat lists: their type, and whether they are x y pairs.
-ARRAYS: dict[str, tuple[type, bool]] = {
-    "landmarks": (np.float32, True),
-    "points5": (np.float32, True),
-    "box": (np.float32, False),
-    "attributes": (np.int8, False),
-    "pose": (np.float32, False),
-    "visibility": (np.int8, False),
-    "ratings": (np.float32, False),
-}
-SCALARS = {"age": float, "expression": int, "identity": int, "gender": int, "race": int, "agegroup": int}
-
-
 def _label(name: str, value: pa.Scalar) -> object:
     """A stored label as numpy array or number."""
-    if name in ARRAYS:
-        kind, pairs = ARRAYS[name]
-        flat = np.array(value.values, kind)
-        return flat.reshape(-1, 2) if pairs else flat
-    return SCALARS[name](value.as_py()) if name in SCALARS else decode_mask(value.as_py())
+    column = COLUMNS[name]
+    if column.picture:
+        return decode_mask(value.as_py())
+    return np.array(value.values, column.dtype).reshape(column.sizes) if column.shape else column.plain(value.as_py())
 
 
 class Split(Sequence):
-    """`split[i]` is a sample: key, image (H, W, 3) uint8 RGB, size (h, w), subsets, and the labels the set has.
-
-    landmarks (K, 2), box (4,), points5 (5, 2) float32 in pixels of that image; mask (H, W) uint8; age in years;
-    expression, gender, race, agegroup (indices into the set's classes) and identity int; attributes (N,) and
-    visibility (K,) int8 with -1 for unknown; ratings (N,) float32 with nan for unknown; pose (3,) float32: pitch, yaw,
-    roll in degrees. Where a set publishes its masks smaller than its images, the image is resized to the mask
-    (bilinear), so that all labels share one frame.
+    """`split[i]` is a sample: key, image (H, W, 3) uint8 RGB, size (h, w), subsets, and the labels the set has, arrays
+    and numbers as `faceptor.datasets.columns` says. Where a set publishes its masks smaller than its images, the image
+    is resized to the mask (bilinear), so that all labels share one frame.
     """
 
     def __init__(self, folder: Path | str, split: str, *, check: bool = True):
@@ -96,22 +79,17 @@ class Split(Sequence):
         return pixels
 
     def column(self, name: str) -> np.ndarray | list:
-        """All values of a column without decoding an image.
-
-        landmarks (n, K, 2), points5 (n, 5, 2), box (n, 4), attributes (n, N), pose (n, 3), visibility (n, K) and
-        numbers (n,) as arrays; key, group,
-        subsets (tuples) and the encoded image and mask as lists.
-        """
+        """All n values of a column without decoding an image: labels as one array (n, ...), numbers (n,); key, group,
+        subsets (tuples) and the encoded image and mask as lists."""
         if name not in self.columns:
             expected = ", ".join(self.columns)
             raise DataError(f"{self.folder}/{self.split}: no column {name!r}; expected one of {expected}")
         values = self._shards.column(name)
-        if name in ARRAYS:
-            kind, pairs = ARRAYS[name]
-            flat = np.concatenate([np.asarray(chunk.flatten(), kind) for chunk in values.chunks])
-            rows = len(values)
-            return flat.reshape(rows, flat.size // rows // 2, 2) if pairs else flat.reshape(rows, flat.size // rows)
-        if name in SCALARS or name in ("height", "width"):
+        column = COLUMNS.get(name)
+        if column and column.shape and not column.picture:
+            flat = np.concatenate([np.asarray(chunk.flatten(), column.dtype) for chunk in values.chunks])
+            return flat.reshape(len(values), *column.sizes)
+        if name in ("height", "width") or (column and not column.shape):
             return values.to_numpy()
         return [tuple(value) for value in values.to_pylist()] if name == "subsets" else values.to_pylist()
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from faceptor.datasets.columns import COLUMNS, Column
 from faceptor.errors import DataError
 from faceptor.prepared.integrity import REMEDY, SHARD_LIST, check_files, read_shard_list, row_hashes
 from faceptor.prepared.storage import Folder, Recent
@@ -28,32 +29,26 @@ FETCHED_BATCHES = 32  # kept by a reader of shards elsewhere, where a batch cost
 FINGERPRINT = 16  # characters of the hash of a split's content that state.json has
 END = b"\xff\xff\xff\xff\0\0\0\0"  # of an Arrow stream
 
-TEXT, TEXTS, BINARY = pa.string(), pa.list_(pa.string()), pa.binary()
-FLOATS, INT8S = pa.list_(pa.float32()), pa.list_(pa.int8())
-SAMPLE_TYPES: dict[str, pa.DataType] = {
-    "key": TEXT,
-    "group": TEXT,
-    "subsets": TEXTS,
-    "image": BINARY,  # as published
+
+def arrow_type(column: Column) -> pa.DataType:
+    """How a label is stored: a class map as PNG, everything else as a number or a flat list of numbers."""
+    if column.picture:
+        return pa.binary()
+    number = pa.from_numpy_dtype(column.dtype)
+    return pa.list_(number) if column.shape else number
+
+
+FACT_TYPES: dict[str, pa.DataType] = {
+    "key": pa.string(),
+    "group": pa.string(),
+    "subsets": pa.list_(pa.string()),
+    "image": pa.binary(),  # as published
     "height": pa.int32(),  # size of the frame that all labels are in
     "width": pa.int32(),
-    "landmarks": FLOATS,
-    "box": FLOATS,
-    "points5": FLOATS,
-    "mask": BINARY,  # PNG
-    "age": pa.float32(),
-    "expression": pa.int8(),
-    "attributes": INT8S,
-    "identity": pa.int32(),
-    "pose": FLOATS,
-    "visibility": INT8S,
-    "gender": pa.int8(),
-    "race": pa.int8(),
-    "agegroup": pa.int8(),
-    "ratings": FLOATS,
 }
-FACTS = ("key", "group", "subsets", "image", "height", "width")
-VERIFICATION_TYPES: dict[str, pa.DataType] = {"image": BINARY, "pair": pa.int32(), "same": pa.bool_()}
+FACTS = tuple(FACT_TYPES)
+SAMPLE_TYPES = FACT_TYPES | {name: arrow_type(column) for name, column in COLUMNS.items()}
+VERIFICATION_TYPES: dict[str, pa.DataType] = {"image": pa.binary(), "pair": pa.int32(), "same": pa.bool_()}
 
 
 def _feature(kind: pa.DataType) -> dict:
@@ -75,7 +70,7 @@ class ShardWriter:
 
     def __init__(self, path: Path, types: Mapping[str, pa.DataType]):
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.path, self.rows, self.image_bytes = path, 0, 0
+        self.path, self.rows = path, 0
         self._schema = schema(types)
         self._file = open(path, "wb")  # noqa: SIM115 (closed by `close` or `abandon`)
         self._digest, self._written = hashlib.sha256(), 0
@@ -87,9 +82,7 @@ class ShardWriter:
 
     def add(self, row: Mapping[str, object]) -> None:
         self._pending.append(dict(row))
-        size = sum(len(value) for value in row.values() if isinstance(value, bytes))
-        self._pending_bytes += size
-        self.image_bytes += size
+        self._pending_bytes += sum(len(value) for value in row.values() if isinstance(value, bytes))
         self.rows += 1
         if self._pending_bytes >= BATCH_BYTES or len(self._pending) >= BATCH_ROWS:
             self._flush()

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from faceptor.datasets import READERS
-from faceptor.datasets.base import BadSample, Record
+from faceptor.datasets.base import BadSample
+from faceptor.datasets.columns import COLUMNS
 from faceptor.datasets.formats.images import decode_image
 from faceptor.datasets.labels import facts
 from faceptor.errors import ConfigError, DataError
-from faceptor.prepared.checks import CHECKS
 from faceptor.prepared.prepare import prepare
 from faceptor.prepared.reading import open_split, open_verification, read_card, verification_sets
 from tests.datasets import published as pub
@@ -53,7 +53,7 @@ def test_labels_come_back_as_they_were_read(name, tmp_path):
             assert sample["image"].dtype == np.uint8 and sample["image"].shape == (*sample["size"], 3)
             data = record.image if isinstance(record.image, bytes) else record.image.read_bytes()
             assert samples.column("image")[index] == data  # as published
-            for column in set(CHECKS):
+            for column in COLUMNS:
                 assert (column in sample) == (column in reader.columns)
                 if column in reader.columns:
                     np.testing.assert_array_equal(sample[column], getattr(record, column))
@@ -416,6 +416,5 @@ def test_masks_smaller_than_images_set_the_frame(tmp_path):
 
 @pytest.mark.parametrize(("points", "reason"), [(np.ones((5, 2)), "coincide"), (np.full((5, 2), np.nan), "finite")])
 def test_faces_that_cannot_be_aligned_are_rejected(points, reason):
-    record = Record(key="a", split="train", image=b"", points5=points.astype(np.float32))
     with pytest.raises(BadSample, match=reason):
-        CHECKS["points5"](READERS["affectnet"], record, 10, 10)
+        COLUMNS["points5"].check(READERS["affectnet"], points.astype(np.float32), 10, 10)

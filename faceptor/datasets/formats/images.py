@@ -20,7 +20,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageFile, TiffImagePlugin, WebPImagePlugin
 
-from faceptor.datasets.base import BadSample
+from faceptor.datasets.values import BadSample
 from faceptor.errors import DataError
 
 LARGEST_FILE = 64 << 20  # bytes

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv
 
-from faceptor.datasets.base import BadSample
 from faceptor.datasets.formats.textfiles import lines
+from faceptor.datasets.values import BadSample
 from faceptor.errors import DataError
 
 MAGIC_NUMBER = 0xCED7230A

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from faceptor.datasets.base import BadSample, brief, number, printable
 from faceptor.datasets.formats.textfiles import csv_rows, few
+from faceptor.datasets.values import BadSample, brief, number, printable
 from faceptor.errors import DataError
 
 Row = Mapping[str, Any]

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from faceptor.datasets.base import BadSample, number, points, printable
+from faceptor.datasets.values import BadSample, number, points, printable
 from faceptor.errors import DataError
 
 LONGEST_LINE = 1 << 20  # bytes; the longest published line has about 4,000

@@ -7,37 +7,20 @@ See `faceptor.datasets.description` for the YAML. Its landmarks, classes and att
 from __future__ import annotations
 
 import json
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from faceptor.config.sections import spelled
-from faceptor.datasets.base import (
-    BadSample,
-    Check,
-    Reader,
-    Record,
-    Reject,
-    box,
-    integer,
-    landmark_box,
-    points,
-    share,
-)
-from faceptor.datasets.description import Classes, Description, parse_description, permutation, read_description
-from faceptor.datasets.formats.images import read_gray
-from faceptor.datasets.formats.tables import Row, number_in, numbers, rows, text, values, word
+from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject, share
+from faceptor.datasets.columns import COLUMNS
+from faceptor.datasets.description import Description, parse_description, read_description
+from faceptor.datasets.formats.tables import Row, rows, text, word
 from faceptor.datasets.formats.textfiles import row_of
-from faceptor.datasets.labels import AGES, landmark_scheme
+from faceptor.datasets.own_columns import cells_of, permutation
 from faceptor.errors import ConfigError
-
-NOT_RATED = ("", "nan", "na", "none")
-CLASSED = ("expression", "gender", "race", "agegroup")
 
 
 class Generic(Reader):
@@ -67,7 +50,7 @@ class Generic(Reader):
         self.title, self.source, self.licence = facts.title, facts.source, facts.licence
         self.redistribution = facts.redistribution
         self.columns, self.classes = columns_of(facts), classes_of(facts)
-        self._said: dict[str, set[int | str]] = defaultdict(set)  # attribute -> what its rows said, "-1" apart
+        self.said: dict[str, set[int | str]] = defaultdict(set)  # attribute -> what its rows said, "-1" apart
         self.scheme = facts.landmarks.scheme(facts.title) if facts.landmarks else None
         self.ranges = {name: scale.range for name, scale in (facts.ratings or {}).items()}
         self.mask_flip = permutation(facts.mask.flip, facts.mask.classes, "mask.flip") if facts.mask else None
@@ -104,21 +87,19 @@ class Generic(Reader):
             known = ", ".join(name for words in facts.splits.values() for name in words)
             found = text(row[facts.split])[:40]
             raise BadSample(f"{facts.split}: expected one of {known} (see `splits`), found {found!r}")
-        labels = {name: READ[name](self, row) for name in READ if name in self.columns}
-        if facts.landmarks and not facts.box:
-            labels["box"] = landmark_box(labels["landmarks"])
-        if facts.landmarks and facts.landmarks.five:
-            labels["points5"] = landmark_scheme(self.scheme).five_points(labels["landmarks"])
+        labels: dict[str, Any] = {}
+        for name in self.columns:
+            labels[name] = COLUMNS[name].own.read(self, row, labels)
         return Record(
             key=key,
             split=part,
-            image=self._file(text(row[facts.image]), facts.images),
+            image=self.file(text(row[facts.image]), facts.images),
             group=text(row[facts.group]) if facts.group else "",
             subsets=tuple(text(row[facts.subsets]).split()) if facts.subsets and part == "test" else (),
             **labels,
         )
 
-    def _file(self, name: str, folder: str) -> Path:
+    def file(self, name: str, folder: str) -> Path:
         """An image named from its folder, from the data set's folder, or in full."""
         own = Path(name)
         if own.is_absolute() and own.is_relative_to(self.root.absolute()):
@@ -136,7 +117,7 @@ class Generic(Reader):
     def checks(self) -> Iterator[Check]:
         """Attributes of which no row says no: in other conventions -1 is that, and here it is unknown."""
         if self.description.attributes:
-            never = [name for name, said in self._said.items() if "-1" in said and 0 not in said]
+            never = [name for name, said in self.said.items() if "-1" in said and 0 not in said]
             detail = f"{', '.join(never)}: yes and unknown; if -1 means no, set attributes.no: ['-1'] and unknown: ['']"
             yield Check("attributes say no somewhere", "fail" if never else "pass", detail if never else "")
 
@@ -173,143 +154,18 @@ def stored_description(root: Path, given: Any, card: Path) -> dict[str, Any]:
 
 def columns_of(facts: Description) -> tuple[str, ...]:
     """Label columns of the prepared data."""
-    found = [
-        name
-        for name in ("landmarks", "mask", "age", *CLASSED, "attributes", "pose", "ratings", "identity")
-        if getattr(facts, name)
-    ]
-    if facts.box or facts.landmarks:
-        found.append("box")
-    if facts.landmarks and facts.landmarks.five:
-        found.append("points5")
-    if facts.landmarks and facts.landmarks.visibility:
-        found.append("visibility")
-    return tuple(found)
+    return tuple(name for name, column in COLUMNS.items() if column.own and column.own.part(facts, name))
 
 
 def classes_of(facts: Description) -> dict[str, tuple[str, ...]]:
     """Column -> names of its classes."""
-    classes = {name: getattr(facts, name).classes for name in (*CLASSED, "mask") if getattr(facts, name)}
-    if facts.attributes:
-        classes["attributes"] = facts.attributes.labels
-    if facts.landmarks:
-        classes["landmarks"] = facts.landmarks.labels
-    if facts.ratings:
-        classes["ratings"] = tuple(facts.ratings)
-    if facts.age:
-        classes["age"] = tuple(str(age) for age in AGES)
-    return classes
+    own = {name: COLUMNS[name].own for name in columns_of(facts)}
+    return {name: tuple(rules.names(rules.part(facts, name))) for name, rules in own.items() if rules.names}
 
 
 def wanted_columns(facts: Description) -> tuple[str, ...]:
     """Columns that the label file must have."""
-    single = [facts.image, facts.key, facts.group, facts.subsets, facts.age, facts.identity]
-    single += [facts.split] if isinstance(facts.split, str) else []
-    single += [part.column for name in (*CLASSED, "mask") if (part := getattr(facts, name))]
-    single += [scale.column for scale in (facts.ratings or {}).values()]
-    many = [*(facts.box or ()), *(facts.pose or ())]
-    if facts.landmarks:
-        many += [*facts.landmarks.points, *(facts.landmarks.visibility or ())]
-    if facts.attributes:
-        many += facts.attributes.columns
-    return tuple(dict.fromkeys(name for name in (*single, *many) if name))
-
-
-# --- labels ---------------------------------------------------------------------------------------------------------
-
-
-def _landmarks(reader: Generic, row: Row) -> np.ndarray:
-    facts = reader.description.landmarks
-    count = len(facts.labels)
-    return points(numbers(row, facts.points, 2 * count, "landmarks"), count) - facts.first
-
-
-def _visibility(reader: Generic, row: Row) -> np.ndarray:
-    facts = reader.description.landmarks
-    found = values(row, facts.visibility)
-    if len(found) != len(facts.labels):
-        raise BadSample(f"visibility: expected {len(facts.labels)} values, found {len(found)}")
-    words = [text(value) or "-1" for value in found]
-    return np.array([integer(word, low=-1, high=1, what="visibility") for word in words], np.int8)
-
-
-def _box(reader: Generic, row: Row) -> np.ndarray | None:
-    facts = reader.description
-    if not facts.box:
-        return None  # comes from the landmarks
-    x, y, a, b = numbers(row, facts.box, 4, "box")
-    first = facts.landmarks.first if facts.landmarks else 0
-    x, y = x - first, y - first
-    return box(x, y, x + a, y + b) if facts.box_form == "size" else box(x, y, a - first, b - first)
-
-
-def _mask(reader: Generic, row: Row) -> np.ndarray:
-    facts = reader.description.mask
-    return read_gray(reader._file(text(row[facts.column]), facts.folder or reader.description.images))
-
-
-def _age(reader: Generic, row: Row) -> float:
-    return number_in(row[reader.description.age], "age")
-
-
-def _class(column: str) -> Callable[[Generic, Row], int]:
-    def read(reader: Generic, row: Row) -> int:
-        facts: Classes = getattr(reader.description, column)
-        said = text(row[facts.column])
-        folded = [name.casefold() for name in facts.classes]
-        for name in (said, word(row[facts.column])):
-            if name in facts.classes:
-                return facts.classes.index(name)
-            if folded.count(name.casefold()) == 1:
-                return folded.index(name.casefold())
-        numbered = not any(name.isdigit() for name in facts.classes)  # else a number is a name
-        if numbered and re.fullmatch(r"[0-9]{1,4}", name) and int(name) < len(facts.classes):
-            return int(name)
-        raise BadSample(f"{column}: expected one of {', '.join(facts.classes)} or its number, found {said[:40]!r}")
-
-    return read
-
-
-def _attributes(reader: Generic, row: Row) -> np.ndarray:
-    facts = reader.description.attributes
-    meaning = {w.lower(): v for v, words in ((1, facts.yes), (0, facts.no), (-1, facts.unknown)) for w in words}
-    cells = values(row, facts.columns)
-    found = [said if (said := text(cell).lower()) in meaning else word(cell).lower() for cell in cells]
-    if len(found) != len(facts.labels):
-        raise BadSample(f"attributes: expected {len(facts.labels)} values, found {len(found)}")
-    for name, said in zip(facts.labels, found, strict=True):
-        if said not in meaning:
-            raise BadSample(f"{name}: expected {', '.join(filter(None, meaning))} or nothing, found {said[:40]!r}")
-        reader._said[name].add(said if said == "-1" and meaning[said] == -1 else meaning[said])
-    return np.array([meaning[said] for said in found], np.int8)
-
-
-def _pose(reader: Generic, row: Row) -> np.ndarray:
-    return np.array(numbers(row, reader.description.pose, 3, "pose"), np.float32)
-
-
-def _ratings(reader: Generic, row: Row) -> np.ndarray:
-    facts = reader.description.ratings
-    found = [
-        np.nan if text(row[scale.column]).lower() in NOT_RATED else number_in(row[scale.column], name)
-        for name, scale in facts.items()
-    ]
-    return np.array(found, np.float32)
-
-
-def _identity(reader: Generic, row: Row) -> int:
-    return integer(text(row[reader.description.identity]), low=0, high=(1 << 31) - 1, what="identity")
-
-
-READ: dict[str, Callable[[Generic, Row], Any]] = {
-    "landmarks": _landmarks,
-    "visibility": _visibility,
-    "box": _box,
-    "mask": _mask,
-    "age": _age,
-    **{column: _class(column) for column in CLASSED},
-    "attributes": _attributes,
-    "pose": _pose,
-    "ratings": _ratings,
-    "identity": _identity,
-}
+    found = [facts.image, facts.key, facts.group, facts.subsets, facts.split if isinstance(facts.split, str) else None]
+    for name, column in COLUMNS.items():
+        found += cells_of(getattr(facts, name)) if column.own and column.own.kind else ()
+    return tuple(dict.fromkeys(name for name in found if name))
