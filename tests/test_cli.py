@@ -14,7 +14,7 @@ import yaml
 from typer.testing import CliRunner
 
 from faceptor import cli
-from faceptor.config import preset_names, preset_path
+from faceptor.config import preset_names, preset_text
 from faceptor.pipeline import training, transfer
 from faceptor.training.loop import Outcome
 from tests.datasets import published
@@ -23,7 +23,7 @@ from tests.datasets import published
 @pytest.fixture
 def project(tmp_path):
     """A folder with parameters whose data sets are tiny ones in the published layouts."""
-    values = yaml.safe_load(preset_path("embedded").read_text())
+    values = yaml.safe_load(preset_text("embedded"))
     values["data"] |= {"root": "raw", "validation": 0.2, "max_rejects": 0.5}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
     return tmp_path
@@ -147,7 +147,7 @@ def test_a_transfer_needs_the_evaluation_of_its_start_before_it_trains(project, 
 
 def test_switching_presets_and_back(project):
     assert faceptor(project, "params", "use", "base").returncode == 0
-    assert (project / "params.yaml").read_text() == preset_path("base").read_text()
+    assert (project / "params.yaml").read_text() == preset_text("base")
     assert faceptor(project, "params", "use", "embedded").returncode == 0
     assert "equals preset embedded" in faceptor(project, "params", "check").stdout
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from faceptor.config import load_params, load_preset, parse, preset_names, preset_path, rates
+from faceptor.config import load_params, load_preset, parse, preset_names, preset_text, rates
 from faceptor.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -31,7 +31,7 @@ TABLE_2 = {  # task: (n_t, alpha_t) of Faceptor-Base, of Faceptor-Full
 
 
 def values() -> dict:
-    return yaml.safe_load(preset_path("embedded").read_text())
+    return yaml.safe_load(preset_text("embedded"))
 
 
 def changed(path: str, value) -> dict:
@@ -50,7 +50,7 @@ def test_presets_are_valid(name):
 
 
 def test_committed_parameters_are_the_embedded_preset():
-    assert (ROOT / "params.yaml").read_text() == preset_path("embedded").read_text()
+    assert (ROOT / "params.yaml").read_text() == preset_text("embedded")
 
 
 @pytest.mark.parametrize(("preset", "column"), [("base", 0), ("full", 1)])
@@ -124,7 +124,7 @@ def test_values_are_of_their_type_and_size(path, value):
         parse(changed(path, value))
 
 
-WRITTEN = preset_path("embedded").read_text()
+WRITTEN = preset_text("embedded")
 STEPS = re.search(r"^  steps: \d+\n", WRITTEN, re.MULTILINE).group()  # the first one: stage1's
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from faceptor.config import Crop, parse, preset_path
+from faceptor.config import Crop, parse, preset_text
 from faceptor.datasets import READERS
 from faceptor.datasets.folders import litter
 from faceptor.datasets.readers.generic import wanted_columns
@@ -32,7 +32,7 @@ def own(tmp_path):
     """Parameters with the README's two blocks: the description in its file, the rest in the embedded preset."""
     description, settings = BLOCKS
     pub.put(tmp_path / "mine/mine.yaml", yaml.safe_dump(description, sort_keys=False))
-    values = merged(yaml.safe_load(preset_path("embedded").read_text()), settings)
+    values = merged(yaml.safe_load(preset_text("embedded")), settings)
     values["data"]["root"], values["synthesis"] = str(tmp_path), {}
     yield parse(values)
     forget()

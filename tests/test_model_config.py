@@ -11,7 +11,7 @@ from faceptor.config import (
     load_preset,
     model_config,
     parse,
-    preset_path,
+    preset_text,
 )
 from faceptor.errors import ConfigError
 
@@ -21,7 +21,7 @@ NAMES = {"faceptor": FaceptorConfig, "naive": NaiveConfig, "facexformer": FaceXF
 
 
 def parameters(preset: str, **model) -> dict:
-    values = yaml.safe_load(preset_path(preset).read_text())
+    values = yaml.safe_load(preset_text(preset))
     return values | {"model": values["model"] | model}
 
 
@@ -82,7 +82,7 @@ def test_an_annotation_is_enough_for_other_sections():
 
 
 def test_layer_attention_needs_queries():
-    naive = yaml.safe_load(preset_path("naive").read_text())
+    naive = yaml.safe_load(preset_text("naive"))
     naive["stage2"]["tasks"] = {"age_morph2": {"samples": 4}}
     with pytest.raises(ConfigError, match=r"stage2\.tasks: model 'naive' has no Layer-Attention"):
         parse(naive)

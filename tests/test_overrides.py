@@ -7,7 +7,7 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import load_yaml
 
-from faceptor.config import parse, preset_names, preset_path
+from faceptor.config import parse, preset_names, preset_text
 from faceptor.errors import ConfigError
 
 
@@ -55,7 +55,7 @@ def texts(path: Path, *overrides: str) -> tuple[list[str], list[str]]:
 @pytest.fixture(params=preset_names())
 def preset(request, tmp_path) -> Path:
     path = tmp_path / "params.yaml"
-    path.write_text(preset_path(request.param).read_text())
+    path.write_text(preset_text(request.param))
     return path
 
 

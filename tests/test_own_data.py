@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import faceptor
-from faceptor.config import parse, preset_path
+from faceptor.config import parse, preset_text
 from faceptor.pipeline import training
 from faceptor.pipeline.data import preprocess_set
 from faceptor.pipeline.evaluation import evaluate_model
@@ -31,7 +31,7 @@ LATER = {"attributes_later": {"samples": 3, "train": {"kind": "square"}, "augmen
 
 
 def params():
-    values = yaml.safe_load(preset_path("embedded").read_text())
+    values = yaml.safe_load(preset_text("embedded"))
     options = {"description": "mine.yaml"}
     values["data"] |= {"root": ".", "validation": 0.3}
     values["synthesis"] = {}

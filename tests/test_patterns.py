@@ -5,7 +5,7 @@ import yaml
 from typer.testing import CliRunner
 
 from faceptor.cli import app
-from faceptor.config import load_preset, parse, preset_names, preset_path
+from faceptor.config import load_preset, parse, preset_names, preset_text
 from faceptor.errors import ConfigError
 from faceptor.pipeline.patterns import check_joint, check_patterns, check_stage2, check_transfer
 
@@ -16,7 +16,7 @@ def test_every_pattern_of_every_preset_names_something(name):
 
 
 def embedded(path: str, value):
-    tree = yaml.safe_load(preset_path("embedded").read_text())
+    tree = yaml.safe_load(preset_text("embedded"))
     *parents, last = [int(key) if key.isdigit() else key for key in path.split(".")]
     node = tree
     for key in parents:
@@ -52,7 +52,7 @@ def test_a_parameter_without_a_rate_is_told():
 
 @pytest.mark.parametrize("verb", [("params", "check"), ("train", "stage1"), ("repro",)], ids=" ".join)
 def test_verbs_tell_it_before_they_begin(verb, tmp_path, monkeypatch):
-    text = preset_path("embedded").read_text()
+    text = preset_text("embedded")
     assert "match: queries.*" in text
     (tmp_path / "params.yaml").write_text(text.replace("match: queries.*", "match: querys.*", 1))
     monkeypatch.chdir(tmp_path)

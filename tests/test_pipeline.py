@@ -11,7 +11,7 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
-from faceptor.config import load_params, preset_names, preset_path
+from faceptor.config import load_params, load_preset, preset_names, preset_text
 from faceptor.config.sections import spelled
 
 ROOT = Path(__file__).parents[1]
@@ -44,14 +44,14 @@ def test_parameter_dependencies_exist():
 @pytest.mark.parametrize("preset", preset_names())
 def test_dvc_resolves_every_preset(preset, tmp_path):
     (tmp_path / "dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
-    (tmp_path / "params.yaml").write_text(preset_path(preset).read_text())
+    (tmp_path / "params.yaml").write_text(preset_text(preset))
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     dvc = [sys.executable, "-m", "dvc"]
     subprocess.run([*dvc, "init", "-q"], cwd=tmp_path, check=True)
     listed = subprocess.run([*dvc, "stage", "list", "--name-only"], cwd=tmp_path, capture_output=True, text=True)
     assert listed.returncode == 0, listed.stderr
     names = set(listed.stdout.split())
-    params = load_params(preset_path(preset))
+    params = load_preset(preset)
     assert names >= {f"preprocess@{spelled(name)}" for name in params.datasets}
     assert names >= {f"train_stage2@{name}" for name in params.stage2.tasks}
     assert names >= {f"transfer@{d}-{m}" for d in params.transfer.matrix.dataset for m in params.transfer.matrix.mode}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from faceptor.config import parse, preset_path
+from faceptor.config import parse, preset_text
 from faceptor.doctor.data import examine_data
 from faceptor.errors import ConfigError
 from tests.datasets import published
@@ -20,7 +20,7 @@ PLACES = {
 
 
 def with_place(key, text):
-    values = yaml.safe_load(preset_path("embedded").read_text())
+    values = yaml.safe_load(preset_text("embedded"))
     values["synthesis"] = {}
     *sections, last = key.split(".")
     block = values

@@ -14,7 +14,7 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
-from faceptor.config import parse, preset_path
+from faceptor.config import parse, preset_text
 from faceptor.errors import ConfigError, DataError, FaceptorError
 from faceptor.evaluation import measure as evaluate
 from faceptor.evaluation.measure import Measured, Validator, skill_of
@@ -34,7 +34,7 @@ TASKS = ("landmarks_300w", "age_morph2", "expression_rafdb")
 
 
 def small_params() -> dict:
-    values = yaml.safe_load(preset_path("embedded").read_text())
+    values = yaml.safe_load(preset_text("embedded"))
     keep = {"_300w": (40, 8), "morph2": (60, 12), "rafdb": (40, 14), "lfw73": (40, 8)}
     values["synthesis"] = {name: {"train": train, "test": test} for name, (train, test) in keep.items()}
     values["datasets"] = {name: block for name, block in values["datasets"].items() if name in keep}

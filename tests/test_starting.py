@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from faceptor.cli import app
-from faceptor.config import load_params, load_preset, preset_names, preset_path
+from faceptor.config import load_params, load_preset, preset_names, preset_text
 from faceptor.errors import ConfigError, FaceptorError, WeightsError
 from faceptor.pipeline.starting_weights import (
     missing_weights,
@@ -80,7 +80,7 @@ def test_every_training_of_a_preset_can_be_asked():
 def unnamed(tmp_path):
     """A params.yaml whose first training is to start from published weights, and names none."""
     path = tmp_path / "params.yaml"
-    path.write_text(preset_path("embedded").read_text().replace("init: scratch", "init: released", 1))
+    path.write_text(preset_text("embedded").replace("init: scratch", "init: released", 1))
     return path
 
 
@@ -121,7 +121,7 @@ def test_what_trainings_start_from_is_recorded_by_content(tmp_path, monkeypatch)
         written = json.loads((tmp_path / "starts/stage1.json").read_text())
         assert written == {"path": str(file), "sha256": hashlib.sha256(words).hexdigest()}
     params = tmp_path / "params.yaml"
-    params.write_text(preset_path("embedded").read_text())
+    params.write_text(preset_text("embedded"))
     assert CliRunner().invoke(app, ["train", "start", "--params", str(params)]).exit_code == 0
     assert {path.name: path.read_text() for path in (tmp_path / "models/starts").iterdir()} == {
         f"{name}.json": "null\n" for name in TRAININGS

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from faceptor import cli
 from faceptor.cli import trouble
-from faceptor.config import load_params, preset_path
+from faceptor.config import load_params, preset_text
 from faceptor.errors import ConfigError, FaceptorError, WriteError
 from faceptor.io.files import read_json, write_json
 from faceptor.io.writing import whole_file, write_whole
@@ -176,7 +176,7 @@ def test_a_full_disk_is_one_error_that_names_the_file_and_loses_nothing(name, tm
 
 def test_preparing_data_on_a_full_disk_names_the_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    values = yaml.safe_load(preset_path("embedded").read_text())
+    values = yaml.safe_load(preset_text("embedded"))
     values["data"] |= {"root": "raw", "validation": 0.2}
     values["datasets"]["rafdb"] |= {"path": "rafdb", "options": {"strict_counts": False}}
     published.rafdb(tmp_path / "raw" / "rafdb")

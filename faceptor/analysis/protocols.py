@@ -19,7 +19,9 @@ import yaml
 
 from faceptor.config import Params, load_preset, preset_names
 from faceptor.config.inheritance import inherited_from
+from faceptor.config.preset_files import preset_departures
 from faceptor.config.sections import NAMED_AFTER_DATA_SETS, spelled
+from faceptor.config.yaml12 import parse_yaml
 from faceptor.errors import ConfigError
 
 SMALL_COPY_SECTIONS = ("model.", "stage1.", "stage2.", "transfer.")  # where a small copy is compared with its original
@@ -59,7 +61,7 @@ def _preset(name: str) -> Params:
 @cache
 def facts() -> dict:
     """The whole of `protocols.yaml`."""
-    return yaml.safe_load((files("faceptor.analysis") / "protocols.yaml").read_text(encoding="utf-8"))
+    return parse_yaml((files("faceptor.analysis") / "protocols.yaml").read_text(encoding="utf-8"))
 
 
 def flat(params: Params) -> dict[str, Any]:
@@ -139,15 +141,19 @@ def not_as_printed(preset: str, params: Params | None = None) -> dict[str, Print
 # --- the table ------------------------------------------------------------------------------------------------------
 
 
+def recorded(preset: str) -> list[dict]:
+    """What is recorded about a preset's departures: in the facts, and in its own file."""
+    own = [{"kind": "departs", **entry} for entry in preset_departures(preset)]
+    return [entry for entry in facts()["departures"] if preset in entry["presets"]] + own
+
+
 def departures(preset: str, params: Params | None = None) -> list[Row]:
     """The table of a preset, or of `params` by that preset's paper and reasons."""
     values = flat(params or _preset(preset))
     wrong = not_as_printed(preset, params)
     copied = copied_differences(preset, params)
     rows, told = [], set()
-    for entry in facts()["departures"]:
-        if preset not in entry["presets"]:
-            continue
+    for entry in recorded(preset):
         keys = [key for pattern in entry.get("keys", ()) for key in matching(pattern, {**values, **wrong, **copied})]
         if entry["kind"] == "departs" and keys:
             keys = [key for key in keys if key in wrong or key in copied or "paper" in entry]

@@ -263,10 +263,10 @@ def params_use(
 
     Example: `faceptor params use base`
     """
-    from faceptor.config import load_preset, preset_path
+    from faceptor.config import load_preset, preset_text
 
     load_preset(preset)
-    write_whole(params, preset_path(preset).read_text())
+    write_whole(params, preset_text(preset))
     print(f"{params} now holds the preset {preset!r}")
 
 

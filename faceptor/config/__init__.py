@@ -4,7 +4,7 @@ from importlib import import_module
 
 _NAMES = (
     *("Crop", "Dataset", "TaskSettings", "Sampling", "Optimiser", "Params", "Rate", "Stage", "Synthesis", "rates"),
-    *("load_params", "load_preset", "parse", "preset_names", "preset_path", "model_config"),
+    *("load_params", "load_preset", "parse", "preset_names", "preset_path", "preset_text", "model_config"),
     *("EncoderConfig", "FaceXFormerConfig", "FaceptorConfig", "Inputs", "ModelConfig", "NaiveConfig"),
 )
 

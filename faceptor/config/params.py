@@ -1,6 +1,6 @@
 """params.yaml as typed, validated values.
 
-`params.yaml` is the only source of truth; the presets in `faceptor/config/presets/` are complete files of the same
+`params.yaml` is the only source of truth; the presets (`faceptor.config.preset_files`) give complete files of the same
 form. Every unknown key, wrong type or impossible value is a ConfigError that names the key.
 """
 
@@ -30,6 +30,7 @@ from faceptor.config.model import (
     model_config,
 )
 from faceptor.config.notebooks import Notebooks
+from faceptor.config.preset_files import preset_names, preset_path, preset_text, preset_values
 from faceptor.config.sections import (
     AtKey,
     Count,
@@ -79,9 +80,9 @@ __all__ = [  # the model section and its parts live in faceptor.config.model; th
     "parse",
     "preset_names",
     "preset_path",
+    "preset_text",
 ]
 
-PRESETS = Path(__file__).parent / "presets"
 OTHER_FOLDERS = {"stage1", "stage2", "stage2-tasks", "transfer", "starts", "start", "merge"}  # and verbs of `train`
 
 
@@ -507,17 +508,6 @@ def load_params(path: Path | str = "params.yaml") -> Params:
     return parse(values, origin=str(path))
 
 
-def preset_names() -> list[str]:
-    return sorted(file.stem for file in PRESETS.glob("*.yaml"))
-
-
-def preset_path(name: str) -> Path:
-    path = PRESETS / f"{name}.yaml"
-    if name not in preset_names():
-        raise ConfigError(f"preset {name!r}: unknown, expected one of {', '.join(preset_names())}")
-    return path
-
-
 def load_preset(name: str) -> Params:
     with unchanged():  # a preset is looked at beside the experiment at hand
-        return load_params(preset_path(name))
+        return parse(preset_values(name), origin=f"preset {name}")

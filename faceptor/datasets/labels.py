@@ -11,15 +11,15 @@ from functools import cache
 from importlib.resources import files
 
 import numpy as np
-import yaml
 
+from faceptor.config.yaml12 import parse_yaml
 from faceptor.errors import ConfigError
 
 
 @cache
 def facts() -> dict:
     """The whole of `labels.yaml`."""
-    return yaml.safe_load((files("faceptor.datasets") / "labels.yaml").read_text(encoding="utf-8"))
+    return parse_yaml((files("faceptor.datasets") / "labels.yaml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from faceptor.analysis import budget, claims, figures, paper
 from faceptor.cli.budget import budget_command
-from faceptor.config import load_preset, preset_names
+from faceptor.config import load_preset, preset_names, preset_text
 from faceptor.errors import ConfigError
 
 
@@ -147,10 +147,9 @@ def test_conclusions_carry_the_numbers():
 
 
 def test_configurations_add_the_file_only_if_it_differs(tmp_path):
-    from faceptor.config import preset_path
 
     file = tmp_path / "params.yaml"
-    file.write_text(preset_path("embedded").read_text())
+    file.write_text(preset_text("embedded"))
     assert set(budget.configurations(file=file)) == set(preset_names())
     file.write_text(file.read_text().replace("depth: 2, heads: 8, hidden: 256", "depth: 3, heads: 8, hidden: 256"))
     assert set(budget.configurations(file=file)) == {*preset_names(), "params.yaml"}

@@ -3,11 +3,12 @@
 import json
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from faceptor.analysis import protocols
 from faceptor.cli import app
-from faceptor.config import load_preset, parse, preset_names, preset_path
+from faceptor.config import load_preset, parse, preset_names, preset_text
 from faceptor.datasets import reader_class
 from faceptor.tasks import task
 from faceptor.transforms.augment import make_policy
@@ -50,9 +51,7 @@ def test_no_row_is_stale(preset):
     values = protocols.flat(load_preset(preset))
     elsewhere = protocols.not_as_printed(preset) | protocols.copied_differences(preset)
     shown = {row.topic for row in protocols.departures(preset)}
-    for entry in protocols.facts()["departures"]:
-        if preset not in entry["presets"]:
-            continue
+    for entry in protocols.recorded(preset):
         assert entry["topic"] in shown and entry["kind"] in KINDS and entry["why"]
         assert ("keys" in entry) != ("ours" in entry)
         for pattern in entry.get("keys", ()):
@@ -73,7 +72,7 @@ def test_table_2_is_what_readers_and_presets_hold():
 
 
 def test_a_changed_number_is_told_with_what_the_paper_prints():
-    values = protocols.yaml.safe_load(preset_path("base").read_text())
+    values = yaml.safe_load(preset_text("base"))
     values["stage1"]["tasks"]["age_morph2"]["weight"] = 7.0
     values["stage1"]["steps"] = 60000
     changed = parse(values)
@@ -103,7 +102,7 @@ def test_defaults_of_facexformers_policy_are_those_printed_for_age():
 
 def test_diff_of_a_file(tmp_path):
     steps = load_preset("embedded").stage1.steps
-    text = preset_path("embedded").read_text().replace(f"steps: {steps}", f"steps: {steps + 1}")
+    text = preset_text("embedded").replace(f"steps: {steps}", f"steps: {steps + 1}")
     (tmp_path / "params.yaml").write_text(text)
     found = json.loads(run("--json", "--params", tmp_path / "params.yaml"))
     assert found["preset"] == "embedded"
@@ -113,7 +112,7 @@ def test_diff_of_a_file(tmp_path):
 
 
 def test_same_file_has_no_difference(tmp_path):
-    (tmp_path / "params.yaml").write_text(preset_path("base").read_text())
+    (tmp_path / "params.yaml").write_text(preset_text("base"))
     assert json.loads(run("base", "--json", "--params", tmp_path / "params.yaml"))["differences"] == []
 
 

@@ -9,7 +9,7 @@ import yaml
 from typer.testing import CliRunner
 
 from faceptor.cli import app
-from faceptor.config import load_params, parse, preset_path
+from faceptor.config import load_preset, parse, preset_text
 from faceptor.config.sections import spelled
 from faceptor.datasets import READERS
 from faceptor.datasets.base import MARKER, Listed, Reader, Record
@@ -32,7 +32,7 @@ LAYOUTS = {
 
 def parameters(root, **datasets):
     """The embedded preset with these data sets alone, real ones, of which half may be unusable."""
-    values = yaml.safe_load(preset_path("embedded").read_text())
+    values = yaml.safe_load(preset_text("embedded"))
     values["data"] |= {"root": str(root), "prepared": str(root / "prepared"), "max_rejects": 0.5}
     values["synthesis"] = {}
     for name, block in datasets.items():
@@ -211,7 +211,7 @@ def test_a_folder_of_another_name_is_pointed_out(tmp_path):
 
 def test_absent_is_no_error_where_the_pipeline_generates_or_has_prepared_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # data.prepared is relative
-    params = load_params(preset_path("embedded"))
+    params = load_preset("embedded")
     disk = params.model_copy(update={"data": params.data.model_copy(update={"root": tmp_path})})
     assert examine_data(disk)["summary"]["ok"]  # data.root: `dvc repro` fills it
     elsewhere = tmp_path / "elsewhere"
@@ -304,7 +304,7 @@ def run(*arguments):
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    values = yaml.safe_load(preset_path("embedded").read_text())
+    values = yaml.safe_load(preset_text("embedded"))
     values["data"] |= {"root": "raw", "max_rejects": 0.5}
     values["synthesis"] = {}
     values["datasets"]["rafdb"] |= RELAXED

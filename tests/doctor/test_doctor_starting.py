@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from faceptor.cli import app
-from faceptor.config import load_preset, preset_path
+from faceptor.config import load_preset, preset_text
 from faceptor.doctor.machine import show, starting_weights
 from faceptor.models import backbone as backbones
 from faceptor.weights.starting import part_of
@@ -51,7 +51,7 @@ def test_a_file_that_is_not_there_or_not_named(tmp_path):
 def test_the_verb_tells_it_for_every_training(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("faceptor.doctor.machine.dvc_state", lambda: {"remote": None})
-    (tmp_path / "params.yaml").write_text(preset_path("base").read_text())
+    (tmp_path / "params.yaml").write_text(preset_text("base"))
     facts = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)
     told = facts["starting_weights"]
     base = load_preset("base").model

@@ -7,7 +7,7 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
 
-from faceptor.config import FaceXFormerConfig, load_params, preset_path
+from faceptor.config import FaceXFormerConfig, load_preset
 from faceptor.errors import ConfigError, WeightsError
 from faceptor.models import backbone as backbones
 from faceptor.models.build import build_model
@@ -287,7 +287,7 @@ def test_a_backbone_file_at_hand_is_imported_without_a_network(tmp_path):
 
 def test_preset_has_the_papers_ten_tasks():
     with unchanged():  # the preset's data sets have classes of its own
-        params = load_params(preset_path("facexformer"))
+        params = load_preset("facexformer")
         specs = [task(name) for name in params.stage1.tasks]
     assert {spec.kind for spec in specs} == {name.split("_")[0] for name in SHAPES}  # age in years and in decades
     assert sum(settings.samples for settings in params.stage1.tasks.values()) == 384

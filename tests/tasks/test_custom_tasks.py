@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from faceptor.config import load_preset, parse, preset_path
+from faceptor.config import load_preset, parse, preset_text
 from faceptor.datasets.labels import EXPRESSIONS_8, LAPA_11
 from faceptor.errors import ConfigError
 from faceptor.tasks import KINDS, TASKS, task
@@ -18,7 +18,7 @@ def _nothing_stays():
 
 
 def embedded(**datasets):
-    values = yaml.safe_load(preset_path("embedded").read_text())
+    values = yaml.safe_load(preset_text("embedded"))
     values["datasets"] |= datasets
     return values
 
