@@ -10,7 +10,8 @@ from torch import nn
 
 from faceptor.config import Optimiser, rates
 from faceptor.errors import ConfigError
-from faceptor.training.optimiser import build_optimisers, rate_at, schedule, set_rate, set_trainable
+from faceptor.training.optimiser import build_optimiser, rate_at, schedule, set_rate, zeropower_via_newtonschulz
+from faceptor.training.trainable import set_trainable
 
 GOLDEN = Path(__file__).parent / "golden" / "lr_schedule"
 RUNS = {
@@ -76,7 +77,7 @@ def test_frozen_extras_never_learn():
 def test_first_matching_multiplier_sets_a_parts_rate():
     named = parameters()
     set_trainable(named, ["*"], what="trainable")
-    optimiser = build_optimisers(named, Optimiser(multipliers=rates({"encoder.*": 1.0, "*": 10.0})))["adamw"]
+    optimiser = build_optimiser(named, Optimiser(multipliers=rates({"encoder.*": 1.0, "*": 10.0})))
     set_rate(optimiser, 0.01)
     found = {group["name"]: group["lr"] for group in optimiser.param_groups}
     assert found == {"encoder.*": 0.01, "*": pytest.approx(0.1)}
@@ -86,41 +87,72 @@ def test_first_matching_multiplier_sets_a_parts_rate():
 def test_a_parameter_without_multiplier_is_an_error():
     named = parameters()
     with pytest.raises(ConfigError, match=r"no pattern matches decoder\.weight"):
-        build_optimisers(named, Optimiser(multipliers=rates({"encoder.*": 1.0})))
+        build_optimiser(named, Optimiser(multipliers=rates({"encoder.*": 1.0})))
 
 
 def test_adamw_decays_every_parameter():
     named = parameters()
-    optimisers = build_optimisers(named, Optimiser(multipliers=rates({"*": 1.0}), weight_decay=0.05))
-    assert {name: type(each) for name, each in optimisers.items()} == {"adamw": torch.optim.AdamW}
-    assert {group["weight_decay"] for group in optimisers["adamw"].param_groups} == {0.05}
+    optimiser = build_optimiser(named, Optimiser(multipliers=rates({"*": 1.0}), weight_decay=0.05))
+    assert type(optimiser) is torch.optim.AdamW
+    assert {group["weight_decay"] for group in optimiser.param_groups} == {0.05}
 
 
-def members(optimiser) -> set[int]:
-    return {id(parameter) for group in optimiser.param_groups for parameter in group["params"]}
+def train_some_steps(model, optimiser, images, *, steps: int = 3, rate: float = 0.1) -> None:
+    set_rate(optimiser, rate)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        model(images).square().mean().backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 0.01)
+        optimiser.step()
 
 
-def test_muon_takes_the_matrices_it_names_and_leaves_the_rest():
-    named = parameters()
-    set_trainable(named, ["*"], what="trainable")
-    settings = Optimiser(multipliers=rates({"*": 1.0}), muon=rates({"encoder.*": 6.0}))
-    optimisers = build_optimisers(named, settings)
-    assert members(optimisers["muon"]) == {id(named["encoder.weight"])}
-    assert members(optimisers["adamw"]) == {id(p) for name, p in named.items() if name != "encoder.weight"}
-    set_rate(optimisers["muon"], 0.01)
-    assert optimisers["muon"].param_groups[0]["lr"] == pytest.approx(0.06)
+def test_muon_takes_the_matrices_it_names_and_leaves_the_rest_to_adamw():
+    """Whatever Muon leaves takes the very steps that torch's AdamW takes, at the rates of `multipliers`."""
+    torch.manual_seed(1)
+    model, images = nn.Sequential(nn.Linear(5, 6), nn.GELU(), nn.Linear(6, 3)), torch.randn(4, 5)
+    settings = Optimiser(multipliers=rates({"0.*": 2.0, "*": 1.0}), muon=rates({"2.*": 6.0}), weight_decay=0.05)
+    optimiser = build_optimiser(named := dict(model.named_parameters()), settings)
+    set_rate(optimiser, 0.01)
+    taken = {id(p): group for group in optimiser.param_groups for p in group["params"]}
+    found = {name: (taken[id(p)].get("use_muon", False), taken[id(p)]["lr"]) for name, p in named.items()}
+    adamw = {"0.weight": (False, 0.02), "0.bias": (False, 0.02), "2.bias": (False, 0.01)}
+    assert found == adamw | {"2.weight": (True, pytest.approx(0.06))}
+
+    alone = {name: nn.Parameter(named[name].detach().clone()) for name in adamw}
+    reference = build_optimiser(alone, settings.model_copy(update={"muon": ()}))
+    set_rate(reference, 0.01)
+    for _ in range(3):
+        optimiser.zero_grad()
+        model(images).square().mean().backward()
+        for name, parameter in alone.items():
+            parameter.grad = named[name].grad.clone()
+        optimiser.step()
+        reference.step()
+    assert all(torch.equal(parameter, named[name]) for name, parameter in alone.items())
 
 
 def test_muon_steps_equally_far_in_every_direction():
     named = parameters()
     set_trainable(named, ["encoder.weight"], what="trainable")
     before = named["encoder.weight"].detach().clone()
-    muon = build_optimisers(named, Optimiser(muon=rates({"encoder.*": 1.0}), weight_decay=0.0))["muon"]
+    muon = build_optimiser(named, Optimiser(muon=rates({"encoder.*": 1.0}), weight_decay=0.0))
     set_rate(muon, 1.0)
     named["encoder.weight"].grad = torch.diag(torch.tensor([100.0, 1.0, 0.1]))
     muon.step()
     lengths = torch.linalg.svdvals(before - named["encoder.weight"].detach())
     assert lengths.max() < 2.5 * lengths.min()  # the gradient's own spread is a thousand
+
+
+def test_muon_on_a_cpu_orthogonalises_in_float32():
+    torch.manual_seed(1)
+    named = {"matrix": nn.Parameter(torch.randn(6, 9))}
+    before = named["matrix"].detach().clone()
+    muon = build_optimiser(named, Optimiser(muon=rates({"*": 1.0}), weight_decay=0.0))
+    set_rate(muon, 1.0)
+    named["matrix"].grad = gradient = torch.randn(6, 9)
+    muon.step()
+    exact = zeropower_via_newtonschulz(gradient, 5, [(3.4445, -4.7750, 2.0315)], dtype=torch.float64)
+    torch.testing.assert_close((before - named["matrix"]).detach(), 0.2 * 9**0.5 * exact.float())
 
 
 def test_muon_moves_a_kernel_as_the_matrix_it_is():
@@ -129,17 +161,12 @@ def test_muon_moves_a_kernel_as_the_matrix_it_is():
     conv, linear = nn.Conv2d(5, 4, 1, bias=False), nn.Linear(5, 4, bias=False)
     linear.weight.data.copy_(conv.weight[..., 0, 0])
     images = torch.randn(2, 5, 3, 3)
-    for model in (conv, linear):
-        muon = build_optimisers(dict(model.named_parameters()), Optimiser(muon=rates({"*": 1.0})))["muon"]
-        set_rate(muon, 0.1)
-        for _ in range(3):
-            muon.zero_grad()
-            (model(images) if model is conv else model(images.movedim(1, -1)).movedim(-1, 1)).square().mean().backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 0.01)
-            muon.step()
+    for model, seen in ((conv, images), (linear, images.movedim(1, -1))):
+        muon = build_optimiser(dict(model.named_parameters()), Optimiser(muon=rates({"*": 1.0})))
+        train_some_steps(model, muon, seen)
     torch.testing.assert_close(conv.weight[..., 0, 0], linear.weight)
 
 
 def test_a_muon_pattern_without_a_matrix_is_an_error():
     with pytest.raises(ConfigError, match=r"optimiser\.muon: pattern '\*\.bias' matches no matrix"):
-        build_optimisers(parameters(), Optimiser(multipliers=rates({"*": 1.0}), muon=rates({"*.bias": 1.0})))
+        build_optimiser(parameters(), Optimiser(multipliers=rates({"*": 1.0}), muon=rates({"*.bias": 1.0})))

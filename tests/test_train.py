@@ -16,8 +16,10 @@ import torch
 from faceptor.cli.trouble import said
 from faceptor.config import rates
 from faceptor.errors import ConfigError, DataError, FaceptorError, WeightsError
-from faceptor.training import loop as train
 from faceptor.training.checkpoint import load_checkpoint, save_atomic
+from faceptor.training.interruption import Interrupted
+from faceptor.training.loop import Run, train
+from faceptor.training.precision import choose_precision
 from faceptor.training.threads import fixed_threads
 from tests import toy
 
@@ -27,10 +29,9 @@ from pathlib import Path
 from faceptor.training.threads import fixed_threads
 from faceptor.cli.trouble import said
 from tests import toy
-from faceptor.training import checkpoint
-from faceptor.training import loop as train
+from faceptor.training import state
 
-real, count = train.save_atomic, 0
+real, count = state.save_atomic, 0
 def save(state, path):
     global count
     count += 1
@@ -39,7 +40,7 @@ def save(state, path):
     real(state, path)
     if count == 6:
         os.kill(os.getpid(), signal.SIGKILL)
-train.save_atomic = save
+state.save_atomic = save
 toy.run(Path(sys.argv[1]))
 """
 
@@ -74,7 +75,7 @@ def test_a_stopped_run_finishes_its_step_and_says_so(straight, tmp_path):
         signal.raise_signal(signal.SIGTERM)
         return toy.score(model)
 
-    with pytest.raises(train.Interrupted, match="stopped at step 4 of 10"):
+    with pytest.raises(Interrupted, match="stopped at step 4 of 10"):
         toy.run(tmp_path, validate=validate, checkpoint_every=100)
     model, _, _ = toy.run(tmp_path, checkpoint_every=100)
     assert all(torch.equal(value, straight[0][name]) for name, value in model.state_dict().items())
@@ -100,7 +101,7 @@ def stopped(folder: Path, **changes) -> int:
         signal.raise_signal(signal.SIGTERM)
         return toy.score(model)
 
-    with pytest.raises(train.Interrupted, match=r"stopped at step (\d+)") as error:
+    with pytest.raises(Interrupted, match=r"stopped at step (\d+)") as error:
         toy.run(folder, validate=validate, **changes)
     return int(re.search(r"step (\d+)", str(error.value)).group(1))
 
@@ -126,10 +127,14 @@ def test_what_does_not_shape_the_weights_does_not_start_anew(half_done, tmp_path
     assert "resuming at step 1" in capsys.readouterr().err
 
 
-def test_a_checkpoint_of_an_older_format_starts_anew(tmp_path, capsys):
-    save_atomic({"fingerprint": "0123", "step": 2}, tmp_path / "last.pt")
+OLDER = {1: {"fingerprint": "0123"}, 2: {"record": {"seed": 7, "checkpoint format": 2}, "adamw": {}, "muon": {}}}
+
+
+@pytest.mark.parametrize("format_", OLDER)
+def test_a_checkpoint_of_an_older_format_starts_anew(format_, tmp_path, capsys):
+    save_atomic(OLDER[format_] | {"step": 2}, tmp_path / "last.pt")
     stopped(tmp_path)
-    assert "checkpoint format 1 -> " in capsys.readouterr().err
+    assert f"checkpoint format {format_} -> 3); starting anew" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("state", [[1, 2], {"step": 1}, {"record": 3}], ids=str)
@@ -142,7 +147,7 @@ def test_a_file_that_is_no_checkpoint_is_an_error(state, tmp_path):
 
 def test_a_checkpoint_with_a_part_missing_is_an_error(half_done, tmp_path):
     state = load_checkpoint(half_done / "last.pt")
-    del state["adamw"]["param_groups"]
+    del state["optimiser"]["param_groups"]
     save_atomic(state, tmp_path / "last.pt")
     with pytest.raises(WeightsError, match=r"last\.pt: damaged checkpoint"):
         toy.run(tmp_path, validate_every=1)
@@ -217,9 +222,9 @@ def test_without_validation_the_last_weights_are_kept(straight, tmp_path):
 def test_bfloat16_only_where_the_cores_compute_in_it(capability, expected, monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)  # as on V100 and T4
-    assert train.choose_precision("auto", torch.device("cuda:1")) == expected
-    assert train.choose_precision("auto", torch.device("cpu")) == torch.float32
-    assert train.choose_precision("float16", torch.device("cpu")) == torch.float16
+    assert choose_precision("auto", torch.device("cuda:1")) == expected
+    assert choose_precision("auto", torch.device("cpu")) == torch.float32
+    assert choose_precision("float16", torch.device("cpu")) == torch.float16
 
 
 def test_a_float16_run_resumes_with_its_scale(tmp_path):
@@ -233,7 +238,7 @@ def test_a_float16_run_resumes_with_its_scale(tmp_path):
 def test_an_overflow_in_float16_moves_nothing_and_lowers_the_scale(tmp_path):
     model, criteria = toy.model_and_criteria()
     before, steps = weights(model), iter(range(100))
-    # overflows in one parameter, of one optimiser, in the first step alone
+    # overflows in one parameter, in the first step alone
     model.queries["age_morph2"].content.register_hook(lambda g: g * float("inf") if next(steps) == 0 else g)
     after_first = []
 
@@ -387,9 +392,10 @@ def test_every_task_learns(tmp_path):
     model, criteria = toy.model_and_criteria()
     optimiser = toy.Optimiser(lr=3e-3, multipliers=rates({"*": 1.0}), warmup=2)
     stage = toy.stage(60, optimiser=optimiser, log_every=1, validate_every=60, checkpoint_every=60)
-    train.run(
-        model, criteria, toy.steps(60, samples=12), stage=stage, sampling=toy.sampling(12), trainable=("*",), record={},
-        live=Live(), folder=tmp_path, seed=7, device=torch.device("cpu"), validate=toy.score,
+    run = Run(tmp_path, {}, seed=7, device=torch.device("cpu"), live=Live())
+    train(
+        model, criteria, toy.steps(60, samples=12), stage=stage, weights=toy.weights(), trainable=("*",), run=run,
+        validate=toy.score,
     )  # fmt: skip
     for name in toy.TASKS:
         assert last[f"loss/{name}"] < first[f"loss/{name}"], name

@@ -6,8 +6,8 @@ import torch
 from faceptor.config import Crop, FaceptorConfig, Optimiser, Stage, TaskSettings, rates
 from faceptor.models.build import build_model
 from faceptor.tasks import KINDS, task
-from faceptor.training import loop as train
 from faceptor.training.batches import ImageCache, Steps, TaskStream
+from faceptor.training.loop import Run, train
 from faceptor.training.record import stage_facts
 from faceptor.transforms.augment import make_policy
 from faceptor.transforms.crop import CropSpec
@@ -61,6 +61,10 @@ def sampling(samples: int = 3) -> dict:
     return {name: TaskSettings(samples=samples, weight=weight, train=Crop(kind="box")) for name, weight in weights}
 
 
+def weights() -> dict:
+    return {name: each.weight for name, each in sampling().items()}
+
+
 def steps(count: int, *, samples: int = 3, rank: int = 0, world: int = 1) -> Steps:
     streams = {
         name: TaskStream(
@@ -90,9 +94,9 @@ def run(
     model, criteria = parts or model_and_criteria()
     settings = stage(count, **changes)
     record = stage_facts(settings, sampling(), section="stage1") | (record or {})
-    outcome = train.run(
-        model, criteria, batches or steps(count), stage=settings, sampling=sampling(), trainable=trainable,
-        record=record, folder=folder, seed=seed, device=torch.device("cpu"), validate=validate,
-        live=live, workers=workers,
+    where = Run(folder, record, seed=seed, device=torch.device("cpu"), live=live, workers=workers)
+    outcome = train(
+        model, criteria, batches or steps(count), stage=settings, weights=weights(), trainable=trainable, run=where,
+        validate=validate,
     )  # fmt: skip
     return model, criteria, outcome

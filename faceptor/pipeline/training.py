@@ -4,7 +4,6 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -29,8 +28,9 @@ from faceptor.pipeline.verdict import choosing_and_judging, judge, verdict
 from faceptor.predict.framing import measure_framing
 from faceptor.prepared.reading import open_split
 from faceptor.tasks import task
-from faceptor.training import loop as train
 from faceptor.training.batches import crop_spec
+from faceptor.training.checkpoint import clear
+from faceptor.training.loop import Outcome, Run, train
 from faceptor.training.record import Record, flatten, stage_facts
 from faceptor.training.threads import fixed_threads
 from faceptor.weights.folder import load_model, model_hash, read_description, save_model
@@ -51,7 +51,7 @@ def running(run_name: str, stage: Stage) -> Iterator[None]:
         yield
 
 
-def train_joint(params: Params, name: str = "stage1", *, device: str = "auto") -> train.Outcome:
+def train_joint(params: Params, name: str = "stage1", *, device: str = "auto") -> Outcome:
     """All tasks together, from scratch or from published weights: stage 1, or one of `baselines`."""
     weights = starting_weights_of(params, name)  # before any data are read
     params = params.variant(name)
@@ -69,7 +69,7 @@ def train_joint(params: Params, name: str = "stage1", *, device: str = "auto") -
         )  # fmt: skip
         set_crops(params, model, stage.tasks)
         save_model(model, MODELS / name, provenance=made_of | chosen(outcome))
-        train.clear(RUNS / name)
+        clear(RUNS / name)
     return outcome
 
 
@@ -99,7 +99,7 @@ def train_stage2(params: Params, name: str, *, device: str = "auto") -> dict:
         found |= verdict(before, after, seed=params.seed) | chosen(outcome)
         found |= {"seeds": [params.seed], "trainable_parameters": outcome.trainable}
         _save_stage2(model, name, found)
-        train.clear(RUNS / run_name)
+        clear(RUNS / run_name)
     return found
 
 
@@ -133,7 +133,7 @@ def merge_stage2(params: Params) -> dict:
 def train_tasks(
     params: Params, model, stage: Stage, sampling, run_name: str, trainable, device: str, *,
     facts: Record, section: str, samples=None,
-) -> train.Outcome:  # fmt: skip
+) -> Outcome:  # fmt: skip
     """Train a model on the tasks of `sampling`.
 
     facts: what shapes the run beyond the stage and its data, for its record; section: where the stage is written in
@@ -154,10 +154,11 @@ def train_tasks(
     criteria = build_criteria(params, steps)
     shutil.rmtree(RESULTS / "train" / run_name, ignore_errors=True)
     with live_log(run_name) as live:
-        outcome = train.run(
+        run = Run(RUNS / run_name, record, seed=params.seed, device=where, workers=params.data.workers, live=live)
+        weights = {name: each.weight for name, each in sampling.items()}
+        outcome = train(
             model, criteria, steps,
-            stage=stage, sampling=sampling, trainable=trainable, record=record, folder=Path(RUNS / run_name),
-            seed=params.seed, device=where, workers=params.data.workers, live=live, validate=validate,
+            stage=stage, weights=weights, trainable=trainable, run=run, validate=validate,
         )  # fmt: skip
     model.cpu()
     return outcome
@@ -172,7 +173,7 @@ def set_crops(params: Params, model, names: Iterable[str]) -> None:
         model.crops[name] = crop.to_dict() | ({"framing": framing.to_list()} if framing else {})
 
 
-def chosen(outcome: train.Outcome) -> dict:
+def chosen(outcome: Outcome) -> dict:
     """Which step's weights a model has, and how it was chosen."""
     return {
         "best_step": outcome.best_step,

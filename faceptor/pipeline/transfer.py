@@ -12,7 +12,7 @@ from faceptor.pipeline.forgetting import forgotten
 from faceptor.pipeline.records import started_record
 from faceptor.pipeline.training import chosen, named, running, set_crops, train_tasks
 from faceptor.tasks import task
-from faceptor.training import loop as train
+from faceptor.training.checkpoint import clear
 from faceptor.training.record import flatten
 from faceptor.weights.folder import load_model, model_hash, read_description, save_model
 
@@ -79,7 +79,7 @@ def _transfer(params: Params, name: str, dataset: str, mode: str, run_name: str,
     write_json(RESULTS / "transfer" / "details" / f"{dataset}-{mode}.json", details)
     write_json(RESULTS / "transfer" / f"{dataset}-{mode}.json", headlines)
     save_model(model.cpu(), MODELS / "transfer" / f"{dataset}-{mode}", provenance=details["about"] | {"data": taught})
-    train.clear(RUNS / run_name)
+    clear(RUNS / run_name)
     return details
 
 

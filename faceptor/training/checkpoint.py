@@ -6,14 +6,17 @@ folder, because DVC deletes a stage's outs before it runs.
 """
 
 import os
+import shutil
 from pathlib import Path
 
 import torch
 
 from faceptor.errors import WeightsError
 from faceptor.io.writing import whole_file
+from faceptor.training.progress import say
+from faceptor.training.record import FORMAT_KEY, Record, differences
 
-FORMAT = 2  # of last.pt
+FORMAT = 3  # of last.pt
 
 
 def save_atomic(state: dict, path: Path) -> None:
@@ -46,6 +49,26 @@ def load_checkpoint(path: Path) -> dict | None:
     if not isinstance(state, dict):
         raise damaged(path, f"expected a checkpoint, found a {type(state).__name__}")
     return state
+
+
+def resumable(path: Path, record: Record) -> dict | None:
+    """The checkpoint of a run with this record; None if there is none, or one that another record shaped."""
+    saved = load_checkpoint(path)
+    if saved is None:
+        return None
+    # before format 2, a hash named `fingerprint` stood for what the record says
+    old = saved.get("record", {FORMAT_KEY: 1} if "fingerprint" in saved else None)
+    if not isinstance(old, dict):
+        raise damaged(path, "expected a checkpoint, found a file without the record of a run")
+    if changed := differences(old, record):
+        say(f"{path}: belongs to another run ({changed}); starting anew")
+        return None
+    return saved
+
+
+def clear(folder: Path) -> None:
+    """Forget a finished run, so that the next one with the same configuration starts from scratch."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def damaged(path: Path, what: str) -> WeightsError:

@@ -7,35 +7,52 @@ each task's criterion for its loss, and minimises their weighted mean, eq. (8) o
 import hashlib
 import json
 import math
-import os
-import shutil
-import signal
-import sys
-import time
-from collections.abc import Callable, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from faceptor.config import Sampling, Stage
+from faceptor.config import Stage
 from faceptor.errors import FaceptorError
+from faceptor.models.base import FaceModel
 from faceptor.training.batches import Steps, stream_batches
-from faceptor.training.checkpoint import (
-    FORMAT,
-    damaged,
-    load_checkpoint,
-    random_state,
-    restore_random_state,
-    save_atomic,
-)  # fmt: skip
-from faceptor.training.optimiser import build_optimisers, rate_at, set_rate, set_trainable
-from faceptor.training.record import FORMAT_KEY, Record, differences
+from faceptor.training.checkpoint import FORMAT
+from faceptor.training.interruption import Interrupted, stop_requests
+from faceptor.training.optimiser import build_optimiser, rate_at, set_rate
+from faceptor.training.precision import autocast, choose_precision
+from faceptor.training.progress import Live, Progress, say
+from faceptor.training.record import FORMAT_KEY, Record
+from faceptor.training.state import Metrics, TrainState
 from faceptor.training.threads import fixed_threads
+from faceptor.training.trainable import Parameters, named_parameters, set_modes, set_trainable
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+Batch = Mapping[str, Mapping[str, Tensor]]
+"""Task -> {"image": (n, 3, S, S), target name: (n, ...)}."""
+
+Validate = Callable[[FaceModel], tuple[float, Metrics]]
+"""A model -> its score, of which the highest wins, and the metrics of every task."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where a training runs.
+
+    folder: of its checkpoint; a run found there is continued if its record is the same, and nobody else may train in it
+    meanwhile (see faceptor.io.lock). record: what shapes the run beyond what the loop itself is told.
+    """
+
+    folder: Path
+    record: Record
+    seed: int
+    device: torch.device
+    workers: int = 0  # loader processes
+    live: Live | None = None  # told every logged number
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "last.pt"
 
 
 @dataclass
@@ -45,7 +62,7 @@ class Outcome:
     best_step: int
     best_score: float | None  # None where nothing was validated
     trainable: int  # parameters of the model that learnt (criteria not counted)
-    validation: dict = field(default_factory=dict)  # task -> metric -> value, at the best step
+    validation: Metrics = field(default_factory=dict)  # at the best step
     record: Record = field(default_factory=dict)  # what shaped the run
 
     @property
@@ -54,264 +71,128 @@ class Outcome:
         return "last step, no validation" if self.best_score is None else "best validation"
 
 
-class Interrupted(FaceptorError):
-    """The run was asked to stop; its checkpoint is on disk."""
-
-
-def run(
-    model: nn.Module,
+def train(
+    model: FaceModel,
     criteria: nn.ModuleDict,
     steps: Steps,
     *,
     stage: Stage,
-    sampling: Mapping[str, Sampling],
-    trainable: tuple[str, ...],
-    record: Record,
-    folder: Path,
-    seed: int,
-    device: torch.device,
-    validate: Callable[[nn.Module], tuple[float, dict]] | None,
-    live=None,
-    workers: int = 0,
+    weights: Mapping[str, float],
+    trainable: Iterable[str],
+    run: Run,
+    validate: Validate | None,
 ) -> Outcome:
     """Train until `stage.steps`, validate on the way, leave the best weights in the model.
 
-    record: what shapes the run beyond the other arguments (starting weights, data, ...). folder: where the checkpoint
-    of the run lies; a run found there is continued if its record is the same. Nobody else may train in it meanwhile
-    (see faceptor.io.lock). validate(model) returns (score, metrics); the higher score wins, and without `validate` the
-    last weights are kept. live: a dvclive-like object, told every logged number.
+    weights: alpha of every task, eq. (8). trainable: patterns of the parameters that learn. Without `validate` the last
+    weights are kept. Raises Interrupted where it was asked to stop.
     """
-    model.to(device)
-    criteria.to(device)
-    names = {**dict(model.named_parameters()), **{f"criteria.{n}": p for n, p in criteria.named_parameters()}}
-    chosen = [names[name] for name in set_trainable(names, trainable, what="trainable")]
-    optimisers = build_optimisers(names, stage.optimiser)
-    precision = choose_precision(stage.precision, device)
-    scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
-    parts = {"model": model, "criteria": criteria, **optimisers, "scaler": scaler}
-    record = record | _facts(seed, device, precision, names)
+    model.to(run.device)
+    criteria.to(run.device)
+    parameters = named_parameters(model, criteria)
+    set_trainable(parameters, trainable, what="trainable")
+    precision = choose_precision(stage.precision, run.device)
+    scaler = torch.amp.GradScaler(run.device.type, enabled=precision == torch.float16)
+    state = TrainState(model, criteria, build_optimiser(parameters, stage.optimiser), scaler)
+    record = run.record | facts(run, precision, parameters)
+    if state.resume(run.checkpoint, record):
+        say(f"resuming at step {state.step} of {stage.steps} from {run.checkpoint}")
+    else:
+        torch.manual_seed(run.seed)
+    set_modes(model, criteria)
 
-    best = {"step": stage.steps, "score": None, "validation": {}, "weights": None}
-    begin, history = 0, []
-    if saved := _resume(folder / "last.pt", record, parts):
-        begin, best, history = saved["step"], saved["best"], saved["history"]
-        _say(f"resuming at step {begin} of {stage.steps} from {folder / 'last.pt'}")
-    for row in history:
-        _report(live, row)
+    with fixed_threads(stage.threads), stop_requests() as stop:
+        progress = Progress(begin=state.step, steps=stage.steps, live=run.live)
+        for row in state.history:
+            progress.report(row)
+        for batch in stream_batches(steps, start=state.step, workers=run.workers):
+            row = train_step(state, on_device(batch, run.device), stage=stage, weights=weights, precision=precision)
+            last, logged = state.step == stage.steps, {}
+            if last or state.step % stage.log_every == 0:
+                progress.losses(state.step, row)
+                logged |= row
+            if validate and (last or state.step % stage.validate_every == 0):
+                logged |= validation(state, validate)
+            if logged:
+                state.history.append({"step": state.step, **logged})
+                progress.report(state.history[-1])
+            if last or stop or state.step % stage.checkpoint_every == 0:
+                state.save(run.checkpoint, record)
+            if stop and not last:
+                raise Interrupted(state.step, stage.steps)
 
-    def save(step: int) -> None:
-        state = {key: part.state_dict() for key, part in parts.items()}
-        state |= {"step": step, "best": best, "history": history, "random": random_state()}
-        save_atomic(state | {"record": record}, folder / "last.pt")
-
-    def validated(step: int) -> dict:
-        nonlocal best
-        model.eval()
-        score, metrics = validate(model)
-        _require_score(score, metrics, step)
-        if best["score"] is None or score > best["score"]:
-            weights = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
-            best = {"step": step, "score": score, "validation": metrics, "weights": weights}
-        _set_modes(model, criteria)
-        return {f"val/{t}/{m}": v for t, values in metrics.items() for m, v in values.items()} | {"val/score": score}
-
-    if begin == 0:
-        torch.manual_seed(seed)
-    _set_modes(model, criteria)
-    weight_sum = sum(one.weight for one in sampling.values())
-    clock, since = time.monotonic(), begin
-    with fixed_threads(stage.threads), _stop_requests() as stop:
-        for step, batch in enumerate(stream_batches(steps, start=begin, workers=workers), begin):
-            rate = rate_at(step, stage.optimiser, stage.steps)
-            with _autocast(device, precision):
-                losses = task_losses(model, criteria, _to(batch, device))
-            total = sum(sampling[name].weight * terms["loss"] for name, terms in losses.items()) / weight_sum
-            _require_finite(total, losses, step)
-            norm = _minimise(total, chosen, optimisers, scaler, rate=rate, clip=stage.optimiser.clip, step=step)
-
-            done = step + 1
-            row = {}
-            if done % stage.log_every == 0 or done == stage.steps:
-                row = {"loss/all": total.item(), "lr": rate}
-                row |= {f"loss/{name}": terms["loss"].item() for name, terms in losses.items()}
-                row |= {"gradient_norm": norm} if math.isfinite(norm) else {}
-                pace = (time.monotonic() - clock) / (done - since)
-                _say(_progress(done, stage.steps, row, pace))
-            if validate and (done % stage.validate_every == 0 or done == stage.steps):
-                row |= validated(done)
-                _say(f"  validation score {row['val/score']:.4f} (best {best['score']:.4f} at step {best['step']})")
-            if row:
-                history.append({"step": done, **row})
-                _report(live, history[-1])
-            if done % stage.checkpoint_every == 0 or done == stage.steps or stop:
-                save(done)
-            if stop and done < stage.steps:
-                raise Interrupted(f"stopped at step {done} of {stage.steps}; run the same command to go on{_of_dvc()}")
-
-    if best["weights"] is not None:
-        model.load_state_dict(best["weights"])
+    state.restore_best()
     model.eval()
-    counted = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return Outcome(best["step"], best["score"], counted, best["validation"], record)
+    learnt = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    if state.best is None:
+        return Outcome(stage.steps, None, learnt, record=record)
+    return Outcome(state.best.step, state.best.score, learnt, state.best.metrics, record)
 
 
-def task_losses(model: nn.Module, criteria: nn.ModuleDict, batch: Mapping[str, Mapping]) -> dict[str, dict]:
+def train_step(
+    state: TrainState, batch: Batch, *, stage: Stage, weights: Mapping[str, float], precision: torch.dtype
+) -> dict[str, float]:
+    """One step of the optimiser; the row of the log: losses, learning rate, norm of the gradient before clipping.
+
+    A gradient that overflows float16 (the norm is not finite) is no error: nothing moves, and the scale falls.
+    """
+    rate = rate_at(state.step, stage.optimiser, stage.steps)
+    set_rate(state.optimiser, rate)
+    state.optimiser.zero_grad(set_to_none=True)
+    with autocast(next(state.model.parameters()).device, precision):
+        losses = task_losses(state.model, state.criteria, batch)
+    total = sum(weights[name] * terms["loss"] for name, terms in losses.items()) / sum(weights.values())
+    _require_finite(total, losses, state.step)
+
+    state.scaler.scale(total).backward()
+    state.scaler.unscale_(state.optimiser)
+    norm = nn.utils.clip_grad_norm_(state.learning, stage.optimiser.clip or math.inf).item()
+    if math.isfinite(norm):
+        state.scaler.step(state.optimiser)
+    elif not state.scaler.is_enabled():
+        raise FaceptorError(f"step {state.step}: the gradient is not finite; lower optimiser.lr or check the labels")
+    state.scaler.update()
+    state.step += 1
+    row = {"loss/all": total.item(), "lr": rate, **{f"loss/{n}": terms["loss"].item() for n, terms in losses.items()}}
+    return row | ({"gradient_norm": norm} if math.isfinite(norm) else {})
+
+
+def task_losses(model: FaceModel, criteria: nn.ModuleDict, batch: Batch) -> dict[str, dict[str, Tensor]]:
     """Loss terms of every task in the batch: {task: {"loss": scalar, named parts ...}}."""
     raw = model.forward_tasks({name: items["image"] for name, items in batch.items()})
     targets = {name: {k: v for k, v in items.items() if k != "image"} for name, items in batch.items()}
     return {name: criteria[name](raw[name].float(), targets[name]) for name in batch}
 
 
-def clear(folder: Path) -> None:
-    """Forget a finished run, so that the next one with the same configuration starts from scratch."""
-    shutil.rmtree(folder, ignore_errors=True)
+def validation(state: TrainState, validate: Validate) -> dict[str, float]:
+    """Validate between two steps; the row of the log. The state keeps the weights if they are the best so far."""
+    state.model.eval()
+    score, metrics = validate(state.model)
+    best = state.keep_if_best(score, metrics)
+    set_modes(state.model, state.criteria)
+    say(f"  validation score {score:.4f} (best {best.score:.4f} at step {best.step})")
+    return {f"val/{task}/{m}": v for task, found in metrics.items() for m, v in found.items()} | {"val/score": score}
 
 
-def _set_modes(*modules: nn.Module) -> None:
-    """Train mode only where something learns: frozen parts keep their statistics and drop nothing."""
-    for module in modules:
-        _set_mode(module, learns=False)
-
-
-def _set_mode(module: nn.Module, *, learns: bool) -> None:
-    parameters = list(module.parameters())
-    # A module without parameters (dropout, drop path) does as the module around it does.
-    module.training = any(p.requires_grad for p in parameters) if parameters else learns
-    for child in module.children():
-        _set_mode(child, learns=module.training)
-
-
-def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
-    """`auto` on a GPU: bfloat16 where its cores compute in it (capability 8.0 and above, and AMD's), else float16.
-
-    `torch.cuda.is_bf16_supported()` also counts emulation, which is slower than float32.
-    """
-    if wanted != "auto":
-        return DTYPES[wanted]
-    if device.type != "cuda":
-        return torch.float32
-    native = bool(torch.version.hip) or torch.cuda.get_device_capability(device) >= (8, 0)
-    return torch.bfloat16 if native else torch.float16
-
-
-def _autocast(device: torch.device, dtype: torch.dtype):
-    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
-
-
-def _to(batch: Mapping, device: torch.device) -> dict:
+def on_device(batch: Batch, device: torch.device) -> Batch:
     return {n: {k: v.to(device, non_blocking=True) for k, v in items.items()} for n, items in batch.items()}
 
 
-def _minimise(total: torch.Tensor, parameters, optimisers: Mapping, scaler, *, rate: float, clip, step: int) -> float:
-    """One step of every optimiser; the norm of the gradient before it was clipped.
-
-    A gradient that overflows float16 (the norm is not finite) is no error: no optimiser moves, and the scale falls.
-    """
-    for optimiser in optimisers.values():
-        set_rate(optimiser, rate)
-        optimiser.zero_grad(set_to_none=True)
-    scaler.scale(total).backward()
-    for optimiser in optimisers.values():
-        scaler.unscale_(optimiser)
-    norm = nn.utils.clip_grad_norm_(parameters, clip or math.inf).item()
-    if math.isfinite(norm):
-        for optimiser in optimisers.values():
-            scaler.step(optimiser)
-    elif not scaler.is_enabled():
-        raise FaceptorError(f"step {step}: the gradient is not finite; lower optimiser.lr or check the labels")
-    scaler.update()
-    return norm
-
-
-def _require_finite(total: torch.Tensor, losses: Mapping, step: int) -> None:
-    if not torch.isfinite(total):
-        terms = "; ".join(f"{n}.{k}={v.item():.4g}" for n, parts in losses.items() for k, v in parts.items())
-        raise FaceptorError(f"step {step}: the loss is not finite ({terms}); lower optimiser.lr or check the labels")
-
-
-def _require_score(score: float, metrics: Mapping, step: int) -> None:
-    if not math.isfinite(score):
-        values = {f"{task}.{name}": value for task, found in metrics.items() for name, value in found.items()}
-        bad = ", ".join(name for name, value in values.items() if not math.isfinite(value)) or "score"
-        raise FaceptorError(
-            f"step {step}: validation gives no finite number ({bad}); check the validation samples, or let other tasks "
-            "choose the step (`select`)"
-        )
-
-
-def _facts(seed: int, device: torch.device, precision: torch.dtype, names: Mapping[str, nn.Parameter]) -> Record:
+def facts(run: Run, precision: torch.dtype, parameters: Parameters) -> Record:
     """What the loop itself adds to the record of a run."""
-    shapes = {name: (list(parameter.shape), parameter.requires_grad) for name, parameter in names.items()}
-    learning = sum(parameter.requires_grad for parameter in names.values())
+    shapes = {name: (list(parameter.shape), parameter.requires_grad) for name, parameter in parameters.items()}
+    learning = sum(parameter.requires_grad for parameter in parameters.values())
     digest = hashlib.sha256(json.dumps(shapes, sort_keys=True).encode()).hexdigest()
     return {
-        "seed": seed,
-        "device": device.type,
+        "seed": run.seed,
+        "device": run.device.type,
         "precision": str(precision).removeprefix("torch."),
-        "parameters": f"{len(names)} tensors, {learning} learning, {digest[:16]}",
+        "parameters": f"{len(parameters)} tensors, {learning} learning, {digest[:16]}",
         FORMAT_KEY: FORMAT,
     }
 
 
-def _resume(path: Path, record: Record, parts: Mapping) -> dict | None:
-    """Put the run that stopped here into `parts`; None if there is none, or one that another record shaped."""
-    saved = load_checkpoint(path)
-    if saved is None:
-        return None
-    # before format 2, a hash named `fingerprint` stood for what the record says
-    old = saved.get("record", {FORMAT_KEY: 1} if "fingerprint" in saved else None)
-    if not isinstance(old, dict):
-        raise damaged(path, "expected a checkpoint, found a file without the record of a run")
-    if changed := differences(old, record):
-        _say(f"{path}: belongs to another run ({changed}); starting anew")
-        return None
-    try:
-        for key, part in parts.items():
-            part.load_state_dict(saved[key])
-        restore_random_state(saved["random"])
-        return {key: saved[key] for key in ("step", "best", "history")}
-    except Exception as error:  # state of every kind of part, each with its own complaints
-        raise damaged(path, f"damaged checkpoint ({type(error).__name__}: {str(error).splitlines()[0]})") from error
-
-
-def _of_dvc() -> str:
-    if "DVC_STAGE" not in os.environ:
-        return ""
-    return ", or `git restore dvc.lock results && dvc checkout` for the outputs from before, which DVC removed"
-
-
-@contextmanager
-def _stop_requests():
-    """SIGTERM and Ctrl-C let the current step finish and its checkpoint be written; truthy once asked."""
-    asked: list[int] = []
-    previous = {}
-    try:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            previous[number] = signal.signal(number, lambda n, _: asked.append(n))
-    except ValueError:
-        pass  # not the main thread: whoever runs us there handles signals
-    try:
-        yield asked
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _progress(done: int, steps: int, row: Mapping, pace: float) -> str:
-    terms = "  ".join(f"{k.removeprefix('loss/')} {v:.3f}" for k, v in row.items() if k.startswith("loss/"))
-    minutes, seconds = divmod(int(pace * (steps - done)), 60)
-    return f"step {done}/{steps}  {terms}  {pace:.2f} s/step  ETA {minutes}:{seconds:02d}"
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def _report(live, row: Mapping) -> None:
-    if live is None:
-        return
-    live.step = row["step"]
-    for name, value in row.items():
-        if name != "step":
-            live.log_metric(name, value, timestamp=False)
-    live.make_summary()
+def _require_finite(total: Tensor, losses: Mapping[str, Mapping[str, Tensor]], step: int) -> None:
+    if not torch.isfinite(total):
+        terms = "; ".join(f"{n}.{k}={v.item():.4g}" for n, parts in losses.items() for k, v in parts.items())
+        raise FaceptorError(f"step {step}: the loss is not finite ({terms}); lower optimiser.lr or check the labels")

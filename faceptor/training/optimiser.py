@@ -1,12 +1,9 @@
-"""Which parameters learn, how fast: trainable patterns, learning-rate groups, the schedule.
-
-Parameters are addressed by glob patterns over their names ("queries.age_morph2.*"), first match wins; a
-pattern that matches nothing is an error, because a misspelt one would silently freeze or train the wrong part.
-"""
+"""How fast parameters learn: the schedule, learning-rate groups, AdamW and Muon."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -14,11 +11,13 @@ from torch import nn
 from faceptor._compat import ensure_torchvision
 from faceptor.config import Optimiser
 from faceptor.errors import ConfigError
+from faceptor.training.trainable import Parameters, match
 
 ensure_torchvision()  # timm imports it
-from timm.optim.muon import get_lr_scale, zeropower_via_newtonschulz  # noqa: E402
+from timm.optim import muon as timm_muon  # noqa: E402
+from timm.optim.muon import zeropower_via_newtonschulz  # noqa: E402
 
-Parameters = Mapping[str, nn.Parameter]
+ADAMW_EPS = 1e-8  # added to the root of the second moment; torch's default
 
 
 def schedule(
@@ -61,100 +60,42 @@ def rate_at(step: int, optimiser: Optimiser, steps: int) -> float:
     )
 
 
-def match(name: str, patterns: Iterable[str]) -> str | None:
-    """The first pattern that the name matches, or None."""
-    return next((pattern for pattern in patterns if fnmatchcase(name, pattern)), None)
+def build_optimiser(parameters: Parameters, settings: Optimiser) -> torch.optim.Optimizer:
+    """AdamW over everything that learns but what `settings.muon` takes; one group per pattern, weight decay on every
+    parameter (Faceptor, section 4.1).
 
-
-def set_trainable(parameters: Parameters, patterns: Iterable[str], *, what: str) -> list[str]:
-    """Let exactly the matching parameters learn; return their names.
-
-    Parameters marked `frozen` (published but unused ones) never learn.
-    """
-    patterns = list(patterns)
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in parameters):
-            parts = sorted({name.split(".")[0] for name in parameters})
-            raise ConfigError(f"{what}: pattern {pattern!r} matches no parameter; parts are {', '.join(parts)}")
-    chosen = []
-    for name, parameter in parameters.items():
-        learns = match(name, patterns) is not None and not getattr(parameter, "frozen", False)
-        parameter.requires_grad_(learns)
-        if learns:
-            chosen.append(name)
-    if not chosen:
-        raise ConfigError(f"{what}: {patterns} leaves nothing to train")
-    return chosen
-
-
-def build_optimisers(parameters: Parameters, optimiser: Optimiser) -> dict[str, torch.optim.Optimizer]:
-    """AdamW over everything that learns but what `optimiser.muon` takes; one group per pattern, weight decay on every
-    parameter (paper section 4.1).
-
-    Muon (Jordan 2024) is for matrices and kernels between features: vectors and whatever its patterns
-    leave stay with AdamW. A Muon pattern without a matrix or kernel is an error.
+    Muon (Jordan 2024) is for matrices, and for kernels (out, in, ...), which learn as matrices (out, in * ...): vectors
+    and whatever its patterns leave stay with AdamW. A Muon pattern without a matrix or kernel is an error.
     """
     learning = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
-    multipliers, muon = ({each.match: each.rate for each in rates} for rates in (optimiser.multipliers, optimiser.muon))
-    matrices = {n: p for n, p in learning.items() if p.ndim > 1 and match(n, muon) is not None}
-    others = {name: parameter for name, parameter in learning.items() if name not in matrices}
+    multipliers, muon = ({each.match: each.rate for each in rates} for rates in (settings.multipliers, settings.muon))
     for pattern in muon:
         if not any(parameter.ndim > 1 and fnmatchcase(name, pattern) for name, parameter in parameters.items()):
             raise ConfigError(f"optimiser.muon: pattern {pattern!r} matches no matrix; vectors use AdamW")
+    matrices = {n: p for n, p in learning.items() if p.ndim > 1 and match(n, muon) is not None}
+    others = _groups({n: p for n, p in learning.items() if n not in matrices}, multipliers)
 
-    common = {"lr": optimiser.start_lr, "weight_decay": optimiser.weight_decay}
-    optimisers: dict[str, torch.optim.Optimizer] = {}
-    if others:
-        groups = _groups(others, multipliers)
-        optimisers["adamw"] = torch.optim.AdamW(groups, betas=optimiser.betas, **common)
-    if matrices:
-        groups = _groups(matrices, muon)
-        optimisers["muon"] = Muon(groups, momentum=optimiser.momentum, adjust_lr_fn="match_rms_adamw", **common)
-    return optimisers
+    common = {"lr": settings.start_lr, "weight_decay": settings.weight_decay, "betas": settings.betas}
+    if not matrices:
+        return torch.optim.AdamW(others, **common)
+    adamw = {"use_fallback": True, "nesterov": False, "eps": ADAMW_EPS}  # with `nesterov`, timm falls back on NAdamW
+    groups = [group | adamw for group in others] + [group | {"use_muon": True} for group in _groups(matrices, muon)]
+    return Muon(groups, momentum=settings.momentum, nesterov=True, ns_coefficients="original", **common)
 
 
-class Muon(torch.optim.Muon):
-    """torch.optim.Muon for convolutions, too: a kernel (out, in, ...) learns as the matrix (out, in * ...)."""
+class Muon(timm_muon.Muon):
+    """timm's Muon, which orthogonalises in bfloat16: on a CPU, in float32. Many CPUs have no instructions for bfloat16
+    and take up to seventeen times as long in it."""
 
-    def __init__(self, groups: list[dict], **settings):
-        self.kernels: list[nn.Parameter] = []
-        groups = [group | {"params": [self.matrix(parameter) for parameter in group["params"]]} for group in groups]
-        super().__init__(groups, **settings)
+    def step(self, closure=None):
+        """As timm's."""
+        with patch.object(timm_muon, "zeropower_via_newtonschulz", _orthogonalised):
+            return super().step(closure)
 
-    def matrix(self, parameter: nn.Parameter) -> nn.Parameter:
-        """The parameter itself, or a matrix that shares its numbers and, after every backward pass, its gradient."""
-        if parameter.ndim == 2:
-            return parameter
-        matrix = nn.Parameter(parameter.detach().flatten(1))
-        if matrix.data_ptr() != parameter.data_ptr():
-            raise ConfigError("optimiser.muon: a kernel is not contiguous in memory; leave it to AdamW")
-        parameter.register_post_accumulate_grad_hook(lambda p: setattr(matrix, "grad", p.grad.flatten(1)))
-        self.kernels.append(parameter)
-        return matrix
 
-    @torch.no_grad()
-    def step(self) -> None:
-        """As torch.optim.Muon steps, but on a CPU the matrices are orthogonalised in float32: many have no instructions
-        for bfloat16 and take five times as long in it."""
-        for group in self.param_groups:
-            for matrix in (each for each in group["params"] if each.grad is not None):
-                momentum = self.state[matrix].setdefault("momentum_buffer", torch.zeros_like(matrix))
-                momentum.lerp_(matrix.grad, 1 - group["momentum"])
-                direction = zeropower_via_newtonschulz(
-                    matrix.grad.lerp(momentum, group["momentum"]),
-                    steps=group["ns_steps"],
-                    coefficients=[group["ns_coefficients"]],
-                    eps=group["eps"],
-                    dtype=torch.float32 if matrix.device.type == "cpu" else torch.bfloat16,
-                )
-                matrix.mul_(1 - group["lr"] * group["weight_decay"])
-                scale = get_lr_scale(matrix.shape, group["adjust_lr_fn"])
-                matrix.add_(direction.to(matrix.dtype), alpha=-group["lr"] * scale)
-
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        super().zero_grad(set_to_none)
-        for kernel in self.kernels:
-            kernel.grad = None
+def _orthogonalised(matrix: torch.Tensor, *arguments, **settings) -> torch.Tensor:
+    dtype = torch.float32 if matrix.device.type == "cpu" else torch.bfloat16
+    return zeropower_via_newtonschulz(matrix, *arguments, dtype=dtype, **settings)
 
 
 def _groups(parameters: Parameters, rates: Mapping[str, float]) -> list[dict]:

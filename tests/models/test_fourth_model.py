@@ -11,7 +11,7 @@ from faceptor.evaluation.measure import measure
 from faceptor.models import build
 from faceptor.models.base import FaceModel
 from faceptor.tasks import KINDS, TASKS, task
-from faceptor.training import loop as train
+from faceptor.training.loop import Run, train
 from faceptor.training.record import stage_facts
 from tests import toy
 
@@ -52,9 +52,10 @@ def test_it_trains_and_is_measured_as_the_others_are(model, tmp_path):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     adamw = toy.OPTIMISER.model_copy(update={"muon": ()})  # the toy's Muon names parts of an encoder
     stage = toy.stage(4, optimiser=adamw)
-    train.run(
-        model, criteria, toy.steps(4), stage=stage, sampling=toy.sampling(), trainable=("*",), folder=tmp_path, seed=7,
-        record=stage_facts(stage, toy.sampling(), section="stage1"), device=torch.device("cpu"), validate=toy.score,
+    run = Run(tmp_path, stage_facts(stage, toy.sampling(), section="stage1"), seed=7, device=torch.device("cpu"))
+    train(
+        model, criteria, toy.steps(4), stage=stage, weights=toy.weights(), trainable=("*",), run=run,
+        validate=toy.score,
     )  # fmt: skip
     assert not any(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     stream = toy.steps(1).streams["age_morph2"]
