@@ -21,7 +21,8 @@ def measured(value: float, constant: float) -> Measured:
             each.update(
                 AgePrediction(30.0 + error, np.eye(101)[30]), {"age": 30.0, "group": f"{number}", "key": f"{number}"}
             )
-    return Measured(spec, {"mae": value, "constant_mae": constant}, metric, 4, 0.5, [], best_constant)
+    metric.compute, best_constant.compute = (lambda number=number: {"mae": number} for number in (value, constant))
+    return Measured(spec, metric, best_constant)
 
 
 @pytest.mark.parametrize(("value", "constant"), [(math.nan, 2.0), (1.0, math.nan)])

@@ -32,7 +32,7 @@ import pandas as pd
 from faceptor.config import Params
 from faceptor.datasets.subset import spread
 from faceptor.errors import ConfigError, DataError
-from faceptor.evaluation.measure import Measured, headline_of, perfect_value, predict_samples, skill_of
+from faceptor.evaluation.measure import Measured, headline_of, predict_samples
 from faceptor.models.base import FaceModel
 from faceptor.prepared.reading import held_out_split
 from faceptor.tasks import kind_of
@@ -136,15 +136,13 @@ def judged(spec: TaskSpec, answers: Sequence[Prediction], samples: Sequence[Mapp
 
 def scored(spec: TaskSpec, metric: Metric, baseline: Metric) -> dict[str, float]:
     """score, low, high, skill, skill_low, skill_high of a metric, beside the constant baseline on the same samples."""
-    headline = headline_of(spec)
-    numbers, constant = metric.compute(), baseline.compute()[headline]
-    numbers[f"constant_{headline}"] = constant
-    skill = skill_of(numbers[headline], constant, perfect=perfect_value(spec))
-    found = Measured(spec, numbers, metric, metric.count, skill, [], baseline).intervals(seed=SEED)
+    measured = Measured(spec, metric, baseline)
+    found, headline = measured.intervals(seed=SEED), measured.headline
     (low, high), (skill_low, skill_high) = found[headline], found["skill"]
     return {
-        "score": numbers[headline], "low": low, "high": high,
-        "skill": skill, "skill_low": skill_low, "skill_high": skill_high, "constant": constant,
+        "score": measured.metrics[headline], "low": low, "high": high,
+        "skill": measured.skill, "skill_low": skill_low, "skill_high": skill_high,
+        "constant": measured.metrics[f"constant_{headline}"],
     }  # fmt: skip
 
 

@@ -36,7 +36,8 @@ from faceptor.models.faceptor import Faceptor
 from faceptor.models.textbook import AttentionReport
 from faceptor.prepared.reading import held_out_split, open_split
 from faceptor.tasks import task as find_task
-from faceptor.training.batches import crop_spec, to_tensor
+from faceptor.training.batches import crop_spec
+from faceptor.transforms.tensors import to_tensor
 from faceptor.weights.folder import load_strictly, model_hash, read_description
 
 UNSEEN = {"preference": float("nan")}  # for a layer that the task cannot see; it carries no mass

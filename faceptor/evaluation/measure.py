@@ -5,8 +5,8 @@ baseline from the training labels is measured beside it, so that a number can be
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
@@ -16,42 +16,64 @@ from torch import nn
 
 from faceptor.errors import DataError
 from faceptor.tasks import KINDS
-from faceptor.tasks.base import Metric, TaskSpec
+from faceptor.tasks.base import Metric, Prediction, TaskSpec
 from faceptor.tasks.intervals import Interval, interval, widened
-from faceptor.training.batches import to_tensor
 from faceptor.transforms.crop import Crop, CropSpec
+from faceptor.transforms.tensors import to_tensor
+
+Baseline = Callable[[Mapping, Crop], Prediction]
+"""Sample, crop -> the constant answer, see `Kind.constant_baseline`."""
 
 
 @dataclass
 class Measured:
-    """What a model is worth on samples of one task, and the constant baseline on the same samples."""
+    """What a model is worth on samples of one task, beside the constant baseline on the same samples."""
 
     spec: TaskSpec
-    metrics: dict[str, float]
-    metric: Metric  # holds what the figure of the kind and the intervals need
-    samples: int
-    skill: float  # 0 = the constant baseline, 1 = perfect
-    notes: list[str]  # what was left out of the numbers, and why
+    metric: Metric  # of the model; holds what figures and intervals need
     constant: Metric | None = None  # of the constant baseline
+    metrics: dict[str, float] = field(init=False)  # with the baseline's headline as `constant_<headline>`
+    skill: float = field(init=False)  # 0 = the constant baseline, 1 = perfect; nan without a baseline
+
+    def __post_init__(self):
+        self.metrics, self.skill = self.metric.compute(), math.nan
+        if self.constant:
+            constant = self.constant.compute()[self.headline]
+            self.skill = skill_of(self.spec, self.metrics[self.headline], constant)
+            self.metrics[f"constant_{self.headline}"] = constant
+
+    @property
+    def headline(self) -> str:
+        """Name of the metric that stands for the task."""
+        return headline_of(self.spec)
+
+    @property
+    def samples(self) -> int:
+        return self.metric.count
+
+    @property
+    def notes(self) -> list[str]:
+        """What was left out of the numbers, and why."""
+        return self.metric.notes()
 
     def intervals(self, *, seed: int | Sequence[int]) -> dict[str, Interval]:
         """95 % intervals of `metrics` and of "skill", from a bootstrap over samples (pairs for verification)."""
         found = self.metric.intervals(seed=seed)
         if self.constant:
-            headline = headline_of(self.spec)
-            found[f"constant_{headline}"] = self.constant.intervals(seed=seed)[headline]
+            found[f"constant_{self.headline}"] = self.constant.intervals(seed=seed)[self.headline]
             found["skill"] = interval(self.skill, self.skills(seed=seed), sum(self.metric.strata()))
-            if not np.ptp(self.metric.drawn(seed=seed)[headline]):  # faultless here is not faultless everywhere
-                constant, perfect = self.metrics[f"constant_{headline}"], perfect_value(self.spec)
-                ends = sorted(skill_of(end, constant, perfect=perfect) for end in found[headline])
+            if not np.ptp(self.metric.drawn(seed=seed)[self.headline]):  # faultless here is not faultless everywhere
+                constant = self.metrics[f"constant_{self.headline}"]
+                ends = sorted(skill_of(self.spec, end, constant) for end in found[self.headline])
                 found["skill"] = widened(found["skill"], Interval(*ends))
         return found
 
     def skills(self, *, seed: int | Sequence[int]) -> np.ndarray:
-        """(draws,) skill in each draw of the samples; needs the constant baseline."""
-        headline, perfect = headline_of(self.spec), perfect_value(self.spec)
-        each = zip(*(metric.drawn(seed=seed)[headline] for metric in (self.metric, self.constant)), strict=True)
-        return np.array([skill_of(value, baseline, perfect=perfect) for value, baseline in each])
+        """(draws,) skill in each draw of the samples. Raises ValueError without a constant baseline."""
+        if self.constant is None:
+            raise ValueError(f"{self.spec.name}: skill needs the constant baseline")
+        model, constant = (metric.drawn(seed=seed)[self.headline] for metric in (self.metric, self.constant))
+        return np.array([skill_of(self.spec, *values) for values in zip(model, constant, strict=True)])
 
 
 class Gain(NamedTuple):
@@ -75,7 +97,7 @@ def gain(after: Measured, before: Measured, *, seed: int | Sequence[int]) -> Gai
 @torch.inference_mode()
 def predict_samples(
     model: nn.Module, spec: TaskSpec, samples: Sequence, crop_spec: CropSpec, *, batch: int, device="cpu"
-) -> Iterator[tuple[dict, Crop, object]]:
+) -> Iterator[tuple[Mapping, Crop, Prediction]]:
     """Yield (sample, crop, prediction in the image's own pixels and units) for every sample, in order."""
     kind = KINDS[spec.kind]
     indices = iter(range(len(samples)))
@@ -98,37 +120,30 @@ def measure(
     *,
     batch: int,
     device="cpu",
-    baseline=None,
+    baseline: Baseline | None = None,
 ) -> Measured:
-    """Metrics of one task over the samples, and those of the constant baseline as `constant_<headline>`."""
-    kind = KINDS[spec.kind]
+    """Judge a model, and beside it the constant baseline, on every sample; DataError where these allow no number."""
+    metric, constant = (KINDS[spec.kind].metric(spec) for _ in range(2))
     model.eval()
-    metric, constant = kind.metric(spec), kind.metric(spec) if baseline else None
-    count = 0
     for sample, crop, prediction in predict_samples(model, spec, samples, crop_spec, batch=batch, device=device):
         metric.update(prediction, sample)
-        if constant:
+        if baseline:
             constant.update(baseline(sample, crop), sample)
-        count += 1
-    metrics = metric.compute()
-    headline, skill = headline_of(spec), float("nan")
-    if constant:
-        baseline = constant.compute()[headline]
-        metrics[f"constant_{headline}"] = baseline
-        skill = skill_of(metrics[headline], baseline, perfect=perfect_value(spec))
-    return Measured(spec, metrics, metric, count, skill, metric.notes(), constant)
+    return Measured(spec, metric, constant if baseline else None)
 
 
-def perfect_value(spec: TaskSpec) -> float:
-    """What the headline metric of a faultless model is."""
-    return 100.0 if KINDS[spec.kind].higher_is_better else 0.0
+def headline_of(spec: TaskSpec) -> str:
+    """Name of the metric that stands for the task."""
+    return KINDS[spec.kind].headline_of(spec)
 
 
-def skill_of(value: float, baseline: float, *, perfect: float) -> float:
-    """Share of the way from the constant baseline to perfection; negative if worse than the baseline."""
-    if baseline == perfect:
+def skill_of(spec: TaskSpec, value: float, constant: float) -> float:
+    """Share of the way from the constant baseline's headline metric to a faultless model's; negative if worse than the
+    baseline."""
+    perfect = 100.0 if KINDS[spec.kind].higher_is_better else 0.0
+    if constant == perfect:
         return 1.0 if value == perfect else 0.0
-    return (value - baseline) / (perfect - baseline)
+    return (value - constant) / (perfect - constant)
 
 
 class Validator:
@@ -139,25 +154,33 @@ class Validator:
     """
 
     def __init__(
-        self, samples: Mapping, specs: Mapping, crops: Mapping, constants: Mapping, *, batch: int, device, select=()
+        self,
+        samples: Mapping[str, Sequence],
+        specs: Mapping[str, TaskSpec],
+        crops: Mapping[str, CropSpec],
+        baselines: Mapping[str, Baseline],
+        *,
+        batch: int,
+        device,
+        select: Sequence[str] = (),
     ):
         self.samples, self.specs, self.crops = samples, specs, crops
         self.batch, self.device, self.select = batch, device, tuple(select or specs)
-        self.baselines = {
-            name: measure_baseline(spec, samples[name], crops[name], constants[name]) for name, spec in specs.items()
+        self.constants = {
+            name: measure_baseline(spec, samples[name], crops[name], baselines[name]) for name, spec in specs.items()
         }
 
-    def __call__(self, model: nn.Module) -> tuple[float, dict]:
+    def __call__(self, model: nn.Module) -> tuple[float, dict[str, dict[str, float]]]:
+        """The score, and task -> {"headline", "skill"}."""
         found = {}
         for name, spec in self.specs.items():
             result = measure(model, spec, self.samples[name], self.crops[name], batch=self.batch, device=self.device)
-            value = result.metrics[headline_of(spec)]
-            skill = skill_of(value, self.baselines[name], perfect=perfect_value(spec))
-            found[name] = {"headline": value, "skill": skill}
+            value = result.metrics[result.headline]
+            found[name] = {"headline": value, "skill": skill_of(spec, value, self.constants[name])}
         return sum(found[name]["skill"] for name in self.select) / len(self.select), found
 
 
-def measure_baseline(spec: TaskSpec, samples: Sequence, crop_spec: CropSpec, baseline) -> float:
+def measure_baseline(spec: TaskSpec, samples: Sequence, crop_spec: CropSpec, baseline: Baseline) -> float:
     """Headline of the constant baseline on samples; DataError where they do not allow a number."""
     metric = KINDS[spec.kind].metric(spec)
     try:
@@ -173,7 +196,3 @@ def measure_baseline(spec: TaskSpec, samples: Sequence, crop_spec: CropSpec, bas
             "samples; check their labels, or take more of them (validate_samples, data.validation)"
         )
     return value
-
-
-def headline_of(spec: TaskSpec) -> str:
-    return KINDS[spec.kind].headline_of(spec)

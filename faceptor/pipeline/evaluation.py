@@ -19,7 +19,7 @@ import numpy as np
 from faceptor.config import Params
 from faceptor.datasets.subset import Spread
 from faceptor.errors import ConfigError, FaceptorError
-from faceptor.evaluation.measure import Measured, headline_of, measure
+from faceptor.evaluation.measure import Measured, measure
 from faceptor.io.files import MODELS, RESULTS, write_json
 from faceptor.pipeline.common import constant_baselines, data_facts, pick_device
 from faceptor.pipeline.plots import save_figure, write_plots
@@ -175,7 +175,7 @@ def measure_test(params: Params, model, test: Test, *, device: str, baseline=Non
 
 def numbers_of(test: Test, result: Measured, *, seed: int) -> dict:
     """{"dataset", "samples", "headline", "skill", "metrics", "intervals", and "notes" if any}: rounded, plain data."""
-    headline = headline_of(result.spec)
+    headline = result.headline
     require_numbers(test, result.metrics, (headline, f"constant_{headline}"))
     intervals = result.intervals(seed=seed)
     metrics = {name: rounded(value) for name, value in result.metrics.items() if math.isfinite(value)}

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from faceptor.config import Params
-from faceptor.evaluation.measure import perfect_value, skill_of
+from faceptor.evaluation.measure import skill_of
 from faceptor.io.files import RESULTS, read_json
 from faceptor.pipeline.evaluation import bootstrap_seed, measure_test, plain, require_numbers, rounded, tests_of_task
 from faceptor.tasks import TaskSpec, task
@@ -63,7 +63,7 @@ def loss_of(row: dict, constant: float, spec: TaskSpec) -> Loss:
     """From the headline numbers and their intervals; an interval that is unknown adds nothing."""
 
     def skill(value: float | None) -> float:
-        return float("nan") if value is None else skill_of(value, constant, perfect=perfect_value(spec))
+        return float("nan") if value is None else skill_of(spec, value, constant)
 
     one, other = skill(row["before"]), skill(row["after"])
     one_ends, other_ends = (sorted(map(skill, row[f"{when}_interval"])) for when in ("before", "after"))

@@ -25,9 +25,9 @@ from faceptor.predict.detector import Detection, detect_faces
 from faceptor.predict.photographs import LARGEST_PHOTO_FILE, Photo, decode_photo
 from faceptor.tasks import kind_of
 from faceptor.tasks.base import Prediction, TaskSpec
-from faceptor.training.batches import to_tensor
 from faceptor.transforms.crop import Crop
 from faceptor.transforms.framing import crop_of, place_face, square
+from faceptor.transforms.tensors import to_tensor
 
 CHUNK = 8  # faces answered together; bounds the memory that a group photograph takes
 FORMATS = "JPEG, PNG, WebP, TIFF, BMP or GIF"

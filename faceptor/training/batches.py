@@ -11,7 +11,6 @@ from zlib import crc32
 
 import numpy as np
 import torch
-from einops import rearrange
 from torch.utils.data import DataLoader, Dataset
 
 from faceptor.errors import ConfigError, DataError, FaceptorError
@@ -21,11 +20,7 @@ from faceptor.tasks.base import TaskSpec
 from faceptor.transforms.augment import make_policy
 from faceptor.transforms.crop import CropSpec
 from faceptor.transforms.photometric import flip
-
-
-def to_tensor(image: np.ndarray) -> torch.Tensor:
-    """(S, S, 3) float in [0, 1] -> (3, S, S) float32 tensor."""
-    return torch.from_numpy(np.ascontiguousarray(rearrange(image, "h w c -> c h w"), dtype=np.float32))
+from faceptor.transforms.tensors import to_tensor
 
 
 def generator(*key: int | str) -> np.random.Generator:
