@@ -40,7 +40,7 @@ def test_missing_or_altered_faces_are_drawn_before_they_are_prepared(params):
     synthesize_set(params, "rafdb", workers=1)
     preprocess_set(params, "rafdb")
     faces, prepared = content(FACES), content(PREPARED)
-    sheet = Path("results/synthesis/rafdb.png")
+    sheet = Path("results/synthesis/rafdb.webp")
     sheet.unlink()
 
     for path in FACES.iterdir():  # as in a fresh checkout of DVC: the marker alone

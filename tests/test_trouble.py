@@ -140,7 +140,8 @@ def _sheet(path):
     from faceptor.synthesis.contact_sheet import contact_sheet
     from faceptor.synthesis.writers.base import Tile
 
-    contact_sheet([Tile(group="a", caption="b", image=np.zeros((9, 9, 3), np.uint8))], title="t", path=path)
+    image = np.eye(99, dtype=np.uint8)[..., None] * np.uint8([255, 0, 99])
+    contact_sheet([Tile(group="a", caption="b", image=image)], title="t", path=path)
 
 
 def _model(path):
@@ -153,7 +154,7 @@ WRITERS = {
     "tensors": lambda path: _through(path, lambda part: save_file({"a": torch.zeros(9999)}, part)),
     "report.json": lambda path: write_json(path, {"a": "x" * 9999}),
     "figure.png": _picture,
-    "sheet.png": _sheet,
+    "sheet.webp": _sheet,
     "text": lambda path: write_whole(path, "x" * 9999),
 }
 

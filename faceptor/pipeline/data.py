@@ -24,7 +24,7 @@ def synthesize_set(params: Params, name: str, *, workers: int = 0, sheet: bool =
             folder,
             seed=params.data.seed,
             workers=workers,
-            sheet=RESULTS / "synthesis" / f"{spelled(name)}.png" if sheet else None,
+            sheet=RESULTS / "synthesis" / f"{spelled(name)}.webp" if sheet else None,
             **settings,
         )
 

@@ -47,7 +47,7 @@ def synthesize(
 
     The same seed gives the same bytes whatever the number of workers (0 = one per core). People of the test part never
     occur in the training part, nor in another data set. `out` appears, or is replaced, only when everything is written.
-    `sheet` names a PNG to draw a contact sheet into. `identities` and `pairs` (per verification set) belong to ms1mv3.
+    `sheet` names a WebP file for a contact sheet. `identities` and `pairs` (per verification set) belong to ms1mv3.
     Raises ConfigError where `out` holds files and no marker of generated faces: photographs are not replaced.
     """
     layout = _layout(name)

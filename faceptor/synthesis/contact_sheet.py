@@ -2,7 +2,7 @@
 
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -16,40 +16,46 @@ from PIL import Image
 from faceptor.io.writing import write_whole
 from faceptor.synthesis.writers.base import Tile
 
-LIMIT = 1_500_000  # bytes: sheets are meant to be looked at in a repository
-_COLUMNS, _GROUPED = 6, 8  # tiles in a row, without and with a group
-_WIDTH = 1.7  # inches of a tile
-_LINE = 0.115  # inches of a caption line
-_CHARACTERS = 30  # of a caption line
-_ROWS_OF_TEXT = 4
-_BLEND = 0.45
+MAX_SHEET_BYTES = 100_000  # sheets are kept in Git
+DOTS_PER_INCH = 120  # tried first
+QUALITIES = (80, 65, 50)  # of WebP, of 100
+TILES_PER_ROW, TILES_PER_GROUPED_ROW = 6, 8
+TILE_WIDTH_INCHES = 1.7
+CAPTION_LINE_INCHES = 0.115
+CAPTION_LINE_CHARACTERS = 30
+MAX_CAPTION_LINES = 4
+MASK_OPACITY = 0.45
 # Warm for skin, related hues for left and right, in the order of the classes.
-_PALETTE = (
+CLASS_COLOURS = (
     255
     * np.array(matplotlib.colormaps["tab20"].colors)[
         [3, 2, 0, 10, 11, 4, 5, 8, 9, 12, 13, 6, 7, 1, 18, 16, 14, 17, 15, 19]
     ]
 )
-_AXES = ("#ff4040", "#40ff40", "#4080ff")  # of a head: to image-right, down, ahead
-_FRAME = {True: "#2ca02c", False: "#d62728"}
+AXIS_COLOURS = ("#ff4040", "#40ff40", "#4080ff")  # of a head: to image-right, down, ahead
+SAME_PERSON_COLOURS = {True: "#2ca02c", False: "#d62728"}
 
 
 def contact_sheet(tiles: Sequence[Tile], *, title: str, path: Path) -> None:
-    """Save the tiles as one PNG below 1.5 MB; tiles of one group stand side by side, under its name."""
+    """Save the tiles as one WebP of at most `MAX_SHEET_BYTES`; those of a group stand side by side, under its name."""
     figure = draw(tiles, title=title)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for dpi, palette in ((120, False), (100, False), (120, True), (100, True), (80, True), (60, True)):
-        picture = _rastered(figure, dpi)
-        if palette:  # 256 dithered colours take half the bytes of all of them
-            picture = picture.quantize(palette=picture.quantize(256), dither=Image.Dither.FLOYDSTEINBERG)
-        encoded = io.BytesIO()
-        picture.save(encoded, "PNG")
-        if encoded.tell() < LIMIT:
-            break
-    write_whole(path, encoded.getvalue())
+    write_whole(path, next(data for data in _encodings(figure) if len(data) <= MAX_SHEET_BYTES))
 
 
-def _rastered(figure: Figure, dpi: int) -> Image.Image:
+def _encodings(figure: Figure) -> Iterator[bytes]:
+    """The figure as WebP in smaller and smaller files, without end."""
+    dots = DOTS_PER_INCH
+    while True:
+        picture = _rastered(figure, dots)
+        for quality in QUALITIES:
+            encoded = io.BytesIO()
+            picture.save(encoded, "WEBP", quality=quality, method=6)
+            yield encoded.getvalue()
+        dots *= 5 / 6
+
+
+def _rastered(figure: Figure, dpi: float) -> Image.Image:
     figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -61,15 +67,15 @@ def draw(tiles: Sequence[Tile], *, title: str) -> Figure:
     rows = _rows(tiles)
     captions = [[_wrapped(tile.caption) for tile in row] for row in rows]
     heights = [
-        _WIDTH * max(tile.image.shape[0] / tile.image.shape[1] for tile in row)
-        + _LINE * max(caption.count("\n") + bool(caption) for caption in texts)
+        TILE_WIDTH_INCHES * max(tile.image.shape[0] / tile.image.shape[1] for tile in row)
+        + CAPTION_LINE_INCHES * max(caption.count("\n") + bool(caption) for caption in texts)
         + 0.12
         + 0.16 * bool(row[0].group)
         for row, texts in zip(rows, captions, strict=True)
     ]
     columns = max(map(len, rows))
     with matplotlib.rc_context({"font.family": "DejaVu Sans"}):
-        figure = Figure(figsize=(columns * _WIDTH, sum(heights) + 0.4))
+        figure = Figure(figsize=(columns * TILE_WIDTH_INCHES, sum(heights) + 0.4))
         figure.text(0.5, 1 - 0.2 / figure.get_figheight(), title, ha="center", va="center", fontsize=10)
         top = figure.get_figheight() - 0.4
         for row, texts, height in zip(rows, captions, heights, strict=True):
@@ -82,7 +88,7 @@ def _rows(tiles: Sequence[Tile]) -> list[list[Tile]]:
     rows = []
     for _, group in groupby(tiles, key=lambda tile: tile.group):
         members = list(group)
-        width = _GROUPED if members[0].group else _COLUMNS
+        width = TILES_PER_GROUPED_ROW if members[0].group else TILES_PER_ROW
         rows += [members[first : first + width] for first in range(0, len(members), width)]
     return rows
 
@@ -94,9 +100,9 @@ def _draw_row(figure: Figure, row: Sequence[Tile], captions: Sequence[str], *, t
         figure.text(0.05 / width, (top - 0.1) / height, row[0].group, fontsize=7.5, va="center", weight="bold")
         top -= 0.16
     for column, (tile, caption) in enumerate(zip(row, captions, strict=True)):
-        wide = _WIDTH - 0.1
+        wide = TILE_WIDTH_INCHES - 0.1
         tall = wide * tile.image.shape[0] / tile.image.shape[1]
-        left = column * _WIDTH + 0.05
+        left = column * TILE_WIDTH_INCHES + 0.05
         axis = figure.add_axes((left / width, (top - tall) / height, wide / width, tall / height))
         _draw_tile(axis, tile)
         if caption:
@@ -109,12 +115,12 @@ def _draw_tile(axis, tile: Tile) -> None:
     axis.imshow(tile.image if tile.mask is None else _blended(tile.image, tile.mask), interpolation="antialiased")
     axis.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=[], yticks=[])
     for spine in axis.spines.values():
-        spine.set(visible=tile.good is not None, color=_FRAME.get(tile.good), linewidth=2)
+        spine.set(visible=tile.good is not None, color=SAME_PERSON_COLOURS.get(tile.good), linewidth=2)
     if tile.box is not None:
         x1, y1, x2, y2 = tile.box
         axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, color="#ffd92f", linewidth=1))
     if tile.axes is not None:
-        for tip, colour in zip(tile.axes[1:], _AXES, strict=True):
+        for tip, colour in zip(tile.axes[1:], AXIS_COLOURS, strict=True):
             axis.plot(*np.stack([tile.axes[0], tip]).T, color=colour, linewidth=1.2, solid_capstyle="round")
     if tile.landmarks is not None:
         hidden = np.zeros(len(tile.landmarks), bool) if tile.hidden is None else tile.hidden
@@ -125,13 +131,13 @@ def _draw_tile(axis, tile: Tile) -> None:
 
 def _blended(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The picture with every class but the background tinted in a colour of its own."""
-    colour = _PALETTE[(mask.astype(int) - 1) % len(_PALETTE)]
-    tinted = image * (1 - _BLEND) + colour * _BLEND
+    colour = CLASS_COLOURS[(mask.astype(int) - 1) % len(CLASS_COLOURS)]
+    tinted = image * (1 - MASK_OPACITY) + colour * MASK_OPACITY
     return np.where(mask[..., None] > 0, tinted, image).astype(np.uint8)
 
 
 def _wrapped(caption: str) -> str:
-    lines = [part for line in caption.split("\n") for part in textwrap.wrap(line, _CHARACTERS)]
-    if len(lines) > _ROWS_OF_TEXT:
-        lines = [*lines[: _ROWS_OF_TEXT - 1], f"{lines[_ROWS_OF_TEXT - 1][: _CHARACTERS - 2]} …"]
+    lines = [part for line in caption.split("\n") for part in textwrap.wrap(line, CAPTION_LINE_CHARACTERS)]
+    if len(lines) > MAX_CAPTION_LINES:
+        lines = [*lines[: MAX_CAPTION_LINES - 1], f"{lines[MAX_CAPTION_LINES - 1][: CAPTION_LINE_CHARACTERS - 2]} …"]
     return "\n".join(lines)

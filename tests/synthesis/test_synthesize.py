@@ -8,13 +8,15 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+from PIL import Image
 
 from faceptor.errors import ConfigError
 from faceptor.synthesis import LAYOUTS, synthesize
-from faceptor.synthesis.contact_sheet import LIMIT
+from faceptor.synthesis import contact_sheet as contact_sheet_module
+from faceptor.synthesis.contact_sheet import MAX_SHEET_BYTES, contact_sheet
 from faceptor.synthesis.face import sample_face
 from faceptor.synthesis.writers import base
-from faceptor.synthesis.writers.base import Order, albums, cut, mixed, shares
+from faceptor.synthesis.writers.base import Order, Tile, albums, cut, mixed, shares
 from tests.synthesis.fake import fake_render, published
 
 NAMES = tuple(LAYOUTS)
@@ -147,10 +149,19 @@ def test_workers_load_no_torch():
 
 
 @pytest.mark.parametrize("name", ["celebamaskhq", "ms1mv3"])
-def test_contact_sheet_is_one_small_png(tmp_path, fake, name):
-    sheet = tmp_path / "sheets" / f"{name}.png"
+def test_contact_sheet_is_one_small_picture(tmp_path, fake, name):
+    sheet = tmp_path / "sheets" / f"{name}.webp"
     synthesize(name, tmp_path / name, seed=1, workers=1, sheet=sheet, **counts(name, 30, 10))
-    assert sheet.read_bytes()[:4] == b"\x89PNG" and 10_000 < sheet.stat().st_size < LIMIT
+    with Image.open(sheet) as picture:
+        assert picture.format == "WEBP" and picture.width >= 800
+    assert 5_000 < sheet.stat().st_size <= MAX_SHEET_BYTES
+
+
+def test_a_contact_sheet_of_noise_is_small_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(contact_sheet_module, "MAX_SHEET_BYTES", 5_000)
+    noise = np.random.default_rng(0).integers(0, 256, (2, 160, 160, 3), np.uint8)
+    contact_sheet([Tile(image=image) for image in noise], title="noise", path=tmp_path / "sheet.webp")
+    assert (tmp_path / "sheet.webp").stat().st_size <= 5_000
 
 
 @pytest.mark.parametrize("corner", [(0, 0), (30, 10), (200, 200)])
