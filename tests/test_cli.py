@@ -200,8 +200,9 @@ def parse(words: list[str]) -> None:
 
 
 def documented() -> list[tuple[str, str]]:
-    """The `faceptor ...` commands of the documents, the pipeline and the help texts, each with where it stands."""
-    texts = {name: (ROOT / name).read_text() for name in ("README.md", "data/README.md", "dvc.yaml", "Makefile")}
+    """The `faceptor ...` commands of the pipeline and the help texts, each with where it stands; for the pages see
+    test_docs."""
+    texts = {name: (ROOT / name).read_text() for name in ("dvc.yaml", "Makefile")}
     for verb in commands():
         texts[f"help of faceptor {' '.join(verb)}"] = help_of(verb)
     found = []
@@ -221,7 +222,7 @@ def help_of(verb) -> str:
 
 
 @pytest.mark.parametrize(("where", "command"), documented())
-def test_every_command_of_the_documents_parses(where, command):
+def test_every_command_parses(where, command):
     words = shlex.split(command.removeprefix("python -m "))
     assert words.pop(0) == "faceptor"
     parse(words)

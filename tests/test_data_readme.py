@@ -1,4 +1,4 @@
-"""What data/README.md says of data sets, options and own data is what the code does."""
+"""What docs/data.md says of data sets, options and own data is what the code does."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ from faceptor.tasks import KINDS, task
 from faceptor.tasks.custom import forget
 from tests.datasets import published as pub
 
-TEXT = (Path(__file__).parent.parent / "data" / "README.md").read_text()
+TEXT = (Path(__file__).parent.parent / "docs" / "data.md").read_text()
 BLOCKS = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)]
 TABLE = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", TEXT, re.MULTILINE))
 
@@ -29,7 +29,7 @@ def merged(base, more):
 
 @pytest.fixture
 def own(tmp_path):
-    """Parameters with the README's two blocks: the description in its file, the rest in the embedded preset."""
+    """Parameters with the two blocks of the page: the description in its file, the rest in the embedded preset."""
     description, settings = BLOCKS
     pub.put(tmp_path / "mine/mine.yaml", yaml.safe_dump(description, sort_keys=False))
     values = merged(yaml.safe_load(preset_text("embedded")), settings)
@@ -87,6 +87,6 @@ def test_every_option_that_is_named_exists():
 
 
 def test_every_kind_of_litter_that_is_named_is_passed_over():
-    (sentence,) = re.findall(r"What operating systems leave\s+behind \((.*?)\)", TEXT, re.DOTALL)
+    (sentence,) = re.findall(r"What operating systems leave behind \((.*?)\)", " ".join(TEXT.split()))
     for name in re.findall(r"`([^`]+)`", sentence):
         assert litter(name.replace("*", "a")), name

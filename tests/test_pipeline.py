@@ -1,4 +1,4 @@
-"""dvc.yaml, params.yaml, the notebooks and README hold together."""
+"""dvc.yaml, params.yaml and the notebooks hold together."""
 
 import configparser
 import re
@@ -11,7 +11,7 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
-from faceptor.config import load_params, load_preset, preset_names, preset_text
+from faceptor.config import load_preset, preset_names, preset_text
 from faceptor.config.sections import spelled
 
 ROOT = Path(__file__).parents[1]
@@ -64,22 +64,6 @@ def test_dvc_resolves_every_preset(preset, tmp_path):
         for dependency in (Path(d.fs_path) for d in stage.deps if Path(d.fs_path).is_relative_to(tmp_path / "models")):
             near = [out for out in made if out.is_relative_to(dependency) or dependency.is_relative_to(out)]
             assert near, f"{stage.name}: nothing makes {dependency.relative_to(tmp_path)}"
-
-
-def test_readme_names_commands_that_exist():
-    verbs = set(re.findall(r"faceptor (\w+)", (ROOT / "README.md").read_text().split("```", 1)[1])) - {"params"}
-    command = [sys.executable, "-m", "faceptor", "--help"]
-    help_text = subprocess.run(command, capture_output=True, text=True, cwd=ROOT).stdout
-    for verb in verbs:
-        assert verb in help_text, verb
-
-
-def test_readme_results_are_those_of_the_last_run():
-    from faceptor.pipeline.readme import BEGIN, END, block
-
-    text = (ROOT / "README.md").read_text()
-    written = text.split(BEGIN)[1].split(END)[0].strip()
-    assert written == block(load_params(ROOT / "params.yaml")).strip()
 
 
 def test_plots_page_loads_nothing_and_other_local_settings_stay(tmp_path):

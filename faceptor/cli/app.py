@@ -245,13 +245,15 @@ def repro(
 
 @app.command()
 def readme(params: ParamsFile = DEFAULT):
-    """Rewrite the results tables of README.md from results/.
+    """Write the results in README.md and docs/results.md from results/.
 
     Example: `faceptor readme`
     """
-    from faceptor.pipeline.readme import rewrite
+    from faceptor.pipeline.readme import PAGE, README, rewrite
 
-    print("README.md: " + ("results rewritten" if rewrite(_load(params)) else "results already up to date"))
+    changed = rewrite(_load(params))
+    for path in (README, PAGE):
+        print(f"{path}: " + ("results rewritten" if path in changed else "results already up to date"))
 
 
 @params_app.command("use")
