@@ -38,7 +38,8 @@ from faceptor.prepared.reading import held_out_split, open_split
 from faceptor.tasks import task as find_task
 from faceptor.training.batches import crop_spec
 from faceptor.transforms.tensors import to_tensor
-from faceptor.weights.folder import load_strictly, model_hash, read_description
+from faceptor.weights.folder import model_hash, read_description
+from faceptor.weights.loading import load_strictly
 
 UNSEEN = {"preference": float("nan")}  # for a layer that the task cannot see; it carries no mass
 STAGE1, UNTRAINED, STAGE2 = STATES = ("stage 1", "untrained L_t", "stage 2")

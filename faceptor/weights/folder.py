@@ -6,14 +6,13 @@ tasks, optional parts (Layer-Attention), the test crops of its tasks, the hash o
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from faceptor.config import ModelConfig
 from faceptor.errors import FaceptorError, WeightsError
@@ -31,12 +30,13 @@ from faceptor.weights.description import (
     plain,
     read_description,
 )
+from faceptor.weights.loading import Facts, built_with, check_fit, plan, some
 from faceptor.weights.starting import LARGEST_WEIGHTS
 
-__all__ = ["DESCRIPTION", "WEIGHTS", "load_model", "load_strictly", "model_hash", "read_description", "save_model"]
+__all__ = ["DESCRIPTION", "WEIGHTS", "load_model", "model_hash", "read_description", "save_model"]
 
 WEIGHTS = "weights.safetensors"
-COUNTING = ("depth", "blocks", "layers")  # in the keys that say how often a model repeats something
+COUNTING_WORDS = ("depth", "blocks", "layers")  # in the keys that say how often a model repeats something
 # What format 1 called parts of FaceXFormer's decoder.
 NAMES_IN_FORMAT_1 = {
     "self_attention": "confer",
@@ -48,7 +48,7 @@ NAMES_IN_FORMAT_1 = {
     "final_attention": "read",
     "final_norm": "read_norm",
 }
-LARGEST_BUFFERS = 1 << 30  # bytes of a model's tables that are computed and not in its weights file
+LARGEST_BUFFER_BYTES = 1 << 30  # of a model's tables that are computed and not in its weights file
 
 
 def save_model(model: FaceModel, folder: Path | str, provenance: Mapping[str, Any] | None = None) -> Path:
@@ -97,24 +97,21 @@ def load_model(folder: Path | str, device: torch.device | str = "cpu") -> FaceMo
     def make() -> FaceModel:
         return _build(folder, config, specs, description["structure"])
 
-    with torch.random.fork_rng(devices=[]):  # the initial weights are thrown away; leave the caller's draws alone
-        with torch.device("meta"):  # first on paper: a description that does not fit should not cost a model's memory
-            plan = make()
-        in_file = _names_in_file(plan, description)
-        wanted = {in_file[name]: tuple(tensor.shape) for name, tensor in plan.state_dict().items()}
-        _check_alike(wanted, shapes, origin=str(weights))
-        _check_buffers(plan, origin=weights)
-        model = make()
-    model.crops, model.provenance = crops, description["provenance"]
+    planned = plan(make)
+    in_file = _names_in_file(planned, description)
+    own = {in_file[name]: Facts(tuple(tensor.shape)) for name, tensor in planned.state_dict().items()}
+    check_fit(own, shapes, origin=str(weights))
+    _check_buffers(planned, origin=weights)
     stored = load_file(weights)
     tensors = {name: stored[in_file[name]] for name in in_file}
-    load_strictly(model, tensors, origin=str(weights))
+    model = built_with(make, tensors, origin=str(weights))
+    model.crops, model.provenance = crops, description["provenance"]
     broken = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     if broken:
         raise WeightsError(
-            f"{weights}: {_some(broken)}: expected finite numbers, found nan or inf; train again, or restore the folder"
+            f"{weights}: {some(broken)}: expected finite numbers, found nan or inf; train again, or restore the folder"
         )
-    return model.to(device).eval()
+    return model.to(device)
 
 
 def model_hash(folder: Path | str) -> str:
@@ -125,48 +122,17 @@ def model_hash(folder: Path | str) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def load_strictly(model: torch.nn.Module, tensors: Mapping[str, Tensor], *, origin: str) -> None:
-    """load_state_dict whose complaint fits a line: names of missing, extra and misshapen tensors, of other types."""
-    own = model.state_dict()
-    _check_alike(_facts(own, lambda t: tuple(t.shape)), _facts(tensors, lambda t: tuple(t.shape)), origin=origin)
-    _check_alike(_facts(own, _type), _facts(tensors, _type), origin=origin, what="of another type")
-    model.load_state_dict(tensors)
-
-
 def _names_in_file(model: FaceModel, description: Mapping[str, Any]) -> dict[str, str]:
     """What the weights file of a description's format calls each tensor of a model."""
     old = NAMES_IN_FORMAT_1 if description["format"] == 1 and description["model"].get("name") == "facexformer" else {}
     return {name: ".".join(old.get(part, part) for part in name.split(".")) for name in model.state_dict()}
 
 
-def _facts(tensors: Mapping[str, Tensor], fact: Callable[[Tensor], Any]) -> dict[str, Any]:
-    return {name: fact(tensor) for name, tensor in tensors.items()}
-
-
-def _type(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
-
-
-def _check_alike(own: Mapping[str, Any], found: Mapping[str, Any], *, origin: str, what: str = "misshapen") -> None:
-    """Raise WeightsError unless both have the same names and, for each, the same fact."""
-    common = sorted(own.keys() & found.keys())
-    complaints = {
-        "missing": sorted(own.keys() - found.keys()),
-        "extra": sorted(found.keys() - own.keys()),
-        what: [f"{name} expected {own[name]}, found {found[name]}" for name in common if own[name] != found[name]],
-    }
-    if any(complaints.values()):
-        parts = [f"{len(names)} {what}: {_some(names)}" for what, names in complaints.items() if names]
-        raise WeightsError(
-            f"{origin}: tensors do not fit the model; {'; '.join(parts)}; the weights need their own config"
-        )
-
-
-def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+def _shapes(path: Path) -> dict[str, Facts]:
     """Shapes of a file's tensors, from its head alone."""
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            return {name: Facts(tuple(file.get_slice(name).get_shape())) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path}: not a readable safetensors file ({_reason(error)}); restore it") from None
 
@@ -185,12 +151,12 @@ def _check_counts(folder: Path, section: Any, tensors: int, key: str = "model") 
 
 
 def _counts(key: str) -> bool:
-    return any(word in key for word in COUNTING)
+    return any(word in key for word in COUNTING_WORDS)
 
 
 def _check_buffers(plan: FaceModel, *, origin: Path) -> None:
     computed = sum(buffer.numel() * buffer.element_size() for buffer in plan.buffers())
-    if computed > origin.stat().st_size + LARGEST_BUFFERS:
+    if computed > origin.stat().st_size + LARGEST_BUFFER_BYTES:
         raise WeightsError(
             f"{origin.with_name(DESCRIPTION)}: model: its tables alone would take {size_text(computed)}, far more than "
             f"the weights' {size_text(origin.stat().st_size)}; restore the file"
@@ -205,10 +171,6 @@ def _build(folder: Path, config: ModelConfig, specs: list[TaskSpec], structure: 
         reason = error if isinstance(error, FaceptorError) else f"{type(error).__name__}: {_reason(error)}"
         raise WeightsError(f"{folder / DESCRIPTION}: no model that can be built ({reason}); restore the file") from None
     return model
-
-
-def _some(names: list[str], limit: int = 4) -> str:
-    return ", ".join(names[:limit]) + (f", and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def _reason(error: Exception) -> str:

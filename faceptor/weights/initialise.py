@@ -12,8 +12,8 @@ from faceptor.config import ModelConfig
 from faceptor.errors import FaceptorError
 from faceptor.models.base import FaceModel
 from faceptor.models.build import build_model
-from faceptor.weights.backbone import load_backbone
 from faceptor.weights.released import load_farl
+from faceptor.weights.released.imagenet import load_backbone
 from faceptor.weights.starting import part_of, starting_file
 
 # Part of a model -> what reads its published weights.

@@ -14,10 +14,10 @@ from faceptor.models.build import build_model
 from faceptor.models.parameters import parameter_table
 from faceptor.tasks import kind_of, task
 from faceptor.tasks.custom import unchanged
-from faceptor.weights.backbone import load_backbone
 from faceptor.weights.folder import load_model, save_model
 from faceptor.weights.released import facexformer as released
 from faceptor.weights.released import import_weights
+from faceptor.weights.released.imagenet import load_backbone
 from tests.models.model_goldens import ModelGolden, released_state
 
 HALF = {"size": 32, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from faceptor.models.encoder import Encoder
-from faceptor.weights.folder import load_strictly
+from faceptor.weights.loading import load_strictly
 from faceptor.weights.released import faceptor, naive
 from faceptor.weights.released.farl import encoder_state
 from faceptor.weights.released.published import TASK_NAMES

@@ -16,6 +16,7 @@ from faceptor.models.build import build_encoder
 from faceptor.tasks import TASKS, task
 from faceptor.training.batches import crop_spec
 from faceptor.weights.folder import load_model
+from faceptor.weights.loading import plan
 from faceptor.weights.released import (
     faceptor,
     facexformer,
@@ -97,15 +98,13 @@ def test_reading_draws_nothing(tmp_path):
 
 
 def test_full_has_the_published_size_and_tasks(monkeypatch):
-    """The real sizes, on paper: every tensor of the published stage-1 Full file has its place."""
+    """The real sizes, without memory: every tensor of the published stage-1 Full file has its place."""
     monkeypatch.undo()
     shapes = {name: value.to("meta") for name, value in released_state("faceptor_full").items()}
-    planned = {}
-    monkeypatch.setattr(faceptor, "load_strictly", lambda model, tensors, *, origin: planned.update(model=model))
-    monkeypatch.setattr(torch.random, "fork_rng", lambda devices: torch.device("meta"))
-    faceptor.from_state(shapes, origin="full")
-    assert sum(parameter.numel() for parameter in planned["model"].parameters()) == 103_335_681
-    assert set(planned["model"].tasks) == set(FULL) and len(FULL) == 13
+    monkeypatch.setattr(faceptor, "built_with", lambda make, tensors, *, origin: plan(make))
+    model = faceptor.from_state(shapes, origin="full")
+    assert sum(parameter.numel() for parameter in model.parameters()) == 103_335_681
+    assert set(model.tasks) == set(FULL) and len(FULL) == 13
 
 
 # --- stage 2 ---------------------------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ from safetensors.torch import save_file
 from faceptor.errors import WeightsError
 from faceptor.models import backbone as backbones
 from faceptor.models.build import build_encoder
-from faceptor.weights.backbone import load_backbone
 from faceptor.weights.released import faceptor, facexformer, farl, import_weights, load_farl, load_released, naive
 from faceptor.weights.released.checkpoint import open_checkpoint, read_checkpoint
+from faceptor.weights.released.imagenet import load_backbone
 from faceptor.weights.starting import starting_weights
 from tests.models.test_facexformer import MOBILENET
 from tests.models.test_facexformer import toy_model as facexformer_model

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from faceptor.errors import WeightsError
 from faceptor.io.regular import MIB, check_regular, size_text
+from faceptor.weights.loading import some
 from faceptor.weights.starting import LARGEST_WEIGHTS
 
 SHORT = (torch.float16, torch.bfloat16)  # as some save their weights; widening them changes no number
@@ -86,11 +87,6 @@ def open_checkpoint(path: Path | str) -> Checkpoint:
     if broken:
         raise WeightsError(f"{path}: {some(broken)}: expected finite numbers, found nan or inf; download it again")
     return Checkpoint({n: value.float() if value.dtype in SHORT else value for n, value in tensors.items()}, skipped)
-
-
-def some(names: list[str], limit: int = 4) -> str:
-    """The first few of many names."""
-    return ", ".join(names[:limit]) + (f", and {len(names) - limit} more" if len(names) > limit else "")
 
 
 # --- wrapping ---------------------------------------------------------------------------------------------------------

@@ -11,9 +11,8 @@ from faceptor.errors import ConfigError, WeightsError
 from faceptor.models.base import FaceModel
 from faceptor.models.build import build_model
 from faceptor.tasks import task as task_named
-from faceptor.weights.folder import load_strictly
+from faceptor.weights.loading import built_with, plan, some
 from faceptor.weights.released import farl
-from faceptor.weights.released.checkpoint import some
 from faceptor.weights.released.names import Renaming, below, check_alike, check_below, check_fit, without_classifier
 from faceptor.weights.released.published import INPUTS, RECOGNITION, TASK_NAMES, published_crops
 
@@ -92,20 +91,17 @@ def from_states(
             model.enable_layer_attention(group, "released")
         return model
 
-    with torch.device("meta"):  # first on paper: a file that does not fit should not cost a model's memory
-        plan = make()
-    tensors = model_state(shared, model=plan, origin=origins[0])
+    planned = plan(make)
+    tensors = model_state(shared, model=planned, origin=origins[0])
     for (state, origin), group in zip(owners, groups, strict=True):
         own = {name.removeprefix(HEADS): value for name, value in state.items() if _is_own(name)}
         tensors |= RENAMING.convert(own, own="+".join(group), origin=origin, prefix=HEADS)
-    check_fit(plan, tensors, theirs=official, origin=", ".join(origins))
+    check_fit(planned, tensors, theirs=official, origin=", ".join(origins))
     norm = {name: value for name, value in below(shared, HEADS + NORM).items() if "." not in name}
     check_alike(norm, below(shared, HEADS + TIED), theirs=lambda name: HEADS + TIED + name, origin=origins[0])
-    with torch.random.fork_rng(devices=[]):
-        model = make()
-    load_strictly(model, tensors, origin=", ".join(origins))
+    model = built_with(make, tensors, origin=", ".join(origins))
     model.crops = published_crops(model.tasks)
-    return model.eval()
+    return model
 
 
 def from_state(state: Mapping[str, Tensor], *, origin: str, tasks: Sequence[str] = ()) -> FaceModel:

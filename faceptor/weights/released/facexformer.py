@@ -24,8 +24,7 @@ from faceptor.models.build import build_model
 from faceptor.tasks import task as task_named
 from faceptor.transforms.crop import CropSpec
 from faceptor.transforms.framing import Framing
-from faceptor.weights.folder import load_strictly
-from faceptor.weights.released.checkpoint import some
+from faceptor.weights.loading import built_with, plan, some
 from faceptor.weights.released.names import Renaming, check_fit
 
 TASK_NAMES = {  # published -> ours
@@ -108,19 +107,16 @@ def from_state(state: Mapping[str, Tensor], *, origin: str) -> FaceModel:
 
     Raises WeightsError naming the tensors that are missing, extra or misshapen.
     """
-    with torch.device("meta"):  # first on paper: a file that does not fit should not cost a model's memory
-        plan = _build()
+    planned = plan(_build)
     weights = {name: value for name, value in state.items() if not name.endswith(_INDEX)}
     ours = RENAMING.convert(weights, origin=origin)
     # Linear maps of pixels there, 1x1 convolutions here.
     ours |= {name: value[..., None, None] for name, value in ours.items() if _is_pixel_map(name) and value.ndim == 2}
-    check_fit(plan, ours, theirs=RENAMING.theirs, origin=origin)
-    with torch.random.fork_rng(devices=[]):
-        model = _build()
+    check_fit(planned, ours, theirs=RENAMING.theirs, origin=origin)
+    model = built_with(_build, ours, origin=origin)
     check_structure(state, relative_positions(model), origin=origin)
-    load_strictly(model, ours, origin=origin)
     model.crops = {name: CROP.to_dict() | {"framing": FRAMING.to_list()} for name in model.tasks}
-    return model.eval()
+    return model
 
 
 def _build() -> FaceModel:

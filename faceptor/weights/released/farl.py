@@ -13,8 +13,8 @@ from torch import Tensor
 from faceptor.config import EncoderConfig
 from faceptor.errors import WeightsError
 from faceptor.models.encoder import Encoder
-from faceptor.weights.folder import load_strictly
-from faceptor.weights.released.checkpoint import read_checkpoint, some
+from faceptor.weights.loading import load_strictly, some
+from faceptor.weights.released.checkpoint import read_checkpoint
 from faceptor.weights.released.names import Renaming, below, check_fit, strange
 from faceptor.weights.starting import ENCODER_WEIGHTS
 

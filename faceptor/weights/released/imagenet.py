@@ -1,14 +1,33 @@
-"""What the timm library publishes: ImageNet weights of a backbone alone. Only `download` goes online."""
+"""ImageNet weights of a backbone alone, as the timm library publishes them. Only `download` goes online."""
 
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from faceptor.errors import ConfigError, WeightsError
-from faceptor.models.backbone import create_net
-from faceptor.weights.folder import load_strictly
+from faceptor.models.backbone import Backbone, create_net
+from faceptor.weights.loading import load_strictly
+from faceptor.weights.released.checkpoint import read_checkpoint
+from faceptor.weights.starting import BACKBONE_WEIGHTS
+
+
+def load_backbone(backbone: Backbone, path: Path | str) -> None:
+    """Start a backbone from a file with timm's tensor names, or the folder that `faceptor import-weights` makes.
+
+    Weights of other sizes are adapted as timm does it (position tables). Only what the backbone pruned may be in
+    excess; whatever else does not fit is a WeightsError.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / BACKBONE_WEIGHTS
+    state = read_checkpoint(path)
+    if any(name not in state or state[name].shape != own.shape for name, own in backbone.net.state_dict().items()):
+        state = _adapted(backbone.name, backbone.options, state) or state
+    load_strictly(backbone.net, {n: t for n, t in state.items() if n not in backbone.pruned}, origin=str(path))
 
 
 def check_backbone(name: str, state: Mapping[str, Tensor], *, origin: str) -> dict[str, Tensor]:
@@ -17,13 +36,19 @@ def check_backbone(name: str, state: Mapping[str, Tensor], *, origin: str) -> di
     `origin`: what the file is called in messages.
     """
     net = create_net(name, {}, where="--backbone")
-    try:
-        return dict(
-            create_net(name, {}, pretrained=True, pretrained_cfg_overlay={"state_dict": dict(state)}).state_dict()
-        )
-    except (RuntimeError, ConfigError, KeyError):  # timm's words fill a page; name the tensors in a line
+    adapted = _adapted(name, {}, state)
+    if adapted is None:  # timm's words fill a page; name the tensors in a line
         load_strictly(net, state, origin=origin)
-        return dict(net.state_dict())
+    return adapted or dict(net.state_dict())
+
+
+def _adapted(name: str, options: Mapping[str, Any], state: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+    """The weights at the sizes of a model of timm; None where timm knows no way."""
+    try:
+        overlay = {"state_dict": dict(state)}
+        return dict(create_net(name, options, pretrained=True, pretrained_cfg_overlay=overlay).state_dict())
+    except (RuntimeError, ConfigError, KeyError):
+        return None
 
 
 def download(name: str) -> dict[str, Tensor]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping
 
-import torch
 from torch import Tensor
 
 from faceptor.config import NaiveConfig
@@ -10,7 +9,7 @@ from faceptor.models.base import FaceModel
 from faceptor.models.build import build_model
 from faceptor.tasks import TASKS
 from faceptor.tasks import task as task_named
-from faceptor.weights.folder import load_strictly
+from faceptor.weights.loading import built_with, plan
 from faceptor.weights.released import farl
 from faceptor.weights.released.names import Renaming, below, check_below, check_fit, without_classifier
 from faceptor.weights.released.published import INPUTS, KIND_NAMES, RECOGNITION, TASK_NAMES, published_crops
@@ -68,16 +67,16 @@ def from_state(state: Mapping[str, Tensor], *, origin: str) -> FaceModel:
     answered |= {RECOGNITION} if any(name.startswith("heads.recognition.") for name in tensors) else set()
     specs = [task_named(name) for name in TASKS if name in answered]
 
-    with torch.device("meta"):  # first on paper: a file that does not fit should not cost a model's memory
-        plan = build_model(CONFIG, specs)
-    encoder = farl.encoder_state(below(state, ENCODER), like=plan.encoder, origin=origin, prefix=ENCODER)
+    def make() -> FaceModel:
+        return build_model(CONFIG, specs)
+
+    planned = plan(make)
+    encoder = farl.encoder_state(below(state, ENCODER), like=planned.encoder, origin=origin, prefix=ENCODER)
     tensors |= {f"encoder.{name}": value for name, value in encoder.items()}
-    check_fit(plan, tensors, theirs=official, origin=origin)
-    with torch.random.fork_rng(devices=[]):
-        model = build_model(CONFIG, specs)
-    load_strictly(model, tensors, origin=origin)
+    check_fit(planned, tensors, theirs=official, origin=origin)
+    model = built_with(make, tensors, origin=origin)
     model.crops = published_crops(model.tasks)
-    return model.eval()
+    return model
 
 
 def official(name: str) -> str:

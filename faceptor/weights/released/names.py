@@ -9,12 +9,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any
 
 from torch import Tensor, nn
 
 from faceptor.errors import WeightsError
-from faceptor.weights.released.checkpoint import some
+from faceptor.weights.loading import Facts, facts_of, misfits, some
 
 PARTS = ("query", "key", "value")
 PATTERNS = {"p": r"\w+", "i": r"\d+", "j": r"\d+", "task": r"[^.]+", "kind": r"[^.]+", "own": r"[^.]+"}
@@ -92,23 +91,15 @@ def check_alike(
     """
     stacked = Counter(theirs(name) for name in own)
 
-    def shape(name: str, tensor: Tensor) -> tuple[int, ...]:
-        rows = [count * stacked[theirs(name)] for count in tensor.shape[:1]]
-        return (*rows, *tensor.shape[1:])
+    def in_file(tensors: Mapping[str, Tensor]) -> dict[str, Facts]:
+        facts = {theirs(name): (fact, stacked[theirs(name)]) for name, fact in facts_of(tensors).items()}
+        return {
+            name: Facts((*(count * parts for count in shape[:1]), *shape[1:]), type)
+            for name, ((shape, type), parts) in facts.items()
+        }
 
-    def differ(fact: Callable[[str, Tensor], Any]) -> list[str]:
-        found = {name: (fact(name, own[name]), fact(name, tensors[name])) for name in own.keys() & tensors.keys()}
-        return sorted({f"{theirs(name)} expected {a}, found {b}" for name, (a, b) in found.items() if a != b})
-
-    complaints = {
-        "missing": sorted({theirs(name) for name in own.keys() - tensors.keys()}),
-        "extra": sorted({theirs(name) for name in tensors.keys() - own.keys()}),
-        "misshapen": differ(shape),
-        "of another type": differ(lambda _, tensor: str(tensor.dtype).removeprefix("torch.")),
-    }
-    if any(complaints.values()):
-        found = "; ".join(f"{len(names)} {what}: {some(names)}" for what, names in complaints.items() if names)
-        raise WeightsError(f"{origin}: not the tensors of the published model; {found}; download the file again")
+    if differ := misfits(in_file(own), in_file(tensors)):
+        raise WeightsError(f"{origin}: not the tensors of the published model; {differ}; download the file again")
 
 
 def without_classifier(state: Mapping[str, Tensor], *, width: int, origin: str) -> dict[str, Tensor]:

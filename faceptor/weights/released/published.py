@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from faceptor.config import load_preset
-from faceptor.tasks import TASKS
-from faceptor.training.batches import crop_spec
+from timm.data.constants import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+
+from faceptor.transforms.crop import CropSpec
 
 TASK_NAMES = {  # published -> ours; recognition has no queries, it comes with the recognition head
     "age_morph2": "age_morph2",
@@ -35,8 +35,8 @@ KIND_NAMES = {
 INPUTS = {
     "dense": {
         "size": 512,
-        "mean": (0.48145466, 0.4578275, 0.40821073),
-        "std": (0.26862954, 0.26130258, 0.27577711),
+        "mean": OPENAI_CLIP_MEAN,
+        "std": OPENAI_CLIP_STD,
     },
     "face": {"size": 112, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)},
 }
@@ -55,19 +55,12 @@ class Licence:
 
 
 FARL_LICENCE = Licence(code="MIT", weights="MIT", remark="Published with its code under the MIT licence.")
-FACEPTOR_LICENCE = Licence(
+CODE_LICENCE = Licence(  # of Faceptor and of FaceXFormer
     code="MIT",
     weights="not stated",
     remark="The licence covers the code; ask the authors before using the weights beyond research. Every data set "
     "they were trained on has terms of its own.",
 )
-FACEXFORMER_LICENCE = Licence(
-    code="MIT",
-    weights="not stated",
-    remark="The licence covers the code; ask the authors before using the weights beyond research. Every data set "
-    "they were trained on has terms of its own.",
-)
-
 
 TIMM_LICENCE = Licence(
     code="Apache-2.0",
@@ -76,7 +69,25 @@ TIMM_LICENCE = Licence(
 )
 
 
+# How the published evaluation crops test images.
+BOX, WHOLE = CropSpec(kind="box", size=512, scale=0.8), CropSpec(kind="whole", size=112)
+CROPS = {
+    "landmarks_300w": BOX,
+    "landmarks_wflw": BOX,
+    "landmarks_cofw": BOX,
+    "landmarks_aflw19": CropSpec(kind="box", size=512, scale=1.0),
+    "parsing_celebamaskhq": CropSpec(kind="whole", size=512),
+    "parsing_lapa": CropSpec(kind="align5", size=512, warp=0.8),
+    "age_morph2": WHOLE,
+    "age_utkface": WHOLE,
+    "expression_affectnet": CropSpec(kind="box", size=112, scale=1.0),
+    "expression_rafdb": WHOLE,
+    "expression_ferplus": WHOLE,
+    "attributes_celeba": WHOLE,
+    "recognition_ms1mv3": WHOLE,
+}
+
+
 def published_crops(tasks: Iterable[str]) -> dict[str, dict]:
     """Task -> how its test images are cropped by the published evaluation, as plain data for the model folder."""
-    params = load_preset("full")
-    return {name: crop_spec(params, TASKS[name], "test").to_dict() for name in tasks if name in params.stage1.tasks}
+    return {name: CROPS[name].to_dict() for name in tasks}

@@ -4,13 +4,11 @@ import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
@@ -20,9 +18,10 @@ from faceptor.io.regular import sha256_of
 from faceptor.models.base import FaceModel
 from faceptor.models.build import build_encoder
 from faceptor.weights.folder import DESCRIPTION, save_model
-from faceptor.weights.released import farl
+from faceptor.weights.loading import plan, some
+from faceptor.weights.released import faceptor, facexformer, farl, naive
 from faceptor.weights.released import published as facts
-from faceptor.weights.released.checkpoint import read_checkpoint, some
+from faceptor.weights.released.checkpoint import read_checkpoint
 from faceptor.weights.released.imagenet import check_backbone, download
 from faceptor.weights.starting import BACKBONE_WEIGHTS, ENCODER_WEIGHTS, IMAGENET, LARGEST_WEIGHTS
 
@@ -73,14 +72,14 @@ class Family:
     unused: whether a tensor is left out, by its name; unused_is: what such tensors are, and why.
     """
 
-    module: str
+    module: ModuleType
     licence: facts.Licence
     convert: Callable[[list[dict[str, Tensor]], list[str], list[str]], dict[str, Any]]
     unused: Callable[[str], bool] = lambda name: False
     unused_is: tuple[str, str] = ("", "")
 
     def matches(self, names: Collection[str]) -> bool:
-        return _module(self.module).matches(names)
+        return self.module.matches(names)
 
     def dropped(self, state: Mapping[str, Tensor]) -> tuple[Dropped, ...]:
         sizes = [value.numel() for name, value in state.items() if self.unused(name)]
@@ -204,18 +203,17 @@ def read_backbone(paths: Sequence[str], name: str | None, *, tasks: Sequence[str
 
 
 def _faceptor(states: list, origins: list[str], tasks: list[str]) -> dict[str, Any]:
-    faceptor = _module("faceptor")
     model = faceptor.from_states(states, tasks=tasks, origins=origins)
     stage = 2 if any(faceptor.is_stage2(state) for state in states) else 1
     return {"title": f"Faceptor, stage {stage}, {len(model.tasks)} tasks", "model": model}
 
 
-def _alone(title: str, module: str) -> Callable[..., dict[str, Any]]:
+def _alone(title: str, module: ModuleType) -> Callable[..., dict[str, Any]]:
     """A kind of file that is a model by itself."""
 
     def convert(states: list, origins: list[str], tasks: list[str]) -> dict[str, Any]:
         _check_alone(origins, tasks, title)
-        model = _module(module).from_state(states[0], origin=origins[0])
+        model = module.from_state(states[0], origin=origins[0])
         return {"title": f"{title}, {len(model.tasks)} tasks", "model": model}
 
     return convert
@@ -225,8 +223,7 @@ def _farl(states: list, origins: list[str], tasks: list[str]) -> dict[str, Any]:
     title = "FaRL pre-training"
     _check_alone(origins, tasks, title)
     visual = farl.image_tower(states[0], origin=origins[0])
-    with torch.device("meta"):  # to check the file against
-        like = build_encoder(farl.CONFIG)
+    like = plan(lambda: build_encoder(farl.CONFIG))
     farl.encoder_state(visual, like=like, origin=origins[0], prefix=farl.VISUAL)
     tensors = {farl.VISUAL + name: value for name, value in visual.items()}
     return {"title": f"{title}, an encoder", "encoder": tensors, "facts": farl.describe(visual)}
@@ -239,20 +236,16 @@ def _check_alone(origins: list[str], tasks: list[str], title: str) -> None:
         raise ConfigError(f"{origins[0]}: {title} has no Layer-Attention, so no task may be named for it")
 
 
-def _module(name: str) -> ModuleType:
-    return import_module(f"faceptor.weights.released.{name}")
-
-
 _CLASSIFIER = {
     "unused": lambda name: name.startswith("losses_module."),
     "unused_is": ("classifier of recognition", "used in training only"),
 }
 FAMILIES: dict[str, Family] = {
-    "Faceptor": Family("faceptor", facts.FACEPTOR_LICENCE, _faceptor, **_CLASSIFIER),
-    "Naive Faceptor": Family("naive", facts.FACEPTOR_LICENCE, _alone("Naive Faceptor", "naive"), **_CLASSIFIER),
-    "FaceXFormer": Family("facexformer", facts.FACEXFORMER_LICENCE, _alone("FaceXFormer", "facexformer")),
+    "Faceptor": Family(faceptor, facts.CODE_LICENCE, _faceptor, **_CLASSIFIER),
+    "Naive Faceptor": Family(naive, facts.CODE_LICENCE, _alone("Naive Faceptor", naive), **_CLASSIFIER),
+    "FaceXFormer": Family(facexformer, facts.CODE_LICENCE, _alone("FaceXFormer", facexformer)),
     "FaRL": Family(
-        "farl",
+        farl,
         facts.FARL_LICENCE,
         _farl,
         unused=lambda name: not farl.is_encoder(name),
