@@ -1,7 +1,7 @@
 """A backbone of the timm library read at several depths: the multi-scale encoder of FaceXFormer (section 3.1)."""
 
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import timm
@@ -9,6 +9,7 @@ from timm.models import is_model
 from torch import Tensor, nn
 
 from faceptor.errors import ConfigError
+from faceptor.models.parameters import freeze
 
 LEVELS = 4  # feature maps S_1 .. S_4
 
@@ -41,19 +42,17 @@ class Backbone(nn.Module):
         super().__init__()
         self.name = name
         self.options = _options(name, size, options or {})
-        self.net = create_net(name, self.options)
+        self.net: Any = create_net(name, self.options)  # what timm makes has no common type
         whole = set(self.net.state_dict())
         info = self.net.feature_info
         self.levels = list(range(max(len(info) - LEVELS, 0), len(info)))
-        self.channels: Sequence[int] = [info[level]["num_chs"] for level in self.levels]
-        self.strides: Sequence[int] = [info[level]["reduction"] for level in self.levels]
+        self.channels = [info[level]["num_chs"] for level in self.levels]
+        self.strides = [info[level]["reduction"] for level in self.levels]
         norm = getattr(self.net, "norm", None) if final_norm else None
         self.net.prune_intermediate_layers(self.levels, prune_norm=not final_norm, prune_head=True)
         _drop_head(self.net)
         if norm is not None:
-            for parameter in norm.parameters():
-                parameter.requires_grad_(False)
-                parameter.frozen = True  # nothing reads it: no `trainable` pattern may wake it
+            freeze(norm)  # nothing reads it
         self.pruned = frozenset(whole - set(self.net.state_dict()))
 
     def forward(self, images: Tensor) -> list[Tensor]:

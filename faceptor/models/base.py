@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from faceptor.errors import ConfigError, FaceptorError
+from faceptor.models.containers import ModuleDictOf
 from faceptor.tasks import TaskSpec, kind_of
 
 # Resampling overshoots a little, so [0, 1] is not taken to the letter; 0..255 and normalised images fall outside.
@@ -16,6 +17,9 @@ HEAD_ORDER = ("map", "value", "vector")  # batches are laid out so that what sha
 
 class InputGroup(nn.Module):
     """Statistics of one input group: [0, 1] images in, normalised images out. `size` is the side it is trained at."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, *, size: int, mean: Sequence[float], std: Sequence[float]):
         super().__init__()
@@ -44,7 +48,7 @@ class FaceModel(nn.Module):
 
     def __init__(self, *, inputs: Mapping[str, InputGroup], stride: int):
         super().__init__()
-        self.inputs = nn.ModuleDict(inputs)
+        self.inputs: ModuleDictOf[InputGroup] = ModuleDictOf(inputs)
         self.stride = stride
         self.tasks: dict[str, TaskSpec] = {}
         self.head: dict[str, str] = {}  # task -> "map", "value" or "vector"

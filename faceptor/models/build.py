@@ -53,7 +53,7 @@ def build_faceptor(config: FaceptorConfig, tasks: Sequence[TaskSpec]) -> Facepto
         pixel_decoder=PixelDecoder(
             dim=decoder.width,
             stages=(encoder.patch // MAP_STRIDE).bit_length() - 1,
-            skips=body.stem.channels[-2:0:-1] if config.skips else (),  # strides patch / 2, ..., 4
+            skips=body.stem.channels[-2:0:-1] if config.skips and body.stem else (),  # strides patch / 2, ..., 4
         ),
         outputs=Outputs(dim=decoder.width, features=encoder.width, embedding=config.embedding),
         layers=encoder.layers,

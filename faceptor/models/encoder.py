@@ -21,6 +21,8 @@ from timm.models.vision_transformer import VisionTransformer
 from timm.models.vision_transformer_hybrid import ConvStem
 from torch import Tensor, nn
 
+from faceptor.models.parameters import freeze
+
 FARL_EMBEDDING = 512  # width of FaRL's image-text space; only the unused projection has it
 
 
@@ -36,6 +38,8 @@ class Encoder(VisionTransformer):
     positions, for all images of the batch together). extras keeps FaRL's final norm and projection, which nothing
     uses, as frozen parameters.
     """
+
+    blocks: nn.Sequential
 
     def __init__(
         self,
@@ -105,6 +109,7 @@ class Encoder(VisionTransformer):
                 nn.init.xavier_uniform_(module.weight)
         grid = list(self.patch_embed.grid_size)
         table = build_sincos2d_pos_embed(grid, dim=self.embed_dim, interleave_sin_cos=False)
+        assert self.pos_embed is not None
         self.pos_embed[:, self.num_prefix_tokens :] = position_table_amplitude * table
 
     @property
@@ -122,6 +127,7 @@ class Encoder(VisionTransformer):
 
     def position_table(self, h: int, w: int) -> Tensor:
         """The position table at a grid of h x w cells: (1, class token + h * w, C), row-major."""
+        assert self.pos_embed is not None
         return resample_abs_pos_embed(
             self.pos_embed,
             new_size=[h, w],
@@ -138,9 +144,7 @@ class FrozenExtras(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.projection = nn.Parameter(torch.randn(width, FARL_EMBEDDING) * width**-0.5)
-        for parameter in self.parameters():
-            parameter.requires_grad_(False)
-            parameter.frozen = True  # no `trainable` pattern may wake it
+        freeze(self)
 
 
 class TokenDropPath(nn.Module):
@@ -171,8 +175,8 @@ def conv_stem(*, patch_size: int, in_chans: int, embed_dim: int, bias: bool, **s
         depth=steps,
         channels=tuple(max(embed_dim >> (steps - 1 - i), 8) for i in range(steps)),
         stride=(2,) * steps,
-        norm_layer="groupnorm1",
-        act_layer="relu",
+        norm_layer="groupnorm1",  # pyright: ignore[reportArgumentType], timm takes names too
+        act_layer="relu",  # pyright: ignore[reportArgumentType]
     )
     return HybridEmbed(stem, in_chans=in_chans, embed_dim=embed_dim, bias=bias, proj=False, **sizes)
 
@@ -194,7 +198,7 @@ class ResidualStem(nn.ModuleList):
             convolution = nn.Conv2d(before, after, kernel_size=3, stride=2, padding=1, bias=False)
             stage = nn.Sequential(convolution, _norm(after), nn.ReLU())
             if before != inputs:
-                block = BasicBlock(after, after, norm_layer=_norm)
+                block = BasicBlock(after, after, norm_layer=_norm)  # pyright: ignore[reportArgumentType]
                 block.zero_init_last()  # starts as the identity
                 stage.append(block)
             self.append(stage)

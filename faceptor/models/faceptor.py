@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from faceptor.errors import ConfigError
 from faceptor.models.base import FaceModel, InputGroup
+from faceptor.models.containers import ModuleDictOf
 from faceptor.models.encoder import Encoder
-from faceptor.models.layer_attention import MODES
+from faceptor.models.layer_attention import MODES, PaperLayers, ReleasedLayers
 from faceptor.models.outputs import Outputs
 from faceptor.models.pixel_decoder import PixelDecoder
 from faceptor.models.query_decoder import QueryDecoder
@@ -42,8 +43,9 @@ class Faceptor(FaceModel):
         self.decoder = decoder
         self.pixel_decoder = pixel_decoder
         self.outputs = outputs
-        self.queries = nn.ModuleDict()
-        self.layer_attention = nn.ModuleDict()  # "task" or "task+task": tasks that share a state
+        self.queries: ModuleDictOf[TaskQueries] = ModuleDictOf()
+        # "task" or "task+task": tasks that share a state
+        self.layer_attention: ModuleDictOf[PaperLayers | ReleasedLayers] = ModuleDictOf()
         for spec in tasks:
             self.add_task(spec)
 

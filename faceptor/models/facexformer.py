@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from faceptor.models.backbone import Backbone
 from faceptor.models.base import FaceModel, InputGroup
+from faceptor.models.containers import Held, ModuleDictOf
 from faceptor.models.faceptor import shifted
-from faceptor.models.facexformer_heads import Masks, Readout
+from faceptor.models.facexformer_heads import Head, Masks, Readout
 from faceptor.models.fusion import Fusion
 from faceptor.models.streams import cover
 from faceptor.models.two_way import FourierPosition, TwoWayDecoder
@@ -57,8 +58,8 @@ class FaceXFormer(FaceModel):
         self.decoder = decoder
         self.readouts = dict(readouts)
         self._own_spec = own_spec
-        self.tokens = SharedModules()
-        self.heads = SharedModules()
+        self.tokens: SharedModules[Tokens] = SharedModules()
+        self.heads: SharedModules[Head] = SharedModules()
         for spec in tasks:
             self.add_task(spec)
 
@@ -145,7 +146,7 @@ class Tokens(nn.Module):
         self.content = nn.Parameter(torch.randn(count, dim))
 
 
-class SharedModules(nn.ModuleDict):
+class SharedModules(ModuleDictOf[Held]):
     """Modules under the names of the tasks that share them, "task" or "task+task"."""
 
     def __init__(self) -> None:
@@ -155,7 +156,7 @@ class SharedModules(nn.ModuleDict):
     def key(self, task: str) -> str:
         return next(key for key in self if task in key.split("+"))
 
-    def join(self, task: str, meaning: Hashable, make: Callable[[], nn.Module]) -> None:
+    def join(self, task: str, meaning: Hashable, make: Callable[[], Held]) -> None:
         """Let a task share the module of that meaning, or make one for it."""
         key = next((key for key, other in self.meaning.items() if other == meaning), None)
         if key is None:
@@ -171,6 +172,6 @@ class SharedModules(nn.ModuleDict):
         if others:
             self._put("+".join(others), meaning, module)
 
-    def _put(self, key: str, meaning: Hashable, module: nn.Module) -> None:
+    def _put(self, key: str, meaning: Hashable, module: Held) -> None:
         self[key] = module
         self.meaning = {k: m for k, m in self.meaning.items() if k in self} | {key: meaning}

@@ -100,8 +100,9 @@ class Masks(Head):
     @torch.no_grad()
     def amplify(self, *, mlp: float, upsample: float) -> None:
         """Multiply the weights of the last linear map and of the last convolution."""
-        self.mlp[-1].weight.mul_(mlp)
-        self.upsample[-2].weight.mul_(upsample)
+        for layer, gain in ((self.mlp[-1], mlp), (self.upsample[-2], upsample)):
+            assert isinstance(layer, nn.Linear | nn.ConvTranspose2d)
+            layer.weight.mul_(gain)
 
     def pixels(self, face: Tensor) -> Tensor:
         return self.upsample(face)

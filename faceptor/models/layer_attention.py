@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from faceptor.errors import ConfigError
+from faceptor.models.containers import ModuleListOf
 
 INITIALS = {"zeros": 0.0, "small": 0.02, "normal": 1.0}  # standard deviation of new level vectors
 
@@ -41,10 +42,13 @@ class ReleasedLayers(nn.Module):
     def __init__(self, *, layers: int, features: int, dim: int, init: str | None = None):
         super().__init__()
         self.level = nn.Parameter(torch.randn(layers - 1, dim) * initial(init or "normal"))
-        self.projection = nn.ModuleList(nn.Conv2d(features, dim, kernel_size=1) for _ in range(layers - 1))
+        self.projection: ModuleListOf[nn.Conv2d] = ModuleListOf(
+            nn.Conv2d(features, dim, kernel_size=1) for _ in range(layers - 1)
+        )
         for projection in self.projection:
-            nn.init.kaiming_uniform_(projection.weight, a=1)
-            nn.init.zeros_(projection.bias)
+            weight, bias = projection.parameters()
+            nn.init.kaiming_uniform_(weight, a=1)
+            nn.init.zeros_(bias)
 
     def projections(self, shared: nn.Module) -> list[nn.Module]:
         return list(self.projection)

@@ -11,8 +11,11 @@ from torch import Tensor, nn
 
 from faceptor.errors import FaceptorError
 from faceptor.models.base import FaceModel, InputGroup
+from faceptor.models.containers import ModuleDictOf
 from faceptor.models.encoder import Encoder
 from faceptor.models.outputs import IdentityOutput
+from faceptor.models.swinface import AttributeHead
+from faceptor.models.upernet import DenseHead
 from faceptor.tasks import TaskSpec
 
 
@@ -32,6 +35,9 @@ class IdentityHead(IdentityOutput):
         return dict.fromkeys(tasks, embedding)
 
 
+Head = AttributeHead | DenseHead | IdentityHead
+
+
 class NaiveFaceptor(FaceModel):
     """make_head: "map", "value" or "vector" -> a new head of that form, called once per kind of task.
 
@@ -42,7 +48,7 @@ class NaiveFaceptor(FaceModel):
         self,
         *,
         encoder: Encoder,
-        make_head: Mapping[str, Callable[[], nn.Module]],
+        make_head: Mapping[str, Callable[[], Head]],
         inputs: Mapping[str, InputGroup],
         stride: int,
         tasks: Sequence[TaskSpec],
@@ -50,7 +56,7 @@ class NaiveFaceptor(FaceModel):
         super().__init__(inputs=inputs, stride=stride)
         self.encoder = encoder
         self.make_head = dict(make_head)
-        self.heads = nn.ModuleDict()
+        self.heads: ModuleDictOf[Head] = ModuleDictOf()
         for spec in tasks:
             self.add_task(spec)
 

@@ -14,6 +14,8 @@ from torch.nn import functional as F
 class SinePosition(nn.Module):
     """Released code: sines of the cell centres through a learned two-layer MLP; any grid, no table."""
 
+    frequency: Tensor
+
     def __init__(self, *, dim: int):
         super().__init__()
         half = dim // 2

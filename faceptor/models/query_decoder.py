@@ -15,6 +15,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from faceptor.models.containers import ModuleListOf
 from faceptor.models.streams import Group, Memory, Segment, Stream, cover, joined, make_segments, pack, unpack
 
 TOP: tuple[nn.Module, ...] = ()  # no lower layers: the memory of the top layer alone
@@ -32,7 +33,9 @@ class QueryDecoder(nn.Module):
         self.projection = nn.Conv2d(features, dim, kernel_size=1)
         self.position = position
         self.level = nn.Parameter(torch.randn(1, dim))
-        self.layers = nn.ModuleList(DecoderLayer(dim=dim, heads=heads, hidden=hidden) for _ in range(depth))
+        self.layers: ModuleListOf[DecoderLayer] = ModuleListOf(
+            DecoderLayer(dim=dim, heads=heads, hidden=hidden) for _ in range(depth)
+        )
 
     def forward(self, features: Sequence[Tensor], streams: Sequence[Stream]) -> tuple[list[Tensor], Tensor]:
         """L maps (B, C_en, h, w), top last -> tokens (B_t, N_t, C) of every stream, projected top map (B, C, h, w)."""

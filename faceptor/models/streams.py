@@ -60,7 +60,8 @@ class Segment:
         for lower, members in members_of.items():
             sizes = [len(streams[index].content) for index in members]
             # Every key already carries the top layer's own vector, so a task adds what its vectors differ from that.
-            levels = torch.stack([streams[i].levels - top_level for i in members]) if lower else None
+            vectors = [streams[index].levels for index in members]
+            levels = torch.stack([own - top_level for own in vectors if own is not None]) if lower else None
             groups.append((members, Group(lower, slice(start, start + sum(sizes)), sizes, levels)))
             start += sum(sizes)
         order = [index for members, _ in groups for index in members]
