@@ -13,7 +13,7 @@ import yaml
 from dvc.cli import DvcParserError
 from dvc.cli.parser import get_main_parser
 
-from faceptor.config import load_params, preset_names, preset_path
+from faceptor.config import load_params, load_preset, preset_names
 from faceptor.config.sections import Section
 from tests.test_cli import parse
 
@@ -76,7 +76,7 @@ def check_setting(setting: str) -> None:
 def known_keys() -> set[str]:
     """Every key of a preset, and every field that a section of params.yaml may have."""
     found: set[str] = set()
-    trees = [load_params(preset_path(name)).model_dump(mode="json") for name in preset_names()]
+    trees = [load_preset(name).model_dump(mode="json") for name in preset_names()]
     while trees:
         tree = trees.pop()
         if isinstance(tree, dict):
