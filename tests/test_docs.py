@@ -15,6 +15,7 @@ from dvc.cli.parser import get_main_parser
 
 from faceptor.config import load_params, load_preset, preset_names
 from faceptor.config.sections import Section
+from faceptor.datasets import READERS
 from tests.test_cli import parse
 
 ROOT = Path(__file__).parents[1]
@@ -157,6 +158,22 @@ def test_the_readme_is_short_and_names_every_room():
     assert set(re.findall(r"(?:^  |\s{2,})([a-z]+)/ ", inside, re.MULTILINE)) == rooms
     extras = tomllib.loads(text_of("pyproject.toml"))["project"]["optional-dependencies"]
     assert set(re.findall(r"'\.\[(\w+)\]'", text)) <= extras.keys()
+
+
+def test_the_readme_counts_right():
+    words = " ".join(text_of("README.md").split())
+    assert f"reads {len(READERS)} data sets" in words
+    params = load_params(ROOT / "params.yaml")
+    steps = [params.stage1.steps, *(baseline.train.steps for baseline in params.baselines.values())]
+    assert f"({', '.join(map(str, steps[:-1]))} and {steps[-1]} steps)" in words
+
+
+def test_tables_of_the_pages_are_complete():
+    text = text_of("docs/experiments.md")
+    presets, stages = (re.findall(r"^\| `([\w*]+)` ", part, re.MULTILINE) for part in text.split("## Stages"))
+    assert set(presets) == set(preset_names())
+    pipeline = yaml.safe_load(text_of("dvc.yaml"))["stages"]
+    assert {re.sub("^report_.*", "report_*", name) for name in pipeline} == set(stages)
 
 
 def test_the_glossary_names_what_exists():
