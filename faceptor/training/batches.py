@@ -4,7 +4,7 @@ A run that is resumed, or split over more processes, sees the same samples with 
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from zlib import crc32
@@ -13,14 +13,23 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from faceptor.config import Sampling
 from faceptor.errors import ConfigError, DataError, FaceptorError
 from faceptor.io.processes import end_with_parent
 from faceptor.tasks import KINDS
 from faceptor.tasks.base import TaskSpec
-from faceptor.transforms.augment import make_policy
+from faceptor.transforms.augment import Policy, make_policy
 from faceptor.transforms.crop import CropSpec
 from faceptor.transforms.photometric import flip
 from faceptor.transforms.tensors import to_tensor
+
+Batch = Mapping[str, Mapping[str, torch.Tensor]]
+"""Task -> {"image": (n, 3, S, S), target name: (n, ...)}."""
+
+LOADER_ENDED = (
+    "a loader process ended before it had handed over its batch, mostly killed for memory: lower data.workers in "
+    "params.yaml, then run the same command again; it goes on from its last checkpoint"
+)
 
 
 def generator(*key: int | str) -> np.random.Generator:
@@ -37,9 +46,10 @@ class ImageCache:
     """Decoded samples, kept up to a number of bytes; what no longer fits is decoded again each time."""
 
     def __init__(self, limit: int):
-        self.left, self.samples = limit, {}
+        self.left = limit  # bytes
+        self.samples: dict[int, dict] = {}
 
-    def get(self, split, index: int) -> dict:
+    def get(self, split: Sequence[dict], index: int) -> dict:
         if index in self.samples:
             return self.samples[index]
         sample = split[index]
@@ -54,9 +64,9 @@ class TaskStream:
     """An endless, shuffled, augmented stream of one task's training samples, addressed by position."""
 
     spec: TaskSpec
-    split: object  # prepared samples, see faceptor.prepared.reading
+    split: Sequence[dict]  # prepared samples, see faceptor.prepared.reading
     crop: CropSpec
-    policy: object
+    policy: Policy
     samples: int  # n_t, in all processes together
     seed: int
     cache: ImageCache
@@ -86,7 +96,7 @@ class TaskStream:
 
 
 class Steps(Dataset):
-    """Item i is the whole multi-task batch of step i: {task: {"image": (n, 3, S, S), target name: (n, ...)}}."""
+    """Item i is the whole multi-task `Batch` of step i; of several processes, each gets its share."""
 
     def __init__(self, streams: Mapping[str, TaskStream], *, steps: int, rank: int = 0, world: int = 1):
         self.streams, self.steps, self.rank, self.world = streams, steps, rank, world
@@ -97,7 +107,7 @@ class Steps(Dataset):
     def __len__(self) -> int:
         return self.steps
 
-    def __getitem__(self, step: int) -> dict[str, dict[str, torch.Tensor]]:
+    def __getitem__(self, step: int) -> Batch:
         if not 0 <= step < self.steps:
             raise IndexError(step)
         return {name: self._batch(stream, step) for name, stream in self.streams.items()}
@@ -110,23 +120,17 @@ class Steps(Dataset):
         return {"image": torch.stack(images), **batch}
 
 
-LOST = (
-    "a loader process ended before it had handed over its batch, mostly killed for memory: lower data.workers in "
-    "params.yaml, then run the same command again; it goes on from its last checkpoint"
-)
-
-
 def _end_with(parent: int, worker: int) -> None:
     end_with_parent(parent=parent)
 
 
-def stream_batches(steps: Steps, *, start: int, workers: int):
+def stream_batches(steps: Steps, *, start: int, workers: int) -> Iterator[Batch]:
     """Yield the batches of steps start, start + 1, ...; with workers they are made ahead in other processes.
 
     A FaceptorError in one of those arrives here as it was raised.
     """
     loader = DataLoader(
-        _Answers(steps),
+        _ErrorsHandedOver(steps),
         batch_size=None,
         sampler=range(start, len(steps)),
         num_workers=workers,
@@ -141,7 +145,7 @@ def stream_batches(steps: Steps, *, start: int, workers: int):
         yield batch
 
 
-def _received(loader: DataLoader):
+def _received(loader: DataLoader) -> Iterator[Batch | FaceptorError]:
     """What the loader processes send. One that is killed while it hands a tensor over leaves one of these errors."""
     try:
         yield from loader
@@ -149,24 +153,24 @@ def _received(loader: DataLoader):
         raised_by_a_step = str(error).startswith("Caught ")  # in a loader process, and sent here as it should be
         if raised_by_a_step or (isinstance(error, RuntimeError) and "ancdata" not in str(error)):
             raise
-        raise DataError(f"{LOST} ({type(error).__name__})") from error
+        raise DataError(f"{LOADER_ENDED} ({type(error).__name__})") from error
 
 
 @dataclass
-class _Answers(Dataset):
+class _ErrorsHandedOver(Dataset):
     """Steps that hand their errors over; raised in a loader process, they would come back with its traceback."""
 
     steps: Steps
 
-    def __getitem__(self, step: int) -> dict | FaceptorError:
+    def __getitem__(self, step: int) -> Batch | FaceptorError:
         try:
             return self.steps[step]
         except FaceptorError as error:
             return error
 
 
-def build_streams(params, tasks: Mapping[str, object], specs: Mapping[str, TaskSpec], splits: Mapping) -> dict:
-    """One stream per task from the configuration; `tasks` maps names to Sampling(samples, weight)."""
+def build_streams(params, tasks: Mapping[str, Sampling], specs: Mapping[str, TaskSpec], splits: Mapping) -> dict:
+    """One stream per task from the configuration."""
     limit = params.data.cache_mb * 2**20 // max(len(tasks), 1)
     return {
         name: TaskStream(

@@ -76,7 +76,7 @@ def damaged(path: Path, what: str) -> WeightsError:
 
 
 def random_state() -> dict:
-    state = {"torch": torch.get_rng_state()}
+    state: dict = {"torch": torch.get_rng_state()}
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state_all()
     return state

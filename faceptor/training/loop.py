@@ -9,6 +9,8 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 import torch
@@ -17,7 +19,7 @@ from torch import Tensor, nn
 from faceptor.config import Stage
 from faceptor.errors import FaceptorError
 from faceptor.models.base import FaceModel
-from faceptor.training.batches import Steps, stream_batches
+from faceptor.training.batches import Batch, Steps, stream_batches
 from faceptor.training.checkpoint import FORMAT
 from faceptor.training.interruption import Interrupted, stop_requests
 from faceptor.training.optimiser import build_optimiser, rate_at, set_rate
@@ -27,9 +29,6 @@ from faceptor.training.record import FORMAT_KEY, Record
 from faceptor.training.state import Metrics, TrainState
 from faceptor.training.threads import fixed_threads
 from faceptor.training.trainable import Parameters, named_parameters, set_modes, set_trainable
-
-Batch = Mapping[str, Mapping[str, Tensor]]
-"""Task -> {"image": (n, 3, S, S), target name: (n, ...)}."""
 
 Validate = Callable[[FaceModel], tuple[float, Metrics]]
 """A model -> its score, of which the highest wins, and the metrics of every task."""
@@ -141,7 +140,7 @@ def train_step(
     state.optimiser.zero_grad(set_to_none=True)
     with autocast(next(state.model.parameters()).device, precision):
         losses = task_losses(state.model, state.criteria, batch)
-    total = sum(weights[name] * terms["loss"] for name, terms in losses.items()) / sum(weights.values())
+    total = weighted_mean(losses, weights)
     _require_finite(total, losses, state.step)
 
     state.scaler.scale(total).backward()
@@ -162,6 +161,11 @@ def task_losses(model: FaceModel, criteria: nn.ModuleDict, batch: Batch) -> dict
     raw = model.forward_tasks({name: items["image"] for name, items in batch.items()})
     targets = {name: {k: v for k, v in items.items() if k != "image"} for name, items in batch.items()}
     return {name: criteria[name](raw[name].float(), targets[name]) for name in batch}
+
+
+def weighted_mean(losses: Mapping[str, Mapping[str, Tensor]], weights: Mapping[str, float]) -> Tensor:
+    """The objective, eq. (8): the mean of the tasks' losses, weighted by their alphas."""
+    return reduce(add, (weights[name] * terms["loss"] for name, terms in losses.items())) / sum(weights.values())
 
 
 def validation(state: TrainState, validate: Validate) -> dict[str, float]:

@@ -15,8 +15,8 @@ Record = dict[str, Any]
 WITHOUT_EFFECT = {"log_every", "checkpoint_every", "precision"}  # on the weights; what "auto" means is recorded
 OF_OTHER_RUNS = {"tasks", "matrix", "modes", "merged", "start"}  # tasks of this run come with its sampling
 FORMAT_KEY = "checkpoint format"
-SHOWN = 4  # facts named in a message
-TEXT = 60  # characters of a value in a message
+FACTS_NAMED = 4  # in a message
+LONGEST_VALUE = 60  # characters, in a message
 ABSENT = "absent"
 
 
@@ -45,10 +45,10 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     if old.get(FORMAT_KEY) != new.get(FORMAT_KEY):  # facts of another format are not comparable
         old, new = ({FORMAT_KEY: record.get(FORMAT_KEY)} for record in (old, new))
     keys = [key for key in {**new, **old} if old.get(key, ABSENT) != new.get(key, ABSENT)]
-    named = [f"{key} {_text(old.get(key, ABSENT))} -> {_text(new.get(key, ABSENT))}" for key in keys[:SHOWN]]
-    return "; ".join(named) + (f"; and {len(keys) - SHOWN} more" if len(keys) > SHOWN else "")
+    named = [f"{key} {_text(old.get(key, ABSENT))} -> {_text(new.get(key, ABSENT))}" for key in keys[:FACTS_NAMED]]
+    return "; ".join(named) + (f"; and {len(keys) - FACTS_NAMED} more" if len(keys) > FACTS_NAMED else "")
 
 
 def _text(value: Any) -> str:
     text = str(value)
-    return text if len(text) <= TEXT else f"{text[: TEXT - 1]}…"
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
