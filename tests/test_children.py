@@ -34,7 +34,7 @@ def test_a_child_ends_with_a_killed_parent(watched):
 
 
 def test_a_parent_that_is_already_gone_is_noticed():
-    code = "from faceptor import children; children.end_with_parent(parent=1 << 22); print('alive')"
+    code = "from faceptor.io import processes; processes.end_with_parent(parent=1 << 22); print('alive')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=HERE)
     assert done.returncode == -signal.SIGKILL and b"alive" not in done.stdout
 

@@ -16,9 +16,9 @@ from filelock import FileLock
 from faceptor import cli
 from faceptor.config import Params, load_params, preset_names
 from faceptor.io.files import read_json
+from faceptor.predict import framing
 from faceptor.predict.detector import Detection
 from faceptor.tasks import task
-from faceptor.transforms import framing
 from tests import rehearsal
 
 ROOT = Path(__file__).parents[1]
