@@ -267,19 +267,6 @@ def test_a_mistake_is_told_at_its_key_when_the_file_is_read(path, value, words):
         parse(changed(path, value))
 
 
-def test_what_a_criterion_may_say_is_what_the_kinds_know():
-    from faceptor.tasks import KINDS
-    from faceptor.tasks.criteria import GEOMETRIC, LOSSES
-
-    known = {
-        name: {loss: set(each.numbers) - {"embedding"} for loss, each in kind.losses.items()}
-        for name, kind in KINDS.items()
-    }
-    assert {kind: {loss: set(names) for loss, names in losses.items()} for kind, losses in LOSSES.items()} == known
-    assert [list(losses) for losses in LOSSES.values()] == [list(KINDS[kind].losses) for kind in LOSSES]
-    assert {name for name, kind in KINDS.items() if kind.geometric} == GEOMETRIC
-
-
 def test_the_file_is_read_without_torch():
     code = "import sys; from faceptor.config import load_preset; load_preset('base'); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,7 +9,7 @@ from skimage import data
 
 from faceptor.config import FaceptorConfig
 from faceptor.models.build import build_model
-from faceptor.predict.overlay import draw_faces
+from faceptor.predict.overlay import _matrix, draw_faces
 from faceptor.predict.predictor import predict
 from faceptor.tasks import KINDS, TASKS, task
 from faceptor.tasks.attributes import AttributesPrediction
@@ -85,9 +85,7 @@ def test_the_panel_shows_each_of_them(model, face, names):
 
 def test_the_axes_of_a_tile_follow_the_window(face):
     """The tile magnifies: its axes are as long as it magnifies."""
-    from faceptor.predict.overlay import MOVED
-
     pose = face.results["pose_300wlp"]
-    moved = MOVED["pose"](pose, 10.0, 20.0, 2.0, (100, 100))
+    moved = pose.windowed(_matrix(10.0, 20.0, 2.0), (100, 100))
     np.testing.assert_allclose(moved.centre, (pose.centre + 0.5 - [10, 20]) * 2 - 0.5)
     assert moved.side == pytest.approx(2 * pose.side) and (moved.angles == pose.angles).all()

@@ -130,7 +130,7 @@ def training_only(params: Params) -> dict[str, int]:
     counts = {}
     for name in params.stage1.tasks:
         kind, spec = KINDS[task(name).kind], task(name)
-        numbers = {"classes": identities(params, spec)} if "identity" in kind.columns else {}
+        numbers = {"classes": identities(params, spec)} if kind.identities else {}
         if None in numbers.values():
             continue  # it depends on data that is not here
         with torch.device("meta"):

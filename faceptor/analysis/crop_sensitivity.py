@@ -33,6 +33,7 @@ from faceptor.config import Params
 from faceptor.datasets.subset import spread
 from faceptor.errors import ConfigError, DataError
 from faceptor.evaluation.measure import Measured, headline_of, predict_samples
+from faceptor.evaluation.samples import open_samples
 from faceptor.models.base import FaceModel
 from faceptor.prepared.reading import held_out_split
 from faceptor.tasks import kind_of
@@ -102,7 +103,7 @@ def validation_samples(params: Params, spec: TaskSpec, *, root: Path, count: int
     """Up to `count` samples of the task's validation split (the test split where everything else was trained on), in
     runs of neighbours spread evenly over it."""
     folder = root / params.prepared(spec.dataset)
-    split = kind_of(spec).samples(spec, folder, held_out_split(folder))
+    split = open_samples(spec, folder, held_out_split(folder))
     if not len(split):
         raise DataError(f"{spec.dataset}: the val split is empty; raise data.validation and preprocess again")
     return [split[index] for index in spread(len(split), count, run=RUN)]
@@ -191,7 +192,7 @@ def measure_tasks(
     for name in measurable(model, params, root=root):
         spec = model.tasks[name]
         samples = validation_samples(params, spec, root=root, count=faces)
-        train = kind_of(spec).samples(spec, root / params.prepared(spec.dataset), "train")
+        train = open_samples(spec, root / params.prepared(spec.dataset), "train")
         tables.append(measure_task(model, name, samples, values, train=train, batch=batch))
     return pd.concat(tables, ignore_index=True)
 

@@ -126,10 +126,11 @@ def _answer(network, photo: Path, out: Path, stem: str, *, boxes, tasks, facts: 
     for number, face in enumerate(faces, start=1):
         entry = face.magnified(opened.reduction).to_json()
         for name, answer in face.results.items():
-            encode = MAPS.get(face.specs[name].kind)
-            if encode:
+            if kind_of(face.specs[name]).class_map:  # written to a file of its own, which the JSON names
                 file = f"{stem}-{name}.png" if len(faces) == 1 else f"{stem}-{name}-{number}.png"
-                files[file], entry["tasks"][name] = encode(file, face.specs[name], answer, entry["tasks"][name])
+                files[file] = _class_map(face.specs[name], answer)
+                told = entry["tasks"][name]
+                entry["tasks"][name] = {key: value for key, value in told.items() if key != "runs"} | {"map": file}
         entries.append(entry)
     overlay = io.BytesIO()
     draw_faces(opened.pixels, faces).save(overlay, "PNG")
@@ -158,7 +159,7 @@ def _write_all(folder: Path, files: dict[str, bytes]) -> None:
         raise
 
 
-def _encode_classes(file: str, spec, prediction, entry: dict) -> tuple[bytes, dict[str, Any]]:
+def _class_map(spec, prediction) -> bytes:
     """A class map as a PNG whose pixel values are class numbers and whose palette shows them in colour."""
     import numpy as np
     from PIL import Image
@@ -169,11 +170,7 @@ def _encode_classes(file: str, spec, prediction, entry: dict) -> tuple[bytes, di
     picture.putpalette(np.ascontiguousarray(class_colours(spec.queries)).tobytes())
     data = io.BytesIO()
     picture.save(data, "PNG")
-    return data.getvalue(), {key: value for key, value in entry.items() if key != "runs"} | {"map": file}
-
-
-# Kinds whose answer is a picture: they are written to a file of their own, which the JSON names.
-MAPS = {"parsing": _encode_classes}
+    return data.getvalue()
 
 
 def _summary(report: dict[str, Any], most: int = 4) -> Iterable[str]:

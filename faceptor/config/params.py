@@ -55,8 +55,7 @@ from faceptor.datasets.base import Reader
 from faceptor.datasets.readers.generic import stored_description
 from faceptor.errors import ConfigError
 from faceptor.evaluation.test_sets import judged_on
-from faceptor.tasks import TaskSpec, task
-from faceptor.tasks.criteria import GEOMETRIC, check_criterion
+from faceptor.tasks import TaskSpec, kind_of, task
 from faceptor.tasks.custom import forget, register, specs_of, unchanged
 from faceptor.transforms.augment import POLICIES, make_policy
 from faceptor.transforms.crop import CropSpec
@@ -467,10 +466,10 @@ def _known_task(where: str, name: str) -> TaskSpec:
 def _check_settings(where: str, spec: TaskSpec, settings: TaskSettings) -> None:
     """What a kind of task asks of its criterion and augmentation."""
     try:
-        check_criterion(spec.kind, settings.criterion)
+        kind_of(spec).check_criterion(settings.criterion)
     except AtKey as error:
         raise ValueError(f"{where}.criterion.{error.key}: {error}") from None
-    if spec.kind in GEOMETRIC and make_policy(settings.augment.policy, **settings.augment.options).displaces:
+    if kind_of(spec).labels_move and make_policy(settings.augment.policy, **settings.augment.options).displaces:
         raise ValueError(
             f"{where}.augment: RandAugment turns and shifts the image, which labels of {spec.kind} do not follow; "
             'set options.randaugment: "" or another policy'

@@ -142,3 +142,4 @@ FFHQ_AGE_TO_DECADE: tuple[int | None, ...] = tuple(facts()["demographics"]["FFHQ
 FERPLUS_VOTES: tuple[str, ...] = tuple(facts()["expression"]["FERPlus_vote_columns"])
 FERPLUS_TO_UNIFIED: dict[int, int] = dict(facts()["expression"]["FERPlus_column_to_unified"])
 VERIFICATION: dict[str, int] = {name: entry["pairs"] for name, entry in facts()["verification_sets"].items()}
+MAX_JUDGED_ANGLE = 99.0  # degrees, of a head's pose: faces turned further are left out of evaluation, as the field does

@@ -21,12 +21,12 @@ from faceptor.models.facexformer_heads import Head, Masks, Readout
 from faceptor.models.fusion import Fusion
 from faceptor.models.streams import cover
 from faceptor.models.two_way import FourierPosition, TwoWayDecoder
-from faceptor.tasks import TaskSpec
+from faceptor.tasks import TaskSpec, kind_of
 
 
 class FaceXFormer(FaceModel):
-    """readouts: kind, or category of output, -> how it is read (`facexformer_heads.readouts`); own_spec: a task as the
-    published weights answer it (`facexformer_heads.released_spec`), None as its data set does.
+    """readouts: what the numbers are, or category of head, -> how a task is read (`facexformer_heads.readouts`);
+    own_spec: a task as the published weights answer it (`facexformer_heads.released_spec`), None as its data set does.
 
     `tokens` and `heads` are named after the tasks that share them, "task" or "task+task": the patterns
     "tokens.*{task}*" and "heads.*{task}*" address what a task uses.
@@ -123,7 +123,7 @@ class FaceXFormer(FaceModel):
         """Give the model a task; tokens (N(0, 1)) and a head start fresh unless tasks with these labels have them."""
         spec = self.own_spec(spec)
         self.register_task(spec)
-        readout = self.readouts.get(spec.kind) or self.readouts[self.head[spec.name]]
+        readout = self.readouts.get(kind_of(spec).output) or self.readouts[self.head[spec.name]]
         labels = (spec.kind, spec.labels)
         like = self.fusion.fuse.weight
         dim = like.shape[0]

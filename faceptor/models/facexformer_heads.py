@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from faceptor.datasets.labels import FACEXFORMER_RACES
 from faceptor.tasks import TaskSpec
-from faceptor.tasks.rotations import nearest_rotation
+from faceptor.tasks.losses.rotations import nearest_rotation
 
 
 class Head(nn.Module):
@@ -168,7 +168,7 @@ class Readout:
 
 
 def readouts(*, variant: str, dim: int, embedding: int) -> dict[str, Readout]:
-    """Readouts by kind, or by category of output ("map", "value", "vector") for kinds that need no own."""
+    """Readouts by what the numbers are (`Kind.output`), or by the category of head ("map", "value", "vector")."""
 
     def one(spec: TaskSpec) -> int:
         return 1
@@ -183,11 +183,11 @@ def readouts(*, variant: str, dim: int, embedding: int) -> dict[str, Readout]:
     }
     own: Mapping[str, dict[str, Readout]] = {
         "paper": {
-            "landmarks": Readout(per_label, lambda spec: HeatMaps(dim=dim), per_labels=False),
-            "pose": Readout(lambda spec: 9, lambda spec: Rotation(dim=dim)),
+            "points": Readout(per_label, lambda spec: HeatMaps(dim=dim), per_labels=False),
+            "rotation": Readout(lambda spec: 9, lambda spec: Rotation(dim=dim)),
         },
         "released": {
-            "landmarks": Readout(one, lambda spec: Points(dim=dim, count=len(spec.labels))),
+            "points": Readout(one, lambda spec: Points(dim=dim, count=len(spec.labels))),
         },
     }
     return shared | own[variant]

@@ -11,6 +11,7 @@ from faceptor.config.sections import spelled
 from faceptor.datasets.subset import Spread
 from faceptor.errors import ConfigError
 from faceptor.evaluation.measure import Validator
+from faceptor.evaluation.samples import open_samples
 from faceptor.io.files import RESULTS
 from faceptor.prepared.reading import content_hashes, open_split, read_card
 from faceptor.tasks import KINDS, TaskSpec, task
@@ -35,7 +36,7 @@ def data_facts(folder: Path) -> dict:
 
 def splits(params: Params, names: Iterable[str], split: str) -> dict:
     """Prepared samples of each task's data set; `test` of recognition is the verification pairs."""
-    return {n: KINDS[task(n).kind].samples(task(n), params.prepared(task(n).dataset), split) for n in names}
+    return {n: open_samples(task(n), params.prepared(task(n).dataset), split) for n in names}
 
 
 def training_steps(params: Params, sampling, *, steps: int, specs: dict[str, TaskSpec] | None = None) -> Steps:
@@ -51,8 +52,8 @@ def build_criteria(params: Params, steps: Steps) -> nn.ModuleDict:
     for name, stream in steps.streams.items():
         kind = KINDS[stream.spec.kind]
         numbers = dict(params.settings(name).criterion)
-        if "identity" in kind.columns:
-            numbers["classes"] = int(max(stream.split.column("identity"))) + 1
+        if kind.identities:
+            numbers["classes"] = int(max(stream.split.column(kind.columns[0]))) + 1
             numbers["embedding"] = params.model.embedding
         criteria[name] = kind.criterion(stream.spec, **numbers)
     return criteria
@@ -69,7 +70,7 @@ def validation_samples(params: Params, names: Iterable[str], *, limit: int | Non
     `validation: 0` is left out."""
     held_out = [name for name in names if "val" in content_hashes(params.prepared(task(name).dataset))]
     found = splits(params, held_out, "val")
-    return {name: Spread(items, limit, run=KINDS[task(name).kind].together) for name, items in found.items()}
+    return {name: Spread(items, limit, run=KINDS[task(name).kind].run_length) for name, items in found.items()}
 
 
 def build_validator(

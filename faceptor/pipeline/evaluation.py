@@ -20,6 +20,7 @@ from faceptor.config import Params
 from faceptor.datasets.subset import Spread
 from faceptor.errors import ConfigError, FaceptorError
 from faceptor.evaluation.measure import Measured, measure
+from faceptor.evaluation.samples import open_samples
 from faceptor.io.files import MODELS, RESULTS, write_json
 from faceptor.pipeline.common import constant_baselines, data_facts, pick_device
 from faceptor.pipeline.plots import save_figure, write_plots
@@ -166,9 +167,9 @@ def measure_test(params: Params, model, test: Test, *, device: str, baseline=Non
     to today's params.yaml."""
     spec = params.judged_on(model.own_spec(task(test.task)), test.dataset)
     kind = KINDS[spec.kind]
-    samples = kind.samples(spec, params.prepared(test.dataset), "test")
+    samples = open_samples(spec, params.prepared(test.dataset), "test")
     return measure(
-        model, spec, Spread(samples, params.evaluate.samples, run=kind.together), own_crop(model, test.task),
+        model, spec, Spread(samples, params.evaluate.samples, run=kind.run_length), own_crop(model, test.task),
         batch=params.evaluate.batch, device=pick_device(device), baseline=baseline,
     )  # fmt: skip
 

@@ -110,7 +110,7 @@ def _names(model, params: Params, tasks: Iterable[str]) -> dict[str, int]:
     for each in tasks:
         spec = task(each)
         kind, numbers = KINDS[spec.kind], dict(params.settings(each).criterion)
-        if "identity" in kind.columns:
+        if kind.identities:
             numbers |= {"classes": 2, "embedding": params.model.embedding}
         with torch.device("meta"):
             criterion = kind.criterion(spec, **numbers)

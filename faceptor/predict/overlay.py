@@ -2,44 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from faceptor.predict.page import INK, banner, beside, caption, fitted, font, line, stack, text_size, title
-from faceptor.predict.panels import block, pretty
+from faceptor.predict.page import banner, beside, caption, font, line, stack, text_size, title
+from faceptor.predict.panels import answer_panel, drawn_parts
 from faceptor.predict.predictor import Face, generated_warning
 from faceptor.tasks import kind_of
-from faceptor.tasks.base import Prediction
-from faceptor.tasks.drawing import class_colours
 from faceptor.tasks.plots import PALETTE
 from faceptor.transforms.geometry import rotation
 
-LONGEST, SHORTEST = 1600, 860  # pixels the photograph's longer side is brought to
-MARGIN, GAP = 24, 14
-CARD, COLUMNS, TILES = 620, 2, 3  # card width; columns of answers; most tiles per row
-MOST_CARDS = 12
-VIEW = 2.1  # side of a tile's window, in face boxes
+MAX_PHOTO_SIDE, MIN_PHOTO_SIDE = 1600, 860  # pixels the photograph's longer side is brought to
+MARGIN, GAP = 24, 14  # pixels, about the whole picture and between its parts
+CARD_WIDTH, MAX_CARDS = 620, 12  # a card for each face
+PANEL_COLUMNS, MAX_TILES_PER_ROW = 2, 3  # of a card
+TILE_SIDE = 2.1  # of the part of the photograph that a tile shows, in sides of the face box
 
 
 def draw_faces(rgb: np.ndarray, faces: Sequence[Face]) -> Image.Image:
     """(H, W, 3) uint8 RGB and its faces -> a picture to look at."""
     photo = _photo(rgb, faces)
-    shown = list(faces)[:MOST_CARDS]
+    shown = list(faces)[:MAX_CARDS]
     cards = [_card(rgb, face, number) for number, face in enumerate(shown, start=1)]
     if len(faces) > len(shown):
-        cards.append(line(f"{len(faces) - len(shown)} more faces: see the JSON file", CARD))
+        cards.append(line(f"{len(faces) - len(shown)} more faces: see the JSON file", CARD_WIDTH))
     columns = _columns(cards, max([photo.height, *(card.height for card in cards)]))
-    panel = beside([stack(column, CARD, gap=2 * GAP) for column in columns], gap=2 * GAP)
-    sheet = beside([photo, panel], gap=2 * GAP)
+    panel = beside([stack(column, CARD_WIDTH, gap=2 * GAP) for column in columns], gap=2 * GAP)
+    picture = beside([photo, panel], gap=2 * GAP)
     generated = next((face.generated for face in faces), ())
     if generated:
         words = generated_warning(generated, of=len(faces[0].results))
-        sheet = stack([banner(words[0].upper() + words[1:], sheet.width), sheet], sheet.width, gap=GAP)
-    return _framed(sheet)
+        picture = stack([banner(words[0].upper() + words[1:], picture.width), picture], picture.width, gap=GAP)
+    return _framed(picture)
 
 
 # --- the photograph --------------------------------------------------------------------------------------------------
@@ -47,13 +44,13 @@ def draw_faces(rgb: np.ndarray, faces: Sequence[Face]) -> Image.Image:
 
 def _photo(rgb: np.ndarray, faces: Sequence[Face]) -> Image.Image:
     longer = max(rgb.shape[:2])
-    scale = min(max(1.0, SHORTEST / longer), LONGEST / longer)
+    scale = min(max(1.0, MIN_PHOTO_SIDE / longer), MAX_PHOTO_SIDE / longer)
     canvas = _view(rgb, 0.0, 0.0, scale, tuple(max(1, round(side * scale)) for side in rgb.shape[1::-1]))
     for face in faces:
-        first = next((name for name in face.results if face.specs[name].kind == "landmarks"), None)
+        first = next((name for name in face.results if kind_of(face.specs[name]).on_photograph), None)
         if first:
-            moved = MOVED["landmarks"](face.results[first], 0.0, 0.0, scale, canvas.shape[1::-1])
-            canvas = kind_of(face.specs[first]).draw(face.specs[first], canvas, moved)
+            seen = face.results[first].windowed(_matrix(0.0, 0.0, scale), canvas.shape[1::-1])
+            canvas = kind_of(face.specs[first]).draw(face.specs[first], canvas, seen)
     picture = Image.fromarray(canvas)
     draw = ImageDraw.Draw(picture)
     for number, face in enumerate(faces, start=1):
@@ -91,29 +88,25 @@ def _card(rgb: np.ndarray, face: Face, number: int) -> Image.Image:
     head = f"box given, {face.box[2] - face.box[0]:.0f} px wide"
     if face.score is not None:
         head = f"detected, score {face.score:.2f}, {face.box[2] - face.box[0]:.0f} px wide"
-    parts = [title(f"Face {number}", head, CARD, _colour(number))]
-    drawn = [name for name in face.results if face.specs[name].kind in MOVED]
-    abreast = 2 if len(drawn) <= 2 else TILES
-    width = (CARD - (abreast - 1) * GAP) // abreast
-    tiles = [
-        stack([_tile(rgb, face, name, width), LEGENDS.get(face.specs[name].kind, _nothing)(face, name, width)], width)
-        for name in drawn
-    ]
+    parts = [title(f"Face {number}", head, CARD_WIDTH, _colour(number))]
+    drawn = [name for name in face.results if kind_of(face.specs[name]).drawn]
+    abreast = 2 if len(drawn) <= 2 else MAX_TILES_PER_ROW
+    width = (CARD_WIDTH - (abreast - 1) * GAP) // abreast
+    tiles = [_tile(rgb, face, name, width) for name in drawn]
     parts += [beside(tiles[start : start + abreast], gap=GAP) for start in range(0, len(tiles), abreast)]
-    width = (CARD - (COLUMNS - 1) * GAP * 2) // COLUMNS
-    told = [(face.specs[name], answer) for name, answer in face.results.items() if face.specs[name].kind not in MOVED]
-    blocks = [block(spec, answer, width) for spec, answer in told]
-    if blocks:
-        parts.append(beside([stack(column, width, gap=GAP) for column in _masonry(blocks)], gap=2 * GAP))
-    return stack(parts, CARD, gap=GAP)
+    width = (CARD_WIDTH - (PANEL_COLUMNS - 1) * GAP * 2) // PANEL_COLUMNS
+    panels = [answer_panel(face.specs[name], face.results[name], width) for name in face.results if name not in drawn]
+    if panels:
+        parts.append(beside([stack(column, width, gap=GAP) for column in _balanced(panels)], gap=2 * GAP))
+    return stack(parts, CARD_WIDTH, gap=GAP)
 
 
-def _masonry(blocks: Sequence[Image.Image]) -> list[list[Image.Image]]:
+def _balanced(panels: Sequence[Image.Image]) -> list[list[Image.Image]]:
     """Columns of about equal height; within a column the order given is kept."""
-    columns: list[list[int]] = [[] for _ in range(COLUMNS)]
-    for index in sorted(range(len(blocks)), key=lambda index: -blocks[index].height):
-        min(columns, key=lambda column: sum(blocks[item].height + GAP for item in column)).append(index)
-    return [[blocks[index] for index in sorted(column)] for column in sorted(columns, key=lambda c: min(c, default=99))]
+    columns: list[list[int]] = [[] for _ in range(PANEL_COLUMNS)]
+    for index in sorted(range(len(panels)), key=lambda index: -panels[index].height):
+        min(columns, key=lambda column: sum(panels[item].height + GAP for item in column)).append(index)
+    return [[panels[index] for index in sorted(column)] for column in sorted(columns, key=lambda c: min(c, default=99))]
 
 
 def _columns(cards: Sequence[Image.Image], height: int) -> list[list[Image.Image]]:
@@ -130,20 +123,21 @@ def _columns(cards: Sequence[Image.Image], height: int) -> list[list[Image.Image
 
 
 def _tile(rgb: np.ndarray, face: Face, name: str, width: int) -> Image.Image:
-    """The face from near, with one answer drawn over it."""
-    spec = face.specs[name]
+    """The face from near, with one answer drawn over it and its legend below."""
+    spec, kind, size = face.specs[name], kind_of(face.specs[name]), (width, width)
     x, y, scale = _window(face, width)
-    canvas = _view(rgb, x, y, scale, (width, width))
-    drawn = kind_of(spec).draw(spec, canvas, MOVED[spec.kind](face.results[name], x, y, scale, (width, width)))
-    return stack([Image.fromarray(drawn), caption(name, width)], width, gap=2)
+    seen = face.results[name].windowed(_matrix(x, y, scale), size)
+    drawn = Image.fromarray(kind.draw(spec, _view(rgb, x, y, scale, size), seen))
+    picture = stack([drawn, caption(name, width)], width, gap=2)
+    return stack([picture, *drawn_parts(kind.legend(spec, seen), width)], width)
 
 
 def _window(face: Face, width: int) -> tuple[float, float, float]:
     """Upper left corner in the photograph, and scale, of a tile `width` pixels wide."""
     side = face.box[2] - face.box[0]
     centre = (face.box[:2] + face.box[2:]) / 2 - [0, 0.12 * side]
-    x, y = centre - VIEW * side / 2
-    return float(x), float(y), width / (VIEW * side)
+    x, y = centre - TILE_SIDE * side / 2
+    return float(x), float(y), width / (TILE_SIDE * side)
 
 
 def _matrix(x: float, y: float, scale: float) -> np.ndarray:
@@ -163,60 +157,6 @@ def _view(rgb: np.ndarray, x: float, y: float, scale: float, size: tuple[int, in
     method = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_LINEAR
     border = {"borderMode": cv2.BORDER_CONSTANT, "borderValue": (238, 238, 238)}
     return cv2.warpAffine(np.ascontiguousarray(rgb), matrix, size, flags=method, **border)
-
-
-def _move_landmarks(prediction, x: float, y: float, scale: float, size: tuple[int, int]) -> Prediction:
-    matrix = _matrix(x, y, scale)
-    return replace(prediction, points=prediction.points @ matrix[:, :2].T + matrix[:, 2])
-
-
-def _move_classes(prediction, x: float, y: float, scale: float, size: tuple[int, int]) -> Prediction:
-    seen = cv2.warpAffine(prediction.classes, _matrix(x, y, scale), size, flags=cv2.INTER_NEAREST)
-    return replace(prediction, classes=seen)
-
-
-def _move_axes(prediction, x: float, y: float, scale: float, size: tuple[int, int]) -> Prediction:
-    matrix = _matrix(x, y, scale)
-    return replace(prediction, centre=matrix[:, :2] @ prediction.centre + matrix[:, 2], side=scale * prediction.side)
-
-
-# Kinds that can be drawn: their predictions seen in a window.
-MOVED: dict[str, Callable[..., Prediction]] = {
-    "landmarks": _move_landmarks,
-    "parsing": _move_classes,
-    "pose": _move_axes,
-}
-
-
-def _legend(face: Face, name: str, width: int) -> Image.Image:
-    """Colours of the classes that the tile shows."""
-    spec, prediction = face.specs[name], face.results[name]
-    x, y, scale = _window(face, width)
-    seen = np.bincount(_move_classes(prediction, x, y, scale, (width, width)).classes.ravel(), minlength=spec.queries)
-    present = [i for i in np.argsort(-seen, kind="stable") if seen[i] and i != spec.options["background"]]
-    colours = class_colours(spec.queries)
-    rows = -(-len(present) // 2)
-    picture = Image.new("RGB", (width, max(1, 19 * rows)), "white")
-    draw = ImageDraw.Draw(picture)
-    for place, index in enumerate(present):
-        left, top = place // rows * width // 2, place % rows * 19
-        draw.rectangle([left, top + 3, left + 12, top + 15], fill=tuple(int(c) for c in colours[index]))
-        text = fitted(pretty(spec.labels[index]), width // 2 - 22, font(12))
-        draw.text((left + 18, top + 9), text, fill=INK, font=font(12), anchor="lm")
-    return picture
-
-
-def _angles(face: Face, name: str, width: int) -> Image.Image:
-    """The angles in words, under the axes."""
-    told = kind_of(face.specs[name]).describe(face.specs[name], face.results[name])
-    return stack([line(text, width, INK) for text in told], width, gap=0)
-
-
-LEGENDS: dict[str, Callable[[Face, str, int], Image.Image]] = {"parsing": _legend, "pose": _angles}
-
-
-def _nothing(face: Face, name: str, width: int) -> Image.Image:
-    return Image.new("RGB", (width, 1), "white")
 
 
 def _framed(picture: Image.Image) -> Image.Image:

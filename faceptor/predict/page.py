@@ -1,4 +1,4 @@
-"""Text and rectangles of pixels: what sheets of results are pasted from. All pictures are RGB on white."""
+"""Text and rectangles of pixels: what pictures of results are pasted from. All pictures are RGB on white."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def caption(text: str, width: int) -> Image.Image:
 
 
 def banner(text: str, width: int) -> Image.Image:
-    """A warning across a sheet, in as many lines as it takes."""
+    """A warning across a picture, in as many lines as it takes."""
     rows = textwrap.wrap(text, max(10, int((width - 28) / font(15, True).getlength("n"))))
     picture = Image.new("RGB", (width, 22 * len(rows) + 14), WARNING)
     draw = ImageDraw.Draw(picture)

@@ -9,23 +9,20 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
+from faceptor.datasets.labels import AGES
 from faceptor.tasks.base import (
     Kind,
-    Loss,
     Metric,
     Prediction,
     TaskSpec,
     check_finite,
-    check_target,
     check_within,
     key_of,
     label_of,
     share_of,
 )
+from faceptor.tasks.panels import Distribution
 
 MOST_YEARS = 20.0  # end of the plotted distribution of errors
 
@@ -39,39 +36,6 @@ class AgePrediction(Prediction):
 
     def to_json(self, spec: TaskSpec) -> dict[str, Any]:
         return {"years": float(self.years), "distribution": [float(value) for value in self.distribution]}
-
-
-def target_distribution(age: Tensor, ages: Tensor, *, sigma: float = 2.0) -> Tensor:
-    """(B,) years -> (B, N): Gaussian density at each whole year, divided by its sum so that the ends lose nothing."""
-    return torch.softmax(-((ages - age[:, None]) ** 2) / (2 * sigma**2), dim=1)
-
-
-def log_distribution(logits: Tensor) -> Tensor:
-    """(B, N) logits -> log of sigmoid(logits) / sum, without underflow."""
-    return F.log_softmax(F.logsigmoid(logits), dim=1)
-
-
-def expected_age(logits: Tensor, ages: Tensor) -> Tensor:
-    """(B, N) logits -> (B,) years."""
-    return (log_distribution(logits).exp() * ages).sum(1)
-
-
-class AgeLoss(nn.Module):
-    """kl * KL(target || p) + l1 * |expected age - age|, both means over samples."""
-
-    def __init__(self, *, first: int, count: int, sigma: float, kl: float, l1: float):
-        super().__init__()
-        self.sigma, self.kl, self.l1 = sigma, kl, l1
-        self.register_buffer("ages", first + torch.arange(count, dtype=torch.float32), persistent=False)
-
-    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        raw, age, ages = raw.float(), target["age"].float(), self.ages.to(raw.device)
-        check_target("age", age, ages[0].item(), ages[-1].item())
-        wanted = target_distribution(age, ages, sigma=self.sigma)
-        log_p = log_distribution(raw)
-        kl = (torch.xlogy(wanted, wanted) - wanted * log_p).sum(1).mean()  # 0 * log 0 = 0
-        l1 = ((log_p.exp() * ages).sum(1) - age).abs().mean()
-        return {"loss": self.kl * kl + self.l1 * l1, "kl": kl, "l1": l1}
 
 
 def mean_absolute_error(predicted: np.ndarray, truth: np.ndarray) -> float:
@@ -124,42 +88,21 @@ class AgeMetric(Metric):
         return {"cs5": share_of(self._values()["cs5"])}
 
 
-class L1CrossEntropyLoss(nn.Module):
-    """ce * cross entropy at the whole year nearest to the age + l1 * |expected age - age|, means over samples.
-
-    FaceXFormer (section 3.4) trains age with the mean of the two. Both are taken of the distribution that `decode`
-    reads, so that a model answers as it was trained.
-    """
-
-    def __init__(self, *, first: int, count: int, ce: float, l1: float):
-        super().__init__()
-        self.ce, self.l1 = ce, l1
-        self.register_buffer("ages", first + torch.arange(count, dtype=torch.float32), persistent=False)
-
-    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        raw, age, ages = raw.float(), target["age"].float(), self.ages.to(raw.device)
-        check_target("age", age, ages[0].item(), ages[-1].item())
-        log_p = log_distribution(raw)
-        ce = F.nll_loss(log_p, (age - ages[0]).round().long())
-        l1 = ((log_p.exp() * ages).sum(1) - age).abs().mean()
-        return {"loss": self.ce * ce + self.l1 * l1, "ce": ce, "l1": l1}
-
-
-def _dldl(kind: Age, spec: TaskSpec, *, classes: int | None, **numbers: float) -> AgeLoss:
-    return AgeLoss(first=spec.options.get("first", 0), count=spec.queries, **numbers)
-
-
-def _l1_ce(kind: Age, spec: TaskSpec, *, classes: int | None, **numbers: float) -> L1CrossEntropyLoss:
-    return L1CrossEntropyLoss(first=spec.options.get("first", 0), count=spec.queries, **numbers)
-
-
 class Age(Kind):
     name, head, inputs, columns = "age", "value", "face", ("age",)
     headline, higher_is_better = "mae", False
-    losses: ClassVar = {
-        "dldl": Loss(_dldl, {"sigma": 2.0, "kl": 1.0, "l1": 1.0}),
-        "l1_ce": Loss(_l1_ce, {"ce": 0.5, "l1": 0.5}),
-    }
+    losses: ClassVar = {"dldl": {"sigma": 2.0, "kl": 1.0, "l1": 1.0}, "l1_ce": {"ce": 0.5, "l1": 0.5}}
+
+    def own_task(self, dataset, reader):
+        if "age" not in reader.columns:
+            return None
+        return TaskSpec(f"age_{dataset}", "age", dataset, tuple(str(age) for age in AGES), {"first": AGES[0]})
+
+    def loss(self, spec, name, **numbers):
+        from faceptor.tasks.losses.age import AgeLoss, L1CrossEntropyLoss
+
+        build = {"dldl": AgeLoss, "l1_ce": L1CrossEntropyLoss}[name]
+        return build(first=spec.options.get("first", 0), count=spec.queries, **numbers)
 
     def _ages(self, spec: TaskSpec) -> np.ndarray:
         return spec.options.get("first", 0) + np.arange(spec.queries, dtype=np.float32)
@@ -170,6 +113,8 @@ class Age(Kind):
         return {"age": np.asarray(age)}
 
     def decode(self, spec, raw, crop):
+        from faceptor.tasks.losses.age import log_distribution
+
         p = log_distribution(raw.detach().float()[None])[0].exp().cpu().numpy()
         return AgePrediction(float(p @ self._ages(spec)), p)
 
@@ -214,6 +159,12 @@ class Age(Kind):
         from faceptor.tasks.plots import error_data
 
         return [error_data(np.abs(np.subtract(*metric.arrays())), MOST_YEARS)]
+
+    def panel(self, spec, prediction):
+        """The number, the range that holds 80 % of the probability, and the distribution."""
+        first, p = spec.options.get("first", 0), prediction.distribution
+        low, high = (first + int(np.searchsorted(p.cumsum(), q)) for q in (0.1, 0.9))
+        return [Distribution(f"{prediction.years:.0f}", "years", f"80 %: {low} to {high}", p, first, low, high)]
 
     def describe(self, spec, prediction):
         return [f"age {prediction.years:.0f}"]

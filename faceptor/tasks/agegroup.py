@@ -9,11 +9,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
-from faceptor.tasks.base import Loss, check_target, check_within, key_of
+from faceptor.tasks.base import check_within, key_of
 from faceptor.tasks.classification import Classification
 
 
@@ -22,34 +19,18 @@ def group_of_years(years: Any, starts: tuple[float, ...]) -> np.ndarray:
     return np.searchsorted(np.asarray(starts, np.float64), np.asarray(years, np.float64), side="right") - 1
 
 
-class OrderedLoss(nn.Module):
-    """ce * cross entropy + l1 * |expected group - group|, means over samples; groups are numbered from 0.
-
-    FaceXFormer (section 3.4) trains age with the mean of the two.
-    """
-
-    def __init__(self, *, column: str, ce: float, l1: float):
-        super().__init__()
-        self.column, self.ce, self.l1 = column, ce, l1
-
-    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        raw, label = raw.float(), target[self.column].long()
-        check_target(self.column, label, 0, raw.shape[1] - 1)
-        groups = torch.arange(raw.shape[1], device=raw.device, dtype=raw.dtype)
-        expected = (raw.softmax(1) * groups).sum(1)
-        ce, l1 = F.cross_entropy(raw, label), (expected - label).abs().mean()
-        return {"loss": self.ce * ce + self.l1 * l1, "ce": ce, "l1": l1}
-
-
 class AgeGroup(Classification):
     name, columns = "agegroup", ("agegroup", "age")  # either: years only count where there are no groups
     column: ClassVar[str] = "agegroup"
-    losses: ClassVar = {
-        **Classification.losses,
-        "l1_ce": Loss(
-            lambda kind, spec, *, classes, **numbers: OrderedLoss(column=kind.column, **numbers), {"ce": 0.5, "l1": 0.5}
-        ),
-    }
+    heading, ordered = "Age group", True
+    losses: ClassVar = {**Classification.losses, "l1_ce": {"ce": 0.5, "l1": 0.5}}
+
+    def loss(self, spec, name, **numbers):
+        if name != "l1_ce":
+            return super().loss(spec, name, **numbers)
+        from faceptor.tasks.losses.classes import OrderedLoss
+
+        return OrderedLoss(column=self.column, **numbers)
 
     def label(self, spec, sample):
         if sample.get("agegroup") is None and sample.get("age") is not None:

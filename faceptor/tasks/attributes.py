@@ -10,25 +10,26 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch.nn.functional as F
-from torch import Tensor, nn
 
 from faceptor.errors import DataError
 from faceptor.tasks.base import (
     Kind,
-    Loss,
     Metric,
     Prediction,
     TaskSpec,
     check_finite,
-    check_target,
     check_within,
     key_of,
     label_of,
     share_of,
 )
+from faceptor.tasks.fitting import check_names
 from faceptor.tasks.intervals import calibration_of, joined, mean_of, means_of
 from faceptor.tasks.measures import Reliability, mean_of_defined, reliability
+from faceptor.tasks.panels import Bar, Words, longest, spelt_out
+
+PRESENT, ABSENT = 0.6, 0.4  # probabilities; attributes between the two are marked as uncertain
+MAX_BARS, MAX_UNSURE_BARS = 12, 6
 
 
 @dataclass(frozen=True)
@@ -40,26 +41,6 @@ class AttributesPrediction(Prediction):
     def to_json(self, spec: TaskSpec) -> dict[str, Any]:
         named = zip(spec.labels, self.probabilities, strict=True)
         return {"probabilities": {name: float(value) for name, value in named}}
-
-
-class AttributesLoss(nn.Module):
-    """Binary cross entropy, SUMMED over known attributes and averaged over samples, as released for Faceptor.
-
-    mean: averaged over the known attributes of a sample instead, as FaceXFormer has it.
-    """
-
-    def __init__(self, *, column: str, mean: bool = False):
-        super().__init__()
-        self.column, self.mean = column, mean
-
-    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        label = target[self.column].float()
-        check_target(self.column, label, -1, 1)
-        terms = F.binary_cross_entropy_with_logits(raw.float(), label.clamp(min=0), reduction="none")
-        known = label >= 0
-        if not self.mean:
-            return {"loss": (terms * known).sum() / len(raw)}
-        return {"loss": ((terms * known).sum(1) / known.sum(1).clamp(min=1)).mean()}
 
 
 def accuracy_per_attribute(yes: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -189,19 +170,20 @@ class AttributesMetric(Metric):
         return [f"{reason}: {', '.join(names[mask])}" for reason, mask in listed.items() if mask.any()]
 
 
-def _summed(kind: Attributes, spec: TaskSpec, *, classes: int | None) -> AttributesLoss:
-    return AttributesLoss(column=kind.column)
-
-
-def _averaged(kind: Attributes, spec: TaskSpec, *, classes: int | None) -> AttributesLoss:
-    return AttributesLoss(column=kind.column, mean=True)
-
-
 class Attributes(Kind):
     name, head, inputs, columns = "attributes", "value", "face", ("attributes",)
     headline, higher_is_better = "mean_accuracy", True
-    losses: ClassVar = {"bce": Loss(_summed), "bce_mean": Loss(_averaged)}
+    losses: ClassVar = {"bce": {}, "bce_mean": {}}
     column: ClassVar[str] = "attributes"
+
+    def options_on(self, spec, own, other):
+        check_names(spec, self.column, other)
+        return dict(spec.options)
+
+    def loss(self, spec, name, **numbers):
+        from faceptor.tasks.losses.attributes import AttributesLoss
+
+        return AttributesLoss(column=self.column, mean=name == "bce_mean")
 
     def target(self, spec, sample, crop):
         labels = np.asarray(label_of(sample, self.column), np.int8)
@@ -255,6 +237,18 @@ class Attributes(Kind):
         from faceptor.tasks.plots import reliability_data
 
         return [reliability_data(metric.reliability())]
+
+    def panel(self, spec, prediction):
+        """What is present, the surest first, and what is uncertain."""
+        order = np.argsort(-prediction.probabilities, kind="stable")
+        named = [(spelt_out(spec.labels[i]), float(prediction.probabilities[i])) for i in order]
+        present = [Bar(name, p) for name, p in named if p > PRESENT]
+        unsure = [Bar(f"{name} ?", p, "unsure") for name, p in named if ABSENT <= p <= PRESENT]
+        parts = longest(present, MAX_BARS) if present else [Words(("none surely present",), muted=True)]
+        if unsure:
+            remark = f"uncertain, {100 * ABSENT:.0f} to {100 * PRESENT:.0f} %"
+            parts += [Words((remark,), muted=True), *longest(unsure, MAX_UNSURE_BARS)]
+        return parts
 
     def describe(self, spec, prediction):
         return [

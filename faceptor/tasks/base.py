@@ -2,7 +2,9 @@
 
 A task is data (`TaskSpec`: a kind, a data set, its label names and a few options). A kind is code (`Kind`): the
 target in the crop's frame, the loss, the way back to the image's own pixels and units, the metric, the constant
-baseline, and the figure. Models, training and evaluation only ever talk to these two classes.
+baseline, the figure, and how an answer is drawn and told. Models, training, evaluation and prediction only ever talk to
+these two classes. A kind's file is read by whoever reads params.yaml, so it imports torch, cv2 and matplotlib in the
+functions that need them.
 
 Frames: points are xy in float pixels, pixel centres at integers, 0-based.
 """
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from faceptor.config.sections import AtKey, did_you_mean
 from faceptor.errors import ConfigError, DataError
 from faceptor.tasks.intervals import (
     Interval,
@@ -27,15 +30,22 @@ from faceptor.tasks.intervals import (
     means_of,
     widened,
 )
+from faceptor.tasks.panels import Part, Words
 
 if TYPE_CHECKING:  # the table of tasks is read where torch and matplotlib are not wanted
-    from pathlib import Path
-
     from matplotlib.figure import Figure
     from torch import Tensor, nn
 
+    from faceptor.datasets.base import Reader
+    from faceptor.datasets.readers.generic import Generic
+
     Sample = Mapping[str, Any]
     Place = Callable[[Sample], Any]  # sample -> Crop
+
+LARGEST_NUMBER = 1e6  # that a criterion takes
+# Of a landmark in the crop, which spans 0 to 1: jitter may push it out; further than one side, it is no point of a face
+# that the crop shows.
+POINT_RANGE = (-1.0, 2.0)
 
 
 def _frozen(value: Any) -> Any:
@@ -79,6 +89,11 @@ class Prediction(ABC):
 
     def magnified(self, k: int) -> Prediction:
         """The same answer in the pixels of an image k times as large; class maps keep their size."""
+        return self
+
+    def windowed(self, matrix: np.ndarray, size: tuple[int, int]) -> Prediction:
+        """The same answer in the pixels of a window of the image: `matrix` (2, 3) takes the image's pixels to those of
+        the window, which has `size` (w, h)."""
         return self
 
 
@@ -187,37 +202,85 @@ class Plot(NamedTuple):
     series: str = ""
 
 
-class Loss(NamedTuple):
-    """One of a kind's losses: build(kind, spec, classes=..., **numbers) -> module, and its numbers with their published
-    values. `classes` is the number of training identities, and None but for recognition."""
-
-    build: Callable[..., nn.Module]
-    numbers: Mapping[str, float] = {}
-
-
 class Kind(ABC):
     """One kind of task. Stateless: everything that differs between data sets is in the `TaskSpec`."""
 
     name: ClassVar[str]
     head: ClassVar[str]  # output module: "map" | "value" | "vector"
     inputs: ClassVar[str]  # input group: "dense" | "face"
-    columns: ClassVar[tuple[str, ...]]  # prepared columns the target is made from
+    columns: ClassVar[tuple[str, ...]]  # prepared columns that can label it, the usual one first; one is enough
     headline: ClassVar[str]  # the metric that stands for the kind; `headline_of` for one task
     higher_is_better: ClassVar[bool]
     mirror: ClassVar[bool] = False  # evaluation also runs the mirrored image; `decode` then gets both, stacked
-    losses: ClassVar[Mapping[str, Loss]]  # by name, as `criterion: {loss: NAME}` chooses them; the first is the default
-    together: ClassVar[int] = 1  # neighbouring samples that only mean something beside each other
-    geometric: ClassVar[bool] = False  # labels move with the pixels: only crop and mirror may displace the image
+    losses: ClassVar[Mapping[str, Mapping[str, float]]]  # name -> its numbers as published; the first is the default
+    run_length: ClassVar[int] = 1  # neighbouring samples that only mean something beside each other
+    labels_move: ClassVar[bool] = False  # with the pixels: only crop and mirror may displace the image
+    identities: ClassVar[bool] = False  # labels are people: the criterion has a class centre for each, tests have pairs
+    output: ClassVar[str] = ""  # "points" or "rotation" where the numbers are that; a model may have a head for them
+    drawn: ClassVar[bool] = False  # over the face, by `draw` and `legend`; else told in words and bars, by `panel`
+    on_photograph: ClassVar[bool] = False  # drawn on the photograph as a whole, too
+    class_map: ClassVar[bool] = False  # the answer is a picture, `classes`, and is written to a file of its own
+
+    @property
+    def heading(self) -> str:
+        """Of its answers, for people."""
+        return self.name.capitalize()
 
     def headline_of(self, spec: TaskSpec) -> str:
         """Name of the metric that stands for this task."""
         return spec.options.get("headline", self.headline)
 
-    def samples(self, spec: TaskSpec, folder: Path, split: str) -> Sequence[Sample]:
-        """What the task is trained ("train"), validated ("val") or tested ("test") on, from a prepared data set."""
-        from faceptor.prepared.reading import open_split
+    # --- data sets --------------------------------------------------------------------------------------------------
 
-        return open_split(folder, split)
+    def own_task(self, dataset: str, reader: Generic) -> TaskSpec | None:
+        """The task that a user's own data set makes; None if it has no labels of this kind."""
+        column = self.columns[0]
+        if column not in reader.columns:
+            return None
+        return TaskSpec(f"{self.name}_{dataset}", self.name, dataset, tuple(reader.classes.get(column, ())))
+
+    def options_on(self, spec: TaskSpec, own: Reader, other: Reader) -> dict[str, Any]:
+        """The task's options on the faces of another data set, read by `other`; `own` reads the task's own data set.
+
+        `other` labels one of the columns. Raises `faceptor.tasks.fitting.Misfit` where its labels mean other things.
+        """
+        return dict(spec.options)
+
+    # --- training ---------------------------------------------------------------------------------------------------
+
+    def check_criterion(self, criterion: Mapping[str, Any]) -> None:
+        """Raise AtKey, with the key below `criterion`, for a loss, a number or a value that this kind does not have."""
+        name = criterion.get("loss", next(iter(self.losses)))
+        if name not in self.losses:
+            raise AtKey("loss", f"expected one of {', '.join(self.losses)}, found {name!r}")
+        for key, value in criterion.items():
+            if key == "loss":
+                continue
+            if key not in self.losses[name]:
+                raise AtKey(key, f"unknown key; {did_you_mean(key, ('loss', *self.losses[name]))} (loss {name})")
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LARGEST_NUMBER:
+                raise AtKey(key, f"expected a number from 0 to {LARGEST_NUMBER:g}, found {value!r}")
+
+    def criterion(
+        self, spec: TaskSpec, *, classes: int | None = None, embedding: int = 512, **criterion: Any
+    ) -> nn.Module:
+        """The loss: forward(raw, target) -> {"loss": mean over samples (eq. 8), and its named parts}.
+
+        criterion: `loss`, a name of `losses` (else the first), and numbers in place of that loss's own; a ConfigError
+        if they do not exist. classes, embedding: number of training identities and width of their centres, for kinds
+        whose labels are `identities`.
+        """
+        try:
+            self.check_criterion(criterion)
+        except AtKey as error:
+            raise ConfigError(f"tasks.{spec.name}.criterion.{error.key}: {error}") from None
+        name = criterion.pop("loss", next(iter(self.losses)))
+        centres = {"classes": classes, "embedding": embedding} if self.identities else {}
+        return self.loss(spec, name, **centres, **{**self.losses[name], **criterion})
+
+    @abstractmethod
+    def loss(self, spec: TaskSpec, name: str, **numbers: Any) -> nn.Module:
+        """The loss of that name, with all its numbers."""
 
     @abstractmethod
     def target(self, spec: TaskSpec, sample: Sample, crop: Any) -> dict[str, np.ndarray]:
@@ -227,27 +290,7 @@ class Kind(ABC):
         """The target of the horizontally mirrored crop; the same where labels know no sides."""
         return target
 
-    def criterion(
-        self, spec: TaskSpec, *, classes: int | None = None, loss: str | None = None, **numbers: float
-    ) -> nn.Module:
-        """The loss: forward(raw, target) -> {"loss": mean over samples (eq. 8), and its named parts}.
-
-        loss: a name of `self.losses`, None for the first. `classes` is the number of identities (recognition only);
-        `numbers` override those of the loss. A name, number or value that does not exist is a ConfigError.
-        """
-        where = f"tasks.{spec.name}.criterion"
-        name = next(iter(self.losses)) if loss is None else loss
-        if name not in self.losses:
-            raise ConfigError(f"{where}: unknown loss {name!r}; expected one of {', '.join(self.losses)}")
-        chosen = self.losses[name]
-        unknown = sorted(set(numbers) - set(chosen.numbers))
-        if unknown:
-            known = ", ".join(chosen.numbers) or "none"
-            raise ConfigError(f"{where}: unknown {', '.join(unknown)}; expected {known} for loss {name}")
-        for key, value in numbers.items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise ConfigError(f"{where}.{key}: expected a number, found {value!r}; correct it")
-        return chosen.build(self, spec, classes=classes, **{**chosen.numbers, **numbers})
+    # --- evaluation -------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def decode(self, spec: TaskSpec, raw: Tensor, crop: Any) -> Prediction:
@@ -273,9 +316,19 @@ class Kind(ABC):
         """What the figure shows, as data; a kind need not have any."""
         return []
 
+    # --- prediction -------------------------------------------------------------------------------------------------
+
     def draw(self, spec: TaskSpec, canvas: np.ndarray, prediction: Prediction) -> np.ndarray:
-        """Overlay on a (H, W, 3) uint8 RGB image; a new array. Kinds without a place in the image draw nothing."""
+        """Overlay on a (H, W, 3) uint8 RGB image, whose pixels the prediction is in; a new array."""
         return canvas.copy()
+
+    def legend(self, spec: TaskSpec, prediction: Prediction) -> list[Part]:
+        """What stands below such a drawing."""
+        return []
+
+    def panel(self, spec: TaskSpec, prediction: Prediction) -> list[Part]:
+        """What is told of a prediction that is not drawn."""
+        return [Words(tuple(self.describe(spec, prediction)))]
 
     def describe(self, spec: TaskSpec, prediction: Prediction) -> list[str]:
         """The prediction in words, one line each, for captions."""

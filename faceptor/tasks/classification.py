@@ -9,25 +9,23 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch.nn.functional as F
-from torch import Tensor, nn
 
 from faceptor.errors import ConfigError
 from faceptor.tasks.base import (
     Kind,
-    Loss,
     Metric,
     Prediction,
     TaskSpec,
     check_finite,
-    check_target,
     check_within,
     key_of,
     label_of,
     share_of,
 )
+from faceptor.tasks.fitting import groups_by_name, labelled
 from faceptor.tasks.intervals import calibration_of, joined, mean_of
 from faceptor.tasks.measures import confusion_matrix, mean_of_defined, recall_per_class, reliability
+from faceptor.tasks.panels import Bar, Bars, spelt_out
 
 
 @dataclass(frozen=True)
@@ -40,19 +38,6 @@ class ClassPrediction(Prediction):
     def to_json(self, spec: TaskSpec) -> dict[str, Any]:
         named = zip(spec.labels, self.probabilities, strict=True)
         return {"label": spec.labels[self.label], "probabilities": {name: float(value) for name, value in named}}
-
-
-class ClassLoss(nn.Module):
-    """Mean cross entropy over samples."""
-
-    def __init__(self, *, column: str):
-        super().__init__()
-        self.column = column
-
-    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        label = target[self.column].long()
-        check_target(self.column, label, 0, raw.shape[1] - 1)
-        return {"loss": F.cross_entropy(raw.float(), label)}
 
 
 class ClassMetric(Metric):
@@ -128,17 +113,28 @@ class ClassMetric(Metric):
         return [f"no sample of {', '.join(absent)}: left out of mean_recall"] if absent else []
 
 
-def _cross_entropy(kind: Classification, spec: TaskSpec, *, classes: int | None) -> ClassLoss:
-    return ClassLoss(column=kind.column)
-
-
 class Classification(Kind):
     """Base of the kinds that name one class per image; `column` is the prepared column and the target's name."""
 
     head, inputs = "value", "face"
     headline, higher_is_better = "accuracy", True
-    losses: ClassVar = {"cross_entropy": Loss(_cross_entropy)}
+    losses: ClassVar = {"cross_entropy": {}}
     column: ClassVar[str]
+    ordered: ClassVar[bool] = False  # classes are told in their own order, not the likeliest first
+
+    def options_on(self, spec, own, other):
+        """Classes may stand in another order there: their names say which is which."""
+        options = dict(spec.options)
+        if self.column in labelled(other):
+            options["groups"] = groups_by_name(spec, self.column, own, other)
+            if options["groups"] == tuple(range(spec.queries)):
+                del options["groups"]
+        return options
+
+    def loss(self, spec, name, **numbers):
+        from faceptor.tasks.losses.classes import ClassLoss
+
+        return ClassLoss(column=self.column)
 
     def label(self, spec: TaskSpec, sample: Any) -> int:
         """The sample's class, an index into the task's labels."""
@@ -187,6 +183,11 @@ class Classification(Kind):
         from faceptor.tasks.plots import confusion_data, reliability_data
 
         return [confusion_data(metric.confusion(), spec.labels), reliability_data(metric.reliability())]
+
+    def panel(self, spec, prediction):
+        order = range(spec.queries) if self.ordered else np.argsort(-prediction.probabilities, kind="stable")
+        named = [(spelt_out(spec.labels[i]), float(prediction.probabilities[i]), i) for i in order]
+        return [Bars([Bar(name, p, "answer" if i == prediction.label else "other") for name, p, i in named])]
 
     def describe(self, spec, prediction):
         return [f"{spec.labels[prediction.label]} {100 * prediction.probabilities[prediction.label]:.0f} %"]

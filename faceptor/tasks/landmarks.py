@@ -1,6 +1,6 @@
 """Landmarks: one query and one heat map per point (paper section 3), or coordinates where a model regresses them.
 
-Points are xy pixels, pixel centres at integers; losses are in `faceptor.tasks.landmark_losses`. NME, AUC and failure
+Points are xy pixels, pixel centres at integers; losses are in `faceptor.tasks.losses.landmarks`. NME, AUC and failure
 rate are fractions in the pure functions and percent in `LandmarksMetric.compute`, as tables print them.
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 from faceptor.datasets.labels import landmark_scheme
 from faceptor.errors import DataError
 from faceptor.tasks.base import (
+    POINT_RANGE,
     Kind,
-    Loss,
     Metric,
     Prediction,
     TaskSpec,
@@ -26,7 +26,7 @@ from faceptor.tasks.base import (
     label_of,
     share_of,
 )
-from faceptor.tasks.landmark_losses import REACH, HeatmapLoss, L1Loss, StarLoss, points_of
+from faceptor.tasks.fitting import check_points
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,9 @@ class LandmarksPrediction(Prediction):
 
     def magnified(self, k: int) -> LandmarksPrediction:
         return replace(self, points=(self.points + 0.5) * k - 0.5)
+
+    def windowed(self, matrix: np.ndarray, size: tuple[int, int]) -> LandmarksPrediction:
+        return replace(self, points=self.points @ matrix[:, :2].T + matrix[:, 2])
 
     def to_json(self, spec: TaskSpec) -> dict[str, Any]:
         return {
@@ -189,18 +192,30 @@ class LandmarksMetric(Metric):
 
 class Landmarks(Kind):
     name, head, inputs, columns = "landmarks", "map", "dense", ("landmarks",)
-    headline, higher_is_better, geometric = "nme_inter_ocular", False, True
+    headline, higher_is_better, labels_move = "nme_inter_ocular", False, True
+    output, drawn, on_photograph = "points", True, True
     losses: ClassVar = {
-        "heatmap": Loss(
-            lambda kind, spec, *, classes, **numbers: HeatmapLoss(**numbers),
-            {"radius": 5.0, "map_size": 0, "coordinate": 1.0, "heatmap": 1.0},
-        ),
-        "star": Loss(
-            lambda kind, spec, *, classes, **numbers: StarLoss(**numbers),
-            {"beta": 0.01, "epsilon": 1e-5, "eigenvalue": 1.0},
-        ),
-        "l1": Loss(lambda kind, spec, *, classes, **numbers: L1Loss(**numbers), {"beta": 0.0}),
+        "heatmap": {"radius": 5.0, "map_size": 0, "coordinate": 1.0, "heatmap": 1.0},
+        "star": {"beta": 0.01, "epsilon": 1e-5, "eigenvalue": 1.0},
+        "l1": {"beta": 0.0},
     }
+
+    def own_task(self, dataset, reader):
+        facts = reader.description.landmarks
+        if not facts:
+            return None
+        rules = facts.rules()
+        options = {"scheme": reader.scheme, "normalisers": rules, "auc": dict(facts.auc), "headline": next(iter(rules))}
+        return TaskSpec(f"landmarks_{dataset}", "landmarks", dataset, facts.labels, options)
+
+    def options_on(self, spec, own, other):
+        check_points(spec, other)
+        return dict(spec.options)
+
+    def loss(self, spec, name, **numbers):
+        from faceptor.tasks.losses.landmarks import HeatmapLoss, L1Loss, StarLoss
+
+        return {"heatmap": HeatmapLoss, "star": StarLoss, "l1": L1Loss}[name](**numbers)
 
     def target(self, spec, sample, crop):
         truth, key = np.asarray(label_of(sample, "landmarks"), np.float32), key_of(sample)
@@ -214,7 +229,7 @@ class Landmarks(Kind):
             f"{key}: landmarks in the crop (1 = its side)",
             points.min(),
             points.max(),
-            REACH,
+            POINT_RANGE,
             "box, points5 and landmarks of this face do not belong together",
         )
         return {"points": points}
@@ -225,6 +240,8 @@ class Landmarks(Kind):
         return {"points": np.stack([1 - points[:, 0], points[:, 1]], axis=1)}
 
     def decode(self, spec, raw, crop):
+        from faceptor.tasks.losses.landmarks import points_of
+
         raw = raw.detach().float()
         points = points_of(raw[None])[0].cpu().numpy().astype(np.float64) * crop.size - 0.5
         scores = raw.amax((-2, -1)).sigmoid().cpu().numpy() if raw.ndim == 3 else None

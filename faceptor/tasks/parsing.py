@@ -7,32 +7,28 @@ mean over all classes but the background, in percent. A class that is neither la
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
 from faceptor.datasets.labels import flip_classes
 from faceptor.datasets.subset import spread
 from faceptor.errors import DataError
 from faceptor.tasks.base import (
     Kind,
-    Loss,
     Metric,
     Prediction,
     TaskSpec,
     check_finite,
-    check_target,
     check_within,
     key_of,
     label_of,
 )
+from faceptor.tasks.fitting import check_names
 from faceptor.tasks.intervals import mean_of
 from faceptor.tasks.measures import confusion_matrix, f1_per_class, mean_of_defined
+from faceptor.tasks.panels import Swatches, spelt_out
 
 
 @dataclass(frozen=True)
@@ -40,6 +36,11 @@ class ParsingPrediction(Prediction):
     """classes: (H, W) uint8, the class of every pixel of the image."""
 
     classes: np.ndarray
+
+    def windowed(self, matrix: np.ndarray, size: tuple[int, int]) -> ParsingPrediction:
+        import cv2
+
+        return ParsingPrediction(cv2.warpAffine(self.classes, matrix, size, flags=cv2.INTER_NEAREST))
 
     def to_json(self, spec: TaskSpec) -> dict[str, Any]:
         """Share of each class, and the map as row-major runs [class, length]."""
@@ -53,68 +54,6 @@ class ParsingPrediction(Prediction):
             "share": {name: float(value) for name, value in zip(spec.labels, share, strict=True)},
             "runs": np.stack([flat[starts], lengths], axis=1).tolist(),
         }
-
-
-def raised(raw: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """(B, C, h, w) logits of any size -> float logits raised bilinearly (half-pixel) to that of the (B, H, W) int64
-    label map, and that map, checked."""
-    mask = target["mask"].long()
-    check_target("mask", mask, 0, raw.shape[1] - 1)
-    logits = raw.float()
-    if logits.shape[-2:] != mask.shape[-2:]:
-        logits = F.interpolate(logits, size=mask.shape[-2:], mode="bilinear", align_corners=False)
-    return logits, mask
-
-
-class ParsingLoss(nn.Module):
-    """Mean pixel cross entropy, the logits raised bilinearly (half-pixel) to the size of the label map."""
-
-    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {"loss": F.cross_entropy(*raised(raw, target))}
-
-
-def generalised_dice(p: Tensor, mask: Tensor) -> Tensor:
-    """(B, C, H, W) probabilities, (B, H, W) int64 classes -> (B,) generalised dice loss of each image, in [0, 1].
-
-    1 - 2 sum_c w_c sum_n t p / sum_c w_c sum_n (t + p), with w_c = 1 / (sum_n t)^2 (Sudre et al. 2017). A class that
-    the image does not have takes the largest weight of those it has, so that painting it costs something.
-    """
-    true, nothing = mask.flatten(1), p.new_zeros(p.shape[:2])
-    area = nothing.scatter_add(1, true, torch.ones_like(true, dtype=p.dtype))
-    overlap = nothing.scatter_add(1, true, p.gather(1, mask[:, None]).flatten(1))
-    weight = torch.where(area > 0, area.clamp(min=1) ** -2, 0)
-    weight = torch.where(area > 0, weight, weight.amax(1, keepdim=True))
-    return 1 - 2 * (weight * overlap).sum(1) / (weight * (area + p.sum((-2, -1)))).sum(1)
-
-
-def batch_dice(p: Tensor, mask: Tensor) -> Tensor:
-    """(B, C, H, W) probabilities, (B, H, W) int64 classes -> 1 - mean soft F1 of the classes that the batch has.
-
-    F1_c = 2 sum t p / sum (t + p) over all pixels of all images, as the metric counts it: an earring weighs as much as
-    the hair, and an image without earrings costs only what is painted there (Milletari et al. 2016, per class). No mean
-    over images: with several processes each takes the F1 of its own share of the batch.
-    """
-    t = F.one_hot(mask, p.shape[1]).movedim(-1, 1).to(p.dtype)
-    over = (0, 2, 3)
-    area = t.sum(over)
-    f1 = 2 * (t * p).sum(over) / (area + p.sum(over))
-    return 1 - f1[area > 0].mean()
-
-
-class DiceCrossEntropyLoss(nn.Module):
-    """dice * (dice loss) + ce * (pixel cross entropy); `measure` is the dice loss (FaceXFormer section 3.4: their
-    mean)."""
-
-    def __init__(self, *, dice: float, ce: float, measure: Callable[[Tensor, Tensor], Tensor]):
-        super().__init__()
-        self.dice, self.ce, self.measure = dice, ce, measure
-
-    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        logits, mask = raised(raw, target)
-        log_p = logits.log_softmax(1)
-        ce = F.nll_loss(log_p, mask)
-        dice = self.measure(log_p.exp(), mask).mean()
-        return {"loss": self.dice * dice + self.ce * ce, "dice": dice, "ce": ce}
 
 
 class ParsingMetric(Metric):
@@ -173,18 +112,30 @@ class ParsingMetric(Metric):
 
 class Parsing(Kind):
     name, head, inputs, columns = "parsing", "map", "dense", ("mask",)
-    headline, higher_is_better, geometric = "f1_mean", True, True
+    headline, higher_is_better, labels_move = "f1_mean", True, True
+    drawn, class_map = True, True
     losses: ClassVar = {
-        "cross_entropy": Loss(lambda kind, spec, *, classes: ParsingLoss()),
-        "dice_ce": Loss(
-            lambda kind, spec, *, classes, **numbers: DiceCrossEntropyLoss(measure=generalised_dice, **numbers),
-            {"dice": 0.5, "ce": 0.5},
-        ),
-        "batch_dice_ce": Loss(
-            lambda kind, spec, *, classes, **numbers: DiceCrossEntropyLoss(measure=batch_dice, **numbers),
-            {"dice": 1.0, "ce": 1.0},
-        ),
-    }
+        "cross_entropy": {}, "dice_ce": {"dice": 0.5, "ce": 0.5}, "batch_dice_ce": {"dice": 1.0, "ce": 1.0}
+    }  # fmt: skip
+
+    def own_task(self, dataset, reader):
+        facts = reader.description.mask
+        if not facts:
+            return None
+        options = {"background": facts.background, "scheme": {"flip_permutation": list(reader.mask_flip)}}
+        return TaskSpec(f"parsing_{dataset}", "parsing", dataset, facts.classes, options)
+
+    def options_on(self, spec, own, other):
+        check_names(spec, "mask", other)
+        return dict(spec.options)
+
+    def loss(self, spec, name, **numbers):
+        from faceptor.tasks.losses import parsing
+
+        if name == "cross_entropy":
+            return parsing.ParsingLoss()
+        measure = {"dice_ce": parsing.generalised_dice, "batch_dice_ce": parsing.batch_dice}[name]
+        return parsing.DiceCrossEntropyLoss(measure=measure, **numbers)
 
     def target(self, spec, sample, crop):
         mask = crop.mask(label_of(sample, "mask"))
@@ -245,6 +196,14 @@ class Parsing(Kind):
         from faceptor.tasks.drawing import blend_classes
 
         return blend_classes(canvas, prediction.classes, spec.queries, background=spec.options["background"])
+
+    def legend(self, spec, prediction):
+        """Colours of the classes that are seen, the largest first."""
+        from faceptor.tasks.drawing import class_colours
+
+        seen, colours = np.bincount(prediction.classes.ravel(), minlength=spec.queries), class_colours(spec.queries)
+        present = [i for i in np.argsort(-seen, kind="stable") if seen[i] and i != spec.options["background"]]
+        return [Swatches([(spelt_out(spec.labels[i]), tuple(colours[i].tolist())) for i in present])]
 
     def describe(self, spec, prediction):
         share = np.bincount(prediction.classes.ravel(), minlength=spec.queries) / prediction.classes.size

@@ -14,36 +14,30 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
+from faceptor.datasets.labels import MAX_JUDGED_ANGLE
 from faceptor.errors import DataError
 from faceptor.tasks.base import (
     Kind,
-    Loss,
     Metric,
     Prediction,
     TaskSpec,
     check_finite,
-    check_target,
     check_within,
     key_of,
     label_of,
 )
+from faceptor.tasks.panels import Words
 from faceptor.tasks.rotations import (
     MIRROR,
     about_view_axis,
     degrees_of_matrix,
-    geodesic,
-    matrix_of,
     matrix_of_degrees,
-    nearest_rotation,
     other_angles,
     wrapped,
 )
 
 ANGLES = ("pitch", "yaw", "roll")
-LIMIT = 99.0  # degrees; faces with a larger angle are left out of evaluation, as the field does for AFLW2000
 
 MOST_DEGREES = 30.0  # end of the plotted distribution of errors
 
@@ -60,23 +54,12 @@ class PosePrediction(Prediction):
     def magnified(self, k: int) -> PosePrediction:
         return replace(self, centre=(self.centre + 0.5) * k - 0.5, side=self.side * k)
 
+    def windowed(self, matrix: np.ndarray, size: tuple[int, int]) -> PosePrediction:
+        scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+        return replace(self, centre=matrix[:, :2] @ self.centre + matrix[:, 2], side=scale * self.side)
+
     def to_json(self, spec: TaskSpec) -> dict[str, Any]:
         return {"unit": "degrees", **{name: float(value) for name, value in zip(ANGLES, self.angles, strict=True)}}
-
-
-def rotations(raw: Tensor) -> Tensor:
-    """(B, 3) radians or (B, 3, 3) numbers -> (B, 3, 3) float32 rotations."""
-    return matrix_of(raw.float()) if raw.ndim == 2 else nearest_rotation(raw.float())
-
-
-class GeodesicLoss(nn.Module):
-    """Mean angle in radians between predicted and true rotation."""
-
-    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        truth = target["rotation"].float()
-        check_target("rotation", truth, -1.001, 1.001)
-        with torch.autocast(raw.device.type, enabled=False):  # products of matrices in bfloat16 lose a degree
-            return {"loss": geodesic(rotations(raw), truth).mean()}
 
 
 # --- crops -----------------------------------------------------------------------------------------------------------
@@ -138,7 +121,7 @@ class PoseMetric(Metric):
     def _update(self, prediction: PosePrediction, sample: Any) -> None:
         check_finite(key_of(sample), prediction.angles)
         truth = _labelled(sample)
-        if np.abs(truth).max() > LIMIT:
+        if np.abs(truth).max() > MAX_JUDGED_ANGLE:
             self.left_out += 1
             self.counted.append(False)
             return
@@ -148,16 +131,20 @@ class PoseMetric(Metric):
         self.subsets.append(tuple(sample.get("subsets", ())))
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """(n, 3) predicted and (n, 3) true pitch, yaw, roll in degrees, of the faces within the limit."""
+        """(n, 3) predicted and (n, 3) true pitch, yaw, roll in degrees, of the faces within MAX_JUDGED_ANGLE."""
         if not self.truth:
             raise DataError(
-                f"{self.spec.name}: every face is turned by more than {LIMIT:g} degrees; check the pose labels of "
-                f"{self.spec.dataset}"
+                f"{self.spec.name}: every face is turned by more than {MAX_JUDGED_ANGLE:g} degrees; check the pose "
+                f"labels of {self.spec.dataset}"
             )
         return np.stack(self.predicted), np.stack(self.truth)
 
     def turns(self) -> np.ndarray:
         """(n,) degrees between predicted and true rotation."""
+        import torch
+
+        from faceptor.tasks.losses.rotations import geodesic
+
         pair = (torch.as_tensor(matrix_of_degrees(angles)) for angles in self.arrays())
         return np.rad2deg(geodesic(*pair).numpy())
 
@@ -185,7 +172,7 @@ class PoseMetric(Metric):
     def notes(self) -> list[str]:
         if not self.left_out:
             return []
-        return [f"{self.left_out} faces turned by more than {LIMIT:g} degrees left out, as the field does"]
+        return [f"{self.left_out} faces turned by more than {MAX_JUDGED_ANGLE:g} degrees left out, as the field does"]
 
 
 def _labelled(sample: Any) -> np.ndarray:
@@ -202,8 +189,17 @@ def _labelled(sample: Any) -> np.ndarray:
 
 class Pose(Kind):
     name, head, inputs, columns = "pose", "value", "face", ("pose",)
-    headline, higher_is_better, geometric = "mae", False, True
-    losses: ClassVar = {"geodesic": Loss(lambda kind, spec, *, classes: GeodesicLoss())}
+    headline, higher_is_better, labels_move = "mae", False, True
+    output, drawn = "rotation", True
+    losses: ClassVar = {"geodesic": {}}
+
+    def own_task(self, dataset, reader):
+        return TaskSpec(f"pose_{dataset}", "pose", dataset, ANGLES) if "pose" in reader.columns else None
+
+    def loss(self, spec, name, **numbers):
+        from faceptor.tasks.losses.rotations import GeodesicLoss
+
+        return GeodesicLoss()
 
     def target(self, spec, sample, crop):
         return {"rotation": into_crop(matrix_of_degrees(_labelled(sample)), crop).astype(np.float32)}
@@ -213,6 +209,8 @@ class Pose(Kind):
         return {"rotation": (MIRROR @ target["rotation"] @ MIRROR).astype(np.float32)}
 
     def decode(self, spec, raw, crop):
+        from faceptor.tasks.losses.rotations import matrix_of, nearest_rotation
+
         raw = raw.detach().double().cpu()
         check_finite(spec.name, raw.numpy())  # here, because no nearest rotation exists
         turn, mirrored = crop_turn(crop)
@@ -238,8 +236,9 @@ class Pose(Kind):
         predicted, truth = metric.arrays()
         errors = angle_errors(predicted, truth)
         figure, panels = new_figure(f"{spec.name}: MAE {errors.mean():.2f} degrees", 4, width=4.2)
+        ends = [-MAX_JUDGED_ANGLE, MAX_JUDGED_ANGLE]
         for index, (panel, name) in enumerate(zip(panels, ANGLES, strict=False)):
-            panel.plot([-LIMIT, LIMIT], [-LIMIT, LIMIT], color="0.6", linestyle="--", linewidth=1)
+            panel.plot(ends, ends, color="0.6", linestyle="--", linewidth=1)
             panel.scatter(truth[:, index], predicted[:, index], s=6, alpha=0.4, color=PALETTE[index], linewidths=0)
             title = f"{name}: MAE {errors[:, index].mean():.2f}"
             panel.set(xlabel=f"true {name} (degrees)", ylabel=f"predicted {name} (degrees)", title=title)
@@ -266,6 +265,9 @@ class Pose(Kind):
 
         axes = matrix_of_degrees(prediction.angles) * [1, -1, 1]  # image y points down
         return draw_axes(canvas, prediction.centre, axes * [[1], [-1], [1]], 0.3 * prediction.side)
+
+    def legend(self, spec, prediction):
+        return [Words(tuple(self.describe(spec, prediction)))]
 
     def describe(self, spec, prediction):
         return [f"{name} {value:+.0f}°" for name, value in zip(ANGLES, prediction.angles, strict=True)]

@@ -11,18 +11,14 @@ the answers or the true ratings are all the same. With several scales each has i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from faceptor.errors import DataError
 from faceptor.tasks.base import (
     Kind,
-    Loss,
     Metric,
     Prediction,
     TaskSpec,
@@ -30,7 +26,9 @@ from faceptor.tasks.base import (
     key_of,
     label_of,
 )
+from faceptor.tasks.fitting import Misfit, check_names
 from faceptor.tasks.intervals import mean_of, means_of
+from faceptor.tasks.panels import Bar, Bars, spelt_out
 
 NO_SPREAD = 1e-12  # of a variance, in squared shares of the range: all the same
 
@@ -52,26 +50,6 @@ class RatingPrediction(Prediction):
 def ranges_of(spec: TaskSpec) -> np.ndarray:
     """(N, 2) lowest and highest rating of every scale."""
     return np.asarray(spec.options["ranges"], np.float64)
-
-
-class RatingLoss(nn.Module):
-    """Mean over the known ratings of |error| or error^2, in shares of the range, so that every scale weighs alike."""
-
-    def __init__(self, ranges: np.ndarray, *, power: int):
-        super().__init__()
-        self.power = power
-        self.register_buffer("low", torch.tensor(ranges[:, 0], dtype=torch.float32), persistent=False)
-        self.register_buffer("width", torch.tensor(ranges[:, 1] - ranges[:, 0], dtype=torch.float32), persistent=False)
-
-    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        wanted = (target["ratings"].float() - self.low.to(raw.device)) / self.width.to(raw.device)
-        known = ~wanted.isnan()
-        if known.any() and not (wanted[known].min() >= -1e-4 and wanted[known].max() <= 1 + 1e-4):
-            raise DataError(
-                "ratings: expected values within the range of their scale; check the labels of the data set"
-            )
-        errors = (raw.float().sigmoid() - wanted.nan_to_num()).abs() ** self.power * known
-        return {"loss": errors.sum() / known.sum().clamp(min=1)}
 
 
 def pearson(predicted: np.ndarray, truth: np.ndarray) -> float:
@@ -163,18 +141,29 @@ class RatingMetric(Metric):
         return {"nmae": mean, **{f"mae_{name}": errors[:, n] for n, name in enumerate(self.spec.labels)}}
 
 
-def _l1(kind: Rating, spec: TaskSpec, *, classes: int | None, **numbers: float) -> RatingLoss:
-    return RatingLoss(ranges_of(spec), power=1)
-
-
-def _mse(kind: Rating, spec: TaskSpec, *, classes: int | None, **numbers: float) -> RatingLoss:
-    return RatingLoss(ranges_of(spec), power=2)
-
-
 class Rating(Kind):
     name, head, inputs, columns = "rating", "value", "face", ("ratings",)
     headline, higher_is_better = "nmae", False
-    losses: ClassVar[Mapping[str, Loss]] = {"l1": Loss(_l1), "mse": Loss(_mse)}
+    losses: ClassVar = {"l1": {}, "mse": {}}
+
+    def own_task(self, dataset, reader):
+        facts = reader.description.ratings
+        if not facts:
+            return None
+        options = {"ranges": [scale.range for scale in facts.values()], "units": [s.unit for s in facts.values()]}
+        return TaskSpec(f"rating_{dataset}", "rating", dataset, tuple(facts), options)
+
+    def options_on(self, spec, own, other):
+        check_names(spec, "ratings", other)
+        ranges = [tuple(each) for each in getattr(other, "ranges", {}).values()]
+        if ranges != [tuple(each) for each in spec.options["ranges"]]:
+            raise Misfit(f"expected scales of {spec.options['ranges']}, found {ranges}")
+        return dict(spec.options)
+
+    def loss(self, spec, name, **numbers):
+        from faceptor.tasks.losses.rating import RatingLoss
+
+        return RatingLoss(ranges_of(spec), power={"l1": 1, "mse": 2}[name])
 
     def target(self, spec, sample, crop):
         ratings, ranges = np.asarray(label_of(sample, "ratings"), np.float32), ranges_of(spec)
@@ -228,6 +217,18 @@ class Rating(Kind):
         shares = 100 * np.abs(predicted - truth) / np.diff(ranges_of(spec))[:, 0]
         named = zip(spec.labels, shares.T, strict=True)
         return [error_data(each[~np.isnan(each)], 50.0, name) for name, each in named if not np.isnan(each).all()]
+
+    def panel(self, spec, prediction):
+        """Every scale from end to end, with the number at its side."""
+        scales = zip(spec.labels, prediction.values, spec.options["ranges"], strict=True)
+        return [
+            Bars(
+                [
+                    Bar(f"{spelt_out(name)} ({low:g} to {high:g})", (value - low) / (high - low), said=f"{value:.2f}")
+                    for name, value, (low, high) in scales
+                ]
+            )
+        ]
 
     def describe(self, spec, prediction):
         scales = zip(spec.labels, prediction.values, ranges_of(spec), spec.options["units"], strict=True)

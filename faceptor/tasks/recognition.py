@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,7 +17,6 @@ import numpy as np
 from faceptor.errors import ConfigError, DataError
 from faceptor.tasks.base import (
     Kind,
-    Loss,
     Metric,
     Prediction,
     TaskSpec,
@@ -29,7 +26,6 @@ from faceptor.tasks.base import (
     label_of,
 )
 from faceptor.tasks.intervals import Share, joined, means_of
-from faceptor.tasks.margins import ArcFace, CosFace, MarginLoss
 
 THRESHOLDS = np.arange(0, 4, 0.01)  # squared distances of unit vectors lie in [0, 4]
 
@@ -123,36 +119,6 @@ def pairs_of_identities(identities: np.ndarray) -> tuple[np.ndarray, np.ndarray,
         )
     a, b, same = zip(*pairs, strict=True)
     return np.asarray(a), np.asarray(b), np.asarray(same)
-
-
-class VerificationSamples(Sequence):
-    """All verification sets of a prepared data set as samples: image, size, pair, same, and the set as subset."""
-
-    def __init__(self, folder: Path):
-        from faceptor.prepared.reading import open_verification, verification_sets
-
-        self.sets = {name: open_verification(folder, name) for name in verification_sets(folder)}
-        if not self.sets:
-            raise DataError(
-                f"{folder}: no verification sets; put lfw.bin and the others beside train.rec and run "
-                f"`faceptor preprocess {folder.name}`"
-            )
-        self.index = [(name, row) for name, images in self.sets.items() for row in range(len(images))]
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        name, row = self.index[index]
-        image = self.sets[name][row]
-        return {
-            "key": f"{name}/{row}",
-            "image": image,
-            "size": image.shape[:2],
-            "subsets": (name,),
-            "pair": row // 2,
-            "same": bool(self.sets[name].same[row // 2]),
-        }
 
 
 @dataclass(frozen=True)
@@ -256,28 +222,23 @@ class RecognitionMetric(Metric):
         return each | {"accuracy": joined(each.values())}
 
 
-def _margin_loss(
-    loss: type[MarginLoss], kind: Kind, spec: TaskSpec, *, classes: int | None, embedding: float, **numbers: float
-) -> MarginLoss:
-    if not classes or classes < 2:
-        raise ConfigError(
-            f"{spec.name}: expected at least 2 training identities, found {classes}; check the prepared {spec.dataset}"
-        )
-    return loss(classes=classes, embedding=int(embedding), **numbers)
-
-
 class Recognition(Kind):
     name, head, inputs, columns = "recognition", "vector", "face", ("identity",)
     headline, higher_is_better, mirror = "accuracy", True, True
-    together = 8  # a person's pictures, four pairs
-    losses: ClassVar = {
-        "cosface": Loss(partial(_margin_loss, CosFace), {"scale": 64.0, "margin": 0.4, "embedding": 512}),
-        "arcface": Loss(partial(_margin_loss, ArcFace), {"scale": 64.0, "margin": 0.5, "embedding": 512}),
-    }
+    run_length = 8  # a person's pictures, four pairs
+    identities = True
+    losses: ClassVar = {"cosface": {"scale": 64.0, "margin": 0.4}, "arcface": {"scale": 64.0, "margin": 0.5}}
 
-    def samples(self, spec, folder, split):
-        """Training and validation images carry identities; the test split is the verification sets, pair by pair."""
-        return VerificationSamples(folder) if split == "test" else super().samples(spec, folder, split)
+    def loss(self, spec, name, *, classes, embedding, **numbers):
+        from faceptor.tasks.losses.margins import ArcFace, CosFace
+
+        if not classes or classes < 2:
+            raise ConfigError(
+                f"{spec.name}: expected at least 2 training identities, found {classes}; check the prepared "
+                f"{spec.dataset}"
+            )
+        build = {"cosface": CosFace, "arcface": ArcFace}[name]
+        return build(classes=classes, embedding=embedding, **numbers)
 
     def target(self, spec, sample, crop):
         identity = int(label_of(sample, "identity"))

@@ -18,9 +18,11 @@ import numpy as np
 
 from faceptor.datasets.labels import landmark_scheme
 from faceptor.errors import DataError
-from faceptor.tasks.attributes import Attributes, AttributesMetric
+from faceptor.tasks.attributes import MAX_BARS, Attributes, AttributesMetric
 from faceptor.tasks.base import TaskSpec
+from faceptor.tasks.fitting import check_points
 from faceptor.tasks.intervals import Share
+from faceptor.tasks.panels import Bar, Words, longest, spelt_out
 
 PRECISION = 0.8
 
@@ -109,6 +111,16 @@ class Visibility(Attributes):
     headline = "recall_at_80_precision"
     column: ClassVar[str] = "visibility"
 
+    def own_task(self, dataset, reader):
+        if "visibility" not in reader.columns:
+            return None
+        labels = reader.description.landmarks.labels
+        return TaskSpec(f"visibility_{dataset}", "visibility", dataset, labels, {"scheme": reader.scheme})
+
+    def options_on(self, spec, own, other):
+        check_points(spec, other)
+        return dict(spec.options)
+
     def target(self, spec, sample, crop):
         """1 for a visible point, or for an occluded one where that is what the model answers; -1 unknown."""
         visible = super().target(spec, sample, crop)[self.column]
@@ -159,6 +171,16 @@ class Visibility(Attributes):
         p, visible = metric.pooled()
         precision, recall, _ = precision_recall_curve(~visible, 1 - p)
         return [*super().plots(spec, metric), curve_data("precision", {"recall": recall, "precision": precision})]
+
+    def panel(self, spec, prediction):
+        """How many points are seen, and which are hidden, the surest first."""
+        named = zip(spec.labels, prediction.probabilities, strict=True)
+        hidden = sorted(((name, 1 - float(p)) for name, p in named if p <= 0.5), key=lambda item: -item[1])
+        seen = Words((f"{spec.queries - len(hidden)} of {spec.queries} points visible",))
+        if not hidden:
+            return [seen]
+        bars = [Bar(spelt_out(name), p) for name, p in hidden]
+        return [seen, Words(("hidden",), muted=True), *longest(bars, MAX_BARS)]
 
     def describe(self, spec, prediction):
         hidden = [name for name, p in zip(spec.labels, prediction.probabilities, strict=True) if p <= 0.5]

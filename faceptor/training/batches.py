@@ -72,7 +72,7 @@ class TaskStream:
     cache: ImageCache
 
     def __post_init__(self):
-        if KINDS[self.spec.kind].geometric and self.policy.displaces:
+        if KINDS[self.spec.kind].labels_move and self.policy.displaces:
             raise ConfigError(
                 f"{self.spec.name}: augment: RandAugment turns and shifts the image, which labels of "
                 f'{self.spec.kind} do not follow; set options.randaugment: "" or policy landmarks or parsing'

@@ -6,8 +6,9 @@ import torch
 from scipy.stats import norm
 
 from faceptor.errors import DataError
-from faceptor.tasks import KINDS, TASKS, TaskSpec, age
+from faceptor.tasks import KINDS, TASKS, TaskSpec
 from faceptor.tasks.age import AgePrediction
+from faceptor.tasks.losses import age as losses
 
 KIND, SPEC, YEARS = KINDS["age"], TASKS["age_morph2"], torch.arange(101.0)
 
@@ -15,27 +16,27 @@ KIND, SPEC, YEARS = KINDS["age"], TASKS["age_morph2"], torch.arange(101.0)
 @pytest.mark.parametrize("years", [0.0, 1.0, 37.4, 50.0, 100.0])
 def test_target_is_the_normalised_density(years):
     density = norm.pdf(np.arange(101), years, 2)
-    found = age.target_distribution(torch.tensor([years]), YEARS)[0]
+    found = losses.target_distribution(torch.tensor([years]), YEARS)[0]
     np.testing.assert_allclose(found, density / density.sum(), atol=1e-6)
 
 
 def test_distribution_is_the_normalised_sigmoid():
     logits = torch.randn(3, 101) * 3
     plain = logits.sigmoid() / logits.sigmoid().sum(1, keepdim=True)
-    torch.testing.assert_close(age.log_distribution(logits).exp(), plain)
+    torch.testing.assert_close(losses.log_distribution(logits).exp(), plain)
 
 
 def test_very_small_sigmoids_do_not_underflow():
     logits = torch.full((1, 101), -200.0)
     logits[0, 30] = -150.0
-    assert age.expected_age(logits, YEARS).item() == pytest.approx(30)
+    assert losses.expected_age(losses.log_distribution(logits), YEARS).item() == pytest.approx(30)
     loss = KIND.criterion(SPEC)(logits.requires_grad_(), {"age": torch.tensor([30.0])})["loss"]
     loss.backward()
     assert torch.isfinite(loss) and torch.isfinite(logits.grad).all()
 
 
 def test_ideal_logits_have_no_divergence():
-    target = age.target_distribution(torch.tensor([40.0]), YEARS)
+    target = losses.target_distribution(torch.tensor([40.0]), YEARS)
     parts = KIND.criterion(SPEC)(torch.logit(target * 0.5, eps=1e-12), {"age": torch.tensor([40.0])})
     assert parts["kl"].item() < 1e-5 and parts["l1"].item() < 1e-3
 

@@ -153,7 +153,7 @@ def test_half_precision_outputs_give_a_float32_loss(chosen, crop):
 
 
 def test_unknown_number_of_the_loss_is_an_error(spec):
-    with pytest.raises(ConfigError, match=rf"tasks.{spec.name}.criterion: unknown wieght"):
+    with pytest.raises(ConfigError, match=rf"tasks.{spec.name}.criterion.wieght: unknown key"):
         KINDS[spec.kind].criterion(spec, classes=5, wieght=1.0)
 
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from faceptor.tasks import KINDS, TASKS, TaskSpec
-from faceptor.tasks import age as ages
-from faceptor.tasks import landmark_losses as ll
 from faceptor.tasks import landmarks as lm
 from faceptor.tasks.landmarks import LandmarksPrediction
+from faceptor.tasks.losses import age as ages
+from faceptor.tasks.losses import landmarks as ll
 from faceptor.tasks.measures import f1_per_class
 from faceptor.tasks.parsing import ParsingPrediction
 from faceptor.tasks.recognition import verify
@@ -55,7 +55,7 @@ def test_age(losses):
     for name in ("loss", "kl", "l1"):
         losses.check(f"age.{name}", parts[name].detach())
     losses.check("age.grad_logits", logits.grad)
-    losses.check("age.expected_age", ages.expected_age(logits.detach(), years))
+    losses.check("age.expected_age", ages.expected_age(ages.log_distribution(logits.detach()), years))
     losses.check("age.top1", 100 * (logits.argmax(1) == label).float().mean())
 
 

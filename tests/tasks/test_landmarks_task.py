@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from faceptor.errors import DataError
 from faceptor.tasks import KINDS, TASKS, TaskSpec
-from faceptor.tasks import landmark_losses as ll
 from faceptor.tasks import landmarks as lm
 from faceptor.tasks.landmarks import LandmarksPrediction
+from faceptor.tasks.losses import landmarks as ll
 
 KIND, SPEC = KINDS["landmarks"], TASKS["landmarks_300w"]
 

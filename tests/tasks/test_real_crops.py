@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from faceptor.tasks import KINDS, TASKS
-from faceptor.tasks.landmark_losses import render_heatmaps
+from faceptor.tasks.losses.landmarks import render_heatmaps
 from faceptor.transforms.crop import CropSpec
 
 POINTS5 = np.array([[80.0, 90], [130, 88], [104, 120], [86, 150], [126, 149]])

@@ -6,11 +6,11 @@ import torch
 from sklearn.model_selection import KFold
 
 from faceptor.errors import ConfigError, DataError
+from faceptor.evaluation.samples import VerificationSamples, open_samples
 from faceptor.tasks import KINDS, TASKS
 from faceptor.tasks.recognition import (
     IdentityPrediction,
     RecognitionMetric,
-    VerificationSamples,
     pairs_of_identities,
     verify,
 )
@@ -132,9 +132,9 @@ def test_verification_samples_come_pair_by_pair(monkeypatch, tmp_path):
         same = np.array([True, False])
 
     sets = {"lfw": Set(np.zeros((4, 8, 8, 3), np.uint8)), "cplfw": Set(np.ones((4, 8, 8, 3), np.uint8))}
-    monkeypatch.setattr("faceptor.prepared.reading.verification_sets", lambda folder: tuple(sets))
-    monkeypatch.setattr("faceptor.prepared.reading.open_verification", lambda folder, name: sets[name])
-    samples = KIND.samples(SPEC, tmp_path, "test")
+    monkeypatch.setattr("faceptor.evaluation.samples.verification_sets", lambda folder: tuple(sets))
+    monkeypatch.setattr("faceptor.evaluation.samples.open_verification", lambda folder, name: sets[name])
+    samples = open_samples(SPEC, tmp_path, "test")
     assert len(samples) == 8
     assert [(s["subsets"][0], s["pair"], s["same"]) for s in (samples[1], samples[6])] == [
         ("lfw", 0, True),

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faceptor.tasks import rotations as rot
+from faceptor.tasks.losses import rotations as losses
 
 ANGLES = st.tuples(st.floats(-180, 179), st.floats(-89, 89), st.floats(-180, 179))
 
@@ -76,7 +77,7 @@ def test_mirroring_negates_yaw_and_roll():
 def test_geodesic_is_the_angle_of_the_turn(degrees):
     for base in random_rotations(3).numpy():
         turned = base @ rot.about_view_axis(np.deg2rad(degrees))
-        found = rot.geodesic(torch.as_tensor(base), torch.as_tensor(turned))
+        found = losses.geodesic(torch.as_tensor(base), torch.as_tensor(turned))
         assert np.rad2deg(found.item()) == pytest.approx(degrees, abs=1e-6)
 
 
@@ -84,26 +85,26 @@ def test_geodesic_is_the_angle_of_the_turn(degrees):
 def test_gradient_of_the_geodesic_is_finite_at_its_ends(degrees):
     angles = torch.zeros(1, 3, requires_grad=True)
     truth = torch.as_tensor(rot.matrix_of_degrees([[0, 0, degrees]])).float()
-    rot.geodesic(rot.matrix_of(angles), truth).sum().backward()
+    losses.geodesic(losses.matrix_of(angles), truth).sum().backward()
     assert torch.isfinite(angles.grad).all() and angles.grad.norm() <= 1.001
 
 
 def test_gradient_of_the_geodesic():
     other = random_rotations(4, seed=1)
     angles = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda given: rot.geodesic(rot.matrix_of(given), other), angles)
+    assert torch.autograd.gradcheck(lambda given: losses.geodesic(losses.matrix_of(given), other), angles)
 
 
 def test_nearest_rotation_of_a_rotation_is_itself():
     matrices = random_rotations(20)
-    torch.testing.assert_close(rot.nearest_rotation(matrices), matrices)
-    torch.testing.assert_close(rot.nearest_rotation(3 * matrices), matrices)
+    torch.testing.assert_close(losses.nearest_rotation(matrices), matrices)
+    torch.testing.assert_close(losses.nearest_rotation(3 * matrices), matrices)
 
 
 def test_nearest_rotation_is_proper_and_the_nearest():
     rng = np.random.default_rng(2)
     given = torch.as_tensor(rng.normal(size=(50, 3, 3)))  # half of them mirror
-    found = rot.nearest_rotation(given)
+    found = losses.nearest_rotation(given)
     torch.testing.assert_close(torch.linalg.det(found), torch.ones(50, dtype=torch.float64))
     distance = (found - given).flatten(1).norm(dim=1)
     others = random_rotations(500, seed=3)
@@ -112,11 +113,11 @@ def test_nearest_rotation_is_proper_and_the_nearest():
 
 def test_gradient_of_the_projection():
     given = torch.randn(5, 3, 3, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(rot.nearest_rotation, given)
+    assert torch.autograd.gradcheck(losses.nearest_rotation, given)
 
 
 def test_gradient_of_the_projection_is_finite_at_rotations_and_at_zero():
     for start in (random_rotations(4).float(), torch.zeros(1, 3, 3)):
         given = start.clone().requires_grad_()
-        (rot.nearest_rotation(given) * torch.randn(3, 3)).sum().backward()
+        (losses.nearest_rotation(given) * torch.randn(3, 3)).sum().backward()
         assert torch.isfinite(given.grad).all()

@@ -12,10 +12,10 @@ import numpy as np
 
 from faceptor.datasets.base import BadSample
 from faceptor.datasets.formats.matlab import load_mat, matrix
+from faceptor.datasets.labels import MAX_JUDGED_ANGLE
 from faceptor.errors import DataError
 
-LIMIT = 99.0  # degrees
-BEYOND = f"an angle lies beyond {LIMIT:.0f} degrees"
+BEYOND = f"an angle lies beyond {MAX_JUDGED_ANGLE:.0f} degrees"
 MARGIN = 0.3  # the k of `head_box`: middle of the range that is drawn from in training
 NOT_RIGID = 0.02  # entries of R R^T - 1 up to which three rows of text are a rotation
 
@@ -65,4 +65,4 @@ def head_box(xy: np.ndarray) -> np.ndarray:
 
 def within(pose: np.ndarray) -> bool:
     """Whether no angle lies beyond the limit."""
-    return bool((np.abs(pose) <= LIMIT).all())
+    return bool((np.abs(pose) <= MAX_JUDGED_ANGLE).all())

@@ -11,11 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceptor.errors import ConfigError
-from faceptor.tasks.base import check_target
-
-# Jitter may push points out of the crop; further out than one crop side, the crop does not show this face.
-REACH = (-1.0, 2.0)
-
+from faceptor.tasks.base import POINT_RANGE, check_target
 
 # --- heat maps -------------------------------------------------------------------------------------------------------
 
@@ -72,7 +68,7 @@ def points_of(raw: Tensor) -> Tensor:
 def known_points(target: dict[str, Tensor]) -> Tensor:
     """(B, N, 2) normalised true points, checked."""
     points = target["points"].float()
-    check_target("landmarks (normalised)", points, *REACH)
+    check_target("landmarks (normalised)", points, *POINT_RANGE)
     return points
 
 

@@ -1,0 +1,1 @@
+"""Losses of the kinds, as modules: forward(raw, target) -> {"loss": mean over samples, and its named parts}."""

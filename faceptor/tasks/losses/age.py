@@ -1,0 +1,63 @@
+"""Losses of age: of the distribution over whole years, and of its mean. Ages in years."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from faceptor.tasks.base import check_target
+
+
+def target_distribution(age: Tensor, ages: Tensor, *, sigma: float = 2.0) -> Tensor:
+    """(B,) years -> (B, N): Gaussian density at each whole year, divided by its sum so that the ends lose nothing."""
+    return torch.softmax(-((ages - age[:, None]) ** 2) / (2 * sigma**2), dim=1)
+
+
+def log_distribution(logits: Tensor) -> Tensor:
+    """(B, N) logits -> log of sigmoid(logits) / sum, without underflow."""
+    return F.log_softmax(F.logsigmoid(logits), dim=1)
+
+
+def expected_age(log_p: Tensor, ages: Tensor) -> Tensor:
+    """(B, N) log of a distribution -> (B,) years."""
+    return (log_p.exp() * ages).sum(1)
+
+
+class AgeLoss(nn.Module):
+    """kl * KL(target || p) + l1 * |expected age - age|, both means over samples."""
+
+    def __init__(self, *, first: int, count: int, sigma: float, kl: float, l1: float):
+        super().__init__()
+        self.sigma, self.kl, self.l1 = sigma, kl, l1
+        self.register_buffer("ages", first + torch.arange(count, dtype=torch.float32), persistent=False)
+
+    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
+        raw, age, ages = raw.float(), target["age"].float(), self.ages.to(raw.device)
+        check_target("age", age, ages[0].item(), ages[-1].item())
+        wanted = target_distribution(age, ages, sigma=self.sigma)
+        log_p = log_distribution(raw)
+        kl = (torch.xlogy(wanted, wanted) - wanted * log_p).sum(1).mean()  # 0 * log 0 = 0
+        l1 = (expected_age(log_p, ages) - age).abs().mean()
+        return {"loss": self.kl * kl + self.l1 * l1, "kl": kl, "l1": l1}
+
+
+class L1CrossEntropyLoss(nn.Module):
+    """ce * cross entropy at the whole year nearest to the age + l1 * |expected age - age|, means over samples.
+
+    FaceXFormer (section 3.4) trains age with the mean of the two. Both are taken of the distribution that `decode`
+    reads, so that a model answers as it was trained.
+    """
+
+    def __init__(self, *, first: int, count: int, ce: float, l1: float):
+        super().__init__()
+        self.ce, self.l1 = ce, l1
+        self.register_buffer("ages", first + torch.arange(count, dtype=torch.float32), persistent=False)
+
+    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
+        raw, age, ages = raw.float(), target["age"].float(), self.ages.to(raw.device)
+        check_target("age", age, ages[0].item(), ages[-1].item())
+        log_p = log_distribution(raw)
+        ce = F.nll_loss(log_p, (age - ages[0]).round().long())
+        l1 = (expected_age(log_p, ages) - age).abs().mean()
+        return {"loss": self.ce * ce + self.l1 * l1, "ce": ce, "l1": l1}

@@ -1,0 +1,29 @@
+"""Loss of ratings on continuous scales, where some are not known."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from faceptor.errors import DataError
+
+
+class RatingLoss(nn.Module):
+    """Mean over the known ratings of |error| or error^2, in shares of the range, so that every scale weighs alike."""
+
+    def __init__(self, ranges: np.ndarray, *, power: int):
+        super().__init__()
+        self.power = power
+        self.register_buffer("low", torch.tensor(ranges[:, 0], dtype=torch.float32), persistent=False)
+        self.register_buffer("width", torch.tensor(ranges[:, 1] - ranges[:, 0], dtype=torch.float32), persistent=False)
+
+    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
+        wanted = (target["ratings"].float() - self.low.to(raw.device)) / self.width.to(raw.device)
+        known = ~wanted.isnan()
+        if known.any() and not (wanted[known].min() >= -1e-4 and wanted[known].max() <= 1 + 1e-4):
+            raise DataError(
+                "ratings: expected values within the range of their scale; check the labels of the data set"
+            )
+        errors = (raw.float().sigmoid() - wanted.nan_to_num()).abs() ** self.power * known
+        return {"loss": errors.sum() / known.sum().clamp(min=1)}
