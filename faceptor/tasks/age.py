@@ -23,6 +23,7 @@ from faceptor.tasks.base import (
     share_of,
 )
 from faceptor.tasks.panels import Distribution
+from faceptor.tasks.plots import PALETTE, error_data, new_figure
 
 MOST_YEARS = 20.0  # end of the plotted distribution of errors
 
@@ -133,8 +134,6 @@ class Age(Kind):
         """Predicted against true age, error by decade, and residuals."""
         import seaborn
 
-        from faceptor.tasks.plots import PALETTE, new_figure
-
         predicted, truth = metric.arrays()
         title = f"{spec.name}: MAE {mean_absolute_error(predicted, truth):.2f} years"
         figure, (scatter, decades, residuals) = new_figure(title, 3)
@@ -156,8 +155,6 @@ class Age(Kind):
         return figure
 
     def plots(self, spec, metric):
-        from faceptor.tasks.plots import error_data
-
         return [error_data(np.abs(np.subtract(*metric.arrays())), MOST_YEARS)]
 
     def panel(self, spec, prediction):

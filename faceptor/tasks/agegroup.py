@@ -22,7 +22,12 @@ def group_of_years(years: Any, starts: tuple[float, ...]) -> np.ndarray:
 class AgeGroup(Classification):
     name, columns = "agegroup", ("agegroup", "age")  # either: years only count where there are no groups
     column: ClassVar[str] = "agegroup"
-    heading, ordered = "Age group", True
+    ordered = True
+
+    @property
+    def heading(self) -> str:
+        return "Age group"
+
     losses: ClassVar = {**Classification.losses, "l1_ce": {"ce": 0.5, "l1": 0.5}}
 
     def loss(self, spec, name, **numbers):

@@ -27,6 +27,7 @@ from faceptor.tasks.fitting import check_names
 from faceptor.tasks.intervals import calibration_of, joined, mean_of, means_of
 from faceptor.tasks.measures import Reliability, mean_of_defined, reliability
 from faceptor.tasks.panels import Bar, Words, longest, spelt_out
+from faceptor.tasks.plots import draw_bars, draw_reliability, new_figure, reliability_data
 
 PRESENT, ABSENT = 0.6, 0.4  # probabilities; attributes between the two are marked as uncertain
 MAX_BARS, MAX_UNSURE_BARS = 12, 6
@@ -212,7 +213,6 @@ class Attributes(Kind):
 
     def figure(self, spec, metric):
         """Accuracy of each attribute beside that of the commoner answer, and reliability."""
-        from faceptor.tasks.plots import draw_bars, draw_reliability, new_figure
 
         accuracies, majority = metric.accuracies(), metric.majority()
         known = np.flatnonzero(~np.isnan(accuracies))
@@ -234,8 +234,6 @@ class Attributes(Kind):
         return figure
 
     def plots(self, spec, metric):
-        from faceptor.tasks.plots import reliability_data
-
         return [reliability_data(metric.reliability())]
 
     def panel(self, spec, prediction):

@@ -26,6 +26,7 @@ from faceptor.tasks.fitting import groups_by_name, labelled
 from faceptor.tasks.intervals import calibration_of, joined, mean_of
 from faceptor.tasks.measures import confusion_matrix, mean_of_defined, recall_per_class, reliability
 from faceptor.tasks.panels import Bar, Bars, spelt_out
+from faceptor.tasks.plots import confusion_data, draw_confusion, draw_reliability, new_figure, reliability_data
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,6 @@ class Classification(Kind):
 
     def figure(self, spec, metric):
         """Confusion (rows sum to 100 %) and reliability diagram."""
-        from faceptor.tasks.plots import draw_confusion, draw_reliability, new_figure
 
         figure, (left, right) = new_figure(f"{spec.name}: accuracy {metric.compute()['accuracy']:.1f} %", 2)
         draw_confusion(left, metric.confusion(), spec.labels)
@@ -180,8 +180,6 @@ class Classification(Kind):
         return figure
 
     def plots(self, spec, metric):
-        from faceptor.tasks.plots import confusion_data, reliability_data
-
         return [confusion_data(metric.confusion(), spec.labels), reliability_data(metric.reliability())]
 
     def panel(self, spec, prediction):

@@ -26,7 +26,9 @@ from faceptor.tasks.base import (
     label_of,
     share_of,
 )
+from faceptor.tasks.drawing import draw_points
 from faceptor.tasks.fitting import check_points
+from faceptor.tasks.plots import PALETTE, error_data, new_figure
 
 
 @dataclass(frozen=True)
@@ -266,7 +268,6 @@ class Landmarks(Kind):
 
     def figure(self, spec, metric):
         """Cumulative error distribution of the headline NME, all faces and each subset, with AUC in the legend."""
-        from faceptor.tasks.plots import PALETTE, new_figure
 
         name = self.headline_of(spec)
         threshold = spec.options["auc"].get(name, 0.10)
@@ -284,15 +285,12 @@ class Landmarks(Kind):
 
     def plots(self, spec, metric):
         """Errors in percent, as the metric has them."""
-        from faceptor.tasks.plots import error_data
 
         name = self.headline_of(spec)
         most = 100 * spec.options["auc"].get(name, 0.10)
         return [error_data(100 * errors, most, series) for series, errors in metric.curves(name).items()]
 
     def draw(self, spec, canvas, prediction):
-        from faceptor.tasks.drawing import draw_points
-
         return draw_points(canvas, prediction.points, landmark_scheme(spec.options["scheme"]))
 
     def describe(self, spec, prediction):

@@ -25,10 +25,12 @@ from faceptor.tasks.base import (
     key_of,
     label_of,
 )
+from faceptor.tasks.drawing import blend_classes, class_colours
 from faceptor.tasks.fitting import check_names
 from faceptor.tasks.intervals import mean_of
 from faceptor.tasks.measures import confusion_matrix, f1_per_class, mean_of_defined
 from faceptor.tasks.panels import Swatches, spelt_out
+from faceptor.tasks.plots import confusion_data, draw_bars, draw_confusion, new_figure
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,6 @@ class Parsing(Kind):
 
     def figure(self, spec, metric):
         """Confusion (rows sum to 100 %) and F1 of each class."""
-        from faceptor.tasks.plots import draw_bars, draw_confusion, new_figure
 
         figure, (left, right) = new_figure(f"{spec.name}: mean F1 {metric.compute()['f1_mean']:.1f} %", 2, height=5.0)
         draw_confusion(left, metric.confusion, spec.labels)
@@ -188,18 +189,13 @@ class Parsing(Kind):
         return figure
 
     def plots(self, spec, metric):
-        from faceptor.tasks.plots import confusion_data
-
         return [confusion_data(metric.confusion, spec.labels)]
 
     def draw(self, spec, canvas, prediction):
-        from faceptor.tasks.drawing import blend_classes
-
         return blend_classes(canvas, prediction.classes, spec.queries, background=spec.options["background"])
 
     def legend(self, spec, prediction):
         """Colours of the classes that are seen, the largest first."""
-        from faceptor.tasks.drawing import class_colours
 
         seen, colours = np.bincount(prediction.classes.ravel(), minlength=spec.queries), class_colours(spec.queries)
         present = [i for i in np.argsort(-seen, kind="stable") if seen[i] and i != spec.options["background"]]

@@ -27,7 +27,9 @@ from faceptor.tasks.base import (
     key_of,
     label_of,
 )
+from faceptor.tasks.drawing import draw_axes
 from faceptor.tasks.panels import Words
+from faceptor.tasks.plots import PALETTE, error_data, new_figure
 from faceptor.tasks.rotations import (
     MIRROR,
     about_view_axis,
@@ -231,7 +233,6 @@ class Pose(Kind):
 
     def figure(self, spec, metric):
         """Predicted against true angles, and the error by the largest true angle."""
-        from faceptor.tasks.plots import PALETTE, new_figure
 
         predicted, truth = metric.arrays()
         errors = angle_errors(predicted, truth)
@@ -256,13 +257,10 @@ class Pose(Kind):
 
     def plots(self, spec, metric):
         """Degrees between the true and the predicted rotation."""
-        from faceptor.tasks.plots import error_data
 
         return [error_data(metric.turns(), MOST_DEGREES)]
 
     def draw(self, spec, canvas, prediction):
-        from faceptor.tasks.drawing import draw_axes
-
         axes = matrix_of_degrees(prediction.angles) * [1, -1, 1]  # image y points down
         return draw_axes(canvas, prediction.centre, axes * [[1], [-1], [1]], 0.3 * prediction.side)
 

@@ -29,6 +29,7 @@ from faceptor.tasks.base import (
 from faceptor.tasks.fitting import Misfit, check_names
 from faceptor.tasks.intervals import mean_of, means_of
 from faceptor.tasks.panels import Bar, Bars, spelt_out
+from faceptor.tasks.plots import PALETTE, error_data, new_figure
 
 NO_SPREAD = 1e-12  # of a variance, in squared shares of the range: all the same
 
@@ -193,7 +194,6 @@ class Rating(Kind):
 
     def figure(self, spec, metric):
         """Predicted against true ratings, one panel per scale (the first six)."""
-        from faceptor.tasks.plots import PALETTE, new_figure
 
         predicted, truth = metric.arrays()
         shown = spec.labels[:6]
@@ -211,7 +211,6 @@ class Rating(Kind):
 
     def plots(self, spec, metric):
         """Errors in percent of each scale's range."""
-        from faceptor.tasks.plots import error_data
 
         predicted, truth = metric.arrays()
         shares = 100 * np.abs(predicted - truth) / np.diff(ranges_of(spec))[:, 0]

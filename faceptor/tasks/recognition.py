@@ -26,6 +26,7 @@ from faceptor.tasks.base import (
     label_of,
 )
 from faceptor.tasks.intervals import Share, joined, means_of
+from faceptor.tasks.plots import PALETTE, curve_data, new_figure
 
 THRESHOLDS = np.arange(0, 4, 0.01)  # squared distances of unit vectors lie in [0, 4]
 
@@ -260,7 +261,6 @@ class Recognition(Kind):
 
     def figure(self, spec, metric):
         """ROC of each verification set."""
-        from faceptor.tasks.plots import PALETTE, new_figure
 
         figure, (panel,) = new_figure(f"{spec.name}: mean accuracy {metric.compute()['accuracy']:.1f} %")
         for index, (name, result) in enumerate(metric.results().items()):
@@ -276,8 +276,6 @@ class Recognition(Kind):
         return figure
 
     def plots(self, spec, metric):
-        from faceptor.tasks.plots import curve_data
-
         named = metric.results().items()
         return [curve_data("roc", {"fpr": found["fpr"], "tpr": found["tpr"]}, series) for series, found in named]
 

@@ -23,6 +23,7 @@ from faceptor.tasks.base import TaskSpec
 from faceptor.tasks.fitting import check_points
 from faceptor.tasks.intervals import Share
 from faceptor.tasks.panels import Bar, Words, longest, spelt_out
+from faceptor.tasks.plots import PALETTE, curve_data, draw_bars, new_figure
 
 PRECISION = 0.8
 
@@ -141,8 +142,6 @@ class Visibility(Attributes):
         """Precision and recall of finding occluded points, and accuracy of each point."""
         from sklearn.metrics import precision_recall_curve
 
-        from faceptor.tasks.plots import PALETTE, draw_bars, new_figure
-
         p, visible = metric.pooled()
         precision, recall, _ = precision_recall_curve(~visible, 1 - p)
         found = metric.compute()["recall_at_80_precision"]
@@ -165,8 +164,6 @@ class Visibility(Attributes):
     def plots(self, spec, metric):
         """Of finding occluded points."""
         from sklearn.metrics import precision_recall_curve
-
-        from faceptor.tasks.plots import curve_data
 
         p, visible = metric.pooled()
         precision, recall, _ = precision_recall_curve(~visible, 1 - p)

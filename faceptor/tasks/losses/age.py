@@ -27,6 +27,8 @@ def expected_age(log_p: Tensor, ages: Tensor) -> Tensor:
 class AgeLoss(nn.Module):
     """kl * KL(target || p) + l1 * |expected age - age|, both means over samples."""
 
+    ages: Tensor
+
     def __init__(self, *, first: int, count: int, sigma: float, kl: float, l1: float):
         super().__init__()
         self.sigma, self.kl, self.l1 = sigma, kl, l1
@@ -48,6 +50,8 @@ class L1CrossEntropyLoss(nn.Module):
     FaceXFormer (section 3.4) trains age with the mean of the two. Both are taken of the distribution that `decode`
     reads, so that a model answers as it was trained.
     """
+
+    ages: Tensor
 
     def __init__(self, *, first: int, count: int, ce: float, l1: float):
         super().__init__()

@@ -12,6 +12,9 @@ from faceptor.errors import DataError
 class RatingLoss(nn.Module):
     """Mean over the known ratings of |error| or error^2, in shares of the range, so that every scale weighs alike."""
 
+    low: Tensor
+    width: Tensor
+
     def __init__(self, ranges: np.ndarray, *, power: int):
         super().__init__()
         self.power = power
