@@ -122,12 +122,31 @@ def test_a_clone_with_a_filled_remote_computes_nothing_and_one_without_computes_
     assert repro.reproduce() == ["first", "each@x", "each@y"]  # an empty remote is as good as none
 
 
-def test_only_what_another_stage_needs_is_made_of_the_missing():
-    entries = [{"changed deps": {"a": "deleted"}}, {"changed outs": {"x": "not in cache"}}]
-    assert repro.missing(entries, {"x"}) == {"x"}
-    assert repro.missing(entries, set()) is None  # a file that Git keeps was deleted: DVC cannot bring it back
-    assert repro.missing([{"changed deps": {"code.py": "modified"}}], {"x"}) is None
-    assert repro.missing(["changed command"], {"x"}) is None
+def test_a_lost_file_that_git_keeps_is_made_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    start(tmp_path, "stages: {note: {cmd: 'echo one > a', outs: [{a: {cache: false}}]}}")
+    assert repro.reproduce() == ["note"]
+    (tmp_path / "a").unlink()
+    assert repro.reproduce(allow_missing=True) == ["note"] and (tmp_path / "a").exists()
+
+
+def test_only_what_another_stage_needs_is_made_of_the_missing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    start(tmp_path, PIPELINE.split("  broken")[0])
+    assert repro.reproduce() == ["first", "each@x", "each@y"]
+    shutil.rmtree(tmp_path / ".dvc/cache")
+    for name in ("a", "x", "y"):
+        (tmp_path / name).unlink()
+    assert repro.reproduce(allow_missing=True) == []
+    text = (tmp_path / "dvc.yaml").read_text()
+    (tmp_path / "dvc.yaml").write_text(text.replace("foreach: [x, y]", "foreach: [x, y, z]"))
+    assert repro.reproduce(allow_missing=True) == ["first", "each@x", "each@y", "each@z"]
+
+
+def test_it_says_how_far_it_is():
+    told = []
+    repro.schedule(DIAMOND, lambda stage, beside: True, jobs=1, say=told.append)
+    assert told == [f"{i} of 4 stages done, now {stage}" for i, stage in enumerate(("data", "left", "right", "last"))]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

@@ -64,8 +64,8 @@ def reproduce(
         failed = schedule(
             {stage: graph[stage] & wanted for stage in graph if stage in wanted},
             lambda stage, beside: run_stage(stage, threads=max(1, cores // beside), company=company),
-            jobs=jobs,
-        )
+            jobs=jobs, say=lambda line: print(f"repro: {line}", flush=True),
+        )  # fmt: skip
     if company.asked:
         raise FaceptorError("repro: stopped; the same command goes on where it was")
     if failed:
@@ -78,29 +78,28 @@ def pipeline(*, pull: bool | None = None, allow_missing: bool | None = None) -> 
 
     Outputs that are missing here are taken from the cache or, with `pull`, from the remote.
     """
-    import networkx
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc.scm import SCMError
 
     try:
         with Repo() as repo:
-            graph = repo.index.graph
-            order = [stage for stage in networkx.dfs_postorder_nodes(graph) if stage.cmd]
-            needs = {s.addressing: {d.addressing for d in graph.successors(s)} for s in order}
-            cached = {str(out) for stage in order for out in stage.outs if out.use_cache}
-            status, lacking = states(repo, cached)
+            links = repo.index.graph
+            needs = {stage.addressing: {need.addressing for need in links.successors(stage)} for stage in links}
+            graph = {stage: needs[stage] for stage in TopologicalSorter(needs).static_order()}
+            changed, lacking = states(repo)
             remote = bool(repo.config["core"].get("remote"))
-            if restored := restore(repo, set().union(*lacking.values()), pull=remote if pull is None else pull):
-                status, lacking = states(repo, cached)
+            restored = bring_back(repo, lacking, pull=remote if pull is None else pull)
+            if restored:
+                changed, lacking = states(repo)
             if allow_missing is None:
-                allow_missing = remote and (restored or not any(lacking.values()))
+                allow_missing = remote and (restored or not lacking)
             if not allow_missing:
-                lacking = {}
-            if kept := sorted(set().union(*lacking.values())):
-                few = ", ".join(kept[:4]) + (f" and {len(kept) - 4} more" if len(kept) > 4 else "")
+                return graph, changed | lacking, set()
+            if gone := absent(repo, lacking):
+                few = ", ".join(gone[:4]) + (f" and {len(gone) - 4} more" if len(gone) > 4 else "")
                 print(f"repro: neither here nor on the remote: {few}; `faceptor repro --no-allow-missing` makes them")
-            return needs, status - lacking.keys(), set(lacking)
+            return graph, changed, lacking
     except SCMError as error:
         raise FaceptorError(
             f"repro: {error}, and DVC needs one (a ZIP download has none); run `git init`, then this again"
@@ -109,47 +108,38 @@ def pipeline(*, pull: bool | None = None, allow_missing: bool | None = None) -> 
         raise FaceptorError(f"repro: {error}") from None
 
 
-def states(repo, cached: set[str]) -> tuple[set[str], dict[str, set[str]]]:
-    """The stages whose state is not that of dvc.lock; those of them that lack files and nothing else, and which."""
-    status = repo.status()
-    found = {stage: missing(entries, cached) for stage, entries in status.items()}
-    return set(status), {stage: gone for stage, gone in found.items() if gone is not None}
+def states(repo) -> tuple[set[str], set[str]]:
+    """The stages whose state is not that of dvc.lock; and those that lack files which DVC keeps, and nothing else."""
+    links, every, changed = repo.index.graph, set(), set()
+    with repo.lock:
+        for stage in links:
+            for found, allowed in ((every, False), (changed, True)):
+                if stage.changed(allow_missing=allowed, upstream=list(links.successors(stage))):
+                    found.add(stage.addressing)
+    kept_by_git = {s.addressing for s in repo.index.stages for out in s.outs if not out.use_cache and not out.exists}
+    changed |= every & kept_by_git  # DVC cannot bring these back
+    return changed, every - changed
 
 
-def missing(entries: Iterable[str | dict], cached: set[str]) -> set[str] | None:
-    """Outputs that a stage lacks, if its state is that of dvc.lock but for files that are not here; else None.
-
-    entries: what `dvc status` says of the stage. cached: the outputs that DVC keeps, and not Git.
-    """
-    gone: set[str] = set()
-    for entry in entries:
-        if not isinstance(entry, dict) or not entry.keys() <= {"changed deps", "changed outs"}:
-            return None  # "changed command", "always changed"
-        if any(state != "deleted" for state in entry.get("changed deps", {}).values()):
-            return None
-        outs = entry.get("changed outs", {})
-        if not outs.keys() <= cached or not set(outs.values()) <= {"deleted", "not in cache"}:
-            return None
-        gone |= outs.keys()
-    return gone
+def absent(repo, stages: set[str]) -> list[str]:
+    """The outputs of stages that are not here."""
+    return sorted(str(out) for s in repo.index.stages if s.addressing in stages for out in s.outs if not out.exists)
 
 
-def restore(repo, paths: set[str], *, pull: bool) -> bool:
+def bring_back(repo, stages: set[str], *, pull: bool) -> bool:
     """Bring outputs back from the cache, which `pull` fills from the remote first; whether any came back."""
     from dvc.exceptions import DownloadError
 
-    if not paths:
-        return False
-    if pull:
-        print(f"repro: fetching {len(paths)} outputs that are not here ...", flush=True)
+    gone = absent(repo, stages)
+    if pull and gone:
+        print(f"repro: fetching {len(gone)} outputs that are not here ...", flush=True)
         try:
-            repo.fetch(targets=sorted(paths))
+            repo.fetch(targets=sorted(stages))
         except DownloadError as error:
             print(f"repro: {error}", flush=True)  # the rest is here
-    kept = [str(out) for out in repo.index.outs if str(out) in paths and not out.exists and not out.changed_cache()]
-    if kept:
-        repo.checkout(targets=kept)
-    return bool(kept)
+    if gone:
+        repo.checkout(targets=sorted(stages), allow_missing=True)
+    return absent(repo, stages) != gone
 
 
 def with_dependents(graph: Graph, changed: Iterable[str]) -> set[str]:
@@ -175,17 +165,20 @@ def with_needs(graph: Graph, targets: Iterable[str]) -> set[str]:
     return wanted
 
 
-def schedule(graph: Graph, run: Callable[[str, int], bool], *, jobs: int) -> list[str]:
+def schedule(
+    graph: Graph, run: Callable[[str, int], bool], *, jobs: int, say: Callable[[str], object] = lambda line: None
+) -> list[str]:
     """Call `run(stage, beside)` for every stage after those it depends on, at most `jobs` at once; returns failures.
 
     Of the stages that could run, the one that most others wait for goes first. `beside` is the number of stages that
-    share the machine, itself included. What depends on a failed stage does not run.
+    share the machine, itself included. What depends on a failed stage does not run. say: told how far it is.
     """
     weight = {stage: len(with_dependents(graph, [stage])) for stage in graph}
     rank = {stage: rank for rank, stage in enumerate(sorted(graph, key=weight.__getitem__, reverse=True))}  # stable
     order = TopologicalSorter(graph)
     order.prepare()
     ready: list[str] = []
+    done: list[str] = []
     failed: list[str] = []
     running: dict[Future, str] = {}
     with ThreadPoolExecutor(jobs) as pool:
@@ -197,9 +190,12 @@ def schedule(graph: Graph, run: Callable[[str, int], bool], *, jobs: int) -> lis
             ready = ready[free:]
             if not running:
                 return failed
+            say(f"{len(done)} of {len(graph)} stages done, now {', '.join(running.values())}")
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 stage = running.pop(future)
-                order.done(stage) if future.result() else failed.append(stage)
+                (done if future.result() else failed).append(stage)
+                if stage in done:
+                    order.done(stage)
 
 
 class Company:
