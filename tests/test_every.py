@@ -6,7 +6,7 @@ from faceptor.config import Synthesis, load_preset
 from faceptor.datasets import READERS
 from faceptor.pipeline.all_datasets import SMALL, with_every_data_set
 from faceptor.synthesis import LAYOUTS
-from faceptor.synthesis.writers.base import Order
+from faceptor.synthesis.writers.layout import Order
 
 
 def test_every_data_set_has_a_line_and_own_lines_stay():

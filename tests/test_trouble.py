@@ -138,7 +138,7 @@ def _picture(path):
 
 def _sheet(path):
     from faceptor.synthesis.contact_sheet import contact_sheet
-    from faceptor.synthesis.writers.base import Tile
+    from faceptor.synthesis.writers.layout import Tile
 
     image = np.eye(99, dtype=np.uint8)[..., None] * np.uint8([255, 0, 99])
     contact_sheet([Tile(group="a", caption="b", image=image)], title="t", path=path)

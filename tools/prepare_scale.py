@@ -27,7 +27,7 @@ import typer
 from faceptor.errors import DataError, FaceptorError
 from faceptor.prepared.prepare import prepare
 from faceptor.prepared.reading import open_split
-from faceptor.synthesis.writers.recordio import RecordWriter
+from faceptor.synthesis.writers.write_recordio import RecordWriter
 
 SIDE = 112  # pixels
 PATTERNS = 64  # different pictures; the number in each makes the file its own

@@ -51,7 +51,7 @@ from faceptor.config.sections import (
 )
 from faceptor.config.yaml12 import read_yaml
 from faceptor.datasets import reader_class
-from faceptor.datasets.base import Reader
+from faceptor.datasets.reader import Reader
 from faceptor.datasets.readers.generic import stored_description
 from faceptor.errors import ConfigError
 from faceptor.evaluation.test_sets import judged_on

@@ -1,7 +1,7 @@
 """Readers of the published data sets, one module each: files as their owners publish them in, records out."""
 
 from faceptor.config.sections import spelled
-from faceptor.datasets.base import Reader
+from faceptor.datasets.reader import Reader
 from faceptor.datasets.readers.affectnet import AffectNet
 from faceptor.datasets.readers.aflw19 import AFLW19
 from faceptor.datasets.readers.aflw2000 import AFLW2000

@@ -20,8 +20,8 @@ from faceptor.datasets.tallies import Statistic
 from faceptor.datasets.values import BadSample
 
 if TYPE_CHECKING:
-    from faceptor.datasets.base import Reader
     from faceptor.datasets.formats.tables import Row
+    from faceptor.datasets.reader import Reader
     from faceptor.datasets.readers.generic import Generic
 
 MAX_ANGLE_DEG = 180.0  # no published angle is larger

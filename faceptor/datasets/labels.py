@@ -95,11 +95,6 @@ def _scheme(name: str, entry: Mapping) -> LandmarkScheme:
     )
 
 
-def landmark_schemes() -> tuple[str, ...]:
-    """Names of all landmark schemes."""
-    return tuple(facts()["landmarks"])
-
-
 def flip_classes(parsing: str | Mapping) -> tuple[int, ...]:
     """Class permutation of a mirrored mask: class c of the original becomes class `flip_classes(...)[c]`.
 
@@ -109,15 +104,10 @@ def flip_classes(parsing: str | Mapping) -> tuple[int, ...]:
     return tuple(entry["flip_permutation"])
 
 
-def arcface_template() -> np.ndarray:
-    """(5, 2) alignment points in the 112 x 112 image of the recognition sets."""
-    return np.asarray(facts()["alignment_templates"]["arcface_112x112"]["xy"], np.float64)
-
-
-def farl_template(side: int = 512) -> np.ndarray:
-    """(5, 2) alignment points for a dense crop of that side; the unscaled template is given for 512."""
-    xy = facts()["alignment_templates"]["farl_512x512_before_scaling"]["xy"]
-    return np.asarray(xy, np.float64) * (side - 1) / 512
+def alignment_template(name: str) -> np.ndarray:
+    """(5, 2) alignment points, eyes, nose tip, mouth corners, in pixels of the picture that they are given for:
+    "arcface_112x112", or "farl_512x512_before_scaling"."""
+    return np.asarray(facts()["alignment_templates"][name]["xy"], np.float64)
 
 
 CELEBA_40: tuple[str, ...] = tuple(facts()["binary_attributes"]["CelebA_40"])
@@ -126,6 +116,7 @@ EXPRESSIONS: tuple[str, ...] = tuple(facts()["expression"]["unified_7"])
 EXPRESSIONS_8: tuple[str, ...] = tuple(facts()["expression"]["unified_8"])
 RAFDB_TO_UNIFIED: dict[int, int] = dict(facts()["expression"]["RAF-DB_raw_to_unified"])
 CELEBAMASK_19: tuple[str, ...] = tuple(facts()["parsing"]["CelebAMask-HQ"]["faceptor_order"])
+CELEBAMASK_TO_LAPA = np.array(facts()["parsing"]["CelebAMask-HQ"]["to_LaPa"], np.uint8)  # class -> class
 LAPA_11: tuple[str, ...] = tuple(facts()["parsing"]["LaPa"]["faceptor_order"])
 AGES: tuple[int, ...] = tuple(range(facts()["age_bins_dldl"]["first"], facts()["age_bins_dldl"]["last"] + 1))
 GENDERS: tuple[str, ...] = tuple(facts()["demographics"]["UTKFace_gender"])

@@ -1,6 +1,6 @@
 """Small checks and rules that all readers share: text that can be shown, numbers that can be used, boxes, draws.
 
-What cannot be used is a `BadSample`. Points and boxes as in `faceptor.datasets.base`, which hands all of this on.
+What cannot be used is a `BadSample`. Points and boxes as in `faceptor.datasets.reader`, which hands all of this on.
 """
 
 from __future__ import annotations

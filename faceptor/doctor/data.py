@@ -13,8 +13,8 @@ from time import perf_counter
 from faceptor.config import Params
 from faceptor.config.sections import spelled, unspelled
 from faceptor.datasets import READERS, reader_class
-from faceptor.datasets.base import Reader
 from faceptor.datasets.folders import litter
+from faceptor.datasets.reader import Reader
 from faceptor.doctor.survey import Progress, Survey, survey
 from faceptor.errors import ConfigError, FaceptorError
 from faceptor.prepared.card import compare_published, generated_check

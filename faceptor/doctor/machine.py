@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from faceptor.config import ModelConfig
-from faceptor.datasets.base import Reader
+from faceptor.datasets.reader import Reader
 from faceptor.errors import FaceptorError
 from faceptor.io.regular import size_text
 from faceptor.prepared.reading import read_card

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from time import perf_counter
 
-from faceptor.datasets.base import Check, Listed, Reader, Record, Reject, share
 from faceptor.datasets.formats.restricted_pickle import load_verification
+from faceptor.datasets.reader import Check, Listed, Reader, Record, Reject, share
 from faceptor.errors import FaceptorError
 from faceptor.prepared.checks import Ready, checked
 

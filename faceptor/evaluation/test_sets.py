@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from faceptor.datasets.base import Reader
+from faceptor.datasets.reader import Reader
 from faceptor.errors import ConfigError
 from faceptor.tasks import kind_of
 from faceptor.tasks.base import TaskSpec

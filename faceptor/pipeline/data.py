@@ -4,7 +4,7 @@ from pathlib import Path
 
 from faceptor.config import Params
 from faceptor.config.sections import spelled
-from faceptor.datasets.base import MARKER
+from faceptor.datasets.reader import MARKER
 from faceptor.errors import ConfigError
 from faceptor.io.files import RESULTS, write_json
 from faceptor.io.writing import written_to

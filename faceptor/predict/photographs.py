@@ -17,9 +17,9 @@ import numpy as np
 import simplejpeg
 from PIL import Image, JpegImagePlugin
 
-from faceptor.datasets.base import BadSample
 from faceptor.datasets.formats import images
 from faceptor.datasets.formats.images import LARGEST_IMAGE, TooManyPixels, check_size, opened, orientation, upright
+from faceptor.datasets.reader import BadSample
 from faceptor.errors import DataError
 
 LARGEST_PHOTO_FILE = 256 << 20  # bytes; 200 megapixels of a phone take up to 100 MB

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from faceptor.datasets.base import BadSample
 from faceptor.datasets.formats.images import LARGEST_IMAGE, TooManyPixels
+from faceptor.datasets.reader import BadSample
 from faceptor.errors import DataError, WeightsError
 from faceptor.io.regular import read_regular
 from faceptor.predict.detector import Detection, detect_faces

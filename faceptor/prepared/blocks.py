@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from faceptor.datasets.base import Record, Reject
+from faceptor.datasets.reader import Record, Reject
 from faceptor.prepared import shards
 from faceptor.prepared.card import SplitFacts
 from faceptor.prepared.duplicates import PICTURE_BYTES

@@ -13,9 +13,9 @@ from functools import cache
 import pyarrow as pa
 import simplejpeg
 
-from faceptor.datasets.base import BadSample, Bulk, Reject
 from faceptor.datasets.columns import COLUMNS
 from faceptor.datasets.formats.images import LARGEST_IMAGE, MARKS, Picture, content_of, verify
+from faceptor.datasets.reader import BadSample, Bulk, Reject
 from faceptor.prepared.card import SplitFacts
 from faceptor.prepared.shards import FACTS, SAMPLE_TYPES
 

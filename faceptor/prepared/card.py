@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field, fields
 
 import numpy as np
 
-from faceptor.datasets.base import Check, Reader, Record, Reject
 from faceptor.datasets.columns import COLUMNS
 from faceptor.datasets.labels import landmark_scheme
+from faceptor.datasets.reader import Check, Reader, Record, Reject
 from faceptor.datasets.tallies import Tally
 
 REJECTS_QUOTED = 5  # in an error or a dataset card

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.datasets.base import BadSample, Reader, Record, Reject, printable
 from faceptor.datasets.columns import COLUMNS
 from faceptor.datasets.formats.images import Picture, encode_mask, read_bytes, verify
+from faceptor.datasets.reader import BadSample, Reader, Record, Reject, printable
 from faceptor.prepared.card import upright
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from faceptor.datasets.base import Check
+from faceptor.datasets.reader import Check
 
 LISTED = "duplicates.jsonl"
 PICTURE_BYTES = 16  # of the hash that stands for a picture

@@ -11,7 +11,7 @@ from itertools import islice
 
 from tqdm import tqdm
 
-from faceptor.datasets.base import Reader, Reject
+from faceptor.datasets.reader import Reader, Reject
 from faceptor.prepared.blocks import Blocks
 from faceptor.prepared.bulk import Converter, mode_of, numbered
 from faceptor.prepared.checks import Ready, checked, place

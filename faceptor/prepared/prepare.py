@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from faceptor.config.sections import spelled
 from faceptor.datasets import reader_class
-from faceptor.datasets.base import BadSample, Check, Reader, Reject, printable, share
 from faceptor.datasets.folders import Links
 from faceptor.datasets.formats.images import Picture, content_of, verify
 from faceptor.datasets.formats.restricted_pickle import load_verification
+from faceptor.datasets.reader import BadSample, Check, Reader, Reject, printable, share
 from faceptor.errors import ConfigError, DataError, FaceptorError
 from faceptor.io.paths import replace_folder
 from faceptor.prepared import shards

@@ -18,12 +18,12 @@ import joblib
 from tqdm import tqdm
 
 from faceptor.config.sections import spelled
-from faceptor.datasets.base import MARKER
+from faceptor.datasets.reader import MARKER
 from faceptor.errors import ConfigError
 from faceptor.io.paths import replace_folder
 from faceptor.io.processes import end_with_parent
 from faceptor.synthesis.writers import LAYOUTS
-from faceptor.synthesis.writers.base import Drawn, Layout, Order, Shot, Tile
+from faceptor.synthesis.writers.layout import Drawn, Layout, Order, Shot, Tile
 
 __all__ = ["LAYOUTS", "complete", "synthesize"]
 

@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from faceptor.io.writing import write_whole
-from faceptor.synthesis.writers.base import Tile
+from faceptor.synthesis.writers.layout import Tile
 
 MAX_SHEET_BYTES = 100_000  # sheets are kept in Git
 DOTS_PER_INCH = 120  # tried first

@@ -8,16 +8,16 @@
 import cv2
 import numpy as np
 
-from faceptor.datasets.labels import CELEBAMASK_19, facts
+from faceptor.datasets.labels import CELEBAMASK_19, CELEBAMASK_TO_LAPA, facts
 from faceptor.synthesis.accessories import ears_in_front, paint_ears, paint_occluder, paint_worn
 from faceptor.synthesis.body import paint_body
 from faceptor.synthesis.canvas import Canvas
+from faceptor.synthesis.drawn_attributes import attributes
+from faceptor.synthesis.drawn_landmarks import Landmarks, landmarks
 from faceptor.synthesis.face import Face
 from faceptor.synthesis.features import Features
-from faceptor.synthesis.geometry import Head
 from faceptor.synthesis.hair import standing_off
-from faceptor.synthesis.labels import attributes
-from faceptor.synthesis.landmarks import Landmarks, landmarks
+from faceptor.synthesis.head import Head
 from faceptor.synthesis.palette import Palette
 from faceptor.synthesis.photo import background, develop, light
 from faceptor.synthesis.placement import place
@@ -30,8 +30,6 @@ from faceptor.synthesis.visibility import bare, uncovered, unobstructed
 _FINE_UP_TO = 150  # pictures up to this many pixels a side are drawn twice as large
 _TEXEL = 14  # canvas pixels to a texel per cell of the mesh: texels stay finer than picture pixels
 _MIN_TEXELS, _MAX_TEXELS = 4, 16
-# CelebAMask-HQ class -> LaPa class; things worn on the face count as skin there, the rest as background.
-_TO_LAPA = np.array([0, 0, 1, 0, 1, 1, 2, 3, 4, 5, 6, 8, 9, 7, 10, 1, 0, 0, 0], np.uint8)
 
 
 def render(
@@ -132,7 +130,7 @@ def _maps(classes: np.ndarray) -> dict:
     present = np.flatnonzero(np.bincount(classes.ravel(), minlength=len(CELEBAMASK_19))[1:]) + 1
     return {
         "classes19": classes,
-        "classes11": _TO_LAPA[classes],
+        "classes11": CELEBAMASK_TO_LAPA[classes],
         "parts": {suffix[i]: classes == i for i in present.tolist()},
     }
 

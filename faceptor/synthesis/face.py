@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from faceptor.datasets.labels import EXPRESSIONS
 from faceptor.errors import ConfigError
 from faceptor.synthesis.identity import HABITS, IDENTITY_FIELDS, Identity, pick, sample_identity
 
-EXPRESSIONS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger")
-EXPRESSION_SHARES = (0.2, 0.3, 0.1, 0.1, 0.1, 0.1, 0.1)
+EXPRESSION_SHARES = (0.2, 0.3, 0.1, 0.1, 0.1, 0.1, 0.1)  # in the order of EXPRESSIONS
 YOUNGEST, OLDEST = 16.0, 77.0
 MAX_YAW, MAX_PITCH, MAX_ROLL = 60.0, 25.0, 25.0
 HATS = ("beanie", "cap", "brim")

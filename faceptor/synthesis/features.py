@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from faceptor.synthesis.geometry import Head
+from faceptor.synthesis.head import Head
 
 MIRROR = np.array([-1.0, 1.0])
 EYE_POINTS, LIP_POINTS = 9, 13

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from faceptor.synthesis.canvas import HAIR, HAT, Canvas
-from faceptor.synthesis.geometry import COLUMNS, Head, columns, smoothstep
+from faceptor.synthesis.head import COLUMNS, Head, columns, smoothstep
 from faceptor.synthesis.palette import Palette, hat_colour
 
 _ANGLES = columns()

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from faceptor.synthesis.face import Face
-from faceptor.synthesis.geometry import Head, smoothstep
+from faceptor.synthesis.head import Head, smoothstep
 
 _CELLS = 40  # side of the small picture that a background, always out of focus, is stretched from
 _ACROSS = np.linspace(-1.0, 1.0, _CELLS)

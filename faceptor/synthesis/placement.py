@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from faceptor.datasets.labels import arcface_template
+from faceptor.datasets.labels import alignment_template
 from faceptor.errors import ConfigError
 
 # Alignment points (eyes, nose tip, mouth corners) and the (width, height) of the picture they are given for.
 _ALIGNED = {
-    "arcface": (arcface_template(), (112, 112)),
+    "arcface": (alignment_template("arcface_112x112"), (112, 112)),
     "celeba": (np.array([[69.5, 111.5], [107.5, 111.5], [88.0, 131.5], [72.0, 152.0], [105.5, 152.0]]), (178, 218)),
     "celebahq": (np.array([[198, 242], [314, 242], [256, 304], [206, 368], [306, 368]]), (512, 512)),
 }

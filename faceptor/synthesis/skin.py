@@ -6,7 +6,7 @@ import numpy as np
 
 from faceptor.synthesis.canvas import BROW_L, EYE_L, LOWER_LIP, MOUTH, NO_POINTS, NOSE, UPPER_LIP, Stroke
 from faceptor.synthesis.features import MIRROR, Features, ring
-from faceptor.synthesis.geometry import Head
+from faceptor.synthesis.head import Head
 from faceptor.synthesis.palette import IRIS, Palette
 
 _CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 24)), np.sin(np.linspace(0, 2 * np.pi, 24))], axis=1)

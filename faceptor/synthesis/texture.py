@@ -7,8 +7,8 @@ import numpy as np
 
 from faceptor.synthesis.canvas import SKIN, Canvas, Stroke
 from faceptor.synthesis.features import Features
-from faceptor.synthesis.geometry import COLUMNS, ROWS, Head
 from faceptor.synthesis.hair import paint_hair
+from faceptor.synthesis.head import COLUMNS, ROWS, Head
 from faceptor.synthesis.palette import Palette
 from faceptor.synthesis.skin import skin_strokes
 

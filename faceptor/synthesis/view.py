@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from faceptor.synthesis.face import Face
-from faceptor.synthesis.geometry import Head
+from faceptor.synthesis.head import Head
 
 
 @dataclass(frozen=True, kw_only=True)

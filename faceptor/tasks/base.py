@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # the table of tasks is read where torch and matplotlib are n
     from matplotlib.figure import Figure
     from torch import Tensor, nn
 
-    from faceptor.datasets.base import Reader
+    from faceptor.datasets.reader import Reader
     from faceptor.datasets.readers.generic import Generic
 
     Sample = Mapping[str, Any]

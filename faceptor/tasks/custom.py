@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from faceptor.datasets.base import Reader
+from faceptor.datasets.reader import Reader
 from faceptor.datasets.readers.generic import Generic
 from faceptor.errors import ConfigError
 from faceptor.tasks.base import TaskSpec

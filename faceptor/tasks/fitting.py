@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faceptor.datasets.base import Reader
+from faceptor.datasets.reader import Reader
 from faceptor.errors import DataError
 from faceptor.tasks.base import TaskSpec
 

@@ -10,14 +10,13 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from faceptor.datasets.labels import alignment_template
 from faceptor.errors import DataError
 
 # Image-left eye, image-right eye, nose tip, image-left and image-right mouth corner.
 # FaRL's as fractions of (side - 1), ArcFace's as pixels of a 112 x 112 crop.
-FARL_TEMPLATE = np.array([[196, 226], [316, 226], [256, 286], [220, 360.4], [292, 360.4]]) / 512
-ARCFACE_TEMPLATE = np.array(
-    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
-)
+FARL_TEMPLATE = alignment_template("farl_512x512_before_scaling") / 512
+ARCFACE_TEMPLATE = alignment_template("arcface_112x112")
 ATANH_LIMIT = 0.999  # the unwarp has a pole at 1; the reference stops here
 OPENCV_MAX_SIDE = 32766  # remap and warpAffine count pixels in 16 bits
 

@@ -12,8 +12,8 @@ import simplejpeg
 from PIL import Image
 
 from faceptor.datasets import READERS
-from faceptor.datasets.base import Record, Reject
 from faceptor.datasets.labels import CELEBA_40, LFW_73
+from faceptor.datasets.reader import Record, Reject
 
 MAGIC = struct.pack("<I", 0xCED7230A)
 

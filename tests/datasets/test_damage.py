@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from faceptor.datasets import READERS
-from faceptor.datasets.base import Record, Reject
 from faceptor.datasets.formats.restricted_pickle import load_verification
+from faceptor.datasets.reader import Record, Reject
 from faceptor.errors import DataError
 from tests.datasets import published as pub
 from tests.datasets.published import bad, good, read

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from faceptor.datasets import READERS
-from faceptor.datasets.base import BadSample, Record, Reject
 from faceptor.datasets.folders import litter
+from faceptor.datasets.reader import BadSample, Record, Reject
 from faceptor.errors import DataError
 from faceptor.prepared.prepare import prepare
 from tests.datasets import published as pub

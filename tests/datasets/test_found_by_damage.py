@@ -8,9 +8,9 @@ import pytest
 import scipy.io
 
 from faceptor.datasets import READERS
-from faceptor.datasets.base import BadSample, number, printable
 from faceptor.datasets.formats.matlab import load_mat
 from faceptor.datasets.formats.textfiles import table
+from faceptor.datasets.reader import BadSample, number, printable
 from faceptor.datasets.values import LONGEST
 from faceptor.errors import DataError
 from tests.datasets import published as pub

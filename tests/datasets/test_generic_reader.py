@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from faceptor.datasets.base import Record, Reject
+from faceptor.datasets.reader import Record, Reject
 from faceptor.datasets.readers.generic import Generic
 from faceptor.errors import ConfigError, DataError
 from faceptor.prepared.prepare import prepare

@@ -12,8 +12,8 @@ import pytest
 import simplejpeg
 from PIL import Image
 
-from faceptor.datasets.base import BadSample
 from faceptor.datasets.formats.images import LARGEST_FILE, LARGEST_IMAGE, decode_image, decode_mask, read_bytes, verify
+from faceptor.datasets.reader import BadSample
 from faceptor.errors import DataError
 from faceptor.predict.photographs import decode_photo
 from tests.datasets import published as pub

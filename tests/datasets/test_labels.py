@@ -7,7 +7,7 @@ from faceptor.datasets import labels
 from faceptor.errors import ConfigError
 
 
-@pytest.mark.parametrize("name", labels.landmark_schemes())
+@pytest.mark.parametrize("name", labels.facts()["landmarks"])
 def test_flips_are_involutions_that_swap_the_eyes(name):
     scheme = labels.landmark_scheme(name)
     flip = np.array(scheme.flip)
@@ -19,7 +19,7 @@ def test_flips_are_involutions_that_swap_the_eyes(name):
     np.testing.assert_allclose(scheme.mirrored(scheme.mirrored(points, 100), 100), points)
 
 
-@pytest.mark.parametrize("name", labels.landmark_schemes())
+@pytest.mark.parametrize("name", labels.facts()["landmarks"])
 def test_left_groups_mirror_onto_right_groups(name):
     scheme = labels.landmark_scheme(name)
     for group in scheme.groups:
@@ -28,7 +28,7 @@ def test_left_groups_mirror_onto_right_groups(name):
             assert mirrored == set(scheme.group(group.replace("left_", "right_")))
 
 
-@pytest.mark.parametrize("name", labels.landmark_schemes())
+@pytest.mark.parametrize("name", labels.facts()["landmarks"])
 def test_five_points_of_the_mirror_are_the_mirrored_five(name):
     scheme = labels.landmark_scheme(name)
     points = np.random.default_rng(1).uniform(0, 99, (scheme.count, 2))
@@ -55,8 +55,8 @@ def test_300w_normalisers():
 
 
 def test_templates():
-    assert labels.arcface_template().shape == (5, 2)
-    np.testing.assert_allclose(labels.farl_template(512)[2], np.array([256, 286]) * 511 / 512)
+    assert labels.alignment_template("arcface_112x112").shape == (5, 2)
+    np.testing.assert_array_equal(labels.alignment_template("farl_512x512_before_scaling")[2], [256, 286])
 
 
 def test_unknown_names():

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from faceptor.datasets import READERS
-from faceptor.datasets.base import Record
+from faceptor.datasets.reader import Record
 from faceptor.datasets.readers.generic import Generic
 from faceptor.errors import DataError
 from tests.datasets import published as pub

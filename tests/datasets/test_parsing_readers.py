@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from faceptor.datasets.base import BadSample
 from faceptor.datasets.formats.images import read_gray
 from faceptor.datasets.labels import CELEBAMASK_19, LAPA_11, flip_classes
+from faceptor.datasets.reader import BadSample
 from faceptor.datasets.readers.celebamaskhq import TO_LAPA
 from faceptor.errors import DataError
 from tests.datasets import published as pub

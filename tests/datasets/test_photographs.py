@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceptor.datasets.base import BadSample
 from faceptor.datasets.formats import images
 from faceptor.datasets.formats.images import TooManyPixels
+from faceptor.datasets.reader import BadSample
 from faceptor.predict import photographs
 from faceptor.predict.photographs import decode_photo
 from tests.datasets.test_images import SHOWN, encoded, turned

@@ -9,8 +9,8 @@ import pytest
 import scipy.io
 
 from faceptor.datasets import READERS
-from faceptor.datasets.base import landmark_box
 from faceptor.datasets.formats.images import decode_image
+from faceptor.datasets.reader import landmark_box
 from faceptor.datasets.readers.poses import euler, head_box
 from faceptor.errors import ConfigError, DataError
 from faceptor.tasks.custom import specs_of

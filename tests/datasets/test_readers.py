@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from faceptor.datasets import READERS, reader_class
-from faceptor.datasets.base import BadSample, Reader, landmark_box, share
+from faceptor.datasets.reader import BadSample, Reader, landmark_box, share
 from faceptor.errors import ConfigError, DataError
 from tests.datasets import published as pub
 from tests.datasets.published import bad, good, read

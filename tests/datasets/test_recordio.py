@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faceptor.datasets import READERS
-from faceptor.datasets.base import BadSample, Record, Reject
 from faceptor.datasets.formats.recordio import RecordFile, unpack
+from faceptor.datasets.reader import BadSample, Record, Reject
 from faceptor.errors import DataError
 from tests.datasets import published as pub
 

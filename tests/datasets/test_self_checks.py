@@ -7,7 +7,7 @@ import pytest
 import scipy.io
 
 from faceptor.datasets import READERS
-from faceptor.datasets.base import Reader
+from faceptor.datasets.reader import Reader
 from faceptor.datasets.readers import aflw19
 from tests.datasets import published as pub
 

@@ -12,7 +12,7 @@ from faceptor.cli import app
 from faceptor.config import load_preset, parse, preset_text
 from faceptor.config.sections import spelled
 from faceptor.datasets import READERS
-from faceptor.datasets.base import MARKER, Listed, Reader, Record
+from faceptor.datasets.reader import MARKER, Listed, Reader, Record
 from faceptor.doctor import survey as surveying
 from faceptor.doctor.data import examine_data
 from faceptor.doctor.show import console, data_report

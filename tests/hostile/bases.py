@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from faceptor.datasets import READERS
 from faceptor.synthesis import LAYOUTS, synthesize
-from faceptor.synthesis.writers import base
+from faceptor.synthesis.writers import layout as layouts
 from tests.datasets import published as hand
 from tests.datasets.test_generic_reader import own, own_parquet
 from tests.synthesis.fake import fake_render, published
@@ -52,7 +52,7 @@ def generated(reader: str) -> Callable[[Path], object]:
     def build(root: Path) -> None:
         counts = OWN.get(reader) or published(reader, COUNTS)
         with quiet() as patch:  # flat pictures with known labels, a thousand times as fast
-            patch.setattr(base, "render", fake_render)
+            patch.setattr(layouts, "render", fake_render)
             synthesize(reader, root, seed=7, workers=1, image_size=SIDE, **counts)
 
     return build

@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from faceptor.datasets.base import MARKER
+from faceptor.datasets.reader import MARKER
 from faceptor.errors import DataError
 from tests.hostile.bases import Base
 from tests.hostile.outcome import Outcome, digest, prepared

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from faceptor.datasets.base import BadSample, Reader, Reject
 from faceptor.datasets.formats.restricted_pickle import load_pickle
+from faceptor.datasets.reader import BadSample, Reader, Reject
 from faceptor.datasets.readers.biwi import Biwi
 from faceptor.datasets.readers.rafdb import RAFDB
 from faceptor.errors import DataError

@@ -6,8 +6,8 @@ import pytest
 import faceptor.datasets.formats.recordio as recordio
 import faceptor.datasets.readers.ms1mv3 as reader
 import faceptor.prepared.bulk as bulk
-from faceptor.datasets.base import Reader
 from faceptor.datasets.formats.recordio import RecordFile
+from faceptor.datasets.reader import Reader
 from faceptor.prepared.prepare import prepare
 from faceptor.prepared.reading import open_split
 from tests.datasets import published as pub

@@ -8,7 +8,7 @@ from faceptor.prepared.reading import open_split
 from faceptor.synthesis import LAYOUTS, synthesize
 from faceptor.synthesis.draw import render
 from faceptor.synthesis.face import sample_face
-from faceptor.synthesis.writers.base import Order
+from faceptor.synthesis.writers.layout import Order
 from faceptor.synthesis.writers.wflw import flags
 
 

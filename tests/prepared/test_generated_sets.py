@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-import faceptor.synthesis.writers.base as layouts
+import faceptor.synthesis.writers.layout as layouts
 from faceptor.datasets import READERS
 from faceptor.prepared.prepare import prepare
 from faceptor.prepared.reading import open_split

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import faceptor.prepared.prepare as module
-from faceptor.datasets.base import Reader, Record
+from faceptor.datasets.reader import Reader, Record
 from faceptor.errors import DataError
 from faceptor.prepared.prepare import prepare
 from faceptor.prepared.reading import open_split, read_card

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from faceptor.datasets import READERS
-from faceptor.datasets.base import BadSample
 from faceptor.datasets.columns import COLUMNS
 from faceptor.datasets.formats.images import decode_image
 from faceptor.datasets.labels import facts
+from faceptor.datasets.reader import BadSample
 from faceptor.errors import ConfigError, DataError
 from faceptor.prepared.prepare import prepare
 from faceptor.prepared.reading import open_split, open_verification, read_card, verification_sets

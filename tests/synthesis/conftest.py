@@ -1,7 +1,7 @@
 import pytest
 
 from faceptor.synthesis import synthesize
-from faceptor.synthesis.writers import base
+from faceptor.synthesis.writers import layout as layouts
 from tests.synthesis.fake import COUNTS, RECOGNITION, SEED, fake_render, published
 
 
@@ -9,7 +9,7 @@ from tests.synthesis.fake import COUNTS, RECOGNITION, SEED, fake_render, publish
 def made(tmp_path_factory):
     """Folder of a data set by name, written once with the stand-in for the drawing."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(base, "render", fake_render)
+    patch.setattr(layouts, "render", fake_render)
     root, done = tmp_path_factory.mktemp("made"), {}
 
     def make(name):

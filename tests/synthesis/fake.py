@@ -7,7 +7,7 @@ from faceptor.datasets.labels import CELEBA_40, LFW_73
 from faceptor.synthesis import LAYOUTS
 from faceptor.synthesis.face import Face, sample_face
 from faceptor.synthesis.portrait import Portrait
-from faceptor.synthesis.writers.base import Order, Shot, cut
+from faceptor.synthesis.writers.layout import Order, Shot, cut
 
 SEED = 3
 COUNTS = {"train": 33, "test": 14}

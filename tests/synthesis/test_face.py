@@ -10,19 +10,18 @@ from faceptor.datasets.labels import (
     CELEBA_40,
     CELEBAMASK_19,
     LFW_73,
-    arcface_template,
+    alignment_template,
     facts,
     landmark_scheme,
-    landmark_schemes,
 )
 from faceptor.errors import ConfigError
 from faceptor.synthesis.canvas import EYE_L, EYE_R, GLASSES, HAIR, LOWER_LIP, MOUTH, NOSE, SKIN, UPPER_LIP, Canvas
 from faceptor.synthesis.draw import render
+from faceptor.synthesis.drawn_landmarks import landmarks
 from faceptor.synthesis.face import EXPRESSIONS, OCCLUDERS, Face, sample_face
 from faceptor.synthesis.features import Features
-from faceptor.synthesis.geometry import Head
+from faceptor.synthesis.head import Head
 from faceptor.synthesis.identity import IDENTITY_FIELDS, sample_identity
-from faceptor.synthesis.landmarks import landmarks
 from faceptor.synthesis.placement import FRAMES
 from faceptor.synthesis.raster import rasterise
 
@@ -124,7 +123,7 @@ def test_what_excludes_what():
 
 
 def test_every_scheme_is_complete(drawn):
-    assert set(SCHEMES.values()) == set(landmark_schemes())
+    assert set(SCHEMES.values()) == set(facts()["landmarks"])
     for portrait in drawn:
         for count, name in SCHEMES.items():
             points, visible = portrait.landmarks[count], portrait.visible[count]
@@ -246,7 +245,8 @@ def test_box_holds_the_face(drawn):
 
 
 def test_aligned_frames_put_the_five_points_in_place():
-    template, faces = arcface_template(), [sample_face(1, identity=i, yaw=0.0, pitch=0.0) for i in range(6)]
+    template = alignment_template("arcface_112x112")
+    faces = [sample_face(1, identity=i, yaw=0.0, pitch=0.0) for i in range(6)]
     five = np.array([render(face, size=(112, 112), frame="arcface").points5 for face in faces])
     assert np.abs(five - template).mean() < 3.5
     np.testing.assert_allclose(five.mean(axis=1), np.broadcast_to(template.mean(axis=0), (6, 2)), atol=1e-3)

@@ -5,7 +5,7 @@ import pytest
 from faceptor.errors import ConfigError
 from faceptor.prepared.prepare import prepare
 from faceptor.synthesis import LAYOUTS, synthesize
-from faceptor.synthesis.writers import base
+from faceptor.synthesis.writers import layout as layouts
 from tests.synthesis.fake import fake_render
 
 
@@ -26,7 +26,7 @@ def make(name, root, **counts):
 @pytest.mark.parametrize("more", [0, 3])
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_the_reader_accepts_the_fewest_and_a_few_more(name, more, tmp_path, monkeypatch):
-    monkeypatch.setattr(base, "render", fake_render)
+    monkeypatch.setattr(layouts, "render", fake_render)
     counts = {split: count + more * (split in LAYOUTS[name].splits) for split, count in fewest(name).items()}
     if name == "ms1mv3":
         counts["test"] = 0

@@ -22,9 +22,9 @@ from faceptor.errors import ConfigError
 from faceptor.prepared.prepare import prepare
 from faceptor.prepared.reading import open_split
 from faceptor.synthesis import LAYOUTS
+from faceptor.synthesis.demographics import LOOKS, UTKFACE_LOOKS, spans
 from faceptor.synthesis.face import sample_face
-from faceptor.synthesis.people import LOOKS, UTKFACE_LOOKS, spans
-from faceptor.synthesis.writers.base import Order, shares
+from faceptor.synthesis.writers.layout import Order, shares
 from tests.synthesis.fake import SEED, planned, portrait, size
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from faceptor.datasets.labels import CELEBA_40, LFW_73
 from faceptor.synthesis.writers import ms1mv3
-from faceptor.synthesis.writers.recordio import frame
+from faceptor.synthesis.writers.write_recordio import frame
 from tests.synthesis.fake import planned, portrait, size
 
 MAGIC = struct.pack("<I", 0xCED7230A)

@@ -12,11 +12,11 @@ from faceptor.synthesis import LAYOUTS
 from faceptor.synthesis.canvas import HAIR
 from faceptor.synthesis.draw import render
 from faceptor.synthesis.face import sample_face
-from faceptor.synthesis.geometry import rotation
+from faceptor.synthesis.head import rotation
 from faceptor.synthesis.visibility import bare, unobstructed
-from faceptor.synthesis.writers.base import Order, axes, stream
 from faceptor.synthesis.writers.biwi import camera_matrix
-from faceptor.synthesis.writers.heads import facing, swaying, turned
+from faceptor.synthesis.writers.head_poses import facing, swaying, turned
+from faceptor.synthesis.writers.layout import Order, axes, stream
 from faceptor.synthesis.writers.w300lp import pose_parameters
 from faceptor.synthesis.writers.wflw import flags
 from faceptor.tasks.rotations import degrees_of_matrix, matrix_of_degrees

@@ -15,8 +15,8 @@ from faceptor.synthesis import LAYOUTS, synthesize
 from faceptor.synthesis import contact_sheet as contact_sheet_module
 from faceptor.synthesis.contact_sheet import MAX_SHEET_BYTES, contact_sheet
 from faceptor.synthesis.face import sample_face
-from faceptor.synthesis.writers import base
-from faceptor.synthesis.writers.base import Order, Tile, albums, cut, mixed, shares
+from faceptor.synthesis.writers import layout as layouts
+from faceptor.synthesis.writers.layout import Order, Tile, albums, cut, mixed, shares
 from tests.synthesis.fake import fake_render, published
 
 NAMES = tuple(LAYOUTS)
@@ -38,7 +38,7 @@ def digest(root: Path) -> dict[str, str]:
 
 @pytest.fixture
 def fake(monkeypatch):
-    monkeypatch.setattr(base, "render", fake_render)
+    monkeypatch.setattr(layouts, "render", fake_render)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -70,9 +70,9 @@ def test_parts_share_no_person_and_no_picture_repeats(name):
 def test_data_sets_share_no_person():
     people = [{shot.person for shot in plan(name)} for name in NAMES]
     assert sum(map(len, people)) == len(set.union(*people))
-    assert len({base.person(name, part, 0) for name in base._DATASETS for part in base._PARTS}) == len(
-        base._DATASETS
-    ) * len(base._PARTS)
+    assert len({layouts.person(name, part, 0) for name in layouts.DATASETS for part in layouts.PARTS}) == len(
+        layouts.DATASETS
+    ) * len(layouts.PARTS)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -102,7 +102,7 @@ def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch, fake):
             raise RuntimeError("no paint left")
         return fake_render(face, **options)
 
-    monkeypatch.setattr(base, "render", broken)
+    monkeypatch.setattr(layouts, "render", broken)
     with pytest.raises(RuntimeError, match="no paint left"):
         synthesize("rafdb", out, seed=2, train=7, test=7, workers=1)
     assert digest(out) == before and [path.name for path in tmp_path.iterdir()] == ["rafdb"]

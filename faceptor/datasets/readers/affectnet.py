@@ -10,9 +10,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import IMAGE_SUFFIXES, BadSample, Reader, Record, Reject, box, integer, number, points
 from faceptor.datasets.formats.textfiles import LARGEST_LABEL, csv_rows, fields, lines, row_of
 from faceptor.datasets.labels import EXPRESSIONS, landmark_scheme
+from faceptor.datasets.reader import IMAGE_SUFFIXES, BadSample, Reader, Record, Reject, box, integer, number, points
 from faceptor.errors import ConfigError
 
 _NAMES = {"train": ("training.csv", "train.csv"), "test": ("validation.csv", "valid.csv")}

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject, box, points
 from faceptor.datasets.formats.matlab import load_mat, matrix
 from faceptor.datasets.labels import landmark_scheme
+from faceptor.datasets.reader import BadSample, Check, Reader, Record, Reject, box, points
 
 INFO = "AFLWinfo_release.mat"
 FRONTAL = (1314, 1165)  # test faces of which every point is seen, as two papers count them

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import BadSample, Reader, Record, Reject, points
 from faceptor.datasets.labels import landmark_scheme
-from faceptor.datasets.readers.poses import BEYOND, head_box, label_mat, radians, within
+from faceptor.datasets.reader import BadSample, Reader, Record, Reject, points
+from faceptor.datasets.readers.poses import TURNED_TOO_FAR, head_box, label_mat, radians, within
 
 FEWEST = 3  # of the 21 points that must be seen to place a box
 
@@ -52,7 +52,7 @@ class AFLW2000(Reader):
         for path in found:
             item = self.attempt(path.stem, self.where(path), self._record, path)
             if isinstance(item, Record) and self.options["within_99"] and not within(item.pose):
-                self.dropped[BEYOND] += 1
+                self.dropped[TURNED_TOO_FAR] += 1
                 continue
             yield item
 

@@ -11,8 +11,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject, box, number, share
 from faceptor.datasets.formats.textfiles import label_text, lines
+from faceptor.datasets.reader import BadSample, Check, Reader, Record, Reject, box, number, share
 from faceptor.datasets.readers.poses import euler
 
 SEQUENCES = tuple(f"{n:02d}" for n in range(1, 25))

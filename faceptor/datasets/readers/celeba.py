@@ -9,9 +9,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject, printable
 from faceptor.datasets.formats.textfiles import lines, table
 from faceptor.datasets.labels import CELEBA_40
+from faceptor.datasets.reader import BadSample, Check, Reader, Record, Reject, printable
 
 VALUES = {"1": 1, "-1": 0, "0": -1}  # published -> stored; 0 (unknown) occurs in generated faces only
 

@@ -9,17 +9,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import IMAGE_SUFFIXES, BadSample, Check, Reader, Record, Reject, integer
 from faceptor.datasets.formats.images import read_gray
 from faceptor.datasets.formats.textfiles import fields, lines, table
-from faceptor.datasets.labels import CELEBAMASK_19, LAPA_11, facts
+from faceptor.datasets.labels import CELEBAMASK_19, CELEBAMASK_TO_LAPA, LAPA_11, facts
+from faceptor.datasets.reader import IMAGE_SUFFIXES, BadSample, Check, Reader, Record, Reject, integer
 
 MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
 PARTITION = "list_eval_partition.txt"
 _ENTRY = facts()["parsing"]["CelebAMask-HQ"]
 # Value of each part file, and the order of painting: later parts cover earlier ones.
 VALUES = {part: value for value, part in enumerate(_ENTRY["mask_file_suffix_per_class"]) if part}
-TO_LAPA = np.array(_ENTRY["to_LaPa"], np.uint8)
 ORDERS = {"faceptor": tuple(VALUES), "owner": tuple(_ENTRY["owner_script_order"][1:])}
 
 
@@ -109,7 +108,7 @@ class CelebAMaskHQ(Reader):
             mask[area] = VALUES[part]
         if mask is None:
             raise BadSample("no part file exists for this image")
-        return mask if self.options["classes"] == len(CELEBAMASK_19) else TO_LAPA[mask]
+        return mask if self.options["classes"] == len(CELEBAMASK_19) else CELEBAMASK_TO_LAPA[mask]
 
     def checks(self) -> Iterator[Check]:
         """A mapping that was cut off would lose pictures without a word."""

@@ -9,10 +9,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import BadSample, Reader, Record, Reject, box, landmark_box, points
 from faceptor.datasets.formats.images import encode_mask as encode_png
 from faceptor.datasets.formats.matlab import load_cell, load_mat, matrix
 from faceptor.datasets.labels import landmark_scheme
+from faceptor.datasets.reader import BadSample, Reader, Record, Reject, box, landmark_box, points
 from faceptor.errors import DataError
 
 FILES = {"train": ("COFW_train_color.mat", "Tr"), "test": ("COFW_test_color.mat", "T")}  # file, end of variable names

@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from faceptor.datasets.base import BadSample, Reader, Record, Reject
 from faceptor.datasets.formats.textfiles import csv_rows, row_of
 from faceptor.datasets.labels import (
     FACEXFORMER_RACES,
@@ -16,6 +15,7 @@ from faceptor.datasets.labels import (
     FAIRFACE_RACES,
     GENDERS,
 )
+from faceptor.datasets.reader import BadSample, Reader, Record, Reject
 
 LISTS = {"train": "fairface_label_train.csv", "test": "fairface_label_val.csv"}
 COLUMNS = ("file", "age", "gender", "race", "service_test")

@@ -10,10 +10,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import BadSample, Reader, Record, Reject, integer
 from faceptor.datasets.formats.images import encode_mask
 from faceptor.datasets.formats.textfiles import csv_rows, fields, lines, row_of
 from faceptor.datasets.labels import EXPRESSIONS, EXPRESSIONS_8, FERPLUS_TO_UNIFIED, FERPLUS_VOTES
+from faceptor.datasets.reader import BadSample, Reader, Record, Reject, integer
 
 SIDE = 48  # pixels
 TAGGERS = 10

@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from faceptor.datasets.base import Reader, Record, Reject, integer
 from faceptor.datasets.formats.textfiles import csv_rows, row_of
 from faceptor.datasets.labels import AGE_DECADES, FFHQ_AGE_TO_DECADE, FFHQ_AGES, GENDERS
+from faceptor.datasets.reader import Reader, Record, Reject, integer
 from faceptor.datasets.readers.fairface import one_of
 
 LABELS = "ffhq_aging_labels.csv"

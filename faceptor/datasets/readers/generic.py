@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from faceptor.config.sections import spelled
-from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject, share
 from faceptor.datasets.columns import COLUMNS
 from faceptor.datasets.description import Description, parse_description, read_description
 from faceptor.datasets.formats.tables import Row, rows, text, word
 from faceptor.datasets.formats.textfiles import row_of
 from faceptor.datasets.own_columns import cells_of, permutation
+from faceptor.datasets.reader import BadSample, Check, Reader, Record, Reject, share
 from faceptor.errors import ConfigError
 
 

@@ -9,10 +9,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject, number, points
 from faceptor.datasets.formats.images import read_gray
 from faceptor.datasets.formats.textfiles import label_text
 from faceptor.datasets.labels import LAPA_11, landmark_scheme
+from faceptor.datasets.reader import BadSample, Check, Reader, Record, Reject, number, points
 
 FOLDERS = {"train": ("train", "val"), "test": ("test",)}
 PARTS = tuple(part for parts in FOLDERS.values() for part in parts)

@@ -10,9 +10,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import BadSample, Check, integer, number, share
 from faceptor.datasets.formats.textfiles import lines
 from faceptor.datasets.labels import LFW_73
+from faceptor.datasets.reader import BadSample, Check, integer, number, share
 from faceptor.datasets.readers.lfwa import SPLIT, LFWAPackage
 
 SCORES = "lfw_attributes.txt"

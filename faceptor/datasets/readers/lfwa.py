@@ -10,10 +10,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import BadSample, Reader, Record, Reject, printable
 from faceptor.datasets.formats.matlab import load_mat, matrix
 from faceptor.datasets.formats.textfiles import lines
 from faceptor.datasets.labels import CELEBA_40
+from faceptor.datasets.reader import BadSample, Reader, Record, Reject, printable
 
 SPLIT = "indices_train_test.mat"
 LISTS = ("list_attr_lfwa.txt", "list_attr_lfwa.csv", "lfw_att_40.csv")  # copies in the form of CelebA's list

@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from faceptor.datasets.base import IMAGE_SUFFIXES, BadSample, Check, Reader, Record, Reject, integer, printable, share
 from faceptor.datasets.formats.textfiles import csv_rows, fields, has_columns, lines
 from faceptor.datasets.labels import AGES
+from faceptor.datasets.reader import IMAGE_SUFFIXES, BadSample, Check, Reader, Record, Reject, integer, printable, share
 from faceptor.errors import DataError
 
 LISTS = "label/RANDOM_80_20"

@@ -9,10 +9,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import BadSample, Bulk, Check, Listed, Reader, Record, Reject
 from faceptor.datasets.formats.recordio import RecordFile, unpack
 from faceptor.datasets.formats.textfiles import lines
 from faceptor.datasets.labels import VERIFICATION
+from faceptor.datasets.reader import BadSample, Bulk, Check, Listed, Reader, Record, Reject
 from faceptor.errors import ConfigError
 
 SKIMMED = 5000  # records that a quick look opens at most

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.datasets.base import BadSample
 from faceptor.datasets.formats.matlab import load_mat, matrix
 from faceptor.datasets.labels import MAX_JUDGED_ANGLE
+from faceptor.datasets.reader import BadSample
 from faceptor.errors import DataError
 
-BEYOND = f"an angle lies beyond {MAX_JUDGED_ANGLE:.0f} degrees"
-MARGIN = 0.3  # the k of `head_box`: middle of the range that is drawn from in training
-NOT_RIGID = 0.02  # entries of R R^T - 1 up to which three rows of text are a rotation
+TURNED_TOO_FAR = f"an angle lies beyond {MAX_JUDGED_ANGLE:.0f} degrees"
+HEAD_MARGIN = 0.3  # the k of `head_box`: middle of the range that is drawn from in training
+ROTATION_TOLERANCE = 0.02  # entries of R R^T - 1 up to which three rows of text are a rotation
 
 
 def label_mat(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -40,7 +40,8 @@ def radians(parameters: np.ndarray) -> np.ndarray:
 
 def euler(matrix: np.ndarray) -> np.ndarray:
     """(3, 3) rotation of a head in camera axes (x right, y down, z away from it) -> (3,) float32 degrees."""
-    if matrix.shape != (3, 3) or np.abs(matrix @ matrix.T - np.eye(3)).max() > NOT_RIGID or np.linalg.det(matrix) < 0:
+    off = np.inf if matrix.shape != (3, 3) else np.abs(matrix @ matrix.T - np.eye(3)).max()
+    if off > ROTATION_TOLERANCE or np.linalg.det(matrix) < 0:
         raise BadSample("the matrix is not a rotation")
     r = matrix.T
     pitch = np.arctan2(r[2, 1], r[2, 2])
@@ -57,8 +58,8 @@ def head_box(xy: np.ndarray) -> np.ndarray:
     """
     low, high = xy.min(axis=0), xy.max(axis=0)
     width, height = high - low
-    low = low - MARGIN * np.array([0.6 * width, 2 * height])
-    high = high + MARGIN * np.array([0.6 * width, 0.6 * height])
+    low = low - HEAD_MARGIN * np.array([0.6 * width, 2 * height])
+    high = high + HEAD_MARGIN * np.array([0.6 * width, 0.6 * height])
     centre, half = (low + high) / 2, (high - low).max() / 2
     return np.concatenate([centre - half, centre + half]).astype(np.float32)
 

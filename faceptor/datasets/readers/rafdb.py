@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import ClassVar
 
-from faceptor.datasets.base import BadSample, Reader, Record, Reject, integer
 from faceptor.datasets.formats.textfiles import fields, lines
 from faceptor.datasets.labels import EXPRESSIONS, RAFDB_TO_UNIFIED
+from faceptor.datasets.reader import BadSample, Reader, Record, Reject, integer
 
 LIST = "EmoLabel/list_patition_label.txt"  # spelt so by its owner
 

@@ -11,9 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject, printable, share
 from faceptor.datasets.formats.textfiles import lines
 from faceptor.datasets.labels import AGE_DECADES, AGES, FACEXFORMER_RACES, GENDERS, UTKFACE_RACES
+from faceptor.datasets.reader import BadSample, Check, Reader, Record, Reject, printable, share
 
 # A time stamp has 17 digits; two files of the owner have 18.
 NAME = re.compile(r"(?P<age>\d{1,3})_(?P<gender>[01])_(?P<race>[0-4])_\d{17,18}\.jpg(?:\.chip\.jpg)?")

@@ -9,7 +9,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import (
+from faceptor.datasets.formats.matlab import load_mat
+from faceptor.datasets.formats.textfiles import csv_rows, pts, row_of
+from faceptor.datasets.labels import landmark_scheme
+from faceptor.datasets.reader import (
     IMAGE_SUFFIXES,
     BadSample,
     Check,
@@ -21,9 +24,6 @@ from faceptor.datasets.base import (
     number,
     points,
 )
-from faceptor.datasets.formats.matlab import load_mat
-from faceptor.datasets.formats.textfiles import csv_rows, pts, row_of
-from faceptor.datasets.labels import landmark_scheme
 
 TRAIN = ("afw", "helen/trainset", "lfpw/trainset")
 TEST = {"helen/testset": "common", "lfpw/testset": "common", "ibug": "challenge"}

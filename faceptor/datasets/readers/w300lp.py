@@ -9,9 +9,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import BadSample, Check, Reader, Record, Reject, points
 from faceptor.datasets.labels import landmark_scheme
-from faceptor.datasets.readers.poses import BEYOND, head_box, label_mat, radians, within
+from faceptor.datasets.reader import BadSample, Check, Reader, Record, Reject, points
+from faceptor.datasets.readers.poses import TURNED_TOO_FAR, head_box, label_mat, radians, within
 
 PARTS = {"AFW": 5207, "HELEN": 37676, "IBUG": 1786, "LFPW": 16556}  # faces, and as many mirrored copies of them
 FOLDERS = {f"{part}{flip}": faces for part, faces in PARTS.items() for flip in ("", "_Flip")}
@@ -48,7 +48,7 @@ class W300LP(Reader):
                 key = f"{folder}/{path.stem}"
                 item = self.attempt(key, self.where(path), self._record, key, home)
                 if isinstance(item, Record) and self.options["within_99"] and not within(item.pose):
-                    self.dropped[BEYOND] += 1
+                    self.dropped[TURNED_TOO_FAR] += 1
                     continue
                 yield item
 

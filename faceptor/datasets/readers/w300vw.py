@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from faceptor.datasets.base import IMAGE_SUFFIXES, BadSample, Check, Listed, Reader, Record, Reject, landmark_box
 from faceptor.datasets.formats.images import LARGEST_IMAGE
 from faceptor.datasets.formats.textfiles import pts
 from faceptor.datasets.labels import facts, landmark_scheme
+from faceptor.datasets.reader import IMAGE_SUFFIXES, BadSample, Check, Listed, Reader, Record, Reject, landmark_box
 
 CATEGORIES: dict[str, list[str]] = dict(facts()["video_300VW_test"])  # category -> numbers of its videos
 FRAMES = ("imgs", "frames", "images")  # folders of extracted frames, beside annot

@@ -10,9 +10,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.base import Check, Reader, Record, Reject, box, integer, landmark_box, number, points
 from faceptor.datasets.formats.textfiles import csv_rows, fields, lines, row_of
 from faceptor.datasets.labels import facts, landmark_scheme
+from faceptor.datasets.reader import Check, Reader, Record, Reject, box, integer, landmark_box, number, points
 from faceptor.errors import ConfigError
 
 K = 98

@@ -6,10 +6,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from faceptor.synthesis.face import EXPRESSIONS
+from faceptor.datasets.labels import EXPRESSIONS
 from faceptor.synthesis.writers.aflw19 import square
-from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, jpeg, lines, mixed, put
-from faceptor.synthesis.writers.heads import sitting
+from faceptor.synthesis.writers.head_poses import sitting
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, jpeg, lines, mixed, put
 
 _HEADER = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal"
 # neutral, happy, sad, surprise, fear, disgust, anger: the owner's training imbalance (75k happy, 4k disgust), softened.
@@ -23,7 +23,7 @@ _FIXED = {7: {"expression": 1, "intensity": 0.3}, 8: {"intensity": 0.2}, 9: {"in
 _AFFECT = ((0.0, 0.0), (0.7, 0.2), (-0.6, -0.25), (0.2, 0.7), (-0.3, 0.75), (-0.65, 0.45), (-0.5, 0.7))
 
 
-class AffectNet(Layout):
+class AffectNetLayout(Layout):
     name = "affectnet"
     title = "AffectNet: 7 expressions, face boxes"
     default_size = 160

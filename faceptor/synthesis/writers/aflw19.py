@@ -6,15 +6,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, closeup, jpeg, put
-from faceptor.synthesis.writers.heads import facing
+from faceptor.synthesis.writers.head_poses import facing
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup, jpeg, put
 
 _FOLDERS = (0, 2, 3)
 # No file says where training ends: it is at the first 20,000 of the 24,386 in `ra`; a smaller file keeps that share.
 _TRAIN_SHARE = 20000 / 24386
 
 
-class Aflw19(Layout):
+class AFLW19Layout(Layout):
     name = "aflw19"
     title = "AFLW: 19 landmarks (hollow: not visible) and the face box"
     default_size = 200
@@ -51,7 +51,7 @@ class Aflw19(Layout):
         points, visible, boxes = (np.stack(column) for column in zip(*rows, strict=True))
         names = np.empty((len(shots), 1), object)
         names[:, 0] = [shot.key for shot in shots]
-        from faceptor.synthesis.writers.matlab import save_v5_mat  # not needed by the drawing processes
+        from faceptor.synthesis.writers.write_matlab import save_v5_mat  # not needed by the drawing processes
 
         save_v5_mat(
             root / "AFLWinfo_release.mat",

@@ -7,13 +7,13 @@ from typing import ClassVar
 import numpy as np
 
 from faceptor.synthesis.portrait import Portrait
-from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, axes, closeup, jpeg, put
-from faceptor.synthesis.writers.heads import turned
-from faceptor.synthesis.writers.matlab import save_v5_mat
+from faceptor.synthesis.writers.head_poses import turned
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, axes, closeup, jpeg, put
 from faceptor.synthesis.writers.w300lp import angles, pose_parameters
+from faceptor.synthesis.writers.write_matlab import save_v5_mat
 
 
-class AFLW2000(Layout):
+class AFLW2000Layout(Layout):
     name = "aflw2000"
     title = "AFLW2000-3D: head pose, 68 landmarks"
     default_size = 184

@@ -7,10 +7,10 @@ from typing import ClassVar
 import numpy as np
 
 from faceptor.datasets.readers.biwi import TWICE
-from faceptor.synthesis.geometry import rotation
+from faceptor.synthesis.head import rotation
 from faceptor.synthesis.portrait import Portrait
-from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, axes, closeup, lines, png, put, shares
-from faceptor.synthesis.writers.heads import swaying
+from faceptor.synthesis.writers.head_poses import swaying
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, axes, closeup, lines, png, put, shares
 from faceptor.synthesis.writers.w300lp import angles
 
 _SEQUENCES = 24
@@ -21,7 +21,7 @@ _HALF_HEAD = 70.0  # mm to a head unit
 _DEPTH = np.diag([1.0, 1.0, -1.0])  # the drawing's z points to the viewer, the camera's away from it
 
 
-class Biwi(Layout):
+class BiwiLayout(Layout):
     """Colour frames alone: nothing here reads the depth images that the owner publishes beside them."""
 
     name = "biwi"

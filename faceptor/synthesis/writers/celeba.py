@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, albums, described, jpeg, lines, put, shares
-from faceptor.synthesis.writers.heads import sitting
+from faceptor.synthesis.writers.head_poses import sitting
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, albums, described, jpeg, lines, put, shares
 
 VALIDATION = (162770, 19867)  # published training and validation pictures
 _POINTS = ("lefteye", "righteye", "nose", "leftmouth", "rightmouth")
 
 
-class CelebA(Layout):
+class CelebALayout(Layout):
     name = "celeba"
     title = "CelebA: 40 attributes"
     default_size = 218

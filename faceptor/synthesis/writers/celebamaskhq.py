@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, jpeg, lines, png, put, shares
 from faceptor.synthesis.writers.celeba import attribute_list, known
-from faceptor.synthesis.writers.heads import adorned, facing
+from faceptor.synthesis.writers.head_poses import adorned, facing
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, jpeg, lines, png, put, shares
 
 _PARTITION = (24183, 2993)  # published training and validation pictures
 
 
-class CelebAMaskHQ(Layout):
+class CelebAMaskHQLayout(Layout):
     name = "celebamaskhq"
     title = "CelebAMask-HQ: 19 classes"
     default_size = 192

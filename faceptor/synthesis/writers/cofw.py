@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from faceptor.synthesis.portrait import Portrait
-from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, closeup
-from faceptor.synthesis.writers.heads import facing
-from faceptor.synthesis.writers.matlab import CELLS, hdf5_mat, put_array, put_cells
+from faceptor.synthesis.writers.head_poses import facing
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup
+from faceptor.synthesis.writers.write_matlab import CELLS, hdf5_mat, put_array, put_cells
 
 _FILES = {"train": ("COFW_train_color.mat", "Tr"), "test": ("COFW_test_color.mat", "T")}
 _HIDDEN = {"train": 0.7, "test": 0.9}  # share of pictures in which something covers the face
 
 
-class COFW(Layout):
+class COFWLayout(Layout):
     name = "cofw"
     title = "COFW: 29 landmarks (hollow: hidden)"
     default_size = 184

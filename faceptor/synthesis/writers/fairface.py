@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from faceptor.datasets.labels import FAIRFACE_AGES, FAIRFACE_RACES
-from faceptor.synthesis.people import LOOKS, at_age, looks_of, spans
-from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, jpeg, lines, mixed, put
-from faceptor.synthesis.writers.heads import sitting
+from faceptor.synthesis.demographics import LOOKS, at_age, looks_of, spans
+from faceptor.synthesis.writers.head_poses import sitting
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, jpeg, lines, mixed, put
 
 _HEADER = "file,age,gender,race,service_test"
 _AGES = (1, 2, 2, 3, 3, 2, 2, 1.5, 1)  # shares of the nine groups: the owner has most faces between 20 and 40
@@ -16,7 +16,7 @@ _GENDERS = ("Male", "Female")
 _FOLDER = {"train": "train", "test": "val"}
 
 
-class FairFace(Layout):
+class FairFaceLayout(Layout):
     name = "fairface"
     title = "FairFace: gender, race, age group"
     default_size = 160

@@ -8,8 +8,8 @@ import numpy as np
 
 from faceptor.datasets.labels import EXPRESSIONS, FERPLUS_TO_UNIFIED, FERPLUS_VOTES
 from faceptor.errors import ConfigError
-from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, lines, mixed, put, shares
-from faceptor.synthesis.writers.heads import sitting
+from faceptor.synthesis.writers.head_poses import sitting
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, lines, mixed, put, shares
 
 _TAGGERS = 10
 _PARTS = (24941, 3186)  # the owner's training and public test faces with one of seven labels, both for training
@@ -22,7 +22,7 @@ _SPARE = {"divided": None, **{name: FERPLUS_VOTES.index(name) for name in ("cont
 _SPARE_SHARE = 1 / 8
 
 
-class FERPlus(Layout):
+class FERPlusLayout(Layout):
     name = "ferplus"
     title = "FERPlus: 7 expressions, 48 x 48 grey"
     default_size = 48

@@ -8,9 +8,9 @@ import numpy as np
 
 from faceptor.datasets.labels import FFHQ_AGES, GENDERS
 from faceptor.errors import ConfigError
-from faceptor.synthesis.people import at_age, spans
-from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, lines, mixed, png, put
-from faceptor.synthesis.writers.heads import sitting
+from faceptor.synthesis.demographics import at_age, spans
+from faceptor.synthesis.writers.head_poses import sitting
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, lines, mixed, png, put
 
 _HEADER = (
     "image_number,age_group,age_group_confidence,gender,gender_confidence,head_pitch,head_roll,head_yaw,"
@@ -20,7 +20,7 @@ _LARGEST = {"train": 60000, "test": 10000}  # FFHQ's own division is by number
 _FOLDER = "thumbnails128x128"
 
 
-class FFHQAging(Layout):
+class FFHQAgingLayout(Layout):
     name = "ffhqaging"
     title = "FFHQ-Aging: gender, age group"
     default_size = 128

@@ -6,13 +6,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, closeup, jpeg, lines, png, put, shares
-from faceptor.synthesis.writers.heads import facing
+from faceptor.synthesis.writers.head_poses import facing
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup, jpeg, lines, png, put, shares
 
 _TRAIN = (18168, 2000)  # published training and validation pictures
 
 
-class LaPa(Layout):
+class LaPaLayout(Layout):
     name = "lapa"
     title = "LaPa: 11 classes, 106 landmarks"
     default_size = 200

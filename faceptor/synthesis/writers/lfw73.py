@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, albums, described, jpeg, lines, put
 from faceptor.synthesis.writers.celeba import known
-from faceptor.synthesis.writers.heads import sitting
+from faceptor.synthesis.writers.head_poses import sitting
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, albums, described, jpeg, lines, put
 
 _FIRST = """
     Ada Abel Bela Bruno Clara Cyrus Dora Darius Edith Elias Flora Fabio Greta Gideon Hanna Hugo Irene Ivan Judith Jonas
@@ -22,7 +22,7 @@ _LAST = """
 """
 
 
-class Lfw73(Layout):
+class LFW73Layout(Layout):
     name = "lfw73"
     title = "LFW: 73 attributes"
     default_size = 160
@@ -75,7 +75,7 @@ _LABEL = {True: 1.0, False: 0.0, None: -1.0}  # the owner knows every label; a d
 
 def save_labels(root: Path, shots: Sequence[Shot], names: Sequence[str], seen: Sequence[dict]) -> None:
     """`lfw_att_<N>.mat` of the LFWA package."""
-    from faceptor.synthesis.writers.matlab import save_hdf5_mat
+    from faceptor.synthesis.writers.write_matlab import save_hdf5_mat
 
     save_hdf5_mat(
         root / f"lfw_att_{len(names)}.mat",
@@ -87,7 +87,7 @@ def save_labels(root: Path, shots: Sequence[Shot], names: Sequence[str], seen: S
 
 def save_split(root: Path, shots: Sequence[Shot]) -> None:
     """`indices_train_test.mat` of the LFWA package."""
-    from faceptor.synthesis.writers.matlab import save_hdf5_mat
+    from faceptor.synthesis.writers.write_matlab import save_hdf5_mat
 
     save_hdf5_mat(root / "indices_train_test.mat", **_indices(shots))
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from faceptor.synthesis.writers.base import Order, Shot, Tile, described, jpeg, put
 from faceptor.synthesis.writers.celeba import known
-from faceptor.synthesis.writers.lfw73 import Lfw73, save_labels, save_split
+from faceptor.synthesis.writers.layout import Order, Shot, Tile, described, jpeg, put
+from faceptor.synthesis.writers.lfw73 import LFW73Layout, save_labels, save_split
 
 
-class Lfwa(Lfw73):
+class LFWALayout(LFW73Layout):
     """The pictures are planned as for LFW-73; the people are others."""
 
     name = "lfwa"

@@ -11,8 +11,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, albums, jpeg, lines, put
 from faceptor.synthesis.writers.celeba import known
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, albums, jpeg, lines, put
 
 _COLUMNS = (
     "id_num",
@@ -32,7 +32,7 @@ _ALBUMS = 2
 _RACES = {"Black": "B", "White": "W", "Asian": "A", "Indian": "I"}
 
 
-class Morph2(Layout):
+class Morph2Layout(Layout):
     name = "morph2"
     title = "MORPH II: age in years"
     default_size = 160

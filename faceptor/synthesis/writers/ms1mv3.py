@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
+from faceptor.datasets.labels import VERIFICATION
 from faceptor.errors import ConfigError
-from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, jpeg, lines, put, shares
-from faceptor.synthesis.writers.heads import sitting
-from faceptor.synthesis.writers.recordio import RecordWriter, dump_bin
+from faceptor.synthesis.writers.head_poses import sitting
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, jpeg, lines, put, shares
+from faceptor.synthesis.writers.write_recordio import RecordWriter, dump_bin
 
 _SIDE = 112
-VERIFICATION = ("lfw", "cfp_fp", "agedb_30", "calfw", "cplfw")
 _FOLDS = 10
 
 
-class Ms1mv3(Layout):
+class MS1MV3Layout(Layout):
     name = "ms1mv3"
     title = "MS1MV3: identities, and pairs of the verification sets (green: same person)"
     default_size = _SIDE
@@ -96,7 +96,7 @@ class Ms1mv3(Layout):
         return [i for group in people for i in group[:8]] + [i for group in pairs for i in group[:4]]
 
 
-def _pairs(layout: Ms1mv3, order: Order, name: str, size: tuple[int, int]) -> list[Shot]:
+def _pairs(layout: MS1MV3Layout, order: Order, name: str, size: tuple[int, int]) -> list[Shot]:
     """Pair after pair: ten folds of neighbouring pairs, in each first the same people, then different ones."""
     rng = order.rng("pairs", name)
     shots = []

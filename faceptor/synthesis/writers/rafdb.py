@@ -5,18 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.synthesis.face import EXPRESSIONS
-from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, jpeg, lines, mixed, put
-from faceptor.synthesis.writers.heads import sitting
+from faceptor.datasets.labels import EXPRESSIONS, RAFDB_TO_UNIFIED
+from faceptor.synthesis.writers.head_poses import sitting
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, jpeg, lines, mixed, put
 
 # The owner's labels 1 ... 7, and the owner's training counts, whose square roots give a milder imbalance.
-LABELS = ("surprise", "fear", "disgust", "happy", "sad", "anger", "neutral")
+LABELS = tuple(EXPRESSIONS[expression] for _, expression in sorted(RAFDB_TO_UNIFIED.items()))  # in the owner's order
 _TRAIN = (1290, 281, 717, 4772, 1982, 705, 2524)
 _AGE_GROUPS = (4, 20, 40, 70)  # 0-3, 4-19, 20-39, 40-69, 70+
 _RACES = ("White", "Black", "Asian")
 
 
-class RafDb(Layout):
+class RAFDBLayout(Layout):
     name = "rafdb"
     title = "RAF-DB: 7 expressions"
     default_size = 100

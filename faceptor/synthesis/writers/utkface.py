@@ -10,9 +10,9 @@ from typing import ClassVar
 import numpy as np
 
 from faceptor.datasets.labels import GENDERS, UTKFACE_RACES
-from faceptor.synthesis.people import LOOKS, UTKFACE_LOOKS, at_age, looks_of
-from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, jpeg, lines, put
-from faceptor.synthesis.writers.heads import sitting
+from faceptor.synthesis.demographics import LOOKS, UTKFACE_LOOKS, at_age, looks_of
+from faceptor.synthesis.writers.head_poses import sitting
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, jpeg, lines, put
 
 _LISTED = (21, 60)  # years in the CORAL lists, which count from the first
 _UNLISTED = 0.44  # pictures outside of the lists for each one inside, as in the owner's archive
@@ -20,7 +20,7 @@ _OTHER_AGES = (*range(0, 21), *range(61, 91))
 _PARTS = {"train": "train", "test": "test", "unlisted": "val"}  # part of the numbers of people
 
 
-class UTKFace(Layout):
+class UTKFaceLayout(Layout):
     name = "utkface"
     title = "UTKFace: age, gender, race"
     default_size = 160

@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, closeup, encode_image, lines, put, shares
-from faceptor.synthesis.writers.heads import facing
+from faceptor.synthesis.writers.head_poses import facing
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup, encode_image, lines, put, shares
 
 # Published numbers of pictures; an order is split in the same proportions.
 _TRAIN = {"afw": 337, "helen/trainset": 2000, "lfpw/trainset": 811}
@@ -15,7 +15,7 @@ _TEST = {"helen/testset": 330, "lfpw/testset": 224, "ibug": 135}
 _QUIRK = "image_092 _01.jpg"  # the space is in the owner's archive
 
 
-class W300(Layout):
+class W300Layout(Layout):
     name = "300w"
     title = "300W: 68 landmarks"
     default_size = 208

@@ -7,9 +7,9 @@ import numpy as np
 
 from faceptor.datasets.labels import landmark_scheme
 from faceptor.synthesis.portrait import Portrait
-from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, axes, closeup, jpeg, put, shares
-from faceptor.synthesis.writers.heads import facing
-from faceptor.synthesis.writers.matlab import save_v5_mat
+from faceptor.synthesis.writers.head_poses import facing
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, axes, closeup, jpeg, put, shares
+from faceptor.synthesis.writers.write_matlab import save_v5_mat
 
 _PARTS = {"AFW": 5207, "HELEN": 37676, "IBUG": 1786, "LFPW": 16556}  # published pictures without mirror images
 _STEMS = {"AFW": "AFW_{}_1", "HELEN": "HELEN_{}_1", "IBUG": "IBUG_image_{:03d}_1", "LFPW": "LFPW_image_train_{:04d}"}
@@ -17,7 +17,7 @@ _POSES = 3  # of one photograph
 _FARTHEST = 85.0
 
 
-class W300LP(Layout):
+class W300LPLayout(Layout):
     """As the owner, who turned each photograph of 300W further and further to its side, and mirrored every result."""
 
     name = "300wlp"

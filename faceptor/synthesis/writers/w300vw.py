@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from faceptor.datasets.readers.w300vw import CATEGORIES, FRAMES
 from faceptor.synthesis.portrait import Portrait
-from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, closeup, jpeg, put, shares
-from faceptor.synthesis.writers.heads import swaying
+from faceptor.synthesis.writers.head_poses import swaying
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup, jpeg, put, shares
 from faceptor.synthesis.writers.w300 import pts
 
 _ROOT = "300VW_Dataset_2015_12_14"
@@ -21,7 +21,7 @@ _SETTINGS = {
 }
 
 
-class W300VW(Layout):
+class W300VWLayout(Layout):
     """Frames lie extracted in `imgs`, as most readers want them, instead of in a video file."""
 
     name = "300vw"

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
+from faceptor.datasets.labels import EXPRESSIONS
 from faceptor.datasets.readers.wflw import LIST, SUBSET_LIST, SUBSETS, TEST_LIST
-from faceptor.synthesis.face import EXPRESSIONS
 from faceptor.synthesis.portrait import Portrait
-from faceptor.synthesis.writers.base import Layout, Order, Shot, Tile, closeup, jpeg, lines, put
-from faceptor.synthesis.writers.heads import facing, turned
+from faceptor.synthesis.writers.head_poses import facing, turned
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup, jpeg, lines, put
 
 _EVENTS = ("0--Parade", "7--Cheering", "12--Group", "29--Students_Schoolkids", "36--Football", "44--Aerobics")
 _LARGE = (35.0, 22.0, 22.0)  # yaw, pitch, roll in degrees from which a pose counts as large
 _STRONG = ("surprise", "fear", "disgust", "anger")
 
 
-class WFLW(Layout):
+class WFLWLayout(Layout):
     name = "wflw"
     title = "WFLW: 98 landmarks (hollow: hidden), attributes"
     default_size = 240

@@ -3,10 +3,10 @@
 Thresholds on shapes are scores of `Identity`, put where few people are, so that the attribute is plain to see.
 """
 
-from faceptor.datasets.labels import CELEBA_40, LFW_73
-from faceptor.synthesis.face import EXPRESSIONS, Face
+from faceptor.datasets.labels import CELEBA_40, EXPRESSIONS, LFW_73
+from faceptor.synthesis.face import Face
 from faceptor.synthesis.features import Features
-from faceptor.synthesis.geometry import Head
+from faceptor.synthesis.head import Head
 from faceptor.synthesis.identity import HAIR_COLOURS, HAIR_TEXTURES
 from faceptor.synthesis.skin import eye_bags, nasolabial
 

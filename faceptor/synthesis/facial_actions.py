@@ -102,7 +102,7 @@ ACTIONS: tuple[Action, ...] = (
         lower_teeth=1.0,
     ),
 )
-"""In the order of `face.EXPRESSIONS`."""
+"""In the order of `labels.EXPRESSIONS`."""
 
 
 def action_of(face: Face) -> Action:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-MAGIC = 0xCED7230A
-_MAGIC_BYTES = struct.pack("<I", MAGIC)
+from faceptor.datasets.formats.recordio import MAGIC, MAGIC_NUMBER
 
 
 def pack(payload: bytes, *, key: int, label: float | Sequence[float]) -> bytes:
@@ -27,16 +26,16 @@ def frame(content: bytes) -> bytes:
     places (flags 1, 2, 3 = first, middle, last) and the four bytes themselves are left out.
     """
     parts, start = [], 0
-    at = content.find(_MAGIC_BYTES)
+    at = content.find(MAGIC)
     while at >= 0:
         if at % 4 == 0:
             parts.append(content[start:at])
             start = at + 4
-        at = content.find(_MAGIC_BYTES, at + 1 if at % 4 else at + 4)
+        at = content.find(MAGIC, at + 1 if at % 4 else at + 4)
     parts.append(content[start:])
     flags = [0] if len(parts) == 1 else [1, *[2] * (len(parts) - 2), 3]
     return b"".join(
-        struct.pack("<II", MAGIC, flag << 29 | len(part)) + part + bytes(-len(part) % 4)
+        struct.pack("<II", MAGIC_NUMBER, flag << 29 | len(part)) + part + bytes(-len(part) % 4)
         for flag, part in zip(flags, parts, strict=True)
     )
 

@@ -21,18 +21,18 @@ from faceptor.datasets.subset import spread
 from faceptor.errors import ConfigError
 from faceptor.synthesis.draw import render
 from faceptor.synthesis.face import sample_face
-from faceptor.synthesis.geometry import rotation
+from faceptor.synthesis.head import rotation
 from faceptor.synthesis.portrait import Portrait
 
 JPEG_QUALITY = 92
 
 # A person's number is (data set, part, n): the ranges of two data sets, or of two parts of one, cannot meet.
 # Append only: the position is part of every generated identity.
-_DATASETS = (
+DATASETS = (
     *("300w", "aflw19", "celebamaskhq", "lapa", "morph2", "affectnet", "rafdb", "celeba", "ms1mv3", "lfw73"),
     *("wflw", "cofw", "utkface", "ferplus", "300wlp", "biwi", "aflw2000", "fairface", "lfwa", "300vw", "ffhqaging"),
 )
-_PARTS = ("train", "val", "test", "lfw", "cfp_fp", "agedb_30", "calfw", "cplfw")
+PARTS = ("train", "val", "test", "lfw", "cfp_fp", "agedb_30", "calfw", "cplfw")
 
 
 def person(dataset: str, part: str, n: int) -> int:
@@ -40,7 +40,7 @@ def person(dataset: str, part: str, n: int) -> int:
     if not 0 <= n < 1 << 24:
         place = f"synthesis.{spelled(dataset)}"
         raise ConfigError(f"{place}: person {n} of {part} is out of range, ask for fewer than {1 << 24}")
-    return (_DATASETS.index(dataset) << 32) | (_PARTS.index(part) << 24) | n
+    return (DATASETS.index(dataset) << 32) | (PARTS.index(part) << 24) | n
 
 
 def stream(seed: int, *words: object) -> np.random.Generator:

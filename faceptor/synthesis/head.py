@@ -11,8 +11,8 @@ from functools import cached_property
 
 import numpy as np
 
-from faceptor.synthesis.expression import Action, action_of
 from faceptor.synthesis.face import Face
+from faceptor.synthesis.facial_actions import Action, action_of
 
 U_MAX = 2.75
 COLUMNS, DOME_ROWS, FACE_ROWS, CHIN_ROWS = 43, 7, 32, 4

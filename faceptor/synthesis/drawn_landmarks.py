@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from faceptor.synthesis.features import MIRROR, Features, loop
-from faceptor.synthesis.geometry import Head
+from faceptor.synthesis.head import Head
 
 _THIRDS, _QUARTERS, _SIXTHS = np.arange(1, 3) / 3, np.arange(1, 4) / 4, np.arange(1, 6) / 6
 _FOREHEAD_ROW = -0.95
