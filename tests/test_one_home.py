@@ -1,0 +1,106 @@
+"""What is new has one home: a toy of each, in its own file, is known everywhere once its line is there."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import ImageColor
+
+from faceptor.config import parse
+from faceptor.errors import ConfigError
+from faceptor.evaluation.measure import measure
+from faceptor.models.build import build_model
+from faceptor.predict.overlay import draw_faces
+from faceptor.predict.panels import COLOURS
+from faceptor.predict.predictor import predict
+from faceptor.tasks import KINDS
+from faceptor.tasks.custom import specs_of
+from faceptor.training.batches import ImageCache, Steps, TaskStream
+from faceptor.transforms.augment import make_policy
+from faceptor.transforms.crop import CropSpec
+from tests import toy
+from tests.datasets.test_generic_reader import own
+from tests.tasks.test_custom_tasks import embedded
+from tests.toy_kind import PINK, Youth
+
+CROP = CropSpec(kind="box", size=32)
+
+
+# --- a kind of task and its metric -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kind(monkeypatch):
+    monkeypatch.setitem(KINDS, "youth", Youth())  # its line in the table of kinds
+    return KINDS["youth"]
+
+
+@pytest.fixture
+def params(kind, tmp_path):
+    """params.yaml with a user's own data set, and the task that it makes."""
+    own(tmp_path / "mine")
+    block = {"reader": "generic", "path": "mine", "role": "joint", "options": {"description": "mine.yaml"}}
+    values = embedded(mine=block)
+    values["data"]["root"] = str(tmp_path)
+    values["stage1"]["tasks"]["youth_mine"] = {
+        "samples": 3, "train": {"kind": "box"}, "criterion": {"loss": "logistic", "weight": 2.0}
+    }  # fmt: skip
+    return values
+
+
+@pytest.fixture
+def spec(params):
+    reader = parse(params).reader("mine")
+    (found,) = (spec for spec in specs_of("mine", reader, like="generic") if spec.kind == "youth")
+    return found
+
+
+@pytest.fixture
+def model(spec):
+    torch.manual_seed(0)
+    return build_model(toy.MODEL, [spec])
+
+
+def test_a_kind_is_known_to_params_yaml(params, spec):
+    assert (spec.name, spec.labels) == ("youth_mine", ("young",))
+    wrong = yaml.safe_load(yaml.safe_dump(params))
+    wrong["stage1"]["tasks"]["youth_mine"]["criterion"] = {"wieght": 2.0}
+    with pytest.raises(ConfigError, match=r"youth_mine\.criterion\.wieght: .*did you mean 'weight'"):
+        parse(wrong)
+
+
+def test_a_kind_is_trained(kind, spec, model):
+    stream = TaskStream(
+        spec=spec, split=toy.FakeSplit(0), crop=CROP, policy=make_policy("flip"), samples=6, seed=7,
+        cache=ImageCache(2**20),
+    )  # fmt: skip
+    batch = Steps({spec.name: stream}, steps=1)[0][spec.name]
+    plain, weighted = kind.criterion(spec), kind.criterion(spec, loss="logistic", weight=2.0)
+    raw = model(batch["image"], tasks=[spec.name])[spec.name]
+    loss = weighted(raw, batch)["loss"]
+    assert loss.item() == pytest.approx(2 * plain(raw, batch)["loss"].item())
+    loss.backward()
+    assert all(p.grad is not None for name, p in model.named_parameters() if "queries" in name)
+
+
+def test_a_kind_and_its_metric_are_measured_with_intervals(kind, spec, model):
+    baseline = kind.constant_baseline(spec, toy.FakeSplit(1))
+    found = measure(model, spec, toy.FakeSplit(5), CROP, batch=4, baseline=baseline)
+    assert set(found.metrics) == {"right", "brier", "constant_right"} and found.headline == "right"
+    intervals = found.intervals(seed=0)
+    assert set(intervals) == {"right", "brier", "constant_right", "skill"}
+    assert intervals["brier"].low <= found.metrics["brier"] <= intervals["brier"].high
+    assert np.isfinite(intervals["brier"]).all()
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_a_kind_is_predicted_drawn_and_told(kind, spec, model, monkeypatch, drawn):
+    monkeypatch.setattr(Youth, "drawn", drawn)
+    photo = np.full((120, 140, 3), 90, np.uint8)
+    (face,) = predict(model, photo, boxes=[(40, 30, 90, 80)])
+    assert json.loads(json.dumps(face.to_json()))["tasks"]["youth_mine"]["young"] == pytest.approx(0.5, abs=0.5)
+    picture = np.asarray(draw_faces(photo, [face]))
+    pink, bar = ((picture == colour).all(-1).any() for colour in (PINK, ImageColor.getrgb(COLOURS["unsure"])))
+    assert (pink, bar) == (drawn, not drawn)
