@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export HF_HUB_OFFLINE := 1
 
-.PHONY: repro test hostile lab lint help
+.PHONY: repro test hostile coverage lab lint help
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -41,8 +41,13 @@ test: $(VENV)/.ready ## the whole test suite
 hostile: $(VENV)/.ready ## 1000 damaged copies of every data set against its reader (the nightly run)
 	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m tests.hostile.run --inputs 1000
 
-lint: $(VENV)/.ready ## ruff over package, tests and notebooks
-	@python -m ruff check faceptor tests notebooks
+coverage: $(VENV)/.ready ## the suite once more, with the lines that no test reaches in reports/coverage/index.html
+	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m pytest -q -n auto --dist worksteal --cov --cov-report=html --cov-report=term:skip-covered
+
+lint: $(VENV)/.ready ## ruff, types and the order of the rooms
+	@python -m ruff check faceptor tests tools notebooks
+	@python -m basedpyright
+	@lint-imports
 
 lab: $(VENV)/.ready ## JupyterLab on this repository
 	@python -m jupyter lab

@@ -53,6 +53,7 @@ OUTSIDE = [
     UnicodeDecodeError("utf-8", b"\xff\xfe", 0, 1, "invalid start byte"),
     RecursionError("maximum recursion depth exceeded"),
     MemoryError(),
+    ModuleNotFoundError("No module named 'dvclive.x'", name="dvclive.x"),
     RuntimeError("[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"),
     BrokenProcessPool("A process in the process pool was terminated abruptly"),
     RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed."),
@@ -66,6 +67,12 @@ def test_one_line_and_an_exit_code(monkeypatch, capsys, error):
     assert told.startswith("error: ") and told.count("\n") == 1
     if getattr(error, "filename", None):
         assert "some/file" in told
+
+
+@pytest.mark.parametrize("module, extra", [("sklearn.metrics", "train"), ("papermill", "notebooks"), ("json5", None)])
+def test_a_library_that_is_not_there_is_told_with_the_extra_that_brings_it(module, extra):
+    line = trouble.said(ModuleNotFoundError(f"No module named {module!r}", name=module))
+    assert line is None if extra is None else f"pip install 'faceptor[{extra}]'" in line
 
 
 def test_an_interruption_has_its_own_exit_code(monkeypatch, capsys):

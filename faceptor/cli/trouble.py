@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, requires
 from typing import Any
 
 from faceptor.errors import FaceptorError
@@ -43,25 +45,43 @@ def guarded(verb: Callable[[], Any]) -> Any:
 
 def said(error: Exception) -> str | None:
     """One line about an error that is no fault of this program; None for one that is, or may be."""
-    text = " ".join(str(error).split())
     if isinstance(error, FaceptorError):
         return str(error)
     if isinstance(error, OSError):
         return describe(error) if error.errno is not None else None
+    if isinstance(error, ModuleNotFoundError):
+        return _extra_missing(error.name or "")
+    return _about_the_machine(error) or _about_a_file(error)
+
+
+def _extra_missing(module: str) -> str | None:
+    """Which extra brings a module that is not installed; None where no extra of this package does."""
+    package = {"sklearn": "scikit-learn"}.get(root := module.split(".")[0], root)
+    with suppress(PackageNotFoundError):
+        found = (re.match(rf'{re.escape(package)}\b.*extra == "(\w+)"', line) for line in requires("faceptor") or ())
+        extra = next((match[1] for match in found if match), None)
+        return extra and f"this needs {package}, which is missing: pip install 'faceptor[{extra}]', in a clone `make`"
+    return None
+
+
+def _about_the_machine(error: Exception) -> str | None:
+    text = " ".join(str(error).split())[:200]
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text:
-        return f"not enough memory ({text[:200] or 'MemoryError'}); use smaller batches or images, or another machine"
+        return f"not enough memory ({text or 'MemoryError'}); use smaller batches or images, or another machine"
+    if type(error).__name__ in ("BrokenProcessPool", "TerminatedWorkerError"):
+        return "a worker process was killed, mostly for memory; use fewer workers and run the same command again"
+    if any(isinstance(e, RuntimeError) and "DataLoader worker (pid" in str(e) for e in _chain(error)):
+        return f"{text}; it was killed, mostly for memory: lower data.workers in params.yaml, then go on"
+    return None
+
+
+def _about_a_file(error: Exception) -> str | None:
     if isinstance(error, RecursionError):
         return f"a file is nested too deeply, which none of ours is; {HINT}"
     if isinstance(error, UnicodeDecodeError):
         return f"a text file is not {error.encoding} at byte {error.start}; save it as UTF-8; {HINT}"
-    if type(error).__name__ in ("BrokenProcessPool", "TerminatedWorkerError"):
-        return "a worker process was killed, mostly for memory; use fewer workers and run the same command again"
-    if any(isinstance(e, RuntimeError) and "DataLoader worker (pid" in str(e) for e in _chain(error)):
-        return f"{text[:200]}; it was killed, mostly for memory: lower data.workers in params.yaml, then go on"
-    if type(error).__name__ == "SafetensorError":
-        reason = system_error(error)
-        return describe(reason) if reason else None
-    return None
+    reason = system_error(error) if type(error).__name__ == "SafetensorError" else None
+    return describe(reason) if reason else None
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
