@@ -11,6 +11,7 @@ import yaml
 
 from faceptor.config import load_params, load_preset, parse, preset_names, preset_text, rates
 from faceptor.errors import ConfigError
+from faceptor.pipeline.experiment import resolve
 
 ROOT = Path(__file__).parents[1]
 TABLE_2 = {  # task: (n_t, alpha_t) of Faceptor-Base, of Faceptor-Full
@@ -105,7 +106,7 @@ def test_presets_train_as_the_paper_says(preset):
 )
 def test_errors_name_the_key(path, value, words):
     with pytest.raises(ConfigError, match=words):
-        parse(changed(path, value))
+        resolve(parse(changed(path, value)))
 
 
 @pytest.mark.parametrize(
@@ -232,7 +233,7 @@ def test_what_a_baseline_inherits_is_told_once_where_it_is_written():
         ("transfer.tasks.parsing_lapa.augment.options.zooom", 0.1, "unknown key"),
         ("baselines.facexformer.train.tasks.pose_300wlp.augment", {"policy": "flip", "options": {"x": 1}}, ""),
         ("stage1.tasks.landmarks_300w.augment", {"policy": "attributes"}, "RandAugment"),
-        ("stage1.tasks.age_morph2.train.scale", 1e9, "expected a number"),
+        ("stage1.tasks.age_morph2.train.scale", 1e9, "less than or equal to 100"),
         ("transfer.tasks.parsing_lapa.train.kind", "align6", "box"),
         ("stage1.tasks.parsing_celebamaskhq.criterion.loss", "dice", "expected one of .*batch_dice_ce"),
         ("stage1.tasks.recognition_ms1mv3.criterion.margn", 0.3, "did you mean 'margin'"),
@@ -264,11 +265,11 @@ def test_what_a_baseline_inherits_is_told_once_where_it_is_written():
 )
 def test_a_mistake_is_told_at_its_key_when_the_file_is_read(path, value, words):
     with pytest.raises(ConfigError, match=rf"params\.yaml: {path}.*{words}"):
-        parse(changed(path, value))
+        resolve(parse(changed(path, value)))
 
 
 def test_the_file_is_read_without_torch():
-    code = "import sys; from faceptor.config import load_preset; load_preset('base'); sys.exit('torch' in sys.modules)"
+    code = "import sys; from faceptor.pipeline import experiment; experiment.load(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -10,10 +10,10 @@ from faceptor.config import Crop, parse, preset_text
 from faceptor.datasets import READERS
 from faceptor.datasets.folders import litter
 from faceptor.datasets.readers.generic import wanted_columns
+from faceptor.pipeline.experiment import resolve
 from faceptor.prepared.blocks import JOURNAL
 from faceptor.prepared.prepare import prepare
-from faceptor.tasks import KINDS, task
-from faceptor.tasks.custom import forget
+from faceptor.tasks import KINDS
 from tests.datasets import published as pub
 
 TEXT = (Path(__file__).parent.parent / "docs" / "data.md").read_text()
@@ -34,21 +34,20 @@ def own(tmp_path):
     pub.put(tmp_path / "mine/mine.yaml", yaml.safe_dump(description, sort_keys=False))
     values = merged(yaml.safe_load(preset_text("embedded")), settings)
     values["data"]["root"], values["synthesis"] = str(tmp_path), {}
-    yield parse(values)
-    forget()
+    return resolve(parse(values))
 
 
 def test_the_example_of_own_data_is_a_configuration_with_every_task_it_names(own):
     for name in BLOCKS[1]["stage1"]["tasks"]:
-        assert own.stage1.tasks[name].samples and task(name).dataset == "mine"
-        spec = task(name)
-        numbers = dict(own.stage1.tasks[name].criterion)
-        assert KINDS[spec.kind].criterion(spec, **numbers) is not None
-    assert own.max_rejects("mine") == 0.05 and own.reader("mine").ranges == {"trust": (1, 7), "valence": (-1, 1)}
+        spec, settings = own.spec(name), own.settings(name)
+        assert settings.samples and spec.dataset == "mine"
+        assert KINDS[spec.kind].criterion(spec, **settings.criterion) is not None
+    assert own.params.max_rejects("mine") == 0.05
+    assert own.readers["mine"].ranges == {"trust": (1, 7), "valence": (-1, 1)}
 
 
 def test_the_example_is_prepared(own, tmp_path):
-    facts = own.reader("mine").description
+    facts = own.readers["mine"].description
     columns = wanted_columns(facts)
     cells = {"mood": "calm", "glasses": "1", "hat": "no", "years": "30", "q7": "4", "val": "", "person": "a",
              "lx": "10", "ly": "12", "rx": "30", "ry": "12", "cx": "20", "cy": "40"}  # fmt: skip

@@ -16,6 +16,7 @@ from dvc.cli.parser import get_main_parser
 from faceptor.config import load_params, load_preset, preset_names
 from faceptor.config.sections import Section
 from faceptor.datasets import READERS
+from faceptor.pipeline.experiment import load
 from tests.test_cli import parse
 
 ROOT = Path(__file__).parents[1]
@@ -186,6 +187,6 @@ def test_the_results_are_those_of_the_last_run(monkeypatch):
     from faceptor.pipeline.readme import PAGE, README, between_markers, block, found, page
 
     monkeypatch.chdir(ROOT)
-    results = found(load_params(ROOT / "params.yaml"))
+    results = found(load(ROOT / "params.yaml"))
     assert README.read_text() == between_markers(README.read_text(), block(results))
     assert PAGE.read_text() == page(results)

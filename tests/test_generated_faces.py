@@ -16,6 +16,7 @@ from faceptor.cli import main
 from faceptor.config import parse
 from faceptor.errors import ConfigError
 from faceptor.pipeline.data import preprocess_set, synthesize_set
+from faceptor.pipeline.experiment import resolve
 from faceptor.synthesis import complete
 from tests.test_stages import small_params
 
@@ -24,21 +25,21 @@ FACES, PREPARED = Path("data/generated/rafdb"), Path("data/prepared/joint/rafdb"
 
 
 @pytest.fixture
-def params(tmp_path, monkeypatch):
+def experiment(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(joblib, "cpu_count", lambda: 1)  # a dozen faces: no process is worth starting
     values = small_params()
     values["synthesis"] = {"rafdb": {"train": 14, "test": 7}}
-    return parse(values)
+    return resolve(parse(values))
 
 
 def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_missing_or_altered_faces_are_drawn_before_they_are_prepared(params):
-    synthesize_set(params, "rafdb", workers=1)
-    preprocess_set(params, "rafdb")
+def test_missing_or_altered_faces_are_drawn_before_they_are_prepared(experiment):
+    synthesize_set(experiment, "rafdb", workers=1)
+    preprocess_set(experiment, "rafdb")
     faces, prepared = content(FACES), content(PREPARED)
     sheet = Path("results/synthesis/rafdb.webp")
     sheet.unlink()
@@ -47,36 +48,34 @@ def test_missing_or_altered_faces_are_drawn_before_they_are_prepared(params):
         if path.name != "GENERATED":
             shutil.rmtree(path)
     assert not complete(FACES)
-    preprocess_set(params, "rafdb")
+    preprocess_set(experiment, "rafdb")
     assert complete(FACES) and content(FACES) == faces and content(PREPARED) == prepared
     assert not sheet.exists()  # the contact sheet belongs to the other stage
 
     next(FACES.rglob("*.jpg")).write_bytes(b"")
-    preprocess_set(params, "rafdb")
+    preprocess_set(experiment, "rafdb")
     assert content(FACES) == faces
 
 
-def test_the_marker_tells_other_faces(params):
-    synthesize_set(params, "rafdb", workers=1, sheet=False)
+def test_the_marker_tells_other_faces(experiment):
+    synthesize_set(experiment, "rafdb", workers=1, sheet=False)
     marker = (FACES / "GENERATED").read_text()
-    synthesize_set(
-        params.model_copy(update={"data": params.data.model_copy(update={"seed": params.data.seed + 1})}),
-        "rafdb",
-        workers=1,
-        sheet=False,
-    )
+    params = experiment.params
+    data = params.data.model_copy(update={"seed": params.data.seed + 1})
+    other = resolve(params.model_copy(update={"data": data}))
+    synthesize_set(other, "rafdb", workers=1, sheet=False)
     stated = [text.split("files: ")[1] for text in (marker, (FACES / "GENERATED").read_text())]
     assert stated[0] != stated[1]
 
 
-def test_photographs_are_never_replaced(params):
+def test_photographs_are_never_replaced(experiment):
     mine = FACES / "basic" / "mine.jpg"
     mine.parent.mkdir(parents=True)
     mine.write_bytes(b"mine")
     with pytest.raises(ConfigError, match=r"synthesis\.rafdb"):
-        synthesize_set(params, "rafdb", workers=1)
+        synthesize_set(experiment, "rafdb", workers=1)
     with pytest.raises(ConfigError, match=r"datasets\.rafdb.*data/raw"):  # DVC would not see them change
-        preprocess_set(params, "rafdb")
+        preprocess_set(experiment, "rafdb")
     assert mine.read_bytes() == b"mine"
 
 

@@ -12,8 +12,8 @@ from faceptor.config import parse, preset_text
 from faceptor.pipeline import training
 from faceptor.pipeline.data import preprocess_set
 from faceptor.pipeline.evaluation import evaluate_model
+from faceptor.pipeline.experiment import resolve
 from faceptor.pipeline.transfer import transfer
-from faceptor.tasks.custom import forget
 from faceptor.weights.folder import load_model
 from tests import toy
 from tests.datasets.test_generic_reader import POINTS, own
@@ -30,7 +30,7 @@ RATINGS = {
 LATER = {"attributes_later": {"samples": 3, "train": {"kind": "square"}, "augment": {"policy": "flip"}}}
 
 
-def params():
+def experiment():
     values = yaml.safe_load(preset_text("embedded"))
     options = {"description": "mine.yaml"}
     values["data"] |= {"root": ".", "validation": 0.3}
@@ -47,7 +47,7 @@ def params():
         values[stage] |= {"steps": 3, "validate_every": 2, "checkpoint_every": 2, "log_every": 1}
         values[stage]["optimiser"]["warmup"] = 1
     values["evaluate"] = {"models": ["stage1"], "batch": 8}
-    return parse({key: value for key, value in values.items() if key not in ("baselines", "ablations")})
+    return resolve(parse({key: value for key, value in values.items() if key not in ("baselines", "ablations")}))
 
 
 @pytest.fixture(scope="module")
@@ -56,17 +56,16 @@ def trained(tmp_path_factory):
     own(folder / "mine", ratings=RATINGS)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        settings = params()
-        for name in settings.datasets:
-            preprocess_set(settings, name)
-        training.train_joint(settings)
-        yield settings, folder
-    forget()
+        found = experiment()
+        for name in found.params.datasets:
+            preprocess_set(found, name)
+        training.train_joint(found)
+        yield found, folder
 
 
 def test_own_landmarks_and_classes_are_trained_and_measured(trained):
-    settings, folder = trained
-    tasks = evaluate_model(settings, "stage1")["tasks"]
+    found, folder = trained
+    tasks = evaluate_model(found, "stage1")["tasks"]
     landmarks = tasks["landmarks_mine"]
     assert landmarks["samples"] == 4 and landmarks["metrics"]["nme_eyes"] > 0
     assert set(landmarks["metrics"]) >= {"nme_diag", "constant_nme_eyes"}
@@ -78,9 +77,9 @@ def test_own_landmarks_and_classes_are_trained_and_measured(trained):
 
 
 def test_own_attributes_are_a_transfer(trained):
-    settings, _ = trained
-    evaluate_model(settings, "stage1")
-    result = transfer(settings, "later", "prompt")
+    found, _ = trained
+    evaluate_model(found, "stage1")
+    result = transfer(found, "later", "prompt")
     assert (
         result["tasks"]["attributes_later"]["metrics"]["mean_accuracy"] >= 0
         and result["forgotten"]["tensors_changed"] == 0
@@ -88,7 +87,6 @@ def test_own_attributes_are_a_transfer(trained):
 
 
 def test_the_model_folder_answers_without_params_or_data(trained):
-    forget()
     model = load_model(Path("models/stage1"))
     (face,) = faceptor.predict(model, np.full((48, 40, 3), 127, np.uint8), boxes=[(5, 5, 35, 40)])
     answers = json.loads(json.dumps(face.to_json()))["tasks"]
@@ -98,7 +96,6 @@ def test_the_model_folder_answers_without_params_or_data(trained):
     trust = answers["rating_mine"]["trust"]
     assert 1 <= trust["value"] <= 7 and (trust["range"], trust["unit"]) == ([1.0, 7.0], "points")
     assert -1 <= answers["rating_mine"]["valence"]["value"] <= 1
-    params()
 
 
 def test_overlays_draw_own_points(trained):

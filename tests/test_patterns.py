@@ -5,14 +5,15 @@ import yaml
 from typer.testing import CliRunner
 
 from faceptor.cli import app
-from faceptor.config import load_preset, parse, preset_names, preset_text
+from faceptor.config import parse, preset_names, preset_text
 from faceptor.errors import ConfigError
+from faceptor.pipeline.experiment import preset, resolve
 from faceptor.pipeline.patterns import check_joint, check_patterns, check_stage2, check_transfer
 
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_pattern_of_every_preset_names_something(name):
-    check_patterns(load_preset(name))
+    check_patterns(preset(name))
 
 
 def embedded(path: str, value):
@@ -22,32 +23,32 @@ def embedded(path: str, value):
     for key in parents:
         node = node[key]
     node[last] = value
-    return parse(tree)
+    return resolve(parse(tree))
 
 
 @pytest.mark.parametrize(
     ("path", "value", "check"),
     [
-        ("stage1.optimiser.multipliers.0.match", "querys.*", lambda params: check_joint(params, "stage1")),
-        ("stage1.optimiser.multipliers.1.match", "queries.age*", lambda params: check_joint(params, "stage1")),
-        ("stage1.optimiser.muon.0.match", "encoder.block.*", lambda params: check_joint(params, "stage1")),
-        ("stage1.trainable.0", "encodr.*", lambda params: check_joint(params, "stage1")),
-        ("baselines.naive.train.optimiser.multipliers.0.match", "head.*", lambda params: check_joint(params, "naive")),
-        ("stage2.trainable.0", "layer_attention.{task}.x*", lambda params: check_stage2(params, ["age_morph2"])),
-        ("transfer.modes.prompt.trainable.0", "query.*", lambda params: check_transfer(params, ["parsing_lapa"])),
-        ("transfer.optimiser.muon.0.match", "encoder.x*", lambda params: check_transfer(params, ["parsing_lapa"])),
+        ("stage1.optimiser.multipliers.0.match", "querys.*", lambda found: check_joint(found, "stage1")),
+        ("stage1.optimiser.multipliers.1.match", "queries.age*", lambda found: check_joint(found, "stage1")),
+        ("stage1.optimiser.muon.0.match", "encoder.block.*", lambda found: check_joint(found, "stage1")),
+        ("stage1.trainable.0", "encodr.*", lambda found: check_joint(found, "stage1")),
+        ("baselines.naive.train.optimiser.multipliers.0.match", "head.*", lambda found: check_joint(found, "naive")),
+        ("stage2.trainable.0", "layer_attention.{task}.x*", lambda found: check_stage2(found, ["age_morph2"])),
+        ("transfer.modes.prompt.trainable.0", "query.*", lambda found: check_transfer(found, ["parsing_lapa"])),
+        ("transfer.optimiser.muon.0.match", "encoder.x*", lambda found: check_transfer(found, ["parsing_lapa"])),
     ],
 )  # fmt: skip
 def test_a_pattern_that_names_nothing_is_told_by_its_key(path, value, check):
-    params = embedded(path, value)
+    found = embedded(path, value)
     with pytest.raises(ConfigError, match=path):
-        check(params)
+        check(found)
 
 
 def test_a_parameter_without_a_rate_is_told():
-    params = embedded("stage1.optimiser.multipliers", [{"match": "encoder.*", "rate": 1.0}])
+    found = embedded("stage1.optimiser.multipliers", [{"match": "encoder.*", "rate": 1.0}])
     with pytest.raises(ConfigError, match=r"stage1\.optimiser\.multipliers: no pattern matches"):
-        check_joint(params, "stage1")
+        check_joint(found, "stage1")
 
 
 @pytest.mark.parametrize("verb", [("params", "check"), ("train", "stage1"), ("repro",)], ids=" ".join)

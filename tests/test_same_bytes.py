@@ -10,6 +10,7 @@ from faceptor.config import parse
 from faceptor.pipeline import training
 from faceptor.pipeline.data import preprocess_set, synthesize_set
 from faceptor.pipeline.evaluation import evaluate_model
+from faceptor.pipeline.experiment import resolve
 from tests.test_stages import small_params
 
 TASK = "expression_rafdb"
@@ -25,7 +26,7 @@ def toy_params():
     values["stage2"]["tasks"] = {TASK: {"samples": 4}}
     values["transfer"]["tasks"], values["transfer"]["matrix"] = {}, {"dataset": [], "mode": []}
     values["baselines"], values["evaluate"]["models"] = {}, ["stage1"]
-    return parse(values)
+    return resolve(parse(values))
 
 
 def written_by_all_stages(folder: Path, *, note: str, zone: str, patch: pytest.MonkeyPatch) -> dict[str, bytes]:
@@ -38,13 +39,13 @@ def written_by_all_stages(folder: Path, *, note: str, zone: str, patch: pytest.M
     for command in (["init", "-q"], ["add", "note"], [*author, "commit", "-qm", note]):
         subprocess.run(["git", *command], check=True)
     patch.setattr(training, "FRAMED", 2, raising=False)  # faces to look for: slow, and not what this is about
-    params = toy_params()
-    synthesize_set(params, "rafdb", workers=1)
-    preprocess_set(params, "rafdb")
-    training.train_joint(params)
-    training.train_stage2(params, TASK)
-    training.merge_stage2(params)
-    evaluate_model(params, "stage1")
+    experiment = toy_params()
+    synthesize_set(experiment, "rafdb", workers=1)
+    preprocess_set(experiment, "rafdb")
+    training.train_joint(experiment)
+    training.train_stage2(experiment, TASK)
+    training.merge_stage2(experiment)
+    evaluate_model(experiment, "stage1")
     files = (path for path in sorted(Path().rglob("*")) if path.is_file())
     return {str(path): path.read_bytes() for path in files if not str(path).startswith(NOT_OUTPUTS)}
 

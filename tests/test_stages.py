@@ -21,6 +21,7 @@ from faceptor.evaluation.measure import Measured, Validator
 from faceptor.pipeline import common, evaluation, training, verdict
 from faceptor.pipeline.data import preprocess_set, synthesize_set
 from faceptor.pipeline.evaluation import evaluate_model
+from faceptor.pipeline.experiment import Experiment, resolve
 from faceptor.pipeline.transfer import transfer
 from faceptor.prepared.prepare import prepare
 from faceptor.tasks import KINDS, task
@@ -72,6 +73,10 @@ def small_params() -> dict:
     return values
 
 
+def resolved(values: dict) -> Experiment:
+    return resolve(parse(values))
+
+
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory):
     """Everything up to stage 1 and its evaluation, in a folder of its own."""
@@ -79,13 +84,13 @@ def chain(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(training, "FRAMED", 2)  # locating a face takes longer than a step here
-        params = parse(small_params())
-        for name in params.synthesis:
-            synthesize_set(params, name, workers=1)
-            preprocess_set(params, name)
-        training.train_joint(params)
-        evaluate_model(params, "stage1")
-        yield params, folder
+        experiment = resolved(small_params())
+        for name in experiment.params.synthesis:
+            synthesize_set(experiment, name, workers=1)
+            preprocess_set(experiment, name)
+        training.train_joint(experiment)
+        evaluate_model(experiment, "stage1")
+        yield experiment, folder
 
 
 @pytest.fixture
@@ -133,12 +138,12 @@ def test_headlines_are_a_handful_and_every_number_has_an_interval(chain):
 
 
 def test_a_task_that_cannot_be_judged_costs_only_itself(chain, kept):
-    params, folder = chain
+    experiment, folder = chain
     test = folder / "data/prepared/joint/morph2/test"
     test.rename(folder / "hidden")
     try:
         with pytest.raises(FaceptorError, match=r"1 of 3 .*age_morph2"):
-            evaluate_model(params, "stage1")
+            evaluate_model(experiment, "stage1")
         details, numbers = report("results/evaluate/details/stage1.json"), report("results/evaluate/stage1.json")
     finally:
         (folder / "hidden").rename(test)
@@ -150,27 +155,27 @@ def test_a_task_that_cannot_be_judged_costs_only_itself(chain, kept):
 
 
 def test_a_killed_evaluation_has_what_it_had(chain, kept, monkeypatch):
-    params, _ = chain
+    experiment, _ = chain
     measured = evaluation.measure_test
 
-    def killed(params, model, test, **rest):
+    def killed(experiment, model, test, **rest):
         if test.task == TASKS[-1]:
             raise KeyboardInterrupt
-        return measured(params, model, test, **rest)
+        return measured(experiment, model, test, **rest)
 
     monkeypatch.setattr(evaluation, "measure_test", killed)
     with pytest.raises(KeyboardInterrupt):
-        evaluate_model(params, "stage1")
+        evaluate_model(experiment, "stage1")
     assert set(report("results/evaluate/details/stage1.json")["tasks"]) == set(TASKS[:-1])
 
 
 @pytest.mark.parametrize("name", ["naive", "facexformer"])
 def test_baselines_go_through_the_same_stages(chain, name):
-    params, _ = chain
-    training.train_joint(params, name)
+    experiment, _ = chain
+    training.train_joint(experiment, name)
     model = load_model(f"models/{name}")
     assert model.config["name"] == name and set(model.tasks) == set(TASKS)
-    written = evaluate_model(params, name)
+    written = evaluate_model(experiment, name)
     assert set(TASKS) == set(written["tasks"])
     assert written["about"]["parameters"] == sum(p.numel() for p in model.parameters())
 
@@ -181,10 +186,10 @@ def test_several_sets_may_judge_a_task(chain, kept):
     values = small_params()
     values["datasets"]["again"] = values["datasets"]["rafdb"] | {"path": "rafdb", "reader": "rafdb"}
     values["evaluate"]["test_sets"] = {"expression_rafdb": ["rafdb", "again"], "age_morph2": "morph2"}
-    params = parse(values)
+    experiment = resolved(values)
     copy = folder / "data/prepared/joint/again"
-    shutil.copytree(params.prepared("rafdb"), copy)
-    tasks = evaluate_model(params, "stage1")["tasks"]
+    shutil.copytree(experiment.prepared("rafdb"), copy)
+    tasks = evaluate_model(experiment, "stage1")["tasks"]
     assert set(tasks) == {*TASKS, "expression_rafdb@again"}
     own, other = tasks["expression_rafdb"], tasks["expression_rafdb@again"]
     assert other["dataset"] == "again" and own["metrics"] == other["metrics"]
@@ -195,25 +200,25 @@ def test_a_test_set_that_is_missing_or_does_not_fit_is_refused(chain):
     values = small_params()
     values["evaluate"]["test_sets"] = {"expression_rafdb": "rafdb", "age_morph2": "nowhere"}
     with pytest.raises(ConfigError, match=r"evaluate\.test_sets\.age_morph2: 'nowhere' is no data set"):
-        parse(values)
+        resolved(values)
     for sets in ({"expression_rafdb": ["morph2"]}, {"age_morph2": []}, {"age_morph2": ["morph2", "morph2"]}):
         values["evaluate"]["test_sets"] = sets
         with pytest.raises(ConfigError, match=rf"evaluate\.test_sets\.{next(iter(sets))}"):
-            parse(values)
+            resolved(values)
 
 
 @pytest.mark.parametrize("mode", ["paper", "released"])
 def test_stage2_of_each_task_lands_in_one_folder(chain, mode, monkeypatch):
-    params, _ = chain
+    experiment, _ = chain
     values = small_params()
     values["model"]["layer_attention"]["mode"] = mode
-    params = parse(values)
-    verdicts = {name: training.train_stage2(params, name) for name in params.stage2.tasks}
+    experiment = resolved(values)
+    verdicts = {name: training.train_stage2(experiment, name) for name in experiment.params.stage2.tasks}
     # What a toy gains in four steps is chance; force one of each verdict, so that merging is seen to obey it.
     for name, kept in zip(verdicts, (True, False), strict=True):
         path = Path("models/stage2-tasks") / name / "verdict.json"
         path.write_text(json.dumps(verdicts[name] | {"kept": kept}))
-    training.merge_stage2(params)
+    training.merge_stage2(experiment)
     before, after = load_model("models/stage1"), load_model("models/stage2")
     assert [entry["tasks"] for entry in after.structure()["layer_attention"]] == [["age_morph2"]]
     shared = before.state_dict()
@@ -226,15 +231,15 @@ def test_stage2_of_each_task_lands_in_one_folder(chain, mode, monkeypatch):
 
 
 def test_stage2_trains_level_vectors_alone_in_paper_mode(chain):
-    params, _ = chain
-    verdict = training.train_stage2(params, "age_morph2")
-    assert verdict["trainable_parameters"] == 6 * params.model.decoder.width
+    experiment, _ = chain
+    verdict = training.train_stage2(experiment, "age_morph2")
+    assert verdict["trainable_parameters"] == 6 * experiment.params.model.decoder.width
 
 
 def test_prompt_tuning_trains_queries_alone_and_forgets_nothing(chain):
-    params, _ = chain
-    result = transfer(params, "lfw73", "prompt")
-    assert result["trainable_parameters"] == 2 * 73 * params.model.decoder.width
+    experiment, _ = chain
+    result = transfer(experiment, "lfw73", "prompt")
+    assert result["trainable_parameters"] == 2 * 73 * experiment.params.model.decoder.width
     assert result["forgotten"]["tensors_changed"] == 0
     assert all(row["before"] == row["after"] for row in result["forgotten"]["tasks"].values())
     assert result["forgotten"]["skill_lost"] == 0 and result["forgotten"]["interval"] == [0, 0]
@@ -244,8 +249,8 @@ def test_prompt_tuning_trains_queries_alone_and_forgets_nothing(chain):
 
 
 def test_full_fine_tuning_trains_everything_and_measures_what_is_forgotten(chain):
-    params, _ = chain
-    result = transfer(params, "lfw73", "full")
+    experiment, _ = chain
+    result = transfer(experiment, "lfw73", "full")
     assert result["trainable_parameters"] == result["total_parameters"]
     assert result["forgotten"]["tensors_changed"] > 0
     lost = result["forgotten"]
@@ -257,11 +262,11 @@ def test_full_fine_tuning_trains_everything_and_measures_what_is_forgotten(chain
 
 
 def test_unknown_transfer_is_refused(chain):
-    params, _ = chain
+    experiment, _ = chain
     with pytest.raises(ConfigError, match="expected one of lfw73"):
-        transfer(params, "lapa", "prompt")
+        transfer(experiment, "lapa", "prompt")
     with pytest.raises(ConfigError, match="expected one of prompt, decoder, full"):
-        transfer(params, "lfw73", "promt")
+        transfer(experiment, "lfw73", "promt")
 
 
 # --- one training of a stage at a time, resumed only as the same run ------------------------------------------------
@@ -278,7 +283,7 @@ def record_of(values: dict, run=training.train_joint) -> dict:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training.train, "run", stop)
         with pytest.raises(Recorded) as stopped:
-            run(parse(values))
+            run(resolved(values))
     return stopped.value.args[0]
 
 
@@ -298,10 +303,11 @@ def relabel() -> None:
         cells = line.split(",")
         lines[row] = ",".join([*cells[:place], "20", *cells[place + 1 :]])
     csv.write_text("\n".join(lines) + "\n")
-    params = parse(small_params())
-    block, seed = params.datasets["morph2"], params.seed
-    folder = params.prepared("morph2")
-    prepare("morph2", params.data.root / block.path, folder, validation=0.3, seed=seed, options=block.options)
+    experiment = resolved(small_params())
+    params, folder = experiment.params, experiment.prepared("morph2")
+    block = params.datasets["morph2"]
+    faces = params.data.root / block.path
+    prepare("morph2", faces, folder, validation=0.3, seed=params.seed, options=block.options)
 
 
 def retrain_stage1() -> None:
@@ -312,9 +318,9 @@ def retrain_stage1() -> None:
 
 STAGES = {
     "stage1": training.train_joint,
-    "naive": lambda params: training.train_joint(params, "naive"),
-    "stage2": lambda params: training.train_stage2(params, "age_morph2"),
-    "transfer": lambda params: transfer(params, "lfw73", "prompt"),
+    "naive": lambda experiment: training.train_joint(experiment, "naive"),
+    "stage2": lambda experiment: training.train_stage2(experiment, "age_morph2"),
+    "transfer": lambda experiment: transfer(experiment, "lfw73", "prompt"),
 }
 KEYS = [
     ("stage1", "model.encoder.drop_path", 0.3),
@@ -382,13 +388,13 @@ def test_where_and_how_fast_a_run_is_made_is_no_part_of_its_record(copied):
 
 
 def test_a_second_training_is_refused_and_touches_nothing(copied):
-    params = parse(small_params())
+    experiment = resolved(small_params())
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     holder = subprocess.Popen([sys.executable, "-c", HOLD, "runs/stage1"], stdout=subprocess.PIPE, env=environment)
     assert holder.stdout.readline() == b"held\n"
     before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     with pytest.raises(FaceptorError, match=f"runs/stage1.*process {holder.pid} "):
-        training.train_joint(params)
+        training.train_joint(experiment)
     assert before == {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     holder.kill()
     holder.wait()
@@ -413,31 +419,31 @@ def test_training_on_everything(copied):
     """`validation: 0`, for one data set and then for all: the papers train on whole training sets."""
     values = small_params()
     values["datasets"]["morph2"] = values["datasets"]["morph2"] | {"validation": 0}
-    preprocess_set(parse(values), "morph2")
-    training.train_joint(parse(values))
+    preprocess_set(resolved(values), "morph2")
+    training.train_joint(resolved(values))
     facts = read_description("models/stage1")["provenance"]
     assert facts["selected"] == "best validation" and facts["validated"] == ["expression_rafdb", "landmarks_300w"]
-    found = training.train_stage2(parse(values), "age_morph2")
+    found = training.train_stage2(resolved(values), "age_morph2")
     assert found["kept"] and not found["judged"] and found["best_step"] == 4
 
     with pytest.raises(ConfigError, match=r"select.*age_morph2"):
-        training.train_joint(parse(values | {"stage1": values["stage1"] | {"select": ["age_morph2"]}}))
+        training.train_joint(resolved(values | {"stage1": values["stage1"] | {"select": ["age_morph2"]}}))
     values["data"] = values["data"] | {"validation": 0}
     for name in ("300w", "rafdb"):
-        preprocess_set(parse(values), name)
-    outcome = training.train_joint(parse(values))
+        preprocess_set(resolved(values), name)
+    outcome = training.train_joint(resolved(values))
     facts = read_description("models/stage1")["provenance"]
     assert outcome.best_step == facts["best_step"] == 4 and facts["validation_score"] is None
     assert "no validation" in facts["selected"] and facts["validated"] == []
 
 
 def test_selected_tasks_choose_the_step(chain):
-    params, _ = chain
-    samples = common.validation_samples(params, params.stage1.tasks, limit=8)
+    experiment, _ = chain
+    samples = common.validation_samples(experiment, experiment.params.stage1.tasks, limit=8)
     specs = {name: task(name) for name in samples}
     model = load_model("models/stage1")
     chosen = ("age_morph2", "landmarks_300w")
-    score, metrics = common.build_validator(params, samples, specs, device="cpu", select=chosen)(model)
+    score, metrics = common.build_validator(experiment, samples, specs, device="cpu", select=chosen)(model)
     assert set(metrics) == set(TASKS)
     assert score == pytest.approx(sum(metrics[name]["skill"] for name in chosen) / 2)
 
@@ -446,7 +452,7 @@ def test_select_names_tasks_of_the_stage():
     values = small_params()
     values["stage1"]["select"] = ["age_utkface"]
     with pytest.raises(ConfigError, match=r"stage1.*select.*age_utkface"):
-        parse(values)
+        resolved(values)
 
 
 def test_validation_on_which_a_task_cannot_be_measured_is_refused_before_training():
@@ -460,7 +466,7 @@ def test_validation_on_which_a_task_cannot_be_measured_is_refused_before_trainin
 
 
 def test_stage2_is_judged_on_samples_that_did_not_choose_its_step(chain, monkeypatch):
-    params, _ = chain
+    experiment, _ = chain
     seen = {"chose": set(), "judged": set()}
     real = evaluate.measure
 
@@ -473,14 +479,14 @@ def test_stage2_is_judged_on_samples_that_did_not_choose_its_step(chain, monkeyp
 
     monkeypatch.setattr(evaluate, "measure", spying("chose"))
     monkeypatch.setattr(verdict, "measure", spying("judged"))
-    found = training.train_stage2(params, "age_morph2")
-    whole = len(common.validation_samples(params, ["age_morph2"], limit=None)["age_morph2"])
+    found = training.train_stage2(experiment, "age_morph2")
+    whole = len(common.validation_samples(experiment, ["age_morph2"], limit=None)["age_morph2"])
     assert not seen["chose"] & seen["judged"] and len(seen["chose"] | seen["judged"]) == whole
     assert found["judged"] and found["samples"] == len(seen["judged"]) >= whole // 3
     low, high = found["interval"]
     assert low <= found["gain"] <= high and found["kept"] == (low > 0)
     assert found["gain"] == pytest.approx(found["skill_stage2"] - found["skill_stage1"])
-    assert found["seeds"] == [params.seed]
+    assert found["seeds"] == [experiment.params.seed]
 
 
 def test_halves_part_groups_and_are_even():

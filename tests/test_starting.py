@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from faceptor.cli import app
-from faceptor.config import load_params, load_preset, preset_names, preset_text
+from faceptor.config import load_preset, preset_names, preset_text
 from faceptor.errors import ConfigError, FaceptorError, WeightsError
 from faceptor.pipeline.starting_weights import (
     missing_weights,
@@ -91,11 +91,12 @@ def test_check_refuses_released_without_a_file(unnamed):
 
 def test_training_refuses_before_it_reads_data(unnamed, tmp_path, monkeypatch):
     from faceptor.pipeline import training
+    from faceptor.pipeline.experiment import load
 
     monkeypatch.chdir(tmp_path)  # no prepared data here: reading any would fail otherwise
     monkeypatch.setattr(training, "build_model", lambda *_: pytest.fail("built a model first"))
     with pytest.raises(FaceptorError, match=r"model\.encoder\.pretrained"):
-        training.train_joint(load_params(unnamed))
+        training.train_joint(load(unnamed))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["params.yaml"]
 
 

@@ -18,11 +18,12 @@ from safetensors.torch import save_file
 
 from faceptor import cli
 from faceptor.cli import trouble
-from faceptor.config import load_params, preset_text
+from faceptor.config import preset_text
 from faceptor.errors import ConfigError, FaceptorError, WriteError
 from faceptor.io.files import read_json, write_json
 from faceptor.io.writing import whole_file, write_whole
 from faceptor.models.build import build_model
+from faceptor.pipeline import experiment
 from faceptor.pipeline.data import preprocess_set
 from faceptor.pipeline.evaluation import save_figure
 from faceptor.tasks import task
@@ -38,7 +39,7 @@ def run(monkeypatch, capsys, error: BaseException):
     def fail(path):
         raise error
 
-    monkeypatch.setattr("faceptor.config.load_params", fail)
+    monkeypatch.setattr("faceptor.pipeline.experiment.load_params", fail)
     monkeypatch.setattr(sys, "argv", ["faceptor", "params", "check"])
     monkeypatch.delenv(trouble.SHOW, raising=False)
     with pytest.raises(SystemExit) as end:
@@ -189,11 +190,11 @@ def test_preparing_data_on_a_full_disk_names_the_folder(tmp_path, monkeypatch):
     values["datasets"]["rafdb"] |= {"path": "rafdb", "options": {"strict_counts": False}}
     published.rafdb(tmp_path / "raw" / "rafdb")
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    params = load_params(tmp_path / "params.yaml")
+    found = experiment.load(tmp_path / "params.yaml")
     with files_of_at_most(3000), pytest.raises(WriteError, match="rafdb"):
-        preprocess_set(params, "rafdb")
+        preprocess_set(found, "rafdb")
     assert not list(tmp_path.rglob("card.json"))
-    preprocess_set(params, "rafdb")  # room again: it goes on
+    preprocess_set(found, "rafdb")  # room again: it goes on
     assert list(tmp_path.rglob("card.json"))
 
 

@@ -11,20 +11,19 @@ import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 import pandas as pd
 import torch
 from torch import nn
 
 from faceptor.analysis import paper
-from faceptor.config import Params, load_params, load_preset, preset_names
-from faceptor.errors import ConfigError
+from faceptor.analysis.configured import Configured
+from faceptor.config import Params
 from faceptor.models.base import FaceModel
 from faceptor.models.build import build_model
 from faceptor.models.layer_attention import MODES
 from faceptor.models.parameters import part_of
-from faceptor.tasks import KINDS, TaskSpec, task
+from faceptor.tasks import KINDS, TaskSpec
 
 BYTES = 4
 COMPONENTS = ("encoder", "backbone", "fusion", "decoder", "pixel_decoder", "tokens", "heads", "rest")
@@ -67,24 +66,11 @@ PARTS = {
 # --- models without weights -----------------------------------------------------------------------------------------
 
 
-def meta_model(params: Params, tasks: Sequence[str] | None = None) -> FaceModel:
+def meta_model(experiment: Configured, tasks: Sequence[str] | None = None) -> FaceModel:
     """The model of a configuration on the meta device; tasks: None means those of stage 1."""
-    names = params.stage1.tasks if tasks is None else tasks
+    specs = experiment.joint_specs if tasks is None else list(experiment.specs_of(tasks).values())
     with torch.device("meta"):
-        return build_model(params.model, [task(name) for name in names])
-
-
-def configurations(presets: Sequence[str] = (), *, file: Path | str | None = None) -> dict[str, Params]:
-    """Presets by name (none named: all), and the parameter file under its own name unless it equals a preset."""
-    unknown = sorted(set(presets) - set(preset_names()))
-    if unknown:
-        raise ConfigError(f"preset {unknown[0]!r}: unknown, expected one of {', '.join(preset_names())}")
-    known = {name: load_preset(name) for name in presets or preset_names()}
-    if presets or file is None or not Path(file).is_file():
-        return known
-    own = load_params(file)
-    facts = [(other.model, set(other.stage1.tasks)) for other in known.values()]
-    return known if (own.model, set(own.stage1.tasks)) in facts else known | {Path(file).name: own}
+        return build_model(experiment.params.model, specs)
 
 
 def size(parameters: Iterable[nn.Parameter]) -> int:
@@ -125,16 +111,16 @@ def identities(params: Params, spec: TaskSpec) -> int | None:
     return drawn.identities if drawn and drawn.identities else paper.IDENTITIES.get(spec.dataset)
 
 
-def training_only(params: Params) -> dict[str, int]:
+def training_only(experiment: Configured) -> dict[str, int]:
     """Parameters of the losses (the classifier of recognition), which a trained model does not keep."""
     counts = {}
-    for name in params.stage1.tasks:
-        kind, spec = KINDS[task(name).kind], task(name)
-        numbers = {"classes": identities(params, spec)} if kind.identities else {}
+    for spec in experiment.joint_specs:
+        kind = KINDS[spec.kind]
+        numbers = {"classes": identities(experiment.params, spec)} if kind.identities else {}
         if None in numbers.values():
             continue  # it depends on data that is not here
         with torch.device("meta"):
-            counts[name] = size(kind.criterion(spec, **numbers).parameters())
+            counts[spec.name] = size(kind.criterion(spec, **numbers).parameters())
     return {name: count for name, count in counts.items() if count}
 
 
@@ -189,13 +175,13 @@ def layer_attention_size(model: FaceModel, mode: str) -> int:
         return size(MODES[mode](**sizes).parameters())
 
 
-def overview(configured: Mapping[str, Params]) -> pd.DataFrame:
+def overview(configured: Mapping[str, Configured]) -> pd.DataFrame:
     """Millions of parameters: rows are components and their total, with what only training needs below; a column
     each."""
     columns = {}
-    for name, params in configured.items():
-        counts = components(meta_model(params))
-        counts |= {"total": sum(counts.values()), "training only": sum(training_only(params).values())}
+    for name, experiment in configured.items():
+        counts = components(meta_model(experiment))
+        counts |= {"total": sum(counts.values()), "training only": sum(training_only(experiment).values())}
         columns[name] = {component: count / 1e6 for component, count in counts.items()}
     table = pd.DataFrame(columns)
     sums = ["total", "training only"]
@@ -203,12 +189,12 @@ def overview(configured: Mapping[str, Params]) -> pd.DataFrame:
     return table.rename(index=lambda component: component.replace("_", " "))
 
 
-def summary(params: Params, model: FaceModel | None = None) -> dict:
+def summary(experiment: Configured, model: FaceModel | None = None) -> dict:
     """One configuration as plain data: components and their sum, finer parts, tasks, loss parameters.
 
     model: its `meta_model`, where there is one already.
     """
-    model = model or meta_model(params)
+    model = model or meta_model(experiment)
     counts, tasks = components(model), per_task(model)
     fine: dict[str, dict[str, int]] = {}
     for row in parts(model).itertuples():
@@ -227,7 +213,7 @@ def summary(params: Params, model: FaceModel | None = None) -> dict:
             for row in tasks.itertuples()
         },
         "layer_attention_per_task": modes,
-        "training_only": training_only(params),
+        "training_only": training_only(experiment),
     }  # fmt: skip
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 import torch
 
 from faceptor.analysis import budget, paper
-from faceptor.config import Params, model_config
+from faceptor.analysis.configured import Configured
+from faceptor.config import model_config
 from faceptor.models.base import FaceModel
 from faceptor.models.layer_attention import MODES
 from faceptor.tasks import KINDS
@@ -60,36 +61,36 @@ def against_paper(model: FaceModel) -> pd.DataFrame:
 READINGS = {"decoder.position": ("paper", "released"), "encoder.extras": (True, False)}
 
 
-def options(params: Params) -> pd.DataFrame:
+def options(experiment: Configured) -> pd.DataFrame:
     """Rows (option, value, encoder M, decoder M, total M, agrees): as configured, each other reading alone, and with
     Layer-Attention in both modes.
 
     `agrees`: every component and the total equal the paper's figures when rounded as printed. Layer-Attention is
     given to the tasks of stage 2; in mode "released" they share one set of projections, the least it can cost.
     """
-    rows = [_row("as configured, stage 1", "", budget.components(budget.meta_model(params)))]
+    rows = [_row("as configured, stage 1", "", budget.components(budget.meta_model(experiment)))]
     for option, values in READINGS.items():
         section, key = option.split(".")
-        current = getattr(getattr(params.model, section), key)
+        current = getattr(getattr(experiment.params.model, section), key)
         rows += [
-            _row(option, value, budget.components(budget.meta_model(with_option(params, option, value))))
+            _row(option, value, budget.components(budget.meta_model(with_option(experiment, option, value))))
             for value in values
             if value != current
         ]
     for mode in MODES:
-        model = budget.meta_model(params)
+        model = budget.meta_model(experiment)
         with torch.device("meta"):
-            model.enable_layer_attention(list(params.stage2.tasks), mode)
+            model.enable_layer_attention(list(experiment.params.stage2.tasks), mode)
         rows.append(_row("layer_attention.mode, stage 2", mode, budget.components(model)))
     return pd.DataFrame(rows)
 
 
-def with_option(params: Params, option: str, value: Any) -> Params:
+def with_option(experiment: Configured, option: str, value: Any) -> Configured:
     """The same configuration with one dotted key of its model section changed."""
     section, key = option.split(".")
-    values = params.model.model_dump()
+    values = experiment.params.model.model_dump()
     values[section][key] = value
-    return params.model_copy(update={"model": model_config(values)})
+    return experiment.with_model(model_config(values))
 
 
 def _row(option: str, value: Any, counts: Mapping[str, int]) -> dict:
@@ -102,9 +103,9 @@ def _row(option: str, value: Any, counts: Mapping[str, int]) -> dict:
 # --- in words -------------------------------------------------------------------------------------------------------
 
 
-def conclusions(params: Params, *, max_tasks: int) -> list[str]:
+def conclusions(experiment: Configured, *, max_tasks: int) -> list[str]:
     """What the numbers of Faceptor-Base say, one sentence each; every figure in them is computed here."""
-    model = budget.meta_model(params)
+    model = budget.meta_model(experiment)
     table, own, cost = against_paper(model), budget.per_task(model), budget.costs(model)
     total = sum(budget.components(model).values())
     split = table[table["what"].str.startswith("Faceptor-Base")]
@@ -114,7 +115,7 @@ def conclusions(params: Params, *, max_tasks: int) -> list[str]:
     )
     asked = own[own["parameters"] > 0]
     grown = {name: total(cost, max_tasks) / 1e6 for name, total in budget.STORAGE.items()}
-    choices = options(params)
+    choices = options(experiment)
     excluded = [f"{row.option} = {row.value}" for row in choices[~choices["agrees"]].itertuples()]
     return [
         f"Faceptor-Base counts {total:,} parameters; {split['agrees'].sum()} of {len(split)} figures of section 4.2 "

@@ -12,31 +12,32 @@ import pandas as pd
 import torch
 
 from faceptor.analysis import budget, compute, paper
+from faceptor.analysis.configured import Configured
 from faceptor.analysis.trace import FLOPS_PER_MAC
-from faceptor.config import Params, load_preset
+from faceptor.config import load_preset
 from faceptor.tasks import KINDS, TASKS
 
 Report = dict[str, Any]
 THIRTEEN = "full"  # the preset whose tasks, in the order of Table 2, growth is shown with
 
 
-def report(name: str, params: Params, *, alone: bool = True) -> Report:
+def report(name: str, experiment: Configured, *, alone: bool = True) -> Report:
     """All figures of one configuration; `alone`: also every task asked by itself, which takes the longest."""
-    model = budget.meta_model(params)
-    facts: Report = {"model": params.model.name} | budget.summary(params, model)
-    facts["compute"] = compute.summary(params, alone=alone, model=model)
-    return facts | {"printed": printed(name, facts, params)}
+    model = budget.meta_model(experiment)
+    facts: Report = {"model": experiment.params.model.name} | budget.summary(experiment, model)
+    facts["compute"] = compute.summary(experiment, alone=alone, model=model)
+    return facts | {"printed": printed(name, facts, experiment)}
 
 
-def reports(configured: Mapping[str, Params], *, alone: Collection[str] | None = None) -> dict[str, Report]:
+def reports(configured: Mapping[str, Configured], *, alone: Collection[str] | None = None) -> dict[str, Report]:
     """`report` of several; `alone`: the names of those whose tasks are asked one by one too, None means all."""
-    return {name: report(name, params, alone=alone is None or name in alone) for name, params in configured.items()}
+    return {name: report(name, each, alone=alone is None or name in alone) for name, each in configured.items()}
 
 
 # --- beside the papers ----------------------------------------------------------------------------------------------
 
 
-def printed(name: str, facts: Report, params: Params) -> list[dict]:
+def printed(name: str, facts: Report, experiment: Configured) -> list[dict]:
     """Rows (what, unit, ours, printed, difference, agrees, where, remark) of what is published about a preset.
 
     `agrees`: equal when rounded as printed, for a kind of head at least one of them. GFLOPs have a row for every call
@@ -46,7 +47,7 @@ def printed(name: str, facts: Report, params: Params) -> list[dict]:
     for figure in paper.PARAMETERS.get(name, ()):
         counts = _counts(facts, figure.what)
         agrees = any(round(count / 1e6, figure.decimals) == round(figure.millions, figure.decimals) for count in counts)
-        remark = "" if agrees else REMARKS.get((name, figure.what), lambda *_: "")(facts, params)
+        remark = "" if agrees else REMARKS.get((name, figure.what), lambda *_: "")(facts, experiment)
         ours = sum(counts) / len(counts) / 1e6
         rows.append(_row(figure.what, "M", ours, figure.millions, agrees, figure.where, remark))
     for what, macs in _readings(facts) if name in paper.GFLOPS else ():
@@ -84,7 +85,7 @@ def _readings(facts: Report) -> list[tuple[str, int]]:
     return calls if len(calls) == 1 else [*calls, ("all tasks", facts["compute"]["macs"])]
 
 
-def _text_and_total(facts: Report, params: Params) -> str:
+def _text_and_total(facts: Report, experiment: Configured) -> str:
     """What the paper's text gives for a head does not lead to the paper's own total; our count does."""
     counts = {category: len(sizes) for category, sizes in heads(facts).items()}
     parts = " + ".join(f"{count} x {paper.NAIVE_HEAD_MILLIONS[category]}" for category, count in counts.items())
@@ -96,10 +97,10 @@ def _text_and_total(facts: Report, params: Params) -> str:
     )
 
 
-def _released_tasks(facts: Report, params: Params) -> str:
+def _released_tasks(facts: Report, experiment: Configured) -> str:
     """The released weights belong to other tasks and to the variant "released"; built so, how many there are."""
-    model = params.model.model_copy(update={"variant": "released"})
-    same = budget.meta_model(params.model_copy(update={"model": model}), paper.FACEXFORMER_TASKS)
+    model = experiment.params.model.model_copy(update={"variant": "released"})
+    same = budget.meta_model(experiment.with_model(model), paper.FACEXFORMER_TASKS)
     count = budget.size(same.parameters())
     return f"with variant released and the {len(same.tasks)} tasks of those weights it has {count:,} parameters"
 
@@ -223,10 +224,10 @@ def table_1(found: Mapping[str, Report]) -> pd.DataFrame:
     return table
 
 
-def measured_growth(params: Params, tasks: Sequence[str]) -> pd.DataFrame:
+def measured_growth(experiment: Configured, tasks: Sequence[str]) -> pd.DataFrame:
     """Rows (tasks, task, kind, parameters, added, kilobytes): a model without tasks is given these, in order; added
     and kilobytes are what the last one brought."""
-    model = budget.meta_model(params, ())
+    model = budget.meta_model(experiment, ())
     rows, before = [(0, "", "", budget.size(model.parameters()), 0)], budget.size(model.parameters())
     for count, name in enumerate(tasks, start=1):
         with torch.device("meta"):
@@ -238,13 +239,13 @@ def measured_growth(params: Params, tasks: Sequence[str]) -> pd.DataFrame:
     return table.assign(kilobytes=table["added"] * budget.BYTES / 1e3)
 
 
-def growth(configured: Mapping[str, Params], tasks: Sequence[str] | None = None) -> pd.DataFrame:
+def growth(configured: Mapping[str, Configured], tasks: Sequence[str] | None = None) -> pd.DataFrame:
     """`measured_growth` with a column `preset`: every preset that a paper prints a total of, given the
     same tasks in the same order (None: the thirteen of Table 2)."""
     order = list(load_preset(THIRTEEN).stage1.tasks) if tasks is None else tasks
     tables = [
-        measured_growth(params, order).assign(preset=name)
-        for name, params in configured.items()
+        measured_growth(experiment, order).assign(preset=name)
+        for name, experiment in configured.items()
         if name in paper.PARAMETERS
     ]
     return pd.concat(tables, ignore_index=True)

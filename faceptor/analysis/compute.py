@@ -17,8 +17,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from faceptor.analysis.budget import meta_model
+from faceptor.analysis.configured import Configured
 from faceptor.analysis.trace import Cost, kept, totals, work
-from faceptor.config import Params
 from faceptor.models.base import FaceModel
 from faceptor.models.parameters import part_of
 
@@ -151,11 +151,11 @@ class Compute:
         return int(self.tasks["macs"].sum())
 
 
-def measure(params: Params, *, alone: bool = True, model: FaceModel | None = None) -> Compute:
+def measure(experiment: Configured, *, alone: bool = True, model: FaceModel | None = None) -> Compute:
     """The stage-1 model of a configuration: its passes, one of its training steps, and (`alone`) each task by itself,
     which takes the longest. model: its `meta_model`, which is given up; None builds it."""
-    samples = {name: each.samples for name, each in params.stage1.tasks.items()}
-    with fake(model or meta_model(params)) as model:
+    samples = {name: each.samples for name, each in experiment.params.stage1.tasks.items()}
+    with fake(model or meta_model(experiment)) as model:
         calls = tuple(
             Pass(size=size, tasks=tuple(tasks), cost=answering(model, tasks, size=size))
             for size, tasks in passes(model).items()
@@ -180,9 +180,9 @@ def per_task(model: FaceModel, tasks: Iterable[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["task", "size", "macs", "saved"])
 
 
-def summary(params: Params, *, alone: bool = True, model: FaceModel | None = None) -> dict:
+def summary(experiment: Configured, *, alone: bool = True, model: FaceModel | None = None) -> dict:
     """`measure` as plain data; without `alone` there are no rows of tasks."""
-    found = measure(params, alone=alone, model=model)
+    found = measure(experiment, alone=alone, model=model)
     return {
         "macs": found.together,
         "macs_one_by_one": found.apart if alone else None,

@@ -14,8 +14,8 @@ from itertools import product
 from faceptor.analysis import paper
 from faceptor.analysis.budget import meta_model
 from faceptor.analysis.compute import answering, fake, input_size
+from faceptor.analysis.configured import Configured
 from faceptor.analysis.trace import FLOPS_PER_MAC
-from faceptor.config import Params, load_preset
 from faceptor.models.base import FaceModel
 
 SIZES = (None, 224, 512)  # pixels of all inputs; None = each task at its own size
@@ -50,14 +50,12 @@ class Count:
         return asdict(self) | {"reproduces": self.reproduces}
 
 
-def all_counts() -> list[Count]:
+def all_counts(base: Configured, facexformer: Configured) -> list[Count]:
     """Every combination for Faceptor-Base and FaceXFormer, the latter as its paper says and as released."""
-    printed = facexformer_counts("facexformer, paper", load_preset("facexformer"), None)
-    released = load_preset("facexformer")
-    released = released.model_copy(update={"model": released.model.model_copy(update={"variant": "released"})})
+    released = facexformer.with_model(facexformer.params.model.model_copy(update={"variant": "released"}))
     return [
-        *faceptor_counts("base"),
-        *printed,
+        *faceptor_counts("base", base),
+        *facexformer_counts("facexformer, paper", facexformer, None),
         *facexformer_counts("facexformer, released", released, paper.FACEXFORMER_TASKS),
     ]
 
@@ -68,10 +66,10 @@ def nearest(counts: Sequence[Count], model: str, *, most: int) -> list[Count]:
     return sorted(mine, key=lambda count: abs(count.giga - count.printed))[:most]
 
 
-def faceptor_counts(preset: str) -> Iterator[Count]:
+def faceptor_counts(preset: str, experiment: Configured) -> Iterator[Count]:
     """Of a preset of Faceptor: one task of each kind, or all data sets; a call per task, or per input size."""
     known: Known = {}
-    with fake(meta_model(load_preset(preset))) as model:
+    with fake(meta_model(experiment)) as model:
         groups = {f"{len(model.tasks)} data sets": list(model.tasks), "six tasks": list(ONE_OF_A_KIND)}
         for (label, tasks), size in product(groups.items(), SIZES):
             for calls, planned in (
@@ -81,10 +79,10 @@ def faceptor_counts(preset: str) -> Iterator[Count]:
                 yield from _counted(model, preset, label, calls, size, planned, repeat=1, known=known)
 
 
-def facexformer_counts(name: str, params: Params, tasks: Sequence[str] | None) -> Iterator[Count]:
+def facexformer_counts(name: str, experiment: Configured, tasks: Sequence[str] | None) -> Iterator[Count]:
     """Of FaceXFormer, which computes everything in each call: once, as often as its script calls, once per task."""
     known: Known = {}
-    with fake(meta_model(params, tasks)) as model:
+    with fake(meta_model(experiment, tasks)) as model:
         every = list(model.tasks)
         for calls, repeat in (
             ("one call", 1),

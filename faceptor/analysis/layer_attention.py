@@ -28,15 +28,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import pad
 
-from faceptor.config import Params
+from faceptor.analysis.configured import Configured
 from faceptor.datasets.subset import spread
 from faceptor.errors import ConfigError, DataError, WeightsError
 from faceptor.io.files import read_json
 from faceptor.models.faceptor import Faceptor
 from faceptor.models.textbook import AttentionReport
 from faceptor.prepared.reading import held_out_split, open_split
-from faceptor.tasks import task as find_task
-from faceptor.training.batches import crop_spec
+from faceptor.tasks import TaskSpec
 from faceptor.transforms.tensors import to_tensor
 from faceptor.weights.folder import model_hash, read_description
 from faceptor.weights.loading import load_strictly
@@ -108,15 +107,14 @@ def origin(folder: Path | str) -> pd.Series:
 # --- faces ----------------------------------------------------------------------------------------------------------
 
 
-def validation_faces(params: Params, name: str, *, root: Path, count: int) -> Tensor:
+def validation_faces(experiment: Configured, spec: TaskSpec, *, root: Path, count: int) -> Tensor:
     """Up to `count` faces spread evenly over the task's validation split (the test split where everything else was
     trained on), cropped as for testing: (B, 3, S, S) in [0, 1]."""
-    spec = find_task(name)
-    folder = root / params.prepared(spec.dataset)
+    folder = root / experiment.prepared(spec.dataset)
     split = open_split(folder, held_out_split(folder))
     if not len(split):
         raise DataError(f"{split.folder}: the val split is empty; raise data.validation and preprocess again")
-    crop = crop_spec(params, spec, "test")
+    crop = experiment.crop(spec.name, "test")
     return torch.stack([_face(split[index], crop) for index in spread(len(split), count)])
 
 
@@ -200,14 +198,14 @@ def measure_states(
 
 
 def measure_tasks(
-    model: Faceptor, trained: Mapping[str, Trained], params: Params, *, root: Path, faces: int, batch: int
+    model: Faceptor, trained: Mapping[str, Trained], experiment: Configured, *, root: Path, faces: int, batch: int
 ) -> pd.DataFrame:
     """All trained tasks in all STATES, on validation faces of each task's own data set."""
-    tables = []
+    tables, seed = [], experiment.params.seed
     for name, state in trained.items():
-        images = validation_faces(params, name, root=root, count=faces)
-        labels = model.require_task(name).labels
-        tables.append(measure_states(model, state, images, batch=batch, seed=params.seed, labels=labels))
+        spec = model.require_task(name)
+        images = validation_faces(experiment, spec, root=root, count=faces)
+        tables.append(measure_states(model, state, images, batch=batch, seed=seed, labels=spec.labels))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -88,9 +88,9 @@ def synthesize(
     """
     from faceptor.pipeline.data import synthesize_set
 
-    config = _load(params, every=every)
-    for name in _chosen(names, config.synthesis, "synthesis"):
-        counts = synthesize_set(config, name, workers=workers)
+    found = _load(params, every=every)
+    for name in _chosen(names, found.params.synthesis, "synthesis"):
+        counts = synthesize_set(found, name, workers=workers)
         print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in counts.items()))
 
 
@@ -106,14 +106,14 @@ def preprocess(
     """
     from faceptor.pipeline.data import preprocess_set
 
-    listed = _load(params)
-    config = _load(params, every=every)
-    for name in _chosen(names, config.datasets, "datasets"):
-        folder = config.data.root / config.datasets[name].path
-        if not names and name not in listed.datasets and not folder.is_dir():
+    listed = _load(params).params.datasets
+    found = _load(params, every=every)
+    for name in _chosen(names, found.params.datasets, "datasets"):
+        folder = found.params.data.root / found.params.datasets[name].path
+        if not names and name not in listed and not folder.is_dir():
             print(f"{name}: not there ({folder}), left out")
             continue
-        card = preprocess_set(config, name)
+        card = preprocess_set(found, name)
         counts = ", ".join(f"{split} {count}" for split, count in card["counts"].items())
         print(f"{name}: {counts}; rejected {card['rejects']['count']}")
 
@@ -132,7 +132,8 @@ def train(
 
     Example: `faceptor train stage2 --task age_morph2`, or `faceptor train naive` (see `baselines` in params.yaml)
     """
-    config = _load(params)
+    experiment = _load(params)
+    config = experiment.params
     joint = ("stage1", *config.baselines)
     if stage == "start":
         from faceptor.pipeline.starting_weights import STARTS, record_starting_weights
@@ -149,13 +150,13 @@ def train(
     from faceptor.pipeline.patterns import check_joint, check_stage2
 
     if stage in joint:
-        check_joint(config, stage)
+        check_joint(experiment, stage)
     elif stage == "stage2":
-        check_stage2(config, [task])
+        check_stage2(experiment, [task])
     verbs = {
-        **{name: lambda name=name: training.train_joint(config, name, device=device) for name in joint},
-        "stage2": lambda: training.train_stage2(config, task, device=device),
-        "merge": lambda: training.merge_stage2(config),
+        **{name: lambda name=name: training.train_joint(experiment, name, device=device) for name in joint},
+        "stage2": lambda: training.train_stage2(experiment, task, device=device),
+        "merge": lambda: training.merge_stage2(experiment),
     }
     result = verbs[stage]()
     print(result if isinstance(result, dict) else f"{stage}: weights of step {result.best_step} ({result.selected})")
@@ -198,10 +199,11 @@ def transfer(
     from faceptor.pipeline.transfer import task_of
     from faceptor.pipeline.transfer import transfer as run
 
-    config = _load(params)
-    check_transfer(config, [task_of(config, unspelled(dataset))])
-    read_json(RESULTS / "evaluate" / "details" / f"{config.transfer.start}.json")  # forgetting is told against it
-    report = run(config, dataset, mode, device=device)
+    experiment = _load(params)
+    check_transfer(experiment, [task_of(experiment, unspelled(dataset))])
+    start = experiment.params.transfer.start
+    read_json(RESULTS / "evaluate" / "details" / f"{start}.json")  # forgetting is told against it
+    report = run(experiment, dataset, mode, device=device)
     if json:
         print(jsonlib.dumps(report, indent=2))
 
@@ -280,27 +282,28 @@ def params_check(params: ParamsFile = DEFAULT):
 
     Example: `faceptor params check`
     """
-    from faceptor.config import load_params, load_preset, preset_names
+    from faceptor.config import load_preset, preset_names
     from faceptor.pipeline.patterns import check_patterns
     from faceptor.pipeline.starting_weights import missing_weights
 
-    config = load_params(params)
-    check_patterns(config)
-    absent = missing_weights(config)
-    same = [name for name in preset_names() if load_preset(name) == config]
+    experiment = _load(params)
+    check_patterns(experiment)
+    absent = missing_weights(experiment.params)
+    same = [name for name in preset_names() if load_preset(name) == experiment.params]
     print(f"{params}: valid" + (f", equals preset {same[0]}" if same else ", differs from every preset"))
     for line in absent:
         print(f"not there yet: {line}")
 
 
 def _load(path: Path, *, every: bool = False):
-    from faceptor.config import load_params
+    from faceptor.pipeline import experiment
 
     if not every:
-        return load_params(path)
+        return experiment.load(path)
+    from faceptor.config import load_params
     from faceptor.pipeline.all_datasets import with_every_data_set
 
-    return with_every_data_set(load_params(path))
+    return experiment.resolve(with_every_data_set(load_params(path)), origin=str(path))
 
 
 def _chosen(names: list[str] | None, known, section: str) -> list[str]:

@@ -63,10 +63,11 @@ def budget_command(
     if conventions:
         show_conventions(json=json)
         return
-    from faceptor.analysis import budget, comparison
+    from faceptor.analysis import comparison
+    from faceptor.pipeline import experiment
 
     named = list(dict.fromkeys([*(presets or ()), *(preset or ())]))
-    configured = budget.configurations(named, file=params)
+    configured = experiment.side_by_side(named, file=params)
     found = comparison.reports(configured, alone=None if named or json else ())
     if json:
         print(jsonlib.dumps(found, indent=2))
@@ -81,8 +82,9 @@ def budget_command(
 def show_conventions(*, json: bool, nearest: int = 6) -> None:
     """Ways of counting, the nearest to each printed figure; all of them as JSON. Takes half a minute."""
     from faceptor.analysis import conventions, paper
+    from faceptor.pipeline import experiment
 
-    counts = conventions.all_counts()
+    counts = conventions.all_counts(experiment.preset("base"), experiment.preset("facexformer"))
     if json:
         found = {"counts": [count.as_dict() for count in counts], "other_tools": paper.GIGA_BY_TOOL}
         print(jsonlib.dumps(found, indent=2))

@@ -24,12 +24,12 @@ doctor_app = typer.Typer(
 def machine(context: typer.Context, params: ParamsFile = DEFAULT, json: Json = False) -> None:
     if context.invoked_subcommand is not None:
         return
-    from faceptor.config import load_params
     from faceptor.datasets import reader_class
     from faceptor.doctor.machine import DatasetPlace, examine, show
+    from faceptor.pipeline import experiment
     from faceptor.pipeline.starting_weights import model_sections
 
-    config = load_params(params)
+    config = experiment.load(params).params
     places = {
         name: DatasetPlace(
             folder=config.data.root / block.path,
@@ -61,21 +61,21 @@ def data(
 
     Example: `faceptor doctor data --root /data/faces`
     """
-    from faceptor.config import load_params
     from faceptor.doctor.data import examine_data
     from faceptor.doctor.show import console, data_report
+    from faceptor.pipeline import experiment
 
     shown = console()
     settings = {"root": root, "names": names or (), "deep": deep, "seconds": seconds}
     if json or not shown.is_terminal:
-        facts = examine_data(load_params(params), **settings)
+        facts = examine_data(experiment.load(params).params, **settings)
     else:
         with shown.status("looking", spinner="dots") as status:
 
             def progress(name: str, split: str, count: int) -> None:
                 status.update(f"{name}: {split} {count:,}")
 
-            facts = examine_data(load_params(params), progress=progress, **settings)
+            facts = examine_data(experiment.load(params).params, progress=progress, **settings)
     if json:
         print(jsonlib.dumps(facts, indent=2))
     else:

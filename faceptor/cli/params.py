@@ -25,10 +25,11 @@ def params_diff(
     Example: `faceptor params diff base`, `faceptor params diff base --paper`
     """
     from faceptor.analysis import protocols
-    from faceptor.config import load_params, load_preset
+    from faceptor.config import load_preset
+    from faceptor.pipeline import experiment
 
     named = load_preset(preset) if preset else None
-    own = None if paper and named else load_params(params)
+    own = None if paper and named else experiment.load(params).params
     name = preset or protocols.nearest(own)
     if paper:
         rows = protocols.departures(name, None if named else own)

@@ -1,15 +1,59 @@
-"""params.yaml as typed, validated values (`faceptor.config.params`), and the presets."""
+"""params.yaml as typed, validated values, and the presets. It knows nothing of data, tasks or models."""
 
-from importlib import import_module
-
-_NAMES = (
-    *("Crop", "Dataset", "TaskSettings", "Sampling", "Optimiser", "Params", "Rate", "Stage", "Synthesis", "rates"),
-    *("load_params", "load_preset", "parse", "preset_names", "preset_path", "preset_text", "model_config"),
-    *("EncoderConfig", "FaceXFormerConfig", "FaceptorConfig", "Inputs", "ModelConfig", "NaiveConfig"),
+from faceptor.config.model import (
+    EncoderConfig,
+    FaceptorConfig,
+    FaceXFormerConfig,
+    Inputs,
+    ModelConfig,
+    NaiveConfig,
+    model_config,
+)
+from faceptor.config.params import (
+    Augment,
+    Crop,
+    Data,
+    Dataset,
+    Optimiser,
+    Params,
+    Rate,
+    Sampling,
+    Stage,
+    Synthesis,
+    TaskSettings,
+    load_params,
+    load_preset,
+    parse,
+    preset_names,
+    preset_path,
+    preset_text,
+    rates,
 )
 
-
-def __getattr__(name: str):
-    if name not in _NAMES:
-        raise AttributeError(f"module 'faceptor.config' has no attribute {name!r}")
-    return getattr(import_module("faceptor.config.params"), name)
+__all__ = [
+    "Augment",
+    "Crop",
+    "Data",
+    "Dataset",
+    "EncoderConfig",
+    "FaceXFormerConfig",
+    "FaceptorConfig",
+    "Inputs",
+    "ModelConfig",
+    "NaiveConfig",
+    "Optimiser",
+    "Params",
+    "Rate",
+    "Sampling",
+    "Stage",
+    "Synthesis",
+    "TaskSettings",
+    "load_params",
+    "load_preset",
+    "model_config",
+    "parse",
+    "preset_names",
+    "preset_path",
+    "preset_text",
+    "rates",
+]

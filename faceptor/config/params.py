@@ -5,9 +5,7 @@ form. Every unknown key, wrong type or impossible value is a ConfigError that na
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import fields
+from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,22 +13,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationError, model_validator
 
 from faceptor.config.inheritance import as_meant, inherited_from, says
-from faceptor.config.model import (
-    AttributeHeadConfig,
-    DecoderConfig,
-    DenseHeadConfig,
-    EncoderConfig,
-    FaceptorConfig,
-    FaceXFormerConfig,
-    Input,
-    Inputs,
-    LayerAttentionConfig,
-    ModelConfig,
-    NaiveConfig,
-    model_config,
-)
+from faceptor.config.model import ModelConfig
 from faceptor.config.notebooks import Notebooks
-from faceptor.config.preset_files import preset_names, preset_path, preset_text, preset_values
+from faceptor.config.preset_files import preset_values
 from faceptor.config.sections import (
     AtKey,
     Count,
@@ -40,47 +25,17 @@ from faceptor.config.sections import (
     OrNone,
     Place,
     Positive,
+    Real,
     Section,
     Seed,
     Share,
     Whole,
-    did_you_mean,
     explain,
     spelled,
     written_keys,
 )
 from faceptor.config.yaml12 import read_yaml
-from faceptor.datasets import reader_class
-from faceptor.datasets.reader import Reader
-from faceptor.datasets.readers.generic import stored_description
 from faceptor.errors import ConfigError
-from faceptor.evaluation.test_sets import judged_on
-from faceptor.tasks import TaskSpec, kind_of, task
-from faceptor.tasks.custom import forget, register, specs_of, unchanged
-from faceptor.transforms.augment import POLICIES, make_policy
-from faceptor.transforms.crop import CropSpec
-
-__all__ = [  # the model section and its parts live in faceptor.config.model; this is where they are imported from
-    "AttributeHeadConfig",
-    "DecoderConfig",
-    "DenseHeadConfig",
-    "EncoderConfig",
-    "FaceXFormerConfig",
-    "FaceptorConfig",
-    "Input",
-    "Inputs",
-    "LayerAttentionConfig",
-    "ModelConfig",
-    "NaiveConfig",
-    "Params",
-    "load_params",
-    "load_preset",
-    "model_config",
-    "parse",
-    "preset_names",
-    "preset_path",
-    "preset_text",
-]
 
 OTHER_FOLDERS = {"stage1", "stage2", "stage2-tasks", "transfer", "starts", "start", "merge"}  # and verbs of `train`
 
@@ -123,30 +78,14 @@ class Crop(Section):
     """From a photograph to the network's square input (see faceptor.transforms.crop)."""
 
     kind: Literal["box", "align5", "whole", "square", "arcface"]
-    scale: Positive = 1.0
+    scale: Annotated[Real, Field(ge=0.01, le=100)] = 1.0
     warp: Share = 0.0
     antialias: Flag = False
-
-    @model_validator(mode="after")
-    def _can_be_cut(self):
-        with at_key():
-            CropSpec(self.kind, scale=self.scale, warp=self.warp, antialias=self.antialias)
-        return self
 
 
 class Augment(Section):
     policy: Literal["none", "flip", "attributes", "landmarks", "parsing", "facexformer"] = "none"
     options: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _policy_has_the_options(self):
-        known = [each.name for each in fields(POLICIES[self.policy])]
-        for name in self.options:
-            if name not in known:
-                raise AtKey(f"options.{name}", f"unknown key; {did_you_mean(name, known)} (policy {self.policy})")
-        with at_key("options."):
-            make_policy(self.policy, **self.options)
-        return self
 
 
 # --- training -------------------------------------------------------------------------------------------------------
@@ -176,16 +115,6 @@ def _words(criterion: dict[str, Any]) -> dict[str, Any]:
 
 Setting = Annotated[Any, PlainValidator(_setting)]  # a union would name its members in error messages
 Criterion = Annotated[dict[str, Setting], AfterValidator(_words)]
-
-
-@contextmanager
-def at_key(above: str = "") -> Iterator[None]:
-    """A ConfigError "a.b.key: message" of the data modules as what is wrong at that key of a section."""
-    try:
-        yield
-    except ConfigError as error:
-        place, _, message = str(error).partition(": ")
-        raise AtKey(above + place.rsplit(".", 1)[-1], message) from None
 
 
 class TaskSettings(Sampling):
@@ -368,35 +297,7 @@ class Params(Section):
     notebooks: Notebooks = Notebooks()
 
     @model_validator(mode="after")
-    def _tasks_of_data_sets(self):
-        forget()
-        for name, block in self.datasets.items():
-            reader = self.reader(name)  # here, because an option that it does not have is an error
-            if block.reader or block.options:
-                register(specs_of(name, reader, like=block.reader or name))
-        return self
-
-    @model_validator(mode="after")
     def _names_exist(self):
-        trained = {"stage1": self.stage1, "transfer": self.transfer}
-        trained |= {f"baselines.{name}.train": baseline.train for name, baseline in self.baselines.items()}
-        for where, stage in trained.items():
-            role = "transfer" if where == "transfer" else "joint"
-            for name in stage.tasks:
-                dataset = _known_task(f"{where}.tasks.{name}", name).dataset
-                key = f"datasets.{spelled(dataset)}"
-                if dataset not in self.datasets:
-                    raise ValueError(f"{where}.tasks.{name}: its data set is missing, add {key}")
-                if self.datasets[dataset].role != role:
-                    raise ValueError(f"{where}.tasks.{name}: {key}.role must be {role!r}")
-                _check_settings(f"{where}.tasks.{name}", task(name), stage.tasks[name])
-        for name, datasets in self.evaluate.test_sets.items():
-            if strangers := [dataset for dataset in datasets if dataset not in self.datasets]:
-                where = f"evaluate.test_sets.{name}: {strangers[0]!r} is no data set"
-                raise ValueError(f"{where}, add datasets.{spelled(strangers[0])}")
-            if _known_task(f"evaluate.test_sets.{name}", name).dataset in self.datasets:
-                for dataset in datasets:
-                    self.judged_on(task(name), dataset)
         if self.stage2.tasks and not hasattr(self.model, "layer_attention"):
             raise ValueError(f"stage2.tasks: model {self.model.name!r} has no Layer-Attention to train, expected {{}}")
         if len(self.stage2.merged) != bool(self.stage2.tasks):
@@ -412,8 +313,6 @@ class Params(Section):
         _subset("stage2.tasks", self.stage2.tasks, "stage1.tasks", self.stage1.tasks)
         _subset("synthesis", self.synthesis, "datasets", self.datasets)
         _subset("transfer.matrix.mode", self.transfer.matrix.mode, "transfer.modes", self.transfer.modes)
-        known = {spelled(task(name).dataset) for name in self.transfer.tasks}
-        _subset("transfer.matrix.dataset", self.transfer.matrix.dataset, "the data sets of transfer.tasks", known)
         for name in self.synthesis:
             path = self.datasets[name].path
             key = spelled(name)
@@ -421,24 +320,10 @@ class Params(Section):
                 raise ValueError(f"datasets.{key}.path: a generated set is written to {key!r}, found {path}")
         return self
 
-    def reader(self, name: str) -> Reader:
-        """The reader of a data set, with its options; it has not looked at the data yet."""
-        block = self.datasets[name]
-        root, options = self.data.root / block.path, dict(block.options)
-        if block.verification:
-            options["verification"] = list(block.verification)
-        if block.reader == "generic":  # where only the prepared data are, these know what the columns meant
-            options |= stored_description(root, options.get("description"), self.prepared(name) / "card.json")
-        return reader_class(block.reader or name, key=name)(root, follow_links=self.data.follow_links, **options)
-
     def max_rejects(self, name: str) -> float:
         """Share of a split of a data set that may be unusable."""
         own = self.datasets[name].max_rejects if name in self.datasets else None
         return self.data.max_rejects if own is None else own
-
-    def judged_on(self, spec: TaskSpec, dataset: str) -> TaskSpec:
-        """A task as the test faces of another data set judge it; ConfigError where their labels do not fit."""
-        return judged_on(spec, self.reader(spec.dataset), self.reader(dataset), dataset)
 
     def variant(self, model: str) -> "Params":
         """These parameters as a model sees them: a baseline has its own `model`, and its training is `stage1`."""
@@ -456,26 +341,6 @@ class Params(Section):
         return self.data.prepared / self.datasets[dataset].role / spelled(dataset)
 
 
-def _known_task(where: str, name: str) -> TaskSpec:
-    try:
-        return task(name)
-    except ConfigError as error:
-        raise ValueError(f"{where}: {error}") from None
-
-
-def _check_settings(where: str, spec: TaskSpec, settings: TaskSettings) -> None:
-    """What a kind of task asks of its criterion and augmentation."""
-    try:
-        kind_of(spec).check_criterion(settings.criterion)
-    except AtKey as error:
-        raise ValueError(f"{where}.criterion.{error.key}: {error}") from None
-    if kind_of(spec).labels_move and make_policy(settings.augment.policy, **settings.augment.options).displaces:
-        raise ValueError(
-            f"{where}.augment: RandAugment turns and shifts the image, which labels of {spec.kind} do not follow; "
-            'set options.randaugment: "" or another policy'
-        )
-
-
 def _subset(what: str, names, where: str, known) -> None:
     strangers = sorted(set(names) - set(known))
     if strangers:
@@ -488,7 +353,7 @@ def parse(values: dict, *, origin: str = "params.yaml") -> Params:
         raise ConfigError(f"{origin}: expected sections (seed, data, model, ...), found {type(values).__name__}")
     try:
         return Params.model_validate(as_meant(values))
-    except ConfigError as error:  # of a reader, or of a key
+    except ConfigError as error:  # of a key
         raise ConfigError(f"{origin}: {error}") from None
     except ValidationError as error:
         told = _where_written(error.errors(), values)
@@ -508,5 +373,4 @@ def load_params(path: Path | str = "params.yaml") -> Params:
 
 
 def load_preset(name: str) -> Params:
-    with unchanged():  # a preset is looked at beside the experiment at hand
-        return parse(preset_values(name), origin=f"preset {name}")
+    return parse(preset_values(name), origin=f"preset {name}")

@@ -1,5 +1,8 @@
 """Readers of the published data sets, one module each: files as their owners publish them in, records out."""
 
+from pathlib import Path
+
+from faceptor.config import Data, Dataset
 from faceptor.config.sections import spelled
 from faceptor.datasets.reader import Reader
 from faceptor.datasets.readers.affectnet import AffectNet
@@ -12,7 +15,7 @@ from faceptor.datasets.readers.cofw import COFW
 from faceptor.datasets.readers.fairface import FairFace
 from faceptor.datasets.readers.ferplus import FERPlus
 from faceptor.datasets.readers.ffhqaging import FFHQAging
-from faceptor.datasets.readers.generic import Generic
+from faceptor.datasets.readers.generic import Generic, stored_description
 from faceptor.datasets.readers.lapa import LaPa
 from faceptor.datasets.readers.lfw73 import LFW73
 from faceptor.datasets.readers.lfwa import LFWA
@@ -51,3 +54,17 @@ def reader_class(name: str, *, key: str | None = None) -> type[Reader]:
         key = spelled(name)
         raise ConfigError(f"datasets.{key}: no such data set; expected one of {known}, or one with a reader of these")
     return READERS[name]
+
+
+def reader_of(name: str, block: Dataset, data: Data, *, prepared: Path) -> Reader:
+    """The reader of a block of `datasets` with its options; it has not looked at the data yet.
+
+    prepared: its folder of shards, which know what the columns of a user's own data meant where the data are not.
+    Raises ConfigError with the key of params.yaml for an option that the reader does not have.
+    """
+    root, options = data.root / block.path, dict(block.options)
+    if block.verification:
+        options["verification"] = list(block.verification)
+    if block.reader == Generic.name:
+        options |= stored_description(root, options.get("description"), prepared / "card.json")
+    return reader_class(block.reader or name, key=name)(root, follow_links=data.follow_links, **options)

@@ -12,7 +12,7 @@ from time import perf_counter
 
 from faceptor.config import Params
 from faceptor.config.sections import spelled, unspelled
-from faceptor.datasets import READERS, reader_class
+from faceptor.datasets import READERS, reader_class, reader_of
 from faceptor.datasets.folders import litter
 from faceptor.datasets.reader import Reader
 from faceptor.doctor.survey import Progress, Survey, survey
@@ -167,7 +167,10 @@ def _look(params: Params, name: str, *, deep: bool, seconds: float, progress: Pr
         listed = name in params.datasets
         links = params.data.follow_links
         place = params.data.root / _path(params, name)
-        reader = params.reader(name) if listed else _kind(params, name)(place, follow_links=links)
+        if listed:
+            reader = reader_of(name, params.datasets[name], params.data, prepared=params.prepared(name))
+        else:
+            reader = _kind(params, name)(place, follow_links=links)
         found = survey(reader, deep=deep, seconds=seconds, progress=progress)
         facts = _findings(reader, found)
         problems = list(_problems(reader, found, facts["counts"], params.max_rejects(name)))

@@ -2,20 +2,21 @@
 
 from pathlib import Path
 
-from faceptor.config import Params
 from faceptor.config.sections import spelled
 from faceptor.datasets.reader import MARKER
 from faceptor.errors import ConfigError
 from faceptor.io.files import RESULTS, write_json
 from faceptor.io.writing import written_to
+from faceptor.pipeline.experiment import Experiment
 from faceptor.prepared.prepare import prepare
 from faceptor.synthesis import complete, synthesize
 
 GENERATED = Path("data/generated")  # where DVC looks at nothing but the markers, see .dvcignore
 
 
-def synthesize_set(params: Params, name: str, *, workers: int = 0, sheet: bool = True) -> dict:
+def synthesize_set(experiment: Experiment, name: str, *, workers: int = 0, sheet: bool = True) -> dict:
     """Faces of one data set, in its published layout, below data.root; a contact sheet under results/."""
+    params = experiment.params
     settings = params.synthesis[name].model_dump(exclude_none=True)
     folder = params.data.root / params.datasets[name].path
     with written_to(folder):
@@ -29,11 +30,12 @@ def synthesize_set(params: Params, name: str, *, workers: int = 0, sheet: bool =
         )
 
 
-def preprocess_set(params: Params, name: str) -> dict:
+def preprocess_set(experiment: Experiment, name: str) -> dict:
     """Prepared shards of one data set and its dataset card, which also goes to results/preprocess/.
 
     Generated faces that are missing, or are not those of their marker, are drawn first: DVC keeps the marker alone.
     """
+    params = experiment.params
     block, key = params.datasets[name], spelled(name)
     faces = params.data.root / block.path
     photographs = faces.is_dir() and any(faces.iterdir()) and not (faces / MARKER).is_file()
@@ -44,7 +46,7 @@ def preprocess_set(params: Params, name: str) -> dict:
         )
     if name in params.synthesis and not photographs and not complete(faces):
         print(f"{name}: drawing its faces first, {faces} lacks them", flush=True)
-        synthesize_set(params, name, sheet=False)
+        synthesize_set(experiment, name, sheet=False)
     with written_to(params.prepared(name)):
         card = prepare(
             name,

@@ -16,15 +16,15 @@ from zlib import crc32
 
 import numpy as np
 
-from faceptor.config import Params
 from faceptor.datasets.subset import Spread
 from faceptor.errors import ConfigError, FaceptorError
 from faceptor.evaluation.measure import Measured, measure
 from faceptor.evaluation.samples import open_samples
 from faceptor.io.files import MODELS, RESULTS, write_json
 from faceptor.pipeline.common import constant_baselines, data_facts, pick_device
+from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.plots import save_figure, write_plots
-from faceptor.tasks import KINDS, task
+from faceptor.tasks import KINDS, TaskSpec
 from faceptor.tasks.intervals import DRAWS, Interval, interval
 from faceptor.training.threads import fixed_threads
 from faceptor.transforms.framing import own_crop
@@ -39,17 +39,21 @@ INTERVALS = (
 
 @dataclass(frozen=True)
 class Test:
-    """A task and the data set whose test split judges it."""
+    """A task of a model and the data set whose test split judges it."""
 
     __test__ = False  # pytest, which looks for classes of this name
 
-    task: str
+    spec: TaskSpec
     dataset: str
+
+    @property
+    def task(self) -> str:
+        return self.spec.name
 
     @property
     def name(self) -> str:
         """What its numbers are called."""
-        return self.task if self.dataset == task(self.task).dataset else f"{self.task}@{self.dataset}"
+        return self.task if self.dataset == self.spec.dataset else f"{self.task}@{self.dataset}"
 
 
 @dataclass
@@ -82,14 +86,14 @@ class Report:
         self.skills[test.name] = result.skills(seed=where)
 
 
-def evaluate_model(params: Params, name: str, *, device: str = "auto") -> dict:
+def evaluate_model(experiment: Experiment, name: str, *, device: str = "auto") -> dict:
     """Write everything below results/evaluate/ that belongs to models/<name>; return the details.
 
     Raises FaceptorError in the end, when all else is written, if a test could not be judged.
     """
-    folder, home = MODELS / name, RESULTS / "evaluate"
+    params, folder, home = experiment.params, MODELS / name, RESULTS / "evaluate"
     model = load_model(folder).to(pick_device(device))
-    tests, left_out = tests_of(params, model, name)
+    tests, left_out = tests_of(experiment, model, name)
     about = {
         "model": name,
         "model_hash": model_hash(folder),
@@ -115,41 +119,41 @@ def evaluate_model(params: Params, name: str, *, device: str = "auto") -> dict:
         write_json(home / f"{name}.json", report.headlines())
 
     with fixed_threads(params.evaluate.threads):
-        report = judge(params, model, tests, device=device, then=write)
+        report = judge(experiment, model, tests, device=device, then=write)
     if report.failed:
         told = "; ".join(f"{test}: {reason}" for test, reason in report.failed.items())
         raise FaceptorError(f"models/{name}: {len(report.failed)} of {len(tests)} tests could not be judged: {told}")
     return details
 
 
-def tests_of(params: Params, model, name: str) -> tuple[list[Test], list[str]]:
+def tests_of(experiment: Experiment, model, name: str) -> tuple[list[Test], list[str]]:
     """The model's tests, and its tasks that have none because their data sets are not under `datasets`."""
-    known = [each for each in model.tasks if task(each).dataset in params.datasets]
+    known = [name for name, spec in model.tasks.items() if spec.dataset in experiment.params.datasets]
     left_out = [each for each in model.tasks if each not in known]
     if left_out:
         print(f"{name}: not evaluated, for want of their data sets under `datasets`: {', '.join(left_out)}", flush=True)
     if not known:
         raise ConfigError(f"models/{name}: nothing to evaluate; add the data set of a task to `datasets`")
-    return [test for each in known for test in tests_of_task(params, each)], left_out
+    return [test for each in known for test in tests_of_task(experiment, model.tasks[each])], left_out
 
 
-def tests_of_task(params: Params, name: str) -> list[Test]:
+def tests_of_task(experiment: Experiment, spec: TaskSpec) -> list[Test]:
     """Its own data set's test split, or those that `evaluate.test_sets` names."""
-    return [Test(name, dataset) for dataset in params.evaluate.test_sets.get(name, (task(name).dataset,))]
+    return [Test(spec, name) for name in experiment.params.evaluate.test_sets.get(spec.name, (spec.dataset,))]
 
 
-def judge(params: Params, model, tests: Iterable[Test], *, device: str, then=None) -> Report:
+def judge(experiment: Experiment, model, tests: Iterable[Test], *, device: str, then=None) -> Report:
     """Measure one test after the other, whatever becomes of each; then(report, test, what was measured or None)."""
     report, baselines = Report(), {}
     for test in tests:
         result = None
         try:
             if test.task not in baselines:
-                spec = model.own_spec(task(test.task))
-                baselines |= constant_baselines(params, {test.task: spec}, {test.task: own_crop(model, test.task)})
-            result = measure_test(params, model, test, device=device, baseline=baselines[test.task])
-            facts = data_facts(params.prepared(test.dataset))
-            report.add(test, result, seed=params.data.seed)
+                spec = test.spec
+                baselines |= constant_baselines(experiment, {test.task: spec}, {test.task: own_crop(model, test.task)})
+            result = measure_test(experiment, model, test, device=device, baseline=baselines[test.task])
+            facts = data_facts(experiment.prepared(test.dataset))
+            report.add(test, result, seed=experiment.params.data.seed)
             report.data[test.name] = facts
         except FaceptorError as error:
             report.failed[test.name] = str(error)
@@ -162,12 +166,12 @@ def judge(params: Params, model, tests: Iterable[Test], *, device: str, then=Non
     return report
 
 
-def measure_test(params: Params, model, test: Test, *, device: str, baseline=None) -> Measured:
+def measure_test(experiment: Experiment, model, test: Test, *, device: str, baseline=None) -> Measured:
     """A task on a test split. Faces are cropped as the model folder says, so that numbers belong to the model and not
     to today's params.yaml."""
-    spec = params.judged_on(model.own_spec(task(test.task)), test.dataset)
+    spec = experiment.judged_on(test.spec, test.dataset)
     kind = KINDS[spec.kind]
-    samples = open_samples(spec, params.prepared(test.dataset), "test")
+    params, samples = experiment.params, open_samples(spec, experiment.prepared(test.dataset), "test")
     return measure(
         model, spec, Spread(samples, params.evaluate.samples, run=kind.run_length), own_crop(model, test.task),
         batch=params.evaluate.batch, device=pick_device(device), baseline=baseline,

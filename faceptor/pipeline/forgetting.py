@@ -5,11 +5,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from faceptor.config import Params
 from faceptor.evaluation.measure import skill_of
 from faceptor.io.files import RESULTS, read_json
 from faceptor.pipeline.evaluation import bootstrap_seed, measure_test, plain, require_numbers, rounded, tests_of_task
-from faceptor.tasks import TaskSpec, task
+from faceptor.pipeline.experiment import Experiment
+from faceptor.tasks import TaskSpec
 
 
 class Loss(NamedTuple):
@@ -20,30 +20,31 @@ class Loss(NamedTuple):
     above: float
 
 
-def forgotten(params: Params, model, start, *, device: str) -> dict:
+def forgotten(experiment: Experiment, model, start, *, device: str) -> dict:
     """Headline number of every old test before and after the transfer, with intervals, and the skill lost.
 
     `skill_lost` is the mean over the tests, and `interval` its 95 % interval as if before and after had been measured
     on different faces, which is the wider one. Where no tensor of the start model has changed (prompt tuning) and tasks
     do not hear each other, the old answers are the same numbers and are not computed again.
     """
+    params = experiment.params
     before = read_json(RESULTS / "evaluate" / "details" / f"{params.transfer.start}.json")["tasks"]
     now, old = model.state_dict(), start.state_dict()
     changed = [name for name, value in old.items() if name not in now or not torch.equal(value, now[name].cpu())]
     same = not changed and model.isolated
-    known = [name for name in start.tasks if task(name).dataset in params.datasets]
+    known = [spec for spec in start.tasks.values() if spec.dataset in params.datasets]
     rows, losses = {}, []
-    for test in (test for name in known for test in tests_of_task(params, name) if test.name in before):
+    for test in (test for spec in known for test in tests_of_task(experiment, spec) if test.name in before):
         metric = before[test.name]["headline"]
         value, interval = (before[test.name][key][metric] for key in ("metrics", "intervals"))
         row = {"metric": metric, "before": value, "after": value}
         row |= {"before_interval": interval, "after_interval": interval, "skill_lost": 0.0}
         if not same:
-            result = measure_test(params, model, test, device=device)
+            result = measure_test(experiment, model, test, device=device)
             require_numbers(test, result.metrics, [metric])
             found = result.metric.intervals(seed=bootstrap_seed(params.data.seed, test.dataset))[metric]
             row |= {"after": rounded(result.metrics[metric]), "after_interval": plain(found)}
-            losses.append(loss_of(row, before[test.name]["metrics"][f"constant_{metric}"], task(test.task)))
+            losses.append(loss_of(row, before[test.name]["metrics"][f"constant_{metric}"], test.spec))
             row["skill_lost"] = rounded(losses[-1].skill)
         rows[test.name] = row
     return {"tensors_changed": len(changed), **mean_loss(losses), "tasks": rows}

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import nbformat
 
-from faceptor.config import Params
 from faceptor.errors import ConfigError, FaceptorError
 from faceptor.io.writing import write_whole
+from faceptor.pipeline.experiment import Experiment
 
 NOTEBOOKS = Path("notebooks")
 REPORTS = Path("reports")
 
 
-def execute(params: Params, name: str) -> Path:
+def execute(experiment: Experiment, name: str) -> Path:
     """Run notebooks/<name>.ipynb with its section of params.yaml; return the HTML report.
 
     A failing cell fails the stage, with the half-run notebook and report left for reading. A parameter that
@@ -28,7 +28,7 @@ def execute(params: Params, name: str) -> Path:
     known = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
     if name not in known:
         raise ConfigError(f"notebook {name!r}: expected one of {', '.join(known)}")
-    section = getattr(params.notebooks, name, None)
+    section = getattr(experiment.params.notebooks, name, None)
     values = section.model_dump(mode="json") if section else {}
     declared = papermill.inspect_notebook(str(source))
     strangers = sorted(set(values) - set(declared))

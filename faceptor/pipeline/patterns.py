@@ -11,49 +11,52 @@ from fnmatch import fnmatchcase
 
 import torch
 
-from faceptor.config import Optimiser, Params, Rate, Stage
+from faceptor.config import Optimiser, Rate, Stage
 from faceptor.errors import ConfigError
 from faceptor.models.build import build_model
-from faceptor.tasks import KINDS, task
+from faceptor.pipeline.experiment import Experiment
+from faceptor.tasks import KINDS
 
 Names = Mapping[str, int]  # parameter -> number of axes
 
 
-def check_patterns(params: Params) -> None:
+def check_patterns(experiment: Experiment) -> None:
     """Raise ConfigError, with the key as in params.yaml, for a pattern that matches no parameter of its model, that no
     parameter reaches because earlier ones take all, or for a parameter that no multiplier is for."""
-    for name in ("stage1", *params.baselines):
-        check_joint(params, name)
-    check_stage2(params, params.stage2.tasks)
-    check_transfer(params, params.transfer.tasks)
+    for name in ("stage1", *experiment.params.baselines):
+        check_joint(experiment, name)
+    check_stage2(experiment, experiment.params.stage2.tasks)
+    check_transfer(experiment, experiment.params.transfer.tasks)
 
 
-def check_joint(params: Params, name: str) -> None:
+def check_joint(experiment: Experiment, name: str) -> None:
     """The same for stage 1, or one of the baselines, alone."""
-    where = f"baselines.{name}.train" if name in params.baselines else "stage1"
-    params = params.variant(name)
-    _check_stage(where, params.stage1, _names(_meta(params), params, params.stage1.tasks), "*")
+    where = f"baselines.{name}.train" if name in experiment.params.baselines else "stage1"
+    experiment = experiment.variant(name)
+    stage = experiment.params.stage1
+    _check_stage(where, stage, _names(_meta(experiment), experiment, stage.tasks), "*")
 
 
-def check_stage2(params: Params, tasks: Iterable[str]) -> None:
+def check_stage2(experiment: Experiment, tasks: Iterable[str]) -> None:
     """The same for the second stage of these tasks alone."""
-    tasks = list(tasks)
-    model = _meta(params) if tasks else None
+    tasks, params = list(tasks), experiment.params
+    model = _meta(experiment) if tasks else None
     for name in tasks:
         model.enable_layer_attention(name, params.model.layer_attention.mode)
-        _check_stage("stage2", params.stage2, _names(model, params, [name]), name)
+        _check_stage("stage2", params.stage2, _names(model, experiment, [name]), name)
         model.disable_layer_attention(name)
 
 
-def check_transfer(params: Params, tasks: Iterable[str]) -> None:
+def check_transfer(experiment: Experiment, tasks: Iterable[str]) -> None:
     """The same for the transfers of these tasks alone."""
-    start = params.variant(params.transfer.start)
+    transfer = experiment.params.transfer
+    start = experiment.variant(transfer.start)
     model = _meta(start)
     for name in tasks:
-        model.add_task(task(name))
+        model.add_task(experiment.spec(name))
         names = _names(model, start, [name])
-        _check_optimiser("transfer", params.transfer.optimiser, names)
-        for mode, settings in params.transfer.modes.items():
+        _check_optimiser("transfer", transfer.optimiser, names)
+        for mode, settings in transfer.modes.items():
             _check_trainable(f"transfer.modes.{mode}", settings.trainable, names, name)
         model.remove_task(name)
 
@@ -99,19 +102,18 @@ def _parts(names: Iterable[str]) -> str:
     return f"parts are {', '.join(sorted({name.split('.')[0] for name in names}))}"
 
 
-def _meta(params: Params):
+def _meta(experiment: Experiment):
     with torch.device("meta"):
-        return build_model(params.model, [task(name) for name in params.stage1.tasks])
+        return build_model(experiment.params.model, experiment.joint_specs)
 
 
-def _names(model, params: Params, tasks: Iterable[str]) -> dict[str, int]:
+def _names(model, experiment: Experiment, tasks: Iterable[str]) -> dict[str, int]:
     """Parameters as a training calls them: the model's, and those of criteria (classifiers of recognition)."""
     names = {name: parameter.ndim for name, parameter in model.named_parameters()}
-    for each in tasks:
-        spec = task(each)
-        kind, numbers = KINDS[spec.kind], dict(params.settings(each).criterion)
+    for each, spec in experiment.specs_of(tasks).items():
+        kind, numbers = KINDS[spec.kind], dict(experiment.settings(each).criterion)
         if kind.identities:
-            numbers |= {"classes": 2, "embedding": params.model.embedding}
+            numbers |= {"classes": 2, "embedding": experiment.params.model.embedding}
         with torch.device("meta"):
             criterion = kind.criterion(spec, **numbers)
         names |= {f"criteria.{each}.{name}": parameter.ndim for name, parameter in criterion.named_parameters()}

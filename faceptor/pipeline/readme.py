@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from faceptor.config import Params
 from faceptor.config.sections import spelled
 from faceptor.errors import FaceptorError
 from faceptor.io.files import RESULTS, read_json
 from faceptor.io.writing import write_whole
-from faceptor.tasks import KINDS, task
+from faceptor.pipeline.experiment import Experiment
+from faceptor.tasks import KINDS
 
 README, PAGE = Path("README.md"), Path("docs/results.md")
 BEGIN, END = "<!-- results: written by `faceptor readme` -->", "<!-- end of results -->"
@@ -41,8 +41,9 @@ class Found:
     verdicts: dict[str, dict]
 
 
-def found(params: Params) -> Found:
+def found(experiment: Experiment) -> Found:
     """Read the results of the stages that params.yaml lists; FaceptorError where no model was evaluated yet."""
+    params = experiment.params
     details, train = RESULTS / "evaluate" / "details", RESULTS / "train"
     models = {name: details / f"{name}.json" for name in params.evaluate.models}
     models = {name: read_json(path) for name, path in models.items() if path.exists()}
@@ -50,10 +51,10 @@ def found(params: Params) -> Found:
         raise FaceptorError(f"{details}: no results yet; run `make repro`")
     transfers = {
         name: {
-            mode: read_json(RESULTS / "transfer" / "details" / f"{spelled(task(name).dataset)}-{mode}.json")
+            mode: read_json(RESULTS / "transfer" / "details" / f"{spelled(spec.dataset)}-{mode}.json")
             for mode in params.transfer.matrix.mode
         }
-        for name in params.transfer.tasks
+        for name, spec in experiment.specs_of(params.transfer.tasks).items()
     }
     verdicts = {name: train / f"stage2-{name}" / "verdict.json" for name in params.stage2.tasks}
     return Found(models, transfers, {name: read_json(path) for name, path in verdicts.items() if path.exists()})
@@ -178,8 +179,8 @@ def ends(interval: list, digits: int) -> str:
 
 
 def with_arrow(test: str, metric: str) -> str:
-    """The metric and which way is better; a test is a task, or `<task>@<dataset>`."""
-    return f"{metric} {ARROWS[KINDS[task(test.split('@')[0]).kind].higher_is_better]}"
+    """The metric and which way is better; a test is called `<kind>_<dataset>`, or so and `@<dataset>`."""
+    return f"{metric} {ARROWS[KINDS[test.split('_')[0]].higher_is_better]}"
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
@@ -194,9 +195,9 @@ def between_markers(text: str, new: str, path: Path = README) -> str:
     return f"{head}{BEGIN}\n\n{new}\n\n{END}{rest.split(END, 1)[1]}"
 
 
-def rewrite(params: Params) -> list[Path]:
+def rewrite(experiment: Experiment) -> list[Path]:
     """Write the README's block and the page of results; return the files that changed."""
-    results = found(params)
+    results = found(experiment)
     wanted = {README: between_markers(README.read_text(), block(results)), PAGE: page(results)}
     changed = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
     for path in changed:

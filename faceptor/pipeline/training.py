@@ -2,13 +2,13 @@
 
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
 from safetensors.torch import load_file, save_file
 
-from faceptor.config import Params, Stage
+from faceptor.config import Sampling, Stage
 from faceptor.errors import ConfigError
 from faceptor.io.files import MODELS, RESULTS, RUNS, read_json, write_json
 from faceptor.io.lock import locked
@@ -22,13 +22,12 @@ from faceptor.pipeline.common import (
     training_steps,
     validation_samples,
 )  # fmt: skip
+from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.records import built_record, data_record, started_record
 from faceptor.pipeline.starting_weights import starting_weights_of
 from faceptor.pipeline.verdict import choosing_and_judging, judge, verdict
 from faceptor.predict.framing import measure_framing
 from faceptor.prepared.reading import open_split
-from faceptor.tasks import task
-from faceptor.training.batches import crop_spec
 from faceptor.training.checkpoint import clear
 from faceptor.training.loop import Outcome, Run, train
 from faceptor.training.record import Record, flatten, stage_facts
@@ -51,50 +50,51 @@ def running(run_name: str, stage: Stage) -> Iterator[None]:
         yield
 
 
-def train_joint(params: Params, name: str = "stage1", *, device: str = "auto") -> Outcome:
+def train_joint(experiment: Experiment, name: str = "stage1", *, device: str = "auto") -> Outcome:
     """All tasks together, from scratch or from published weights: stage 1, or one of `baselines`."""
-    weights = starting_weights_of(params, name)  # before any data are read
-    params = params.variant(name)
-    stage = params.stage1
+    weights = starting_weights_of(experiment.params, name)  # before any data are read
+    experiment = experiment.variant(name)
+    params, stage = experiment.params, experiment.params.stage1
     home, section = ("", "stage1") if name == "stage1" else (f"baselines.{name}.", f"baselines.{name}.train")
     with running(name, stage):
         torch.manual_seed(params.seed)
-        model = build_model(params.model, [task(each) for each in stage.tasks])
+        model = build_model(params.model, experiment.joint_specs)
         initialise(model, params.model, where=f"{home}model")
-        facts = built_record(params, model, section=f"{home}model")
-        made_of = provenance(params, name, stage.tasks) | {"starting_weights": weights}
+        facts = built_record(experiment, model, section=f"{home}model")
+        made_of = provenance(experiment, name, stage.tasks) | {"starting_weights": weights}
         outcome = train_tasks(
-            params, model, stage, stage.tasks, name, named(stage.trainable, "*"), device,
+            experiment, model, stage, stage.tasks, name, named(stage.trainable, "*"), device,
             facts=facts, section=section,
         )  # fmt: skip
-        set_crops(params, model, stage.tasks)
+        set_crops(experiment, model, stage.tasks)
         save_model(model, MODELS / name, provenance=made_of | chosen(outcome))
         clear(RUNS / name)
     return outcome
 
 
-def train_stage2(params: Params, name: str, *, device: str = "auto") -> dict:
+def train_stage2(experiment: Experiment, name: str, *, device: str = "auto") -> dict:
     """Layer-Attention of one task on top of frozen stage 1.
 
     Kept only if it gains on validation samples that did not choose its step, see `faceptor.pipeline.verdict`.
     """
+    params = experiment.params
     if name not in params.stage2.tasks:
         raise ConfigError(f"stage 2 of {name}: expected one of {', '.join(params.stage2.tasks)}")
     run_name, stage, where = f"stage2-{name}", params.stage2, pick_device(device)
     with running(run_name, stage):
         model = load_model(MODELS / "stage1")
-        settings = params.settings(name).model_dump(mode="json", exclude={"samples", "weight"})
-        facts = started_record(params, "stage1") | flatten(settings, f"stage1.tasks.{name}")
-        held_out = validation_samples(params, [name], limit=stage.validate_samples)
+        settings = experiment.settings(name).model_dump(mode="json", exclude={"samples", "weight"})
+        facts = started_record(experiment, "stage1") | flatten(settings, f"stage1.tasks.{name}")
+        held_out = validation_samples(experiment, [name], limit=stage.validate_samples)
         choosing, judging = choosing_and_judging(held_out[name]) if held_out else (None, None)
-        before = judge(params, model, name, judging, device=where) if held_out else None
+        before = judge(experiment, model, name, judging, device=where) if held_out else None
         torch.manual_seed(params.seed)
         model.enable_layer_attention(name, params.model.layer_attention.mode)
         outcome = train_tasks(
-            params, model, stage, {name: stage.tasks[name]}, run_name, named(stage.trainable, name), device,
+            experiment, model, stage, {name: stage.tasks[name]}, run_name, named(stage.trainable, name), device,
             facts=facts, section="stage2", samples={name: choosing} if held_out else {},
         )  # fmt: skip
-        after = judge(params, model, name, judging, device=where) if held_out else None
+        after = judge(experiment, model, name, judging, device=where) if held_out else None
         found = {"task": name, "mode": params.model.layer_attention.mode}
         found |= verdict(before, after, seed=params.seed) | chosen(outcome)
         found |= {"seeds": [params.seed], "trainable_parameters": outcome.trainable}
@@ -113,26 +113,26 @@ def _save_stage2(model, name: str, found: dict) -> None:
     write_json(RESULTS / "train" / f"stage2-{name}" / "verdict.json", found)
 
 
-def merge_stage2(params: Params) -> dict:
+def merge_stage2(experiment: Experiment) -> dict:
     """Stage 1 plus the Layer-Attention of every task that gained: one model folder."""
     model = load_model(MODELS / "stage1")
     verdicts = {}
-    for name in params.stage2.tasks:
+    for name in experiment.params.stage2.tasks:
         folder = MODELS / "stage2-tasks" / name
         verdicts[name] = read_json(folder / "verdict.json")
         if not verdicts[name]["kept"]:
             continue
         model.enable_layer_attention(name, verdicts[name]["mode"])
         model.load_state_dict(model.state_dict() | load_file(folder / "layer_attention.safetensors"))
-    facts = {"stage": "stage2", "seed": params.seed, "start": model_hash(MODELS / "stage1")}
+    facts = {"stage": "stage2", "seed": experiment.params.seed, "start": model_hash(MODELS / "stage1")}
     facts["data"] = read_description(MODELS / "stage1")["provenance"].get("data", {})
     save_model(model, MODELS / "stage2", provenance=facts | {"layer_attention": verdicts})
     return verdicts
 
 
 def train_tasks(
-    params: Params, model, stage: Stage, sampling, run_name: str, trainable, device: str, *,
-    facts: Record, section: str, samples=None,
+    experiment: Experiment, model, stage: Stage, sampling: Mapping[str, Sampling], run_name: str, trainable,
+    device: str, *, facts: Record, section: str, samples=None,
 ) -> Outcome:  # fmt: skip
     """Train a model on the tasks of `sampling`.
 
@@ -140,18 +140,19 @@ def train_tasks(
     params.yaml. samples: validation samples of each task, where they are not the whole validation split.
     """
     where = pick_device(device)
-    specs = {name: model.own_spec(task(name)) for name in sampling}
-    steps = training_steps(params, sampling, steps=stage.steps, specs=specs)
+    params = experiment.params
+    specs = {name: model.own_spec(spec) for name, spec in experiment.specs_of(sampling).items()}
+    steps = training_steps(experiment, sampling, specs, steps=stage.steps)
     if samples is None:
-        samples = validation_samples(params, sampling, limit=stage.validate_samples)
+        samples = validation_samples(experiment, sampling, limit=stage.validate_samples)
     select = getattr(stage, "select", ())
-    validate = build_validator(params, samples, specs, device=where, select=select)
+    validate = build_validator(experiment, samples, specs, device=where, select=select)
     if blind := [name for name in sampling if name not in samples]:
         print(f"{run_name}: trained on everything, not validated: {', '.join(blind)}", file=sys.stderr, flush=True)
-    record = stage_facts(stage, sampling, section=section) | facts | data_record(params, specs)
+    record = stage_facts(stage, sampling, section=section) | facts | data_record(experiment, specs)
     record["evaluate.batch"] = params.evaluate.batch  # of validation, whose scores choose the step
     torch.manual_seed(params.seed)
-    criteria = build_criteria(params, steps)
+    criteria = build_criteria(experiment, steps)
     shutil.rmtree(RESULTS / "train" / run_name, ignore_errors=True)
     with live_log(run_name) as live:
         run = Run(RUNS / run_name, record, seed=params.seed, device=where, workers=params.data.workers, live=live)
@@ -164,12 +165,12 @@ def train_tasks(
     return outcome
 
 
-def set_crops(params: Params, model, names: Iterable[str]) -> None:
+def set_crops(experiment: Experiment, model, names: Iterable[str]) -> None:
     """Store in the model how photographs must be cut for these tasks, as they were trained."""
-    for name in names:
-        crop = crop_spec(params, task(name), "test")
-        faces = open_split(params.prepared(task(name).dataset), "train")
-        framing = measure_framing(task(name), faces, crop, limit=FRAMED)  # None where too few faces can be located
+    for name, spec in experiment.specs_of(names).items():
+        crop = experiment.crop(name, "test")
+        faces = open_split(experiment.prepared(spec.dataset), "train")
+        framing = measure_framing(spec, faces, crop, limit=FRAMED)  # None where too few faces can be located
         model.crops[name] = crop.to_dict() | ({"framing": framing.to_list()} if framing else {})
 
 
@@ -183,7 +184,7 @@ def chosen(outcome: Outcome) -> dict:
     }
 
 
-def provenance(params: Params, stage: str, tasks: Iterable[str]) -> dict:
+def provenance(experiment: Experiment, stage: str, tasks: Iterable[str]) -> dict:
     """What a model is made of, read before it is trained.
 
     `data`: the faces that teach each task, so that a model folder tells generated from photographed ones. No commit,
@@ -191,6 +192,6 @@ def provenance(params: Params, stage: str, tasks: Iterable[str]) -> dict:
     """
     return {
         "stage": stage,
-        "seed": params.seed,
-        "data": {name: data_facts(params.prepared(task(name).dataset)) for name in tasks},
+        "seed": experiment.params.seed,
+        "data": {n: data_facts(experiment.prepared(s.dataset)) for n, s in experiment.specs_of(tasks).items()},
     }

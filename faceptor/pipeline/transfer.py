@@ -2,38 +2,39 @@
 
 import torch
 
-from faceptor.config import Params
 from faceptor.config.sections import spelled, unspelled
 from faceptor.errors import ConfigError, FaceptorError
 from faceptor.io.files import MODELS, RESULTS, RUNS, write_json
 from faceptor.pipeline.common import data_facts, pick_device
 from faceptor.pipeline.evaluation import INTERVALS, judge, tests_of_task
+from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.forgetting import forgotten
 from faceptor.pipeline.records import started_record
 from faceptor.pipeline.training import chosen, named, running, set_crops, train_tasks
-from faceptor.tasks import task
 from faceptor.training.checkpoint import clear
 from faceptor.training.record import flatten
 from faceptor.weights.folder import load_model, model_hash, read_description, save_model
 
 
-def transfer(params: Params, dataset: str, mode: str, *, device: str = "auto") -> dict:
+def transfer(experiment: Experiment, dataset: str, mode: str, *, device: str = "auto") -> dict:
     """Teach the start model a new data set; write results/transfer/<dataset>-<mode>.json, the headline numbers, and
     details/<dataset>-<mode>.json beside it; return the details.
 
     Modes are lists of trainable patterns: prompt (the new queries), decoder (and decoders and output modules),
     full (everything). What the old tasks lost is measured where anything but the new queries changed.
     """
-    name = task_of(params, unspelled(dataset))
-    dataset = spelled(task(name).dataset)  # files and folders are named as params.yaml spells it
+    params = experiment.params
+    name = task_of(experiment, unspelled(dataset))
+    dataset = spelled(experiment.spec(name).dataset)  # files and folders are named as params.yaml spells it
     if mode not in params.transfer.modes:
         raise ConfigError(f"transfer mode {mode!r}: expected one of {', '.join(params.transfer.modes)}")
     run_name = f"transfer-{dataset}-{mode}"
     with running(run_name, params.transfer):
-        return _transfer(params, name, dataset, mode, run_name, device)
+        return _transfer(experiment, name, dataset, mode, run_name, device)
 
 
-def _transfer(params: Params, name: str, dataset: str, mode: str, run_name: str, device: str) -> dict:
+def _transfer(experiment: Experiment, name: str, dataset: str, mode: str, run_name: str, device: str) -> dict:
+    params, spec = experiment.params, experiment.spec(name)
     settings = params.transfer.modes[mode]
     stage = params.transfer.model_copy(
         update={"optimiser": params.transfer.optimiser.model_copy(update={"lr": settings.lr})}
@@ -46,26 +47,26 @@ def _transfer(params: Params, name: str, dataset: str, mode: str, run_name: str,
         "start_hash": model_hash(start),  # of what is loaded here; it may be another one when the training ends
         "seed": params.seed,
         "intervals": INTERVALS,
-        "data": {name: data_facts(params.prepared(task(name).dataset))},
+        "data": {name: data_facts(experiment.prepared(spec.dataset))},
     }
     taught = read_description(start)["provenance"].get("data", {}) | about["data"]
     model = load_model(start)
     torch.manual_seed(params.seed)
-    model.add_task(task(name))
+    model.add_task(spec)
     of_mode = flatten(settings.model_dump(mode="json"), f"transfer.modes.{mode}")
     instead = {"transfer.optimiser.lr": None, "transfer.trainable": None}  # the mode's hold
-    facts = started_record(params, params.transfer.start) | of_mode | instead
+    facts = started_record(experiment, params.transfer.start) | of_mode | instead
     outcome = train_tasks(
-        params, model, stage, {name: stage.tasks[name]}, run_name, named(settings.trainable, name), device,
+        experiment, model, stage, {name: stage.tasks[name]}, run_name, named(settings.trainable, name), device,
         facts=facts, section="transfer",
     )  # fmt: skip
-    set_crops(params, model, [name])
+    set_crops(experiment, model, [name])
     model.to(pick_device(device))
-    tests = tests_of_task(params, name)
-    found = judge(params, model, tests, device=device)
+    tests = tests_of_task(experiment, model.tasks[name])
+    found = judge(experiment, model, tests, device=device)
     if found.failed:
         raise FaceptorError(next(f"{test}: {reason}" for test, reason in found.failed.items()))
-    lost = forgotten(params, model, load_model(start), device=device)
+    lost = forgotten(experiment, model, load_model(start), device=device)
     details = {
         "about": about | chosen(outcome),
         "trainable_parameters": outcome.trainable,
@@ -83,9 +84,9 @@ def _transfer(params: Params, name: str, dataset: str, mode: str, run_name: str,
     return details
 
 
-def task_of(params: Params, dataset: str) -> str:
+def task_of(experiment: Experiment, dataset: str) -> str:
     """The transfer task of a data set."""
-    names = {task(name).dataset: name for name in params.transfer.tasks}
+    names = {spec.dataset: name for name, spec in experiment.specs_of(experiment.params.transfer.tasks).items()}
     if dataset not in names:
         raise ConfigError(f"transfer to {dataset!r}: expected one of {', '.join(names)}; add it to transfer.tasks")
     return names[dataset]

@@ -6,12 +6,10 @@ from zlib import crc32
 
 from torch.utils.data import Subset
 
-from faceptor.config import Params
 from faceptor.errors import DataError
 from faceptor.evaluation.measure import Measured, gain, headline_of, measure
 from faceptor.pipeline.common import constant_baselines
-from faceptor.tasks import task
-from faceptor.training.batches import crop_spec
+from faceptor.pipeline.experiment import Experiment
 
 
 def halves(groups: Sequence[str]) -> tuple[list[int], list[int]]:
@@ -41,12 +39,12 @@ def choosing_and_judging(samples) -> tuple[Subset, Subset]:
     return Subset(samples, choosing), Subset(samples, judging)
 
 
-def judge(params: Params, model, name: str, samples: Sequence, *, device) -> Measured:
+def judge(experiment: Experiment, model, name: str, samples: Sequence, *, device) -> Measured:
     """A model's task on validation samples, cropped as for testing; DataError where they give no number."""
-    spec = model.own_spec(task(name))
-    crop = crop_spec(params, spec, "test")
-    constant = constant_baselines(params, {name: spec}, {name: crop})[name]
-    batch = params.evaluate.batch
+    spec = model.own_spec(experiment.spec(name))
+    crop = experiment.crop(name, "test")
+    constant = constant_baselines(experiment, {name: spec}, {name: crop})[name]
+    batch = experiment.params.evaluate.batch
     found = measure(model.to(device), spec, samples, crop, batch=batch, device=device, baseline=constant)
     if not math.isfinite(found.skill):
         raise DataError(

@@ -1,13 +1,8 @@
-"""Tasks that are not in the table: those of users' own data sets, and of further copies of the published ones.
-
-The configuration registers them when it is read, so that `task(name)` finds those of the last one that was; a saved
-model carries its own copy.
-"""
+"""Tasks that are not in the table: those of users' own data sets, and of further copies of the published ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from faceptor.datasets.reader import Reader
@@ -17,41 +12,17 @@ from faceptor.tasks.base import TaskSpec
 from faceptor.tasks.kinds import KINDS, kind_of
 from faceptor.tasks.table import TASKS
 
-_REGISTERED: dict[str, TaskSpec] = {}
 
-
-def forget() -> None:
-    """Nothing but the table is known."""
-    _REGISTERED.clear()
-
-
-@contextmanager
-def unchanged() -> Iterator[None]:
-    """What is registered meanwhile is forgotten, what was registered before is known again."""
-    before = dict(_REGISTERED)
-    try:
-        yield
-    finally:
-        _REGISTERED.clear()
-        _REGISTERED.update(before)
-
-
-def register(specs: Iterable[TaskSpec]) -> None:
-    """Make tasks known to `faceptor.tasks.task`; a task of that name which was registered before is replaced.
-
-    A task of the table may only be given again with other labels (a protocol option of its data set).
-    """
+def with_own(specs: Iterable[TaskSpec]) -> Mapping[str, TaskSpec]:
+    """The table and these, by name. One of the table may be given again with other labels (a protocol option of its
+    data set) only; ConfigError where another data set has its name."""
+    known = dict(TASKS)
     for spec in specs:
-        listed = TASKS.get(spec.name)
-        if listed is not None and (listed.kind, listed.dataset) != (spec.kind, spec.dataset):
+        listed = TASKS.get(spec.name, spec)
+        if (listed.kind, listed.dataset) != (spec.kind, spec.dataset):
             raise ConfigError(f"task {spec.name!r} is taken by {listed.dataset}; give the data set another name")
-        if listed != spec:
-            _REGISTERED[spec.name] = spec
-
-
-def registered() -> dict[str, TaskSpec]:
-    """Name -> task, of those outside the table."""
-    return dict(_REGISTERED)
+        known[spec.name] = spec
+    return known
 
 
 def specs_of(dataset: str, reader: Reader, *, like: str) -> tuple[TaskSpec, ...]:

@@ -13,12 +13,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from faceptor.config import Sampling
 from faceptor.errors import ConfigError, DataError, FaceptorError
 from faceptor.io.processes import end_with_parent
 from faceptor.tasks import KINDS
 from faceptor.tasks.base import TaskSpec
-from faceptor.transforms.augment import Policy, make_policy
+from faceptor.transforms.augment import Policy
 from faceptor.transforms.crop import CropSpec
 from faceptor.transforms.photometric import flip
 from faceptor.transforms.tensors import to_tensor
@@ -167,28 +166,3 @@ class _ErrorsHandedOver(Dataset):
             return self.steps[step]
         except FaceptorError as error:
             return error
-
-
-def build_streams(params, tasks: Mapping[str, Sampling], specs: Mapping[str, TaskSpec], splits: Mapping) -> dict:
-    """One stream per task from the configuration."""
-    limit = params.data.cache_mb * 2**20 // max(len(tasks), 1)
-    return {
-        name: TaskStream(
-            spec=specs[name],
-            split=splits[name],
-            crop=crop_spec(params, specs[name], "train"),
-            policy=make_policy(params.settings(name).augment.policy, **params.settings(name).augment.options),
-            samples=each.samples,
-            seed=params.seed,
-            cache=ImageCache(limit),
-        )
-        for name, each in tasks.items()
-    }
-
-
-def crop_spec(params, spec: TaskSpec, split: str) -> CropSpec:
-    """The crop of a task's training or test images at the size of its input group."""
-    settings = params.settings(spec.name)
-    crop = settings.train if split == "train" else settings.test_crop
-    size = getattr(params.model.inputs, KINDS[spec.kind].inputs).size
-    return CropSpec(kind=crop.kind, size=size, scale=crop.scale, warp=crop.warp, antialias=crop.antialias)

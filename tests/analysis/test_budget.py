@@ -8,13 +8,14 @@ from typer.testing import CliRunner
 
 from faceptor.analysis import budget, claims, figures, paper
 from faceptor.cli.budget import budget_command
-from faceptor.config import load_preset, preset_names, preset_text
+from faceptor.config import preset_names, preset_text
 from faceptor.errors import ConfigError
+from faceptor.pipeline.experiment import preset, side_by_side
 
 
 @pytest.fixture(scope="module")
 def base():
-    return budget.meta_model(load_preset("base"))
+    return budget.meta_model(preset("base"))
 
 
 def test_base_splits_as_the_paper_says(base):
@@ -33,12 +34,12 @@ def test_base_splits_as_the_paper_says(base):
 
 
 def test_full_counts_103_335_681():
-    assert sum(budget.components(budget.meta_model(load_preset("full"))).values()) == 103_335_681
+    assert sum(budget.components(budget.meta_model(preset("full"))).values()) == 103_335_681
 
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_parameter_belongs_to_a_named_part(name):
-    model = budget.meta_model(load_preset(name))
+    model = budget.meta_model(preset(name))
     table = budget.parts(model)
     assert set(table["component"]) <= set(budget.COMPONENTS)
     assert table["parameters"].sum() == sum(parameter.numel() for parameter in model.parameters())
@@ -58,7 +59,7 @@ def test_a_task_owns_its_queries(base):
 
 def test_a_model_without_queries_owns_heads():
     """Naive Faceptor: a kind's head comes with its first task; what a further task brings is one linear map."""
-    naive = budget.meta_model(load_preset("naive"))
+    naive = budget.meta_model(preset("naive"))
     assert sum(budget.components(naive).values()) == paper.NAIVE_TOTAL
     assert {row.part: row.parameters for row in budget.parts(naive).query("component == 'heads'").itertuples()} == (
         paper.NAIVE_HEADS
@@ -81,7 +82,7 @@ def test_counting_what_tasks_own_leaves_the_model_alone(base):
 
 @pytest.mark.parametrize("mode", ["paper", "released"])
 def test_what_layer_attention_adds_is_what_enabling_it_adds(base, mode):
-    model = budget.meta_model(load_preset("embedded"))
+    model = budget.meta_model(preset("embedded"))
     before = sum(budget.components(model).values())
     with torch.device("meta"):
         model.enable_layer_attention("age_morph2", mode)
@@ -89,10 +90,10 @@ def test_what_layer_attention_adds_is_what_enabling_it_adds(base, mode):
 
 
 def test_the_classifier_is_listed_apart():
-    assert budget.training_only(load_preset("base")) == {"recognition_ms1mv3": 93_431 * 512}
-    embedded = load_preset("embedded")
-    people = embedded.synthesis["ms1mv3"].identities
-    assert budget.training_only(embedded) == {"recognition_ms1mv3": people * embedded.model.embedding}
+    assert budget.training_only(preset("base")) == {"recognition_ms1mv3": 93_431 * 512}
+    embedded = preset("embedded")
+    people = embedded.params.synthesis["ms1mv3"].identities
+    assert budget.training_only(embedded) == {"recognition_ms1mv3": people * embedded.params.model.embedding}
 
 
 def test_growth_is_table_1():
@@ -133,7 +134,7 @@ def test_the_papers_split_agrees_and_its_attribute_head_does_not(base):
 
 
 def test_counts_decide_between_readings():
-    table = claims.options(load_preset("base")).set_index(["option", "value"])
+    table = claims.options(preset("base")).set_index(["option", "value"])
     agrees = table["agrees"]
     assert agrees["as configured, stage 1", ""] and agrees["layer_attention.mode, stage 2", "paper"]
     assert not agrees["decoder.position", "paper"] and not agrees["encoder.extras", "False"]
@@ -142,7 +143,7 @@ def test_counts_decide_between_readings():
 
 
 def test_conclusions_carry_the_numbers():
-    text = "\n".join(claims.conclusions(load_preset("base"), max_tasks=12))
+    text = "\n".join(claims.conclusions(preset("base"), max_tasks=12))
     assert "103,200,001" in text and "at 12 tasks" in text and "decoder.position = paper" in text
 
 
@@ -150,12 +151,12 @@ def test_configurations_add_the_file_only_if_it_differs(tmp_path):
 
     file = tmp_path / "params.yaml"
     file.write_text(preset_text("embedded"))
-    assert set(budget.configurations(file=file)) == set(preset_names())
+    assert set(side_by_side(file=file)) == set(preset_names())
     file.write_text(file.read_text().replace("depth: 2, heads: 8, hidden: 256", "depth: 3, heads: 8, hidden: 256"))
-    assert set(budget.configurations(file=file)) == {*preset_names(), "params.yaml"}
-    assert set(budget.configurations(["base"], file=file)) == {"base"}
+    assert set(side_by_side(file=file)) == {*preset_names(), "params.yaml"}
+    assert set(side_by_side(["base"], file=file)) == {"base"}
     with pytest.raises(ConfigError, match="expected one of"):
-        budget.configurations(["bass"])
+        side_by_side(["bass"])
 
 
 def test_the_verb_prints_json_and_tables():

@@ -2,14 +2,14 @@ import pandas as pd
 import pytest
 
 from faceptor.analysis import budget, comparison, comparison_figures, paper
-from faceptor.config import load_preset
+from faceptor.pipeline.experiment import preset
 
 NAMES = ("base", "naive", "facexformer")
 
 
 @pytest.fixture(scope="module")
 def configured():
-    return {name: load_preset(name) for name in NAMES}
+    return {name: preset(name) for name in NAMES}
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +62,9 @@ def test_table_1_in_numbers(found):
 
 
 def test_measured_growth_ends_at_the_model():
-    params = load_preset("naive")
-    tasks = list(params.stage1.tasks)
-    table = comparison.measured_growth(params, tasks)
+    naive = preset("naive")
+    tasks = list(naive.params.stage1.tasks)
+    table = comparison.measured_growth(naive, tasks)
     assert table["tasks"].tolist() == list(range(len(tasks) + 1)) and table["task"].tolist() == ["", *tasks]
     assert table["parameters"].iloc[0] == 86_828_544 and table["parameters"].iloc[-1] == paper.NAIVE_TOTAL
     assert table["added"].sum() == sum(paper.NAIVE_HEADS.values())
@@ -72,10 +72,10 @@ def test_measured_growth_ends_at_the_model():
 
 
 def test_growth_gives_all_the_same_tasks(configured):
-    table = comparison.growth(configured | {"embedded": load_preset("embedded")})
+    table = comparison.growth(configured | {"embedded": preset("embedded")})
     assert table["preset"].unique().tolist() == list(NAMES)
     order = table[table["tasks"] > 0].groupby("preset")["task"].agg(list)
-    assert all(tasks == list(load_preset("full").stage1.tasks) for tasks in order)
+    assert all(tasks == list(preset("full").params.stage1.tasks) for tasks in order)
     added = table.pivot(index="task", columns="preset", values="kilobytes").drop(index="")
     assert added["base"].max() < 250 and added["naive"].max() > 150_000
     assert added.loc["expression_rafdb", "facexformer"] == 0  # the labels of AffectNet: nothing of its own

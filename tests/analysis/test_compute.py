@@ -8,9 +8,8 @@ from torch.nn import functional as F
 from faceptor.analysis import compute
 from faceptor.analysis.budget import meta_model
 from faceptor.analysis.trace import Alive, kept, work
-from faceptor.config import load_preset
 from faceptor.models.build import build_model
-from faceptor.tasks import task
+from faceptor.pipeline.experiment import preset
 
 FLOAT = 4
 
@@ -88,19 +87,19 @@ def test_peak_is_the_most_alive_at_once():
 
 
 def test_fake_tensors_cost_what_real_ones_do():
-    params = load_preset("embedded")
-    samples = dict.fromkeys(params.stage1.tasks, 2)
-    real = build_model(params.model, [task(name) for name in params.stage1.tasks])
+    embedded = preset("embedded")
+    samples = dict.fromkeys(embedded.params.stage1.tasks, 2)
+    real = build_model(embedded.params.model, embedded.joint_specs)
     size, tasks = next(iter(compute.passes(real).items()))
     kept, answered = compute.training(real, samples), compute.answering(real, tasks, size=size)
-    with compute.fake(meta_model(params)) as model:
+    with compute.fake(meta_model(embedded)) as model:
         assert compute.training(model, samples) == kept
         assert compute.answering(model, tasks, size=size) == answered
     assert sum(kept.saved.values()) > 0 and answered.peak > 0
 
 
 def test_modes_and_checks_are_put_back():
-    model = meta_model(load_preset("embedded"))
+    model = meta_model(preset("embedded"))
     model.train()
     model.encoder.eval()
     with compute.shapes_only(model, training=True, one_image=True):
@@ -110,7 +109,7 @@ def test_modes_and_checks_are_put_back():
 
 @pytest.fixture(scope="module")
 def base():
-    return compute.measure(load_preset("base"))
+    return compute.measure(preset("base"))
 
 
 def test_base_by_hand(base):
@@ -139,7 +138,7 @@ def test_bookkeeping(base):
 
 
 def test_summary_can_leave_tasks_out():
-    report = compute.summary(load_preset("embedded"), alone=False)
+    report = compute.summary(preset("embedded"), alone=False)
     assert report["tasks"] == {} and report["macs_one_by_one"] is None
     assert report["macs"] == sum(call["macs"] for call in report["passes"])
     assert report["training_step"]["saved_bytes"] == sum(report["training_step"]["components"].values())

@@ -3,12 +3,12 @@
 import pytest
 
 from faceptor.analysis import conventions, paper
-from faceptor.config import load_preset
+from faceptor.pipeline.experiment import preset
 
 
 @pytest.fixture(scope="module")
 def counts():
-    return list(conventions.facexformer_counts("facexformer, paper", load_preset("facexformer"), None))
+    return list(conventions.facexformer_counts("facexformer, paper", preset("facexformer"), None))
 
 
 def pick(counts, **wanted):

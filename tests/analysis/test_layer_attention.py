@@ -197,14 +197,14 @@ def test_figures_have_titles_and_labelled_axes(model, faces):
 
 
 def test_faces_are_spread_over_the_validation_split(monkeypatch):
-    from faceptor.config import load_preset
+    from faceptor.pipeline.experiment import preset
     from tests.toy import FakeSplit
 
     split = FakeSplit(0, size=10)
     taken = []
     monkeypatch.setattr(la, "held_out_split", lambda folder: "val")
     monkeypatch.setattr(la, "open_split", lambda folder, name: Recorder(split, taken))
-    images = la.validation_faces(load_preset("embedded"), NAME, root=la.Path("/nowhere"), count=4)
+    images = la.validation_faces(preset("embedded"), task(NAME), root=la.Path("/nowhere"), count=4)
     assert images.shape == (4, 3, 64, 64) and images.min() >= 0 and images.max() <= 1.001
     assert taken == [0, 3, 6, 9]
 

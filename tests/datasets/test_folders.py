@@ -155,6 +155,7 @@ def test_a_circle_of_links_is_walked_once(tmp_path):
 def test_the_stage_follows_links_as_params_say(tmp_path, monkeypatch):
     from faceptor.config import load_preset
     from faceptor.pipeline.data import preprocess_set
+    from faceptor.pipeline.experiment import resolve
 
     monkeypatch.chdir(tmp_path)
     pub.rafdb(tmp_path / "faces/rafdb")
@@ -166,7 +167,7 @@ def test_the_stage_follows_links_as_params_say(tmp_path, monkeypatch):
 
     def with_links(links):
         data = params.data.model_copy(update={"root": tmp_path / "faces", "follow_links": links, "validation": 0.0})
-        return params.model_copy(update={"data": data, "datasets": params.datasets | {"rafdb": block}})
+        return resolve(params.model_copy(update={"data": data, "datasets": params.datasets | {"rafdb": block}}))
 
     with pytest.raises(DataError, match=r"data\.follow_links"):
         preprocess_set(with_links(False), "rafdb")

@@ -7,13 +7,13 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
 
-from faceptor.config import FaceXFormerConfig, load_preset
+from faceptor.config import FaceXFormerConfig
 from faceptor.errors import ConfigError, WeightsError
 from faceptor.models import backbone as backbones
 from faceptor.models.build import build_model
 from faceptor.models.parameters import parameter_table
+from faceptor.pipeline.experiment import preset
 from faceptor.tasks import kind_of, task
-from faceptor.tasks.custom import unchanged
 from faceptor.weights.folder import load_model, save_model
 from faceptor.weights.released import facexformer as released
 from faceptor.weights.released import import_weights
@@ -286,9 +286,8 @@ def test_a_backbone_file_at_hand_is_imported_without_a_network(tmp_path):
 
 
 def test_preset_has_the_papers_ten_tasks():
-    with unchanged():  # the preset's data sets have classes of its own
-        params = load_preset("facexformer")
-        specs = [task(name) for name in params.stage1.tasks]
+    experiment = preset("facexformer")  # its data sets have classes of their own
+    params, specs = experiment.params, experiment.joint_specs
     assert {spec.kind for spec in specs} == {name.split("_")[0] for name in SHAPES}  # age in years and in decades
     assert sum(settings.samples for settings in params.stage1.tasks.values()) == 384
     with torch.device("meta"):

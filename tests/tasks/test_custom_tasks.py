@@ -1,20 +1,17 @@
 """Tasks outside the table: of further copies of published sets, of other protocols, of users' own data."""
 
+from dataclasses import replace
+
 import pytest
 import yaml
 
-from faceptor.config import load_preset, parse, preset_text
+from faceptor.config import parse, preset_text
 from faceptor.datasets.labels import EXPRESSIONS_8, LAPA_11
 from faceptor.errors import ConfigError
+from faceptor.pipeline.experiment import resolve
 from faceptor.tasks import KINDS, TASKS, task
-from faceptor.tasks.custom import forget, registered
+from faceptor.tasks.custom import with_own
 from tests.datasets.test_generic_reader import own
-
-
-@pytest.fixture(autouse=True)
-def _nothing_stays():
-    yield
-    forget()
 
 
 def embedded(**datasets):
@@ -27,29 +24,23 @@ def test_a_second_copy_of_a_published_set_has_tasks_of_its_own():
     block = {"reader": "morph2", "path": "morph2", "role": "joint", "options": {"protocol": "random_80_20"}}
     values = embedded(morph2_random=block)
     values["stage1"]["tasks"]["age_morph2_random"] = values["stage1"]["tasks"]["age_morph2"]
-    params = parse(values)
-    spec = task("age_morph2_random")
+    experiment = resolve(parse(values))
+    spec = experiment.spec("age_morph2_random")
     assert spec.dataset == "morph2_random" and spec.labels == TASKS["age_morph2"].labels
-    assert params.reader("morph2_random").options["protocol"] == "random_80_20"
-    assert params.prepared("morph2_random") != params.prepared("morph2")
+    assert experiment.readers["morph2_random"].options["protocol"] == "random_80_20"
+    assert experiment.prepared("morph2_random") != experiment.prepared("morph2")
 
 
 def test_protocols_that_change_the_classes_change_the_task():
-    usual = {name: task(name) for name in ("expression_ferplus", "parsing_celebamaskhq")}
-    parse(
-        embedded(
-            ferplus={"path": "ferplus", "role": "joint", "options": {"expressions": 8}},
-            celebamaskhq={"path": "celebamaskhq", "role": "joint", "options": {"classes": 11}},
-        )
-    )
-    assert task("expression_ferplus").labels == EXPRESSIONS_8 and usual["expression_ferplus"].queries == 7
-    merged = task("parsing_celebamaskhq")
+    ferplus = {"path": "ferplus", "role": "joint", "options": {"expressions": 8}}
+    celebamaskhq = {"path": "celebamaskhq", "role": "joint", "options": {"classes": 11}}
+    experiment = resolve(parse(embedded(ferplus=ferplus, celebamaskhq=celebamaskhq)))
+    assert experiment.spec("expression_ferplus").labels == EXPRESSIONS_8
+    merged = experiment.spec("parsing_celebamaskhq")
     assert merged.labels == LAPA_11 and merged.options == {"background": 0, "scheme": "LaPa"}
     assert KINDS["parsing"].metric(merged).foreground().sum() == 10
-    load_preset("full")  # looking at a preset leaves the experiment as it is
-    assert task("expression_ferplus").queries == 8
-    parse(embedded())
-    assert task("expression_ferplus") == usual["expression_ferplus"] and not registered()
+    assert task("expression_ferplus").queries == 7  # the table stays as it is
+    assert resolve(parse(embedded())).specs == TASKS
 
 
 def test_own_tasks_are_known_from_the_file_or_from_the_prepared_data(tmp_path):
@@ -59,21 +50,24 @@ def test_own_tasks_are_known_from_the_file_or_from_the_prepared_data(tmp_path):
     )
     values["data"]["root"], values["data"]["prepared"] = str(tmp_path), str(tmp_path / "prepared")
     values["stage1"]["tasks"]["expression_mine"] = values["stage1"]["tasks"]["expression_rafdb"]
-    params = parse(values)
-    found = {name: task(name) for name in registered()}
-    assert set(found) == {"landmarks_mine", "age_mine", "expression_mine", "attributes_mine"}
+    experiment = resolve(parse(values))
+    assert set(experiment.specs) - set(TASKS) == {"landmarks_mine", "age_mine", "expression_mine", "attributes_mine"}
 
     from faceptor.pipeline.data import preprocess_set
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
-        preprocess_set(params, "mine")
+        preprocess_set(experiment, "mine")
     (tmp_path / "mine").rename(tmp_path / "elsewhere")
-    parse(values)
-    assert {name: task(name) for name in registered()} == found
+    assert resolve(parse(values)).specs == experiment.specs
     values["stage1"]["tasks"]["gender_mine"] = values["stage1"]["tasks"]["expression_rafdb"]
     with pytest.raises(ConfigError, match=r"task .gender_mine. is unknown.*landmarks_mine"):
-        parse(values)
+        resolve(parse(values))
+
+
+def test_a_name_of_the_table_belongs_to_its_data_set():
+    with pytest.raises(ConfigError, match=r"task 'age_morph2' is taken by morph2"):
+        with_own([replace(TASKS["age_morph2"], dataset="mine")])
 
 
 def test_cofw_is_measured_by_both_distances():

@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
 
-from faceptor.config import TaskSettings, load_preset, preset_names
+from faceptor.config import TaskSettings, preset_names
 from faceptor.errors import ConfigError
-from faceptor.tasks import KINDS, TASKS, TaskSpec, task
+from faceptor.pipeline.experiment import preset as resolved_preset
+from faceptor.tasks import KINDS, TASKS, TaskSpec
 from faceptor.tasks.losses import landmarks as ll
 from faceptor.tasks.losses.age import log_distribution
 from faceptor.tasks.losses.parsing import batch_dice, generalised_dice
-from faceptor.transforms.augment import make_policy
 
 POINTS = TaskSpec("landmarks_toy", "landmarks", "toy", ("a", "b", "c"), {"scheme": "300W"})
 PARSING = TaskSpec("parsing_toy", "parsing", "toy", ("background", "skin", "hair", "hat"), {"background": 0})
@@ -57,10 +57,11 @@ def test_the_choice_comes_from_the_parameters():
 
 @pytest.mark.parametrize("preset", preset_names())
 def test_presets_choose_losses_and_policies_that_exist(preset):
-    params = load_preset(preset)
-    for name, settings in (params.stage1.tasks | params.transfer.tasks).items():
-        kind, policy = KINDS[task(name).kind], make_policy(settings.augment.policy, **settings.augment.options)
-        kind.criterion(task(name), classes=5, **settings.criterion)
+    experiment = resolved_preset(preset)
+    for name in experiment.params.stage1.tasks | experiment.params.transfer.tasks:
+        spec, policy = experiment.spec(name), experiment.policy(name)
+        kind = KINDS[spec.kind]
+        kind.criterion(spec, classes=5, **experiment.settings(name).criterion)
         assert not (kind.labels_move and policy.displaces)
 
 

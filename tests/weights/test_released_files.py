@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 
 import faceptor as package
 from faceptor.cli import app
-from faceptor.config import EncoderConfig, load_preset
+from faceptor.config import EncoderConfig
 from faceptor.errors import ConfigError, FaceptorError, WeightsError
 from faceptor.models.build import build_encoder
-from faceptor.tasks import TASKS, task
-from faceptor.training.batches import crop_spec
+from faceptor.pipeline.experiment import preset
+from faceptor.tasks import task
 from faceptor.weights.folder import load_model
 from faceptor.weights.loading import plan
 from faceptor.weights.released import (
@@ -258,8 +258,8 @@ def test_the_folder_stands_alone(tmp_path):
     assert about["provenance"]["licence"] | {"remark": ""} == {"code": "MIT", "weights": "not stated", "remark": ""}
     assert about["provenance"]["dropped"][0]["what"] == "classifier of recognition"
     assert about["model"]["inputs"]["face"]["mean"] == [0.5, 0.5, 0.5]
-    full = load_preset("full")
-    assert loaded.crops == {name: crop_spec(full, TASKS[name], "test").to_dict() for name in FULL}
+    full = preset("full")
+    assert loaded.crops == {name: full.crop(name, "test").to_dict() for name in FULL}
     assert loaded.crops["landmarks_300w"]["scale"] == 0.8 and loaded.crops["parsing_lapa"]["warp"] == 0.8
     with pytest.raises(FaceptorError, match="nothing is overwritten"):
         import_weights(path, tmp_path / "model")
