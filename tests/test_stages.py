@@ -277,11 +277,11 @@ class Recorded(Exception):
 
 
 def record_of(values: dict, run=training.train_joint) -> dict:
-    def stop(*_, record, **__):
-        raise Recorded(record)
+    def stop(*_, run, **__):
+        raise Recorded(run.record)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training.train, "run", stop)
+        patch.setattr(training, "train", stop)
         with pytest.raises(Recorded) as stopped:
             run(resolved(values))
     return stopped.value.args[0]
@@ -372,7 +372,7 @@ def test_another_file_of_pretrained_weights_is_another_run(copied, monkeypatch):
     scratch = record_of(values)
     values["model"] |= {"init": "released", "encoder": values["model"]["encoder"] | {"pretrained": str(path)}}
     load = lambda model, config, where: model.encoder.load_state_dict(load_file(config.encoder.pretrained))  # noqa: E731
-    monkeypatch.setattr(training, "start", load)
+    monkeypatch.setattr(training, "initialise", load)
     before = record_of(values)
     assert "model.encoder.pretrained" in differences(scratch, before) and differences(before, record_of(values)) == ""
     save_file({name: value * 1.01 for name, value in tensors.items()}, path)

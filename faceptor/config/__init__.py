@@ -24,11 +24,9 @@ from faceptor.config.params import (
     load_params,
     load_preset,
     parse,
-    preset_names,
-    preset_path,
-    preset_text,
     rates,
 )
+from faceptor.config.preset_files import preset_names, preset_path, preset_text
 
 __all__ = [
     "Augment",

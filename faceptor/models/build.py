@@ -140,7 +140,7 @@ def input_groups(inputs: Inputs) -> dict[str, InputGroup]:
     }
 
 
-MODELS: dict[str, Callable[[ModelConfig, Sequence[TaskSpec]], FaceModel]] = {
+MODELS: dict[str, Callable[..., FaceModel]] = {
     "faceptor": build_faceptor,
     "naive": build_naive,
     "facexformer": build_facexformer,

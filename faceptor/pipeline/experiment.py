@@ -28,6 +28,7 @@ from faceptor.datasets.reader import Reader
 from faceptor.errors import ConfigError
 from faceptor.evaluation.test_sets import judged_on
 from faceptor.tasks import TaskSpec, kind_of
+from faceptor.tasks.crops import crop_of
 from faceptor.tasks.custom import specs_of, with_own
 from faceptor.transforms.augment import POLICIES, Policy, make_policy
 from faceptor.transforms.crop import CropSpec
@@ -63,8 +64,6 @@ class Experiment:
 
     def crop(self, task: str, split: Literal["train", "test"]) -> CropSpec:
         """The crop of a task's training or test images at the size of its input group."""
-        from faceptor.tasks.crops import crop_of
-
         return crop_of(self.spec(task), self.settings(task), self.params.model.inputs, split)
 
     def policy(self, task: str) -> Policy:
