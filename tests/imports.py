@@ -1,0 +1,118 @@
+"""What a function of the package runs, by reading the code: the modules that it imports, and that these import.
+
+Modules of `pipeline` are followed name by name, because one file holds the functions of several stages; of all other
+rooms a module counts as a whole. An import inside a function counts, one under TYPE_CHECKING does not; so does a text
+that is the name of a module, with which tables import late.
+"""
+
+import ast
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "faceptor"
+
+
+@cache
+def path_of(module: str) -> Path | None:
+    """The file of a module, if there is such a module."""
+    base = ROOT.joinpath(*module.split("."))
+    return next((file for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file()), None)
+
+
+@cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(path_of(module).read_text())
+
+
+def is_ours(module: str) -> bool:
+    return module.split(".")[0] == PACKAGE and path_of(module) is not None
+
+
+def nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those that only a type checker sees."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        yield node
+        yield from nodes(node)
+
+
+def imported(tree: ast.AST) -> dict[str, str]:
+    """Name -> what of ours it stands for, "faceptor.room.module" or "faceptor.room.module.name"."""
+    found = {}
+    for node in nodes(tree):
+        if isinstance(node, ast.ImportFrom) and is_ours(node.module or ""):
+            found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.asname or alias.name: alias.name for alias in node.names if is_ours(alias.name)}
+    return found
+
+
+def module_of(target: str) -> str:
+    return target if is_ours(target) else target.rpartition(".")[0]
+
+
+def named(tree: ast.AST) -> set[str]:
+    """Modules of ours that a text names."""
+    texts = (node.value for node in nodes(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return {text for text in texts if text.startswith(f"{PACKAGE}.") and " " not in text and is_ours(text)}
+
+
+@cache
+def imports(module: str) -> frozenset[str]:
+    tree = tree_of(module)
+    return frozenset({module_of(target) for target in imported(tree).values()} | named(tree))
+
+
+def packages(module: str) -> list[str]:
+    """The packages around a module, whose code runs when it is imported; not the outermost, which imports nothing."""
+    parts = module.split(".")
+    return [".".join(parts[:depth]) for depth in range(2, len(parts))]
+
+
+def definitions(module: str) -> dict[str, list[ast.AST]]:
+    """Name -> the statements of a module that define it."""
+    found: dict[str, list[ast.AST]] = {}
+    for node in tree_of(module).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.setdefault(node.name, []).append(node)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                found |= {each.id: [node] for each in ast.walk(target) if isinstance(each, ast.Name)}
+    return found
+
+
+def run_by(functions: Iterable[str], *, but: frozenset[str] = frozenset()) -> set[str]:
+    """The modules that functions ("faceptor.pipeline.module.function") run, those of `pipeline` among them.
+
+    but: modules and packages that are not followed, nor named.
+    """
+    whole, by_name, waiting = set(), set(), list(functions)
+    while waiting:
+        target = waiting.pop()
+        module = module_of(target)
+        if any(f"{module}.".startswith(f"{each}.") for each in but):
+            continue
+        if module.startswith(f"{PACKAGE}.pipeline.") and target != module:
+            if target not in by_name:
+                by_name.add(target)
+                waiting += _used(module, target.rpartition(".")[2])
+        elif module not in whole:
+            whole.add(module)
+            waiting += [*imports(module), *packages(module)]
+    return whole | {module_of(target) for target in by_name}
+
+
+def _used(module: str, name: str) -> Iterator[str]:
+    """What a name of a module uses: names of the same module, and what it imports."""
+    known, own = imported(tree_of(module)), definitions(module)
+    if name in known:
+        yield known[name]
+    for node in own.get(name, ()):
+        yield from imported(node).values()
+        yield from named(node)
+        for each in nodes(node):
+            if isinstance(each, ast.Name) and each.id in known | own:
+                yield known.get(each.id, f"{module}.{each.id}")
