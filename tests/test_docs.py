@@ -39,10 +39,14 @@ def blocks(text: str, language: str) -> list[str]:
     return [block for named, block in found if named == language]
 
 
+def prose(text: str) -> str:
+    """The text without its fenced blocks."""
+    return re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
 def inline(text: str) -> list[str]:
     """What stands between backticks in prose, on one line each."""
-    prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
-    return [re.sub(r"\s+", " ", code) for code in re.findall(r"`([^`]+)`", prose)]
+    return [re.sub(r"\s+", " ", code) for code in re.findall(r"`([^`]+)`", prose(text))]
 
 
 def commands(text: str) -> list[str]:
@@ -106,7 +110,7 @@ def absent_paths(text: str) -> list[str]:
 
 
 def broken_links(page: str, text: str) -> list[str]:
-    targets = [target for target in re.findall(r"\]\(([^)]+)\)", text) if "://" not in target]
+    targets = [target for target in re.findall(r"\]\(([^)]+)\)", prose(text)) if "://" not in target]
     return [target for target in targets if not ((ROOT / page).parent / target.split("#")[0]).exists()]
 
 
