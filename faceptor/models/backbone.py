@@ -9,20 +9,20 @@ from timm.models import is_model
 from torch import Tensor, nn
 
 from faceptor.errors import ConfigError
-from faceptor.models.parameters import freeze
+from faceptor.models.modules import freeze
 
-LEVELS = 4  # feature maps S_1 .. S_4
+LEVELS = 4  # how many feature maps are read, S_1 .. S_4
 
-# Families whose windows or tables belong to one image size unless told otherwise.
-ANY_SIZE: dict[str, Mapping[str, Any]] = {
+# Families whose windows or tables belong to one image size, and the options that let them take any.
+OPTIONS_FOR_ANY_SIZE: dict[str, Mapping[str, Any]] = {
     "swin": {"strict_img_size": False},
     "vit": {"dynamic_img_size": True},
 }
 
 # What timm raises for options that make no model.
-BAD_OPTIONS = (TypeError, ValueError, AssertionError, LookupError, AttributeError, ArithmeticError)
+ERRORS_OF_OPTIONS = (TypeError, ValueError, AssertionError, LookupError, AttributeError, ArithmeticError)
 # Arguments of `timm.create_model` that read files or go online.
-RESERVED = frozenset(
+RESERVED_OPTIONS = frozenset(
     {"model_name", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"}
 )
 
@@ -42,12 +42,12 @@ class Backbone(nn.Module):
         super().__init__()
         self.name = name
         self.options = _options(name, size, options or {})
-        self.net: Any = create_net(name, self.options)  # what timm makes has no common type
+        self.net = create_net(name, self.options)
         whole = set(self.net.state_dict())
         info = self.net.feature_info
         self.levels = list(range(max(len(info) - LEVELS, 0), len(info)))
-        self.channels = [info[level]["num_chs"] for level in self.levels]
-        self.strides = [info[level]["reduction"] for level in self.levels]
+        self.channels: list[int] = [info[level]["num_chs"] for level in self.levels]
+        self.strides: list[int] = [info[level]["reduction"] for level in self.levels]
         norm = getattr(self.net, "norm", None) if final_norm else None
         self.net.prune_intermediate_layers(self.levels, prune_norm=not final_norm, prune_head=True)
         _drop_head(self.net)
@@ -63,16 +63,16 @@ class Backbone(nn.Module):
 
 
 def _options(name: str, size: int, options: Mapping[str, Any]) -> dict[str, Any]:
-    if taken := sorted(set(options) & RESERVED):
+    if taken := sorted(set(options) & RESERVED_OPTIONS):
         raise ConfigError(
             f"model.backbone.options: {taken[0]}: no option of a backbone's structure; remove it (weights to start "
             "from are model.backbone.pretrained)"
         )
-    flexible = next((known for family, known in ANY_SIZE.items() if name.startswith(family)), None)
+    flexible = next((known for family, known in OPTIONS_FOR_ANY_SIZE.items() if name.startswith(family)), None)
     return ({} if flexible is None else {"img_size": size, **flexible}) | dict(options)
 
 
-def create_net(name: str, options: Mapping[str, Any], *, where: str = "model.backbone.name", **more: Any) -> nn.Module:
+def create_net(name: str, options: Mapping[str, Any], *, where: str = "model.backbone.name", **more: Any) -> Any:
     """A timm model; a name may say which published weights are meant, as in "convnext_base.fb_in1k".
 
     where: what gave the name, for messages; more: arguments of `timm.create_model`.
@@ -84,7 +84,7 @@ def create_net(name: str, options: Mapping[str, Any], *, where: str = "model.bac
         raise ConfigError(f"{where}: timm has no model {name!r}; expected for example {near}")
     try:
         net = timm.create_model(name, **options, **more)
-    except BAD_OPTIONS as error:
+    except ERRORS_OF_OPTIONS as error:
         given, reason = reprlib.repr(dict(options)), f"{type(error).__name__}: {error}"
         raise ConfigError(f"model.backbone.options: {name} does not take {given} ({reason})") from None
     if not all(hasattr(net, part) for part in ("forward_intermediates", "prune_intermediate_layers", "feature_info")):

@@ -7,18 +7,18 @@ import torch
 from torch import Tensor, nn
 
 from faceptor.errors import ConfigError, FaceptorError
-from faceptor.models.containers import ModuleDictOf
+from faceptor.models.modules import ModuleDict
 from faceptor.tasks import TaskSpec, kind_of
 
-# Resampling overshoots a little, so [0, 1] is not taken to the letter; 0..255 and normalised images fall outside.
-PLAUSIBLE = (-1.0, 2.0)
+# Pixels of [0, 1] may lie a little outside after resampling; images in 0..255 and normalised ones lie far outside.
+PLAUSIBLE_PIXELS = (-1.0, 2.0)
 HEAD_ORDER = ("map", "value", "vector")  # batches are laid out so that what shares a module is adjacent
 
 
 class InputGroup(nn.Module):
     """Statistics of one input group: [0, 1] images in, normalised images out. `size` is the side it is trained at."""
 
-    mean: Tensor
+    mean: Tensor  # (3, 1, 1)
     std: Tensor
 
     def __init__(self, *, size: int, mean: Sequence[float], std: Sequence[float]):
@@ -48,7 +48,7 @@ class FaceModel(nn.Module):
 
     def __init__(self, *, inputs: Mapping[str, InputGroup], stride: int):
         super().__init__()
-        self.inputs: ModuleDictOf[InputGroup] = ModuleDictOf(inputs)
+        self.inputs: ModuleDict[InputGroup] = ModuleDict(inputs)
         self.stride = stride
         self.tasks: dict[str, TaskSpec] = {}
         self.head: dict[str, str] = {}  # task -> "map", "value" or "vector"
@@ -152,7 +152,7 @@ class FaceModel(nn.Module):
         if not values or identity or torch.compiler.is_compiling():
             return
         low, high = (float(value) for value in torch.aminmax(images.detach()))
-        if not (PLAUSIBLE[0] <= low and high <= PLAUSIBLE[1]):  # NaN fails every comparison
+        if not (PLAUSIBLE_PIXELS[0] <= low and high <= PLAUSIBLE_PIXELS[1]):  # NaN fails every comparison
             raise FaceptorError(
                 f"{where}: expected float RGB in [0, 1], found values from {low:.3g} to {high:.3g}; give the pixels "
                 "divided by 255 and not normalised (the model does that)"

@@ -21,7 +21,7 @@ from faceptor.models.two_way import FourierPosition, TwoWayDecoder
 from faceptor.models.upernet import DenseHead
 from faceptor.tasks import TaskSpec
 
-MAP_STRIDE = 4  # maps are H/4 x W/4
+MAP_STRIDE = 4  # pixels of an image per pixel of a map
 
 
 def build_model(config: ModelConfig, tasks: Sequence[TaskSpec]) -> FaceModel:

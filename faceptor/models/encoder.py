@@ -21,9 +21,9 @@ from timm.models.vision_transformer import VisionTransformer
 from timm.models.vision_transformer_hybrid import ConvStem
 from torch import Tensor, nn
 
-from faceptor.models.parameters import freeze
+from faceptor.models.modules import freeze
 
-FARL_EMBEDDING = 512  # width of FaRL's image-text space; only the unused projection has it
+FARL_EMBEDDING_WIDTH = 512  # of FaRL's image-text space, to which only the unused projection leads
 
 
 class Encoder(VisionTransformer):
@@ -40,6 +40,7 @@ class Encoder(VisionTransformer):
     """
 
     blocks: nn.Sequential
+    pos_embed: nn.Parameter  # (1, class token + grid * grid, C)
 
     def __init__(
         self,
@@ -109,7 +110,6 @@ class Encoder(VisionTransformer):
                 nn.init.xavier_uniform_(module.weight)
         grid = list(self.patch_embed.grid_size)
         table = build_sincos2d_pos_embed(grid, dim=self.embed_dim, interleave_sin_cos=False)
-        assert self.pos_embed is not None
         self.pos_embed[:, self.num_prefix_tokens :] = position_table_amplitude * table
 
     @property
@@ -127,7 +127,6 @@ class Encoder(VisionTransformer):
 
     def position_table(self, h: int, w: int) -> Tensor:
         """The position table at a grid of h x w cells: (1, class token + h * w, C), row-major."""
-        assert self.pos_embed is not None
         return resample_abs_pos_embed(
             self.pos_embed,
             new_size=[h, w],
@@ -143,14 +142,15 @@ class FrozenExtras(nn.Module):
     def __init__(self, *, width: int):
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.projection = nn.Parameter(torch.randn(width, FARL_EMBEDDING) * width**-0.5)
+        self.projection = nn.Parameter(torch.randn(width, FARL_EMBEDDING_WIDTH) * width**-0.5)
         freeze(self)
 
 
 class TokenDropPath(nn.Module):
     """Stochastic depth that drops a residual branch at whole token positions, for all images of the batch alike.
 
-    The released code runs its blocks in (tokens, batch, channels) order and drops along the first axis.
+    That is what the released code does: its blocks run on (tokens, batch, channels), and timm's drop path, made for
+    batches first, draws along the first axis.
     """
 
     def __init__(self, drop_prob: float):
@@ -175,7 +175,7 @@ def conv_stem(*, patch_size: int, in_chans: int, embed_dim: int, bias: bool, **s
         depth=steps,
         channels=tuple(max(embed_dim >> (steps - 1 - i), 8) for i in range(steps)),
         stride=(2,) * steps,
-        norm_layer="groupnorm1",  # pyright: ignore[reportArgumentType], timm takes names too
+        norm_layer="groupnorm1",  # pyright: ignore[reportArgumentType]
         act_layer="relu",  # pyright: ignore[reportArgumentType]
     )
     return HybridEmbed(stem, in_chans=in_chans, embed_dim=embed_dim, bias=bias, proj=False, **sizes)
@@ -188,7 +188,7 @@ def _norm(channels: int, **placed) -> nn.GroupNorm:
 
 class ResidualStem(nn.ModuleList):
     """log2(patch) strided 3x3 convolutions whose channels grow evenly to `dim`, all but the first followed by a
-    residual block: edges and textures, which a small transformer would take tens of thousands of faces to find."""
+    residual block. Convolutions learn edges and textures from far fewer faces than a small transformer needs."""
 
     def __init__(self, *, patch: int, inputs: int, dim: int):
         steps = patch.bit_length() - 1

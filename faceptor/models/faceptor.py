@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from faceptor.errors import ConfigError
 from faceptor.models.base import FaceModel, InputGroup
-from faceptor.models.containers import ModuleDictOf
 from faceptor.models.encoder import Encoder
 from faceptor.models.layer_attention import MODES, PaperLayers, ReleasedLayers
+from faceptor.models.modules import ModuleDict
 from faceptor.models.outputs import Outputs
 from faceptor.models.pixel_decoder import PixelDecoder
 from faceptor.models.query_decoder import QueryDecoder
@@ -43,9 +43,9 @@ class Faceptor(FaceModel):
         self.decoder = decoder
         self.pixel_decoder = pixel_decoder
         self.outputs = outputs
-        self.queries: ModuleDictOf[TaskQueries] = ModuleDictOf()
+        self.queries: ModuleDict[TaskQueries] = ModuleDict()
         # "task" or "task+task": tasks that share a state
-        self.layer_attention: ModuleDictOf[PaperLayers | ReleasedLayers] = ModuleDictOf()
+        self.layer_attention: ModuleDict[PaperLayers | ReleasedLayers] = ModuleDict()
         for spec in tasks:
             self.add_task(spec)
 
@@ -148,7 +148,7 @@ class Faceptor(FaceModel):
 
     def enable_layer_attention(self, tasks: str | Sequence[str], mode: str, *, init: str | None = None) -> None:
         """Let tasks see all of `layers`. In mode "paper" each task gets its own L_t; in mode "released" the tasks
-        given together share new projections and vectors. init: see `layer_attention.INITIALS`."""
+        given together share new projections and vectors. init: see `layer_attention.INITIAL_STDS`."""
         tasks = [tasks] if isinstance(tasks, str) else list(tasks)
         if mode not in MODES:
             raise ConfigError(f"layer attention: mode {mode!r} is unknown; expected one of {', '.join(MODES)}")

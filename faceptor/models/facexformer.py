@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from faceptor.models.backbone import Backbone
 from faceptor.models.base import FaceModel, InputGroup
-from faceptor.models.containers import Held, ModuleDictOf
 from faceptor.models.faceptor import shifted
 from faceptor.models.facexformer_heads import Head, Masks, Readout
 from faceptor.models.fusion import Fusion
+from faceptor.models.modules import M, ModuleDict
 from faceptor.models.streams import cover
 from faceptor.models.two_way import FourierPosition, TwoWayDecoder
 from faceptor.tasks import TaskSpec, kind_of
@@ -146,7 +146,7 @@ class Tokens(nn.Module):
         self.content = nn.Parameter(torch.randn(count, dim))
 
 
-class SharedModules(ModuleDictOf[Held]):
+class SharedModules(ModuleDict[M]):
     """Modules under the names of the tasks that share them, "task" or "task+task"."""
 
     def __init__(self) -> None:
@@ -156,7 +156,7 @@ class SharedModules(ModuleDictOf[Held]):
     def key(self, task: str) -> str:
         return next(key for key in self if task in key.split("+"))
 
-    def join(self, task: str, meaning: Hashable, make: Callable[[], Held]) -> None:
+    def join(self, task: str, meaning: Hashable, make: Callable[[], M]) -> None:
         """Let a task share the module of that meaning, or make one for it."""
         key = next((key for key, other in self.meaning.items() if other == meaning), None)
         if key is None:
@@ -172,6 +172,6 @@ class SharedModules(ModuleDictOf[Held]):
         if others:
             self._put("+".join(others), meaning, module)
 
-    def _put(self, key: str, meaning: Hashable, module: Held) -> None:
+    def _put(self, key: str, meaning: Hashable, module: M) -> None:
         self[key] = module
         self.meaning = {k: m for k, m in self.meaning.items() if k in self} | {key: meaning}

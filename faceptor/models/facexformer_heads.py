@@ -101,8 +101,7 @@ class Masks(Head):
     def amplify(self, *, mlp: float, upsample: float) -> None:
         """Multiply the weights of the last linear map and of the last convolution."""
         for layer, gain in ((self.mlp[-1], mlp), (self.upsample[-2], upsample)):
-            assert isinstance(layer, nn.Linear | nn.ConvTranspose2d)
-            layer.weight.mul_(gain)
+            layer.get_parameter("weight").mul_(gain)
 
     def pixels(self, face: Tensor) -> Tensor:
         return self.upsample(face)
@@ -145,7 +144,8 @@ class Hourglass(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Residual 1x1, 3x3, 1x1 convolutions at half the width; norms of single pixels, as batches mix few faces."""
+    """Residual 1x1, 3x3, 1x1 convolutions at half the width; norms are over the channels of a pixel, because batches
+    hold too few faces of a task for batch statistics."""
 
     def __init__(self, *, dim: int):
         super().__init__()

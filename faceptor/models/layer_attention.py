@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from faceptor.errors import ConfigError
-from faceptor.models.containers import ModuleListOf
+from faceptor.models.modules import ModuleList
 
-INITIALS = {"zeros": 0.0, "small": 0.02, "normal": 1.0}  # standard deviation of new level vectors
+INITIAL_STDS = {"zeros": 0.0, "small": 0.02, "normal": 1.0}  # of new level vectors
 
 
 class PaperLayers(nn.Module):
@@ -25,7 +25,7 @@ class PaperLayers(nn.Module):
 
     def __init__(self, *, layers: int, features: int, dim: int, init: str | None = None):
         super().__init__()
-        self.level = nn.Parameter(torch.randn(layers, dim) * initial(init or "small"))
+        self.level = nn.Parameter(torch.randn(layers, dim) * initial_std(init or "small"))
 
     def projections(self, shared: nn.Module) -> list[nn.Module]:
         return [shared] * (len(self.level) - 1)
@@ -41,14 +41,13 @@ class ReleasedLayers(nn.Module):
 
     def __init__(self, *, layers: int, features: int, dim: int, init: str | None = None):
         super().__init__()
-        self.level = nn.Parameter(torch.randn(layers - 1, dim) * initial(init or "normal"))
-        self.projection: ModuleListOf[nn.Conv2d] = ModuleListOf(
+        self.level = nn.Parameter(torch.randn(layers - 1, dim) * initial_std(init or "normal"))
+        self.projection: ModuleList[nn.Conv2d] = ModuleList(
             nn.Conv2d(features, dim, kernel_size=1) for _ in range(layers - 1)
         )
         for projection in self.projection:
-            weight, bias = projection.parameters()
-            nn.init.kaiming_uniform_(weight, a=1)
-            nn.init.zeros_(bias)
+            nn.init.kaiming_uniform_(projection.weight, a=1)
+            nn.init.zeros_(projection.get_parameter("bias"))
 
     def projections(self, shared: nn.Module) -> list[nn.Module]:
         return list(self.projection)
@@ -60,7 +59,7 @@ class ReleasedLayers(nn.Module):
 MODES = {state.mode: state for state in (PaperLayers, ReleasedLayers)}
 
 
-def initial(name: str) -> float:
-    if name not in INITIALS:
-        raise ConfigError(f"layer attention: init {name!r} is unknown; expected one of {', '.join(INITIALS)}")
-    return INITIALS[name]
+def initial_std(name: str) -> float:
+    if name not in INITIAL_STDS:
+        raise ConfigError(f"layer attention: init {name!r} is unknown; expected one of {', '.join(INITIAL_STDS)}")
+    return INITIAL_STDS[name]

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from faceptor.errors import FaceptorError
 from faceptor.models.base import FaceModel, InputGroup
-from faceptor.models.containers import ModuleDictOf
 from faceptor.models.encoder import Encoder
+from faceptor.models.modules import ModuleDict
 from faceptor.models.outputs import IdentityOutput
 from faceptor.models.swinface import AttributeHead
 from faceptor.models.upernet import DenseHead
@@ -56,7 +56,7 @@ class NaiveFaceptor(FaceModel):
         super().__init__(inputs=inputs, stride=stride)
         self.encoder = encoder
         self.make_head = dict(make_head)
-        self.heads: ModuleDictOf[Head] = ModuleDictOf()
+        self.heads: ModuleDict[Head] = ModuleDict()
         for spec in tasks:
             self.add_task(spec)
 

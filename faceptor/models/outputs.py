@@ -6,6 +6,8 @@ Shapes: B images, N queries, C token channels, h w patch grid.
 from einops import einsum
 from torch import Tensor, nn
 
+BATCH_NORM_EPS = 2e-5  # of heads for identity and values, as in the published code
+
 
 class MapOutput(nn.Module):
     """Tokens (B, N, C) and pixel embeddings (B, C, H/4, W/4) -> map logits (B, N, H/4, W/4)."""
@@ -36,9 +38,9 @@ class IdentityOutput(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(dim)
         self.fc1 = nn.Linear(dim, dim, bias=False)
-        self.bn1 = nn.BatchNorm1d(dim, eps=2e-5)
+        self.bn1 = nn.BatchNorm1d(dim, eps=BATCH_NORM_EPS)
         self.fc2 = nn.Linear(dim, embedding, bias=False)
-        self.bn2 = nn.BatchNorm1d(embedding, eps=2e-5)
+        self.bn2 = nn.BatchNorm1d(embedding, eps=BATCH_NORM_EPS)
 
     def forward(self, features: Tensor) -> Tensor:
         x = self.norm(features.flatten(2).transpose(1, 2)).mean(dim=1)

@@ -20,13 +20,6 @@ COMPONENTS = {
 }
 
 
-def freeze(module: nn.Module) -> None:
-    """Keep a module's parameters as they are: no `trainable` pattern may wake them."""
-    for parameter in module.parameters():
-        parameter.requires_grad_(False)
-        parameter.frozen = True  # pyright: ignore[reportAttributeAccessIssue]
-
-
 def part_of(name: str) -> str:
     """The component of a parameter; a part that the table does not know goes by its module's name, a head of several
     by its own."""

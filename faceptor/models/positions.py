@@ -1,4 +1,4 @@
-"""Where a memory token sits: the position embedding P of the keys, in both readings of the method.
+"""The position embedding P of the keys of memory tokens, in both readings of the method.
 
 Both modules map a grid size (h, w) to (h * w, C), row-major.
 """
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 class SinePosition(nn.Module):
     """Released code: sines of the cell centres through a learned two-layer MLP; any grid, no table."""
 
-    frequency: Tensor
+    frequency: Tensor  # (C / 2,)
 
     def __init__(self, *, dim: int):
         super().__init__()

@@ -15,10 +15,10 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from faceptor.models.containers import ModuleListOf
+from faceptor.models.modules import ModuleList
 from faceptor.models.streams import Group, Memory, Segment, Stream, cover, joined, make_segments, pack, unpack
 
-TOP: tuple[nn.Module, ...] = ()  # no lower layers: the memory of the top layer alone
+TOP_LAYER: tuple[nn.Module, ...] = ()  # projections of lower layers, by which memories are found: none
 
 
 class QueryDecoder(nn.Module):
@@ -33,7 +33,7 @@ class QueryDecoder(nn.Module):
         self.projection = nn.Conv2d(features, dim, kernel_size=1)
         self.position = position
         self.level = nn.Parameter(torch.randn(1, dim))
-        self.layers: ModuleListOf[DecoderLayer] = ModuleListOf(
+        self.layers: ModuleList[DecoderLayer] = ModuleList(
             DecoderLayer(dim=dim, heads=heads, hidden=hidden) for _ in range(depth)
         )
 
@@ -56,16 +56,16 @@ class QueryDecoder(nn.Module):
 
     def memories(self, features: Sequence[Tensor], top: Tensor, segments: Sequence[Segment]) -> dict[tuple, Memory]:
         """The top layer's memory, and one of the lower layers for each set of projections that some task asks for."""
-        place = self.position(*top.shape[-2:]) + self.level  # (h * w, C)
-        memories = {TOP: Memory.of([top], place, start=0)}
+        position = self.position(*top.shape[-2:]) + self.level  # (h * w, C)
+        memories = {TOP_LAYER: Memory.of([top], position, start=0)}
         wanted: dict[tuple, list[slice]] = {}
         for segment in segments:
             for group in segment.groups:
                 wanted.setdefault(group.lower, []).append(segment.rows)
-        for lower in wanted.keys() - {TOP}:
+        for lower in wanted.keys() - {TOP_LAYER}:
             rows = cover(wanted[lower])
             maps = [project(layer[rows]) for project, layer in zip(lower, features[:-1], strict=True)]
-            memories[lower] = Memory.of(maps, place, start=rows.start)
+            memories[lower] = Memory.of(maps, position, start=rows.start)
         return memories
 
 
@@ -91,33 +91,33 @@ class DecoderLayer(nn.Module):
         return self.feed_forward_norm(x + self.feed_forward(x))
 
     def attend_to_memory(self, x: Tensor, memories: dict[tuple, Memory], segments: list[Segment]) -> Tensor:
-        """Cross-attention: each group of queries reads its layers of its own images."""
+        """Cross-attention: each group of queries attends to its layers of its own images."""
         attention = self.cross_attention
         keys = {lower: attention.split(attention.key(memory.keys)) for lower, memory in memories.items()}
         values = {lower: attention.split(attention.value(memory.values)) for lower, memory in memories.items()}
-        answers = []
+        attended = []
         for segment, queries in zip(segments, unpack(attention.query(x), segments), strict=True):
             queries = attention.split(queries)
-            read = []
+            of_groups = []
             for group in segment.groups:
-                parts = dict.fromkeys((group.lower, TOP))  # bottom first, the top layer last
+                parts = dict.fromkeys((group.lower, TOP_LAYER))  # bottom first, the top layer last
                 k, v = (
                     joined([heads[part][memories[part].rows(segment)] for part in parts], dim=2)
                     for heads in (keys, values)
                 )
-                read.append(attention.attend(queries[:, :, group.queries], k, v, group))
-            answers.append(attention.merge(joined(read, dim=2)))
-        return attention.output(pack(answers))
+                of_groups.append(attention.attend(queries[:, :, group.queries], k, v, group))
+            attended.append(attention.merge(joined(of_groups, dim=2)))
+        return attention.output(pack(attended))
 
     def attend_within_task(self, x: Tensor, position: Tensor, segments: list[Segment]) -> Tensor:
-        """Self-attention: a query hears the queries of its own task only. The position is not part of the values."""
+        """Self-attention: a query attends to the queries of its own task only. Values are without the position."""
         attention = self.self_attention
         parts = (attention.query(x + position), attention.key(x + position), attention.value(x))
-        answers = []
+        attended = []
         for segment, *qkv in zip(segments, *(unpack(part, segments) for part in parts), strict=True):
             q, k, v = (attention.split(part) for part in qkv)
-            answers.append(attention.merge(F.scaled_dot_product_attention(q, k, v, attn_mask=segment.mask)))
-        return attention.output(pack(answers))
+            attended.append(attention.merge(F.scaled_dot_product_attention(q, k, v, attn_mask=segment.mask)))
+        return attention.output(pack(attended))
 
 
 class Attention(nn.Module):
@@ -138,7 +138,7 @@ class Attention(nn.Module):
         """softmax((Q.K + Q.L_t) / sqrt(D)) V with the fused kernel: q (B, H, N, D), k and v (B, H, M, D).
 
         The query is lengthened by its products with its task's level vectors, the key by a one-hot code of its
-        layer: their dot product is then Q.K + Q.L_t. Zeros fill up to a multiple of 8, which the kernels like.
+        layer: their dot product is then Q.K + Q.L_t. Zeros fill up to a multiple of 8, which fast kernels need.
         """
         if group.levels is None:
             return F.scaled_dot_product_attention(q, k, v)

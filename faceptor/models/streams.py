@@ -31,7 +31,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Group:
-    """Adjacent queries that see the same layers: their place in the segment, and each task's count and levels."""
+    """Adjacent queries that see the same layers: where they are in the segment, and each task's count and levels."""
 
     lower: tuple[nn.Module, ...]
     queries: slice
@@ -59,9 +59,12 @@ class Segment:
         groups, start = [], 0
         for lower, members in members_of.items():
             sizes = [len(streams[index].content) for index in members]
-            # Every key already carries the top layer's own vector, so a task adds what its vectors differ from that.
-            vectors = [streams[index].levels for index in members]
-            levels = torch.stack([own - top_level for own in vectors if own is not None]) if lower else None
+            # Keys have the top layer's own vector already: a task adds the difference of its vectors to that.
+            levels = (
+                torch.stack([own - top_level for i in members if (own := streams[i].levels) is not None])
+                if lower
+                else None
+            )
             groups.append((members, Group(lower, slice(start, start + sum(sizes)), sizes, levels)))
             start += sum(sizes)
         order = [index for members, _ in groups for index in members]
@@ -87,10 +90,10 @@ class Memory:
     start: int
 
     @classmethod
-    def of(cls, maps: Sequence[Tensor], place: Tensor, *, start: int) -> Memory:
-        """maps: L projected layers (B, C, h, w); place (h * w, C): P, alike for every layer."""
+    def of(cls, maps: Sequence[Tensor], position: Tensor, *, start: int) -> Memory:
+        """maps: L projected layers (B, C, h, w); position (h * w, C): P, alike for every layer."""
         values = joined([rearrange(layer, "b c h w -> b (h w) c") for layer in maps], dim=1)
-        return cls(values=values, keys=values + place.repeat(len(maps), 1), start=start)
+        return cls(values=values, keys=values + position.repeat(len(maps), 1), start=start)
 
     def rows(self, segment: Segment) -> slice:
         return slice(segment.rows.start - self.start, segment.rows.stop - self.start)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-NORM_EPS = 2e-5
+from faceptor.models.outputs import BATCH_NORM_EPS
 
 
 class ChannelGate(nn.Module):
@@ -37,7 +37,7 @@ class AttributeHead(nn.Module):
         dim = width * len(self.layers)
         self.reduce = nn.ModuleList(nn.Conv2d(features, width, 3, padding=1, bias=False) for _ in self.layers)
         self.gate = ChannelGate(dim=dim, reduction=reduction)
-        self.norm = nn.BatchNorm1d(dim, eps=NORM_EPS)
+        self.norm = nn.BatchNorm1d(dim, eps=BATCH_NORM_EPS)
         self.hidden = nn.Sequential(
             nn.Linear(dim, dim), nn.ReLU(), nn.Dropout(dropout), nn.Linear(dim, dim), nn.ReLU(), nn.Dropout(dropout)
         )

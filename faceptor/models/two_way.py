@@ -10,13 +10,13 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from faceptor.models.containers import ModuleListOf
+from faceptor.models.modules import ModuleList
 
 
 class FourierPosition(nn.Module):
     """Random Fourier features of the cell centres, scaled to [-1, 1]; the matrix is drawn once and kept as a buffer."""
 
-    matrix: Tensor
+    matrix: Tensor  # (2, C / 2)
 
     def __init__(self, *, dim: int):
         super().__init__()
@@ -39,7 +39,7 @@ class TwoWayDecoder(nn.Module):
 
     def __init__(self, *, dim: int, depth: int, heads: int, hidden: int):
         super().__init__()
-        self.layers: ModuleListOf[TwoWayLayer] = ModuleListOf(
+        self.layers: ModuleList[TwoWayLayer] = ModuleList(
             TwoWayLayer(dim=dim, heads=heads, hidden=hidden, first=index == 0) for index in range(depth)
         )
         self.final_attention = Attention(dim=dim, inner=dim // 2, heads=heads)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 
 class ConvNormReLU(nn.Sequential):
-    """Drawn as the library that the paper's code takes its UPerNet from draws it."""
+    """Its weights start as MMSegmentation's, from which the paper's code takes its UPerNet: He normal over outputs."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int):
         super().__init__()
@@ -22,7 +22,7 @@ class ConvNormReLU(nn.Sequential):
         nn.init.kaiming_normal_(self.conv.weight, mode="fan_out", nonlinearity="relu")
 
 
-class HalvingPool(nn.Module):
+class CellMaximum(nn.Module):
     """Maximum over whole factor x factor cells; a grid smaller than one cell gives one value."""
 
     def __init__(self, *, factor: int):
@@ -38,7 +38,7 @@ def rescale(*, features: int, up: int, down: int) -> nn.Module:
     """Features (B, C, h, w) at `up / down` times the grid: 2x2 transposed convolutions with a norm and a GELU in
     between, or a maximum."""
     if down > 1:
-        return HalvingPool(factor=down)
+        return CellMaximum(factor=down)
     parts = nn.Sequential()
     for step in range(up.bit_length() - 1):
         if step:
