@@ -17,19 +17,19 @@ import torch
 from torch import nn
 
 from faceptor.analysis import paper
+from faceptor.analysis.components import part_of
 from faceptor.analysis.configured import Configured
 from faceptor.config import Params
 from faceptor.models.base import FaceModel
 from faceptor.models.build import build_model
 from faceptor.models.layer_attention import MODES
-from faceptor.models.parameters import part_of
 from faceptor.tasks import KINDS, TaskSpec
 
 BYTES = 4
 COMPONENTS = ("encoder", "backbone", "fusion", "decoder", "pixel_decoder", "tokens", "heads", "rest")
 CATEGORIES = {"map": "dense", "value": "attribute", "vector": "identity"}  # output module -> the paper's word for it
 
-# Finer than the components of `faceptor.models.parameters`; the first match wins. What matches nothing goes by the
+# Finer than the components of `components`; the first match wins. What matches nothing goes by the
 # name of its module below the component: a head of Naive Faceptor by its kind, one of FaceXFormer by its tasks.
 PARTS = {
     "encoder.patch_embed.*": "stem",

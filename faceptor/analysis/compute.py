@@ -17,10 +17,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from faceptor.analysis.budget import meta_model
+from faceptor.analysis.components import part_of
 from faceptor.analysis.configured import Configured
 from faceptor.analysis.trace import Cost, kept, totals, work
 from faceptor.models.base import FaceModel
-from faceptor.models.parameters import part_of
 
 # --- models without memory ------------------------------------------------------------------------------------------
 
@@ -103,7 +103,7 @@ WITHOUT_PARAMETERS = {"position": "decoder", "": "rest"}  # parts that only work
 
 
 def by_component(counts: Mapping[str, int]) -> dict[str, int]:
-    """From children of the model to the components of `models.parameters`; what belongs to none goes to "rest"."""
+    """From children of the model to the components of `components`; what belongs to none goes to "rest"."""
 
     def component(child: str) -> str:
         part = part_of(f"{child}.").split(".")[0]

@@ -1,4 +1,4 @@
-"""Models: parts that take numbers, a builder that knows the configuration, and folders of saved weights.
+"""Models: modules that take numbers, and `build`, which knows the configuration.
 
 Shape legend of this package: B images, C channels, h w patch grid, L encoder layers, N queries, H heads, M memory
 tokens (L * h * w), D decoder layers.

@@ -11,7 +11,6 @@ from faceptor.config import FaceXFormerConfig
 from faceptor.errors import ConfigError, WeightsError
 from faceptor.models import backbone as backbones
 from faceptor.models.build import build_model
-from faceptor.models.parameters import parameter_table
 from faceptor.pipeline.experiment import preset
 from faceptor.tasks import kind_of, task
 from faceptor.weights.folder import load_model, save_model
@@ -19,6 +18,7 @@ from faceptor.weights.released import facexformer as released
 from faceptor.weights.released import import_weights
 from faceptor.weights.released.imagenet import load_backbone
 from tests.models.model_goldens import ModelGolden, released_state
+from tests.models.parameter_table import parameter_table
 
 HALF = {"size": 32, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 OTHER = {"size": 32, "mean": (0.48, 0.46, 0.41), "std": (0.27, 0.26, 0.28)}

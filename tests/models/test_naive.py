@@ -11,10 +11,10 @@ from faceptor.config import NaiveConfig, load_preset, model_config
 from faceptor.errors import ConfigError, FaceptorError
 from faceptor.models.build import build_model
 from faceptor.models.naive import NaiveFaceptor
-from faceptor.models.parameters import parameter_table
 from faceptor.tasks import KINDS, task
 from faceptor.tasks import TASKS as ALL_TASKS
 from faceptor.weights.folder import load_model, save_model
+from tests.models.parameter_table import parameter_table
 from tests.models.toy_models import HALF, OTHER, TASKS
 
 KINDS_OF_TOY = {task(name).kind for name in TASKS}

@@ -1,11 +1,9 @@
-"""How many parameters each component has, by the components of the paper's section 4.2."""
+"""To which component of a model a parameter belongs, by the components of the paper's section 4.2."""
 
 from fnmatch import fnmatchcase
 
-from torch import nn
-
 # First match wins; a component "a.b" also counts towards "a".
-COMPONENTS = {
+COMPONENT_OF = {
     "encoder.*": "encoder",
     "decoder.layers.*": "decoder.layers",
     "decoder.projection.*": "decoder.projection",
@@ -24,17 +22,5 @@ def part_of(name: str) -> str:
     """The component of a parameter; a part that the table does not know goes by its module's name, a head of several
     by its own."""
     module, *inner = name.split(".")
-    known = next((part for pattern, part in COMPONENTS.items() if fnmatchcase(name, pattern)), None)
+    known = next((part for pattern, part in COMPONENT_OF.items() if fnmatchcase(name, pattern)), None)
     return known or (f"{module}.{inner[0]}" if module == "heads" and inner else module)
-
-
-def parameter_table(model: nn.Module) -> dict[str, int]:
-    """Component -> number of parameters (tied ones once, no buffers); totals "decoder", "rest", and "sum" of all."""
-    table: dict[str, int] = {}
-    total = 0
-    for name, parameter in model.named_parameters():
-        part = part_of(name)
-        for key in dict.fromkeys((part.split(".")[0], part)):
-            table[key] = table.get(key, 0) + parameter.numel()
-        total += parameter.numel()
-    return table | {"sum": total}
