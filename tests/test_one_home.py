@@ -1,25 +1,36 @@
 """What is new has one home: a toy of each, in its own file, is known everywhere once its line is there."""
 
 import json
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
 import yaml
 from PIL import ImageColor
+from torch import nn
 
+from faceptor.analysis import budget
+from faceptor.config import model as sections
 from faceptor.config import parse
+from faceptor.config.sections import Section
 from faceptor.errors import ConfigError
 from faceptor.evaluation.measure import measure
+from faceptor.models import build
+from faceptor.models.base import FaceModel
 from faceptor.models.build import build_model
 from faceptor.predict.overlay import draw_faces
 from faceptor.predict.panels import COLOURS
 from faceptor.predict.predictor import predict
-from faceptor.tasks import KINDS
+from faceptor.tasks import KINDS, TASKS, task
 from faceptor.tasks.custom import specs_of
 from faceptor.training.batches import ImageCache, Steps, TaskStream
+from faceptor.training.loop import Run, train
+from faceptor.training.record import stage_facts
 from faceptor.transforms.augment import make_policy
 from faceptor.transforms.crop import CropSpec
+from faceptor.weights.folder import load_model, save_model
+from faceptor.weights.initialise import initialise
 from tests import toy
 from tests.datasets.test_generic_reader import own
 from tests.tasks.test_custom_tasks import embedded
@@ -104,3 +115,81 @@ def test_a_kind_is_predicted_drawn_and_told(kind, spec, model, monkeypatch, draw
     picture = np.asarray(draw_faces(photo, [face]))
     pink, bar = ((picture == colour).all(-1).any() for colour in (PINK, ImageColor.getrgb(COLOURS["unsure"])))
     assert (pink, bar) == (drawn, not drawn)
+
+
+# --- a model: its file (here, to the next line), its section of params.yaml, its line in the builder ------------------
+
+
+class InitialisationConfig(Section):
+    bias: float = 0.5
+
+
+class PixelsConfig(Section):
+    name: Literal["pixels"] = "pixels"
+    side: int = 8
+    initialisation: InitialisationConfig = InitialisationConfig()
+
+
+class Pixels(FaceModel):
+    """One linear map per task on side x side pixels."""
+
+    def __init__(self, *, side, inputs, tasks):
+        super().__init__(inputs=inputs, stride=8)
+        self.side = side
+        self.linear = nn.ModuleDict()
+        for spec in tasks:
+            self.register_task(spec)
+            outputs = {"map": spec.queries * side**2, "value": spec.queries, "vector": 512}[self.head[spec.name]]
+            self.linear[spec.name] = nn.Linear(3 * side**2, outputs)
+
+    def forward_rows(self, images, rows):
+        pixels = nn.functional.adaptive_avg_pool2d(images, self.side).flatten(1)
+        raw = {name: self.linear[name](pixels[own]) for name, own in rows.items()}
+        maps = {name: values for name, values in raw.items() if self.head[name] == "map"}
+        return raw | {name: values.unflatten(1, (-1, self.side, self.side)) for name, values in maps.items()}
+
+    @torch.no_grad()
+    def initialise(self, *, bias):
+        for linear in self.linear.values():
+            linear.bias.fill_(bias)
+
+
+def build_pixels(config, tasks):
+    return Pixels(side=config.side, inputs=build.input_groups(toy.MODEL.inputs), tasks=tasks)
+
+
+@pytest.fixture
+def pixels(monkeypatch):
+    monkeypatch.setitem(sections.MODELS, "pixels", PixelsConfig)
+    monkeypatch.setitem(build.MODELS, "pixels", build_pixels)
+    return build.build_model(PixelsConfig(), [task(name) for name in toy.TASKS])
+
+
+def test_a_model_is_initialised_trained_measured_saved_and_counted(pixels, tmp_path):
+    initialise(pixels, PixelsConfig())
+    assert all((linear.bias == 0.5).all() for linear in pixels.linear.values())
+
+    criteria = nn.ModuleDict({name: KINDS[task(name).kind].criterion(task(name)) for name in toy.TASKS})
+    before = {name: value.clone() for name, value in pixels.state_dict().items()}
+    adamw = toy.OPTIMISER.model_copy(update={"muon": ()})  # the toy's Muon names parts of an encoder
+    stage = toy.stage(4, optimiser=adamw)
+    record = stage_facts(stage, toy.sampling(), section="stage1")
+    train(
+        pixels, criteria, toy.steps(4), stage=stage, weights=toy.weights(), trainable=("*",),
+        run=Run(tmp_path / "run", record, seed=7, device=torch.device("cpu")), validate=toy.score,
+    )  # fmt: skip
+    trained = pixels.state_dict()
+    assert not any(torch.equal(value, before[name]) for name, value in trained.items())
+
+    stream = toy.steps(1).streams["age_morph2"]
+    result = measure(pixels, TASKS["age_morph2"], toy.FakeSplit(5), stream.crop, batch=4)
+    assert result.samples == 12 and 0 < result.metrics["mae"] < 101
+
+    loaded = load_model(save_model(pixels, tmp_path / "model"))
+    assert isinstance(loaded, Pixels) and loaded.tasks == pixels.tasks
+    assert all(torch.equal(value, trained[name]) for name, value in loaded.state_dict().items())
+
+    parts = budget.parts(loaded)
+    assert set(parts["component"]) == {"linear"}
+    assert set(parts["part"]) == set(toy.TASKS)
+    assert parts["parameters"].sum() == sum(value.numel() for value in trained.values())
