@@ -8,13 +8,16 @@ import pytest
 import torch
 import yaml
 
+from faceptor.config import parse, preset_text
 from faceptor.datasets import READERS
 from faceptor.models.build import input_groups
+from faceptor.pipeline.experiment import resolve
 from faceptor.prepared.prepare import prepare
-from faceptor.tasks import KINDS, TASKS, TaskSpec, task
+from faceptor.tasks import KINDS, TASKS, TaskSpec
 from faceptor.tasks.age import AgePrediction
 from tests import toy
 from tests.datasets import published as pub
+from tests.test_data_readme import merged
 
 TEXT = (Path(__file__).parent.parent / "docs" / "extending.md").read_text()
 YAML = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)]
@@ -37,6 +40,14 @@ def test_a_data_set_is_prepared(page, tmp_path, monkeypatch):
         pub.put(tmp_path / f"smiles/{name}.jpg", pub.jpg())
     card = prepare("smiles", tmp_path / "smiles", tmp_path / "out", validation=0.0, seed=1, max_rejects=0.5)
     assert card["counts"] == {"train": 2, "test": 1} and card["rejects"]["count"] == 1
+
+
+def test_the_blocks_for_params_yaml_are_configurations(page, monkeypatch):
+    monkeypatch.setitem(READERS, "smiles", page["Smiles"])
+    monkeypatch.setitem(TASKS, "age_smiles", page["row"])
+    joint, transfer = (resolve(parse(merged(yaml.safe_load(preset_text("embedded")), block))) for block in YAML)
+    assert joint.settings("age_smiles").samples == 8 and joint.spec("age_smiles") == page["row"]
+    assert "age_smiles" in transfer.params.transfer.tasks and "smiles" in transfer.params.transfer.matrix.dataset
 
 
 def test_a_column_checks_what_is_stored(page):
@@ -65,7 +76,7 @@ def test_a_metric_comes_with_its_interval(page):
 
 
 def test_a_model_answers_every_head(page):
-    model = page["Pixels"](inputs=input_groups(toy.MODEL.inputs), tasks=[task(name) for name in toy.TASKS])
+    model = page["Pixels"](inputs=input_groups(toy.MODEL.inputs), tasks=[TASKS[name] for name in toy.TASKS])
     raw = model(torch.rand(2, 3, 32, 32))
     shapes = {spec.kind: tuple(raw[name].shape[1:]) for name, spec in model.tasks.items()}
     ends = {"map": (8, 8), "value": (), "vector": ()}
