@@ -181,6 +181,14 @@ def test_tables_of_the_pages_are_complete():
     assert {re.sub("^report_.*", "report_*", name) for name in pipeline} == set(stages)
 
 
+def test_the_citation_is_of_this_version():
+    citation, project = yaml.safe_load(text_of("CITATION.cff")), tomllib.loads(text_of("pyproject.toml"))["project"]
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
+    papers = {paper["url"].rsplit("/", 1)[1] for paper in citation["references"]}
+    assert papers == set(re.findall(r"arXiv:(\d+\.\d+)", text_of("README.md")))
+
+
 def test_the_glossary_names_what_exists():
     kind = import_module("faceptor.tasks").Kind
     for name in re.findall(r"`Kind\.(\w+)`", text_of("docs/glossary.md")):
