@@ -2,10 +2,11 @@
 
 Modules of `pipeline` are followed name by name, because one file holds the functions of several stages; of all other
 rooms a module counts as a whole. An import inside a function counts, one under TYPE_CHECKING does not; so does a text
-that is the name of a module, with which tables import late.
+that is the name of a module, with which tables import late (not that of a package: its files are read so).
 """
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -57,7 +58,13 @@ def module_of(target: str) -> str:
 def named(tree: ast.AST) -> set[str]:
     """Modules of ours that a text names."""
     texts = (node.value for node in nodes(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
-    return {text for text in texts if text.startswith(f"{PACKAGE}.") and " " not in text and is_ours(text)}
+    texts = {text for text in texts if re.fullmatch(rf"{PACKAGE}(\.\w+)+", text)}
+    return {text for text in texts if is_ours(text) and path_of(text).name != "__init__.py"}
+
+
+def every_module() -> list[str]:
+    files = (file.relative_to(ROOT).with_suffix("") for file in sorted((ROOT / PACKAGE).rglob("*.py")))
+    return [".".join(file.parts).removesuffix(".__init__") for file in files]
 
 
 @cache
