@@ -1,8 +1,9 @@
 """What a function of the package runs, by reading the code: the modules that it imports, and that these import.
 
-Modules of `pipeline` are followed name by name, because one file holds the functions of several stages; of all other
-rooms a module counts as a whole. An import inside a function counts, one under TYPE_CHECKING does not; so does a text
-that is the name of a module, with which tables import late (not that of a package: its files are read so).
+Modules of `pipeline` are followed name by name, because one file holds the functions of several stages; of a class that
+a function there has as an argument, the methods that it names. Of all other rooms a module counts as a whole. An import
+inside a function counts, one under TYPE_CHECKING does not; so does a text that is the name of a module, with which
+tables import late (not that of a package: its files are read so).
 """
 
 import ast
@@ -52,7 +53,10 @@ def imported(tree: ast.AST) -> dict[str, str]:
 
 
 def module_of(target: str) -> str:
-    return target if is_ours(target) else target.rpartition(".")[0]
+    """The module of "faceptor.room.module.name.method"."""
+    while target and not is_ours(target):
+        target = target.rpartition(".")[0]
+    return target
 
 
 def named(tree: ast.AST) -> set[str]:
@@ -80,11 +84,13 @@ def packages(module: str) -> list[str]:
 
 
 def definitions(module: str) -> dict[str, list[ast.AST]]:
-    """Name -> the statements of a module that define it."""
+    """Name, or Class.method, -> the statements of a module that define it."""
     found: dict[str, list[ast.AST]] = {}
     for node in tree_of(module).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.setdefault(node.name, []).append(node)
+            methods = [each for each in node.body if isinstance(each, ast.FunctionDef)]
+            found |= {f"{node.name}.{each.name}": [each] for each in methods if isinstance(node, ast.ClassDef)}
         elif isinstance(node, ast.Assign | ast.AnnAssign):
             for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                 found |= {each.id: [node] for each in ast.walk(target) if isinstance(each, ast.Name)}
@@ -105,7 +111,7 @@ def run_by(functions: Iterable[str], *, but: frozenset[str] = frozenset()) -> se
         if module.startswith(f"{PACKAGE}.pipeline.") and target != module:
             if target not in by_name:
                 by_name.add(target)
-                waiting += _used(module, target.rpartition(".")[2])
+                waiting += _used(module, target.removeprefix(f"{module}."))
         elif module not in whole:
             whole.add(module)
             waiting += [*imports(module), *packages(module)]
@@ -113,13 +119,30 @@ def run_by(functions: Iterable[str], *, but: frozenset[str] = frozenset()) -> se
 
 
 def _used(module: str, name: str) -> Iterator[str]:
-    """What a name of a module uses: names of the same module, and what it imports."""
+    """What a name of a module uses: names of the same module, what it imports, methods of its arguments' classes."""
     known, own = imported(tree_of(module)), definitions(module)
     if name in known:
         yield known[name]
     for node in own.get(name, ()):
         yield from imported(node).values()
         yield from named(node)
-        for each in nodes(node):
-            if isinstance(each, ast.Name) and each.id in known | own:
-                yield known.get(each.id, f"{module}.{each.id}")
+        yield from (known.get(each, f"{module}.{each}") for each in _names(node, run=True) if each in known | own)
+        attributes = {
+            each.attr for each in nodes(node)
+            if isinstance(each, ast.Attribute) and not ast.unparse(each.value).endswith("params")  # of params.yaml
+        }  # fmt: skip
+        for each in {*_names(node, run=False), name.partition(".")[0]}:
+            target = known.get(each, f"{module}.{each}")
+            methods = definitions(module_of(target)) if target.startswith(f"{PACKAGE}.pipeline.") else {}
+            yield from (f"{target}.{attr}" for attr in attributes if f"{each}.{attr}" in methods)
+
+
+def _names(node: ast.AST, *, run: bool) -> set[str]:
+    """Names in the code of a statement; run=False: in the types of arguments and variables, which run nothing."""
+    found = set()
+    for field, value in ast.iter_fields(node):
+        typed = field in ("annotation", "returns")
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, ast.AST) and not (typed and run):
+                found |= _names(each, run=True) if typed else _names(each, run=run)
+    return found | ({node.id} if isinstance(node, ast.Name) and run else set())

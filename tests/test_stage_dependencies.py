@@ -2,7 +2,8 @@
 
 Left out on both sides: `faceptor/config`, because a stage names its parameters and DVC compares these by value (so a
 changed default that no params.yaml writes goes unnoticed: write it into the presets); `faceptor/errors.py` and
-`faceptor/_compat.py`, which change no number; and files that are nothing but a docstring.
+`faceptor/_compat.py`, which change no number; and files that are nothing but a docstring. Every verb first reads and
+checks all of params.yaml; what it reads counts where a stage uses it.
 """
 
 import ast
@@ -103,7 +104,11 @@ def test_reading_finds_every_way_to_import(tmp_path, monkeypatch):
     files = {
         "__init__": "", "pipeline/__init__": "",
         "pipeline/stages": "from faceptor.b import late\nfrom faceptor.a import f\nimport faceptor.c as c\n"
-        "SIZE = c.size\ndef one():\n    return f() + SIZE\ndef two():\n    from faceptor.d import g\n",
+        "from faceptor.pipeline.meaning import Meaning\nSIZE = c.size\ndef one():\n    return f() + SIZE\n"
+        "def two():\n    from faceptor.d import g\ndef three(meaning: Meaning):\n    return meaning.crop()\n",
+        "pipeline/meaning": "from faceptor.e import T\nfrom faceptor.f import g, h\nfrom faceptor.b import late\n"
+        "class Meaning:\n    size: T\n    def crop(self):\n        return self.cut()\n    def cut(self):\n"
+        "        return g()\n    def other(self):\n        return late()\n",
         "a": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from faceptor.e import T\n",
         "b": "", "c": "TABLE = {'x': 'faceptor.room.deep'}\n", "d": "", "e": "", "room/__init__": "import faceptor.f\n",
         "room/deep": "", "f": "",
@@ -121,6 +126,7 @@ def test_reading_finds_every_way_to_import(tmp_path, monkeypatch):
         found = imports.run_by([f"{ours}.one"])
         assert found == {ours, *(f"faceptor.{name}" for name in ("a", "c", "f", "room", "room.deep"))}
         assert imports.run_by([f"{ours}.two"]) == {ours, "faceptor.d"}
+        assert imports.run_by([f"{ours}.three"]) == {ours, "faceptor.pipeline.meaning", "faceptor.f"}
         assert imports.run_by([f"{ours}.one"], but=frozenset({"faceptor.c"})) == {ours, "faceptor.a"}
     finally:
         for each in cached:
