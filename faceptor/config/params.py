@@ -5,7 +5,7 @@ form. Every unknown key, wrong type or impossible value is a ConfigError that na
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -360,7 +360,7 @@ def parse(values: dict, *, origin: str = "params.yaml") -> Params:
         raise ConfigError("; ".join(explain(e, root=Params, origin=origin) for e in told)) from None
 
 
-def _where_written(errors: list[dict], values: dict) -> list[dict]:
+def _where_written(errors: Sequence[Mapping[str, Any]], values: dict) -> Sequence[Mapping[str, Any]]:
     """Errors at keys that the file has; what a baseline inherits is told once, at the key that is written."""
     places = [written_keys(error["loc"], Params) for error in errors]
     told = [e for e, keys in zip(errors, places, strict=True) if not inherited_from(keys) or says(values, keys)]

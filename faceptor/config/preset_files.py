@@ -93,7 +93,7 @@ def _entries(section: Any, lines: list[str]) -> dict[str, Entry]:
             above -= 1
         comment = COMMENT.search(lines[at])
         below = _entries(value, lines) if isinstance(value, dict) else None
-        flow = below is not None and bool(value.fa.flow_style())
+        flow = below is not None and bool(section[key].fa.flow_style())
         remarks = {} if section.fa.flow_style() else {"above": lines[above:at], "beside": comment[0] if comment else ""}
         found[str(key)] = Entry(value, below, flow=flow, **remarks)
     return found
@@ -133,12 +133,12 @@ def _written(entries: dict[str, Entry], depth: int = 0) -> Iterator[str]:
     indent = "  " * depth
     for key, entry in entries.items():
         yield from entry.above
-        in_blocks = entry.below and not entry.flow
-        first, *rest = [f"{key}:"] if in_blocks else _dumped({key: _plain(entry)}, LINE_LENGTH - len(indent))
+        blocks = {} if entry.flow else entry.below or {}
+        first, *rest = [f"{key}:"] if blocks else _dumped({key: _plain(entry)}, LINE_LENGTH - len(indent))
         yield f"{indent}{first} {entry.beside}" if entry.beside else indent + first
         yield from (indent + line for line in rest)
-        if in_blocks:
-            yield from _written(entry.below, depth + 1)
+        if blocks:
+            yield from _written(blocks, depth + 1)
 
 
 def _plain(entry: Entry) -> Any:

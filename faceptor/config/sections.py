@@ -4,7 +4,7 @@ import difflib
 import os
 import re
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
@@ -81,7 +81,7 @@ def did_you_mean(key: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known) or 'none'}"
 
 
-def explain(item: dict, *, root: Any, origin: str) -> str:
+def explain(item: Mapping[str, Any], *, root: Any, origin: str) -> str:
     """One validation error of pydantic in words: origin, dotted key, what was expected, what was found.
 
     root: the section or type that was validated.

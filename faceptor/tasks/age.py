@@ -89,7 +89,7 @@ class AgeMetric(Metric):
         return {"cs5": share_of(self._values()["cs5"])}
 
 
-class Age(Kind):
+class Age(Kind[AgePrediction, AgeMetric]):
     name, head, inputs, columns = "age", "value", "face", ("age",)
     headline, higher_is_better = "mae", False
     losses: ClassVar = {"dldl": {"sigma": 2.0, "kl": 1.0, "l1": 1.0}, "l1_ce": {"ce": 0.5, "l1": 0.5}}

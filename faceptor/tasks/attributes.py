@@ -171,7 +171,7 @@ class AttributesMetric(Metric):
         return [f"{reason}: {', '.join(names[mask])}" for reason, mask in listed.items() if mask.any()]
 
 
-class Attributes(Kind):
+class Attributes(Kind[AttributesPrediction, AttributesMetric]):
     name, head, inputs, columns = "attributes", "value", "face", ("attributes",)
     headline, higher_is_better = "mean_accuracy", True
     losses: ClassVar = {"bce": {}, "bce_mean": {}}

@@ -11,10 +11,11 @@ Frames: points are xy in float pixels, pixel centres at integers, 0-based.
 
 from __future__ import annotations
 
+import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -202,7 +203,11 @@ class Plot(NamedTuple):
     series: str = ""
 
 
-class Kind(ABC):
+Answer = TypeVar("Answer", bound=Prediction)
+Judge = TypeVar("Judge", bound=Metric)
+
+
+class Kind(ABC, typing.Generic[Answer, Judge]):
     """One kind of task. Stateless: everything that differs between data sets is in the `TaskSpec`."""
 
     name: ClassVar[str]
@@ -293,16 +298,16 @@ class Kind(ABC):
     # --- evaluation -------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def decode(self, spec: TaskSpec, raw: Tensor, crop: Any) -> Prediction:
+    def decode(self, spec: TaskSpec, raw: Tensor, crop: Any) -> Answer:
         """Raw output for ONE image (no batch axis) -> prediction in the image's own pixels and units."""
 
     @abstractmethod
-    def metric(self, spec: TaskSpec) -> Metric: ...
+    def metric(self, spec: TaskSpec) -> Judge: ...
 
     @abstractmethod
     def constant_baseline(
         self, spec: TaskSpec, train: Any, place: Place | None = None
-    ) -> Callable[[Sample, Any], Prediction]:
+    ) -> Callable[[Sample, Any], Answer]:
         """The constant baseline from training labels alone: what a model must beat.
 
         `train` is a prepared split; `place` puts a training sample into its (unjittered) crop, and is needed by the
@@ -310,27 +315,27 @@ class Kind(ABC):
         """
 
     @abstractmethod
-    def figure(self, spec: TaskSpec, metric: Metric) -> Figure: ...
+    def figure(self, spec: TaskSpec, metric: Judge) -> Figure: ...
 
-    def plots(self, spec: TaskSpec, metric: Metric) -> list[Plot]:
+    def plots(self, spec: TaskSpec, metric: Judge) -> list[Plot]:
         """What the figure shows, as data; a kind need not have any."""
         return []
 
     # --- prediction -------------------------------------------------------------------------------------------------
 
-    def draw(self, spec: TaskSpec, canvas: np.ndarray, prediction: Prediction) -> np.ndarray:
+    def draw(self, spec: TaskSpec, canvas: np.ndarray, prediction: Answer) -> np.ndarray:
         """Overlay on a (H, W, 3) uint8 RGB image, whose pixels the prediction is in; a new array."""
         return canvas.copy()
 
-    def legend(self, spec: TaskSpec, prediction: Prediction) -> list[Part]:
+    def legend(self, spec: TaskSpec, prediction: Answer) -> list[Part]:
         """What stands below such a drawing."""
         return []
 
-    def panel(self, spec: TaskSpec, prediction: Prediction) -> list[Part]:
+    def panel(self, spec: TaskSpec, prediction: Answer) -> list[Part]:
         """What is told of a prediction that is not drawn."""
         return [Words(tuple(self.describe(spec, prediction)))]
 
-    def describe(self, spec: TaskSpec, prediction: Prediction) -> list[str]:
+    def describe(self, spec: TaskSpec, prediction: Answer) -> list[str]:
         """The prediction in words, one line each, for captions."""
         return []
 
@@ -349,7 +354,9 @@ def key_of(sample: Sample) -> str:
     return str(sample.get("key", "a sample without key"))
 
 
-def check_within(name: str, low: float, high: float, bounds: tuple[float, float], remedy: str) -> None:
+def check_within(
+    name: str, low: float | np.floating, high: float | np.floating, bounds: tuple[float, float], remedy: str
+) -> None:
     """Raise unless bounds[0] <= low and high <= bounds[1]; NaN fails too."""
     if not (low >= bounds[0] and high <= bounds[1]):
         raise DataError(

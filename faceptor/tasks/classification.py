@@ -114,7 +114,7 @@ class ClassMetric(Metric):
         return [f"no sample of {', '.join(absent)}: left out of mean_recall"] if absent else []
 
 
-class Classification(Kind):
+class Classification(Kind[ClassPrediction, ClassMetric]):
     """Base of the kinds that name one class per image; `column` is the prepared column and the target's name."""
 
     head, inputs = "value", "face"

@@ -14,7 +14,8 @@ _SHIFT = 4  # fractional bits of cv2's coordinates: points are drawn between pix
 
 
 def _rgb(colour: str) -> tuple[int, int, int]:
-    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return red, green, blue
 
 
 def class_colours(count: int) -> np.ndarray:

@@ -106,7 +106,7 @@ def area_of_each(errors: np.ndarray, threshold: float) -> np.ndarray:
     from scipy import integrate
 
     grid, _ = error_curve(errors, threshold)
-    weights = integrate.simpson(np.eye(len(grid)), x=grid) / threshold
+    weights = np.asarray(integrate.simpson(np.eye(len(grid)), x=grid)) / threshold
     from_here_on = np.append(np.cumsum(weights[::-1])[::-1], 0.0)
     return from_here_on[np.searchsorted(grid, errors, side="left")]
 
@@ -192,7 +192,7 @@ class LandmarksMetric(Metric):
 # --- kind ------------------------------------------------------------------------------------------------------------
 
 
-class Landmarks(Kind):
+class Landmarks(Kind[LandmarksPrediction, LandmarksMetric]):
     name, head, inputs, columns = "landmarks", "map", "dense", ("landmarks",)
     headline, higher_is_better, labels_move = "nme_inter_ocular", False, True
     output, drawn, on_photograph = "points", True, True

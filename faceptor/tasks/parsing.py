@@ -112,7 +112,7 @@ class ParsingMetric(Metric):
         return [f"neither labelled nor predicted, left out of f1_mean: {', '.join(absent)}"] if absent else []
 
 
-class Parsing(Kind):
+class Parsing(Kind[ParsingPrediction, ParsingMetric]):
     name, head, inputs, columns = "parsing", "map", "dense", ("mask",)
     headline, higher_is_better, labels_move = "f1_mean", True, True
     drawn, class_map = True, True
@@ -124,7 +124,7 @@ class Parsing(Kind):
         facts = reader.description.mask
         if not facts:
             return None
-        options = {"background": facts.background, "scheme": {"flip_permutation": list(reader.mask_flip)}}
+        options = {"background": facts.background, "scheme": {"flip_permutation": list(reader.mask_flip or ())}}
         return TaskSpec(f"parsing_{dataset}", "parsing", dataset, facts.classes, options)
 
     def options_on(self, spec, own, other):

@@ -157,7 +157,7 @@ class PoseMetric(Metric):
         return np.unique(np.asarray(self.groups)[self.counted], return_inverse=True)[1]
 
     def _compute(self) -> dict[str, float]:
-        return {name: np.nanmean(values) for name, values in self._values().items()}
+        return {name: float(np.nanmean(values)) for name, values in self._values().items()}
 
     def _values(self):
         errors = angle_errors(*self.arrays())
@@ -189,7 +189,7 @@ def _labelled(sample: Any) -> np.ndarray:
 # --- kind ------------------------------------------------------------------------------------------------------------
 
 
-class Pose(Kind):
+class Pose(Kind[PosePrediction, PoseMetric]):
     name, head, inputs, columns = "pose", "value", "face", ("pose",)
     headline, higher_is_better, labels_move = "mae", False, True
     output, drawn = "rotation", True

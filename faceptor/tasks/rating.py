@@ -74,11 +74,9 @@ def _agreements(predicted: np.ndarray, truth: np.ndarray, counts: np.ndarray) ->
     gap = mean_x - mean_y + predicted.mean() - truth.mean()
     varied = (var_x > NO_SPREAD) & (var_y > NO_SPREAD)
     spread = np.sqrt(np.where(varied, var_x * var_y, 1))
-    found = (
-        np.where(varied, covariance / spread, 0.0).clip(-1, 1),
-        np.where(varied, 2 * covariance / np.where(varied, var_x + var_y + gap**2, 1), 0.0),
-    )
-    return tuple(np.where(total > 0, values, np.nan) for values in found)
+    pearson = np.where(varied, covariance / spread, 0.0).clip(-1, 1)
+    concordance = np.where(varied, 2 * covariance / np.where(varied, var_x + var_y + gap**2, 1), 0.0)
+    return np.where(total > 0, pearson, np.nan), np.where(total > 0, concordance, np.nan)
 
 
 class RatingMetric(Metric):
@@ -97,7 +95,7 @@ class RatingMetric(Metric):
         return np.stack(self.predicted), np.stack(self.truth)
 
     def notes(self) -> list[str]:
-        known = (~np.isnan(self.arrays()[1])).any(0)
+        known = np.any(~np.isnan(self.arrays()[1]), axis=0)
         missing = [name for name, some in zip(self.spec.labels, known, strict=True) if not some]
         return [f"{name}: no face of this split is rated" for name in missing]
 
@@ -142,7 +140,7 @@ class RatingMetric(Metric):
         return {"nmae": mean, **{f"mae_{name}": errors[:, n] for n, name in enumerate(self.spec.labels)}}
 
 
-class Rating(Kind):
+class Rating(Kind[RatingPrediction, RatingMetric]):
     name, head, inputs, columns = "rating", "value", "face", ("ratings",)
     headline, higher_is_better = "nmae", False
     losses: ClassVar = {"l1": {}, "mse": {}}
@@ -200,7 +198,7 @@ class Rating(Kind):
         numbers = metric.compute()
         title = f"{spec.name}: {numbers['nmae']:.1f} % of the range off, CCC {numbers['ccc']:.2f}"
         figure, axes = new_figure(title, len(shown))
-        for n, (axis, name) in enumerate(zip(np.atleast_1d(axes), shown, strict=True)):
+        for n, (axis, name) in enumerate(zip(axes, shown, strict=True)):
             low, high = ranges_of(spec)[n]
             unit = f" ({spec.options['units'][n]})" if spec.options["units"][n] else ""
             axis.plot([low, high], [low, high], color="0.6", linestyle="--", linewidth=1)

@@ -166,11 +166,12 @@ class RecognitionMetric(Metric):
         for name, pairs in self.pairs.items():
             lone = self._lone(name)
             order = [pair for pair in sorted(pairs) if pair not in lone]
-            sides = [[pairs[pair][side] for pair in order] for side in (0, 1)]
-            result[name] = PairSet.of(*sides, [self.same[name][pair] for pair in order])
+            left, right = ([pairs[pair][side] for pair in order] for side in (0, 1))
+            result[name] = PairSet.of(left, right, [self.same[name][pair] for pair in order])
         if self.loose:
             a, b, same = pairs_of_identities(np.asarray([identity for _, identity in self.loose]))
-            result["identities"] = PairSet.of(*([self.loose[i][0] for i in side] for side in (a, b)), same)
+            left, right = ([self.loose[i][0] for i in side] for side in (a, b))
+            result["identities"] = PairSet.of(left, right, same)
         return result
 
     def _lone(self, name: str) -> set[int]:
@@ -189,8 +190,8 @@ class RecognitionMetric(Metric):
         results = self.results()
         named = {f"{key}_{name}": 100 * r[key] for name, r in results.items() for key in ("accuracy", "std")}
         norm = np.concatenate([pairs.norm for pairs in self.sets().values()]).mean()
-        norms = {} if np.isnan(norm) else {"embedding_norm": norm}
-        return {"accuracy": 100 * np.mean([r["accuracy"] for r in results.values()]), **named, **norms}
+        norms = {} if np.isnan(norm) else {"embedding_norm": float(norm)}
+        return {"accuracy": 100 * float(np.mean([r["accuracy"] for r in results.values()])), **named, **norms}
 
     def strata(self):
         """Pairs are drawn, within their fold."""
@@ -223,7 +224,7 @@ class RecognitionMetric(Metric):
         return each | {"accuracy": joined(each.values())}
 
 
-class Recognition(Kind):
+class Recognition(Kind[IdentityPrediction, RecognitionMetric]):
     name, head, inputs, columns = "recognition", "vector", "face", ("identity",)
     headline, higher_is_better, mirror = "accuracy", True, True
     run_length = 8  # a person's pictures, four pairs

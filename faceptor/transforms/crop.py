@@ -117,7 +117,7 @@ class CropSpec:
 
     kind: str = "box"
     size: int = 512
-    scale: float | None = None
+    scale: float = None  # pyright: ignore[reportAssignmentType], a number once it is built
     warp: float = 0.0
     antialias: bool = False
 

@@ -184,7 +184,7 @@ def sample(image: np.ndarray, where: np.ndarray, nearest: bool = False) -> np.nd
     if (factors != 1).any():
         where = ((where + 0.5) * factors - 0.5).astype(np.float32)
     where = np.ascontiguousarray(where)
-    return cv2.remap(image, where, None, flag, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+    return cv2.remap(image, where, None, flag, borderMode=cv2.BORDER_CONSTANT, borderValue=0)  # pyright: ignore
 
 
 def sample_affine(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:

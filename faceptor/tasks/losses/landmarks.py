@@ -54,8 +54,9 @@ def coordinate_loss(points: Tensor, target: Tensor) -> Tensor:
 
 def heatmap_loss(logits: Tensor, target: Tensor, *, radius: float = 5.0, size: tuple[int, int] | None = None) -> Tensor:
     """Mean binary cross entropy against the rendered target; logits of another size are resized (half-pixel)."""
-    size = size or tuple(logits.shape[-2:])
-    if tuple(logits.shape[-2:]) != size:
+    height, width = logits.shape[-2:]
+    size = size or (height, width)
+    if (height, width) != size:
         logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
     return F.binary_cross_entropy_with_logits(logits, render_heatmaps(target, size, radius=radius))
 
