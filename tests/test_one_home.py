@@ -36,7 +36,7 @@ from tests.datasets.test_generic_reader import own
 from tests.tasks.test_custom_tasks import embedded
 from tests.toy_kind import PINK, Youth
 
-CROP = CropSpec(kind="box", size=32)
+CROP = CropSpec(kind="box", size=32, scale=0.8)
 
 
 # --- a kind of task and its metric -----------------------------------------------------------------------------------

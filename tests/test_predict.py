@@ -105,7 +105,9 @@ def test_face_box_of_five_points_follows_the_face():
 
 def test_a_framing_is_what_a_crop_shows():
     box = np.array([100.0, 50.0, 180.0, 130.0])
-    crop = place_face(CropSpec(size=64), Framing(-1, -1.5, 1, 0.5), image_size=(300, 300), box=box)
+    crop = place_face(
+        CropSpec(kind="box", size=64, scale=0.8), Framing(-1, -1.5, 1, 0.5), image_size=(300, 300), box=box
+    )
     np.testing.assert_allclose(crop.points_back(np.array([[-0.5, -0.5], [63.5, 63.5]])), [[60, -30], [220, 130]])
     np.testing.assert_allclose(Framing(-0.5, -0.5, 0.5, 0.5).around(box), box)
     assert Framing(-1, -1.5, 1, 0.5).zoomed(2).to_list() == [-0.5, -1, 0.5, 0]
@@ -115,7 +117,11 @@ def test_a_turned_face_stands_upright_in_its_crop():
     turn = np.deg2rad(20)
     ahead = np.array([np.cos(turn), np.sin(turn)])
     crop = place_face(
-        CropSpec(size=64), Framing(-1, -1, 1, 1), image_size=(200, 200), box=np.array([50.0, 50, 110, 110]), roll=20
+        CropSpec(kind="box", size=64, scale=0.8),
+        Framing(-1, -1, 1, 1),
+        image_size=(200, 200),
+        box=np.array([50.0, 50, 110, 110]),
+        roll=20,
     )
     left, right = crop.points(np.stack([80 - 15 * ahead, 80 + 15 * ahead]))
     assert right[1] - left[1] == pytest.approx(0, abs=1e-3)

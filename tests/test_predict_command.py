@@ -39,7 +39,7 @@ def model():
     torch.manual_seed(0)
     model = build_model(MODEL, [task(name) for name in NAMES]).eval()
     for name in NAMES:
-        model.crops[name] = CropSpec(kind="box", size=32).to_dict() | {"framing": [-1, -1, 1, 1]}
+        model.crops[name] = CropSpec(kind="box", size=32, scale=0.8).to_dict() | {"framing": [-1, -1, 1, 1]}
     return model
 
 

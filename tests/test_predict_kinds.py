@@ -68,7 +68,13 @@ def test_pose_is_placed_on_its_face(face):
 
 @pytest.mark.parametrize("roll", [0.0, 20.0, -35.0])
 def test_a_face_that_stands_upright_in_its_crop_rolls_with_the_photograph(roll):
-    crop = place_face(CropSpec(size=64), Framing(-1, -1, 1, 1), image_size=(300, 300), box=np.array(BOX), roll=roll)
+    crop = place_face(
+        CropSpec(kind="box", size=64, scale=0.8),
+        Framing(-1, -1, 1, 1),
+        image_size=(300, 300),
+        box=np.array(BOX),
+        roll=roll,
+    )
     found = KINDS["pose"].decode(TASKS["pose_300wlp"], torch.zeros(3), crop)
     np.testing.assert_allclose(found.angles, [0, 0, roll], atol=1e-4)
 

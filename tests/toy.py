@@ -68,7 +68,7 @@ def weights() -> dict:
 def steps(count: int, *, samples: int = 3, rank: int = 0, world: int = 1) -> Steps:
     streams = {
         name: TaskStream(
-            spec=task(name), split=FakeSplit(i), crop=CropSpec(kind="box", size=32),
+            spec=task(name), split=FakeSplit(i), crop=CropSpec(kind="box", size=32, scale=0.8),
             policy=make_policy("landmarks" if i == 0 else "flip"), samples=samples, seed=7, cache=ImageCache(2**20),
         )
         for i, name in enumerate(TASKS)

@@ -21,7 +21,7 @@ the number of faces behind a score.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from faceptor.models.base import FaceModel
 from faceptor.prepared.reading import held_out_split
 from faceptor.tasks import kind_of
 from faceptor.tasks.base import Metric, Prediction, TaskSpec
-from faceptor.transforms.crop import Crop, CropSpec, Jitter
+from faceptor.transforms.crop import CropSpec, Jitter, PlacedCrop
 from faceptor.transforms.framing import crop_of, own_crop
 
 AXES = ("margin", "shift", "rotation")
@@ -58,7 +58,7 @@ class Displaced:
     spec: CropSpec
     jitter: Jitter
 
-    def place_sample(self, sample: Mapping) -> Crop:
+    def place_sample(self, sample: Mapping) -> PlacedCrop:
         return self.spec.place_sample(sample, jitter=self.jitter)
 
 
@@ -68,7 +68,9 @@ def displaced(spec: CropSpec, axis: str, value: float, direction: int) -> Displa
     amount = {**NEUTRAL, axis: float(value)}
     shift = (amount["shift"] * np.cos(angle), amount["shift"] * np.sin(angle))
     turn = np.deg2rad(amount["rotation"]) * (1 if direction % 2 == 0 else -1)
-    return Displaced(replace(spec, scale=spec.scale / amount["margin"]), Jitter(shift=shift, rotation=turn))
+    return Displaced(
+        spec.model_copy(update={"scale": spec.scale / amount["margin"]}), Jitter(shift=shift, rotation=turn)
+    )
 
 
 def crops(model: FaceModel) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """params.yaml as typed, validated values, and the presets. It knows nothing of data, tasks or models."""
 
+from faceptor.config.crop import Crop
 from faceptor.config.model import (
     EncoderConfig,
     FaceptorConfig,
@@ -11,7 +12,6 @@ from faceptor.config.model import (
 )
 from faceptor.config.params import (
     Augment,
-    Crop,
     Data,
     Dataset,
     Optimiser,

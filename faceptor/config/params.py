@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationError, model_validator
 
+from faceptor.config.crop import Crop
 from faceptor.config.inheritance import as_meant, inherited_from, says
 from faceptor.config.model import ModelConfig
 from faceptor.config.notebooks import Notebooks
@@ -25,7 +26,6 @@ from faceptor.config.sections import (
     OrNone,
     Place,
     Positive,
-    Real,
     Section,
     Seed,
     Share,
@@ -72,15 +72,6 @@ class Dataset(Section):
     max_rejects: Share | None = None  # overrides data.max_rejects
     options: dict[str, Any] = Field(default_factory=dict)  # protocol choices, checked by the reader
     verification: tuple[str, ...] = ()  # recognition only: .bin sets to prepare
-
-
-class Crop(Section):
-    """From a photograph to the network's square input (see faceptor.transforms.crop)."""
-
-    kind: Literal["box", "align5", "whole", "square", "arcface"]
-    scale: Annotated[Real, Field(ge=0.01, le=100)] = 1.0
-    warp: Share = 0.0
-    antialias: Flag = False
 
 
 class Augment(Section):

@@ -18,10 +18,10 @@ from faceptor.errors import DataError
 from faceptor.tasks import KINDS
 from faceptor.tasks.base import Metric, Prediction, TaskSpec
 from faceptor.tasks.intervals import Interval, interval, widened
-from faceptor.transforms.crop import Crop, CropSpec
+from faceptor.transforms.crop import CropSpec, PlacedCrop
 from faceptor.transforms.tensors import to_tensor
 
-Baseline = Callable[[Mapping, Crop], Prediction]
+Baseline = Callable[[Mapping, PlacedCrop], Prediction]
 """Sample, crop -> the constant answer, see `Kind.constant_baseline`."""
 
 
@@ -97,7 +97,7 @@ def gain(after: Measured, before: Measured, *, seed: int | Sequence[int]) -> Gai
 @torch.inference_mode()
 def predict_samples(
     model: nn.Module, spec: TaskSpec, samples: Sequence, crop_spec: CropSpec, *, batch: int, device="cpu"
-) -> Iterator[tuple[Mapping, Crop, Prediction]]:
+) -> Iterator[tuple[Mapping, PlacedCrop, Prediction]]:
     """Yield (sample, crop, prediction in the image's own pixels and units) for every sample, in order."""
     kind = KINDS[spec.kind]
     indices = iter(range(len(samples)))

@@ -11,7 +11,7 @@ from faceptor.datasets.subset import spread
 from faceptor.errors import DataError
 from faceptor.predict.detector import detect_faces
 from faceptor.tasks.base import TaskSpec
-from faceptor.transforms.crop import Crop, CropSpec
+from faceptor.transforms.crop import CropSpec, PlacedCrop
 from faceptor.transforms.framing import Framing, face_box_of_points5, framing_of, square
 from faceptor.transforms.geometry import transform
 
@@ -34,7 +34,7 @@ def measure_framing(spec: TaskSpec, split: Sequence, crop: CropSpec, *, limit: i
     return Framing(*np.median(edges, axis=0).tolist()) if len(edges) >= min(MIN_LOCATED, len(split)) else None
 
 
-def _seen(crop: Crop) -> np.ndarray:
+def _seen(crop: PlacedCrop) -> np.ndarray:
     """The rectangle (4,) of the image that a crop shows before its warp; of a turned crop its upright likeness."""
     low, high = -0.5, crop.size - 0.5
     frame = np.array([[low, low], [high, low], [low, high], [high, high]])

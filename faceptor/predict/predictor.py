@@ -25,7 +25,7 @@ from faceptor.predict.detector import Detection, detect_faces
 from faceptor.predict.photographs import LARGEST_PHOTO_FILE, Photo, decode_photo
 from faceptor.tasks import kind_of
 from faceptor.tasks.base import Prediction, TaskSpec
-from faceptor.transforms.crop import Crop
+from faceptor.transforms.crop import PlacedCrop
 from faceptor.transforms.framing import crop_of, place_face, square
 from faceptor.transforms.tensors import to_tensor
 
@@ -153,7 +153,7 @@ def answer_image(model: Any, rgb: np.ndarray, *, boxes=None, tasks=None, name: s
 def _answer(model, rgb: np.ndarray, places: list[Detection], specs: dict[str, TaskSpec]) -> Iterator[dict]:
     """Results of a few faces: one pass per image size for all of them and all tasks."""
     device = next(model.parameters()).device
-    crops: dict[str, list[Crop]] = {}
+    crops: dict[str, list[PlacedCrop]] = {}
     batches = {}
     for task, spec in specs.items():
         crop, framing = crop_of(model, task)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:  # the table of tasks is read where torch and matplotlib are n
     from faceptor.datasets.readers.generic import Generic
 
     Sample = Mapping[str, Any]
-    Place = Callable[[Sample], Any]  # sample -> Crop
+    Place = Callable[[Sample], Any]  # sample -> PlacedCrop
 
 LARGEST_NUMBER = 1e6  # that a criterion takes
 # Of a landmark in the crop, which spans 0 to 1: jitter may push it out; further than one side, it is no point of a face

@@ -6,14 +6,17 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
 from PIL import Image
+from pydantic import Field, ValidationError
 
+from faceptor.config import Crop
+from faceptor.config.sections import Count, explain
 from faceptor.errors import ConfigError, DataError
 from faceptor.transforms import geometry
 
@@ -97,57 +100,24 @@ PLACE: dict[str, Callable[..., Placement]] = {
 
 
 LARGEST_SIDE = 4096  # pixels
-LARGEST_SCALE = 100.0
 
 
-@dataclass(frozen=True)
-class CropSpec:
-    """How crops of one task are cut.
+class CropSpec(Crop):
+    """How crops of one task are cut: the crop of params.yaml and the side of the network's input in pixels."""
 
-    kind       "box": the sample's box stretched to the crop; "align5", "arcface": similarity that takes five
-               points to the FaRL or the ArcFace template; "whole": whole image, aspect not kept; "square":
-               centre square
-    size       side S of the crop in pixels
-    scale      magnification about the crop's centre after that, for every kind; None = 0.8 for "box" (the
-               crop shows 1.25 times the box), 1 for the others
-    warp       factor f of the tanh warp: 0 = none, 0.8 for LaPa
-    antialias  smooth by area before shrinking. The reference does not: at 512 pixels hardly anything shrinks.
-               Small inputs need it. "whole" and "square" always resize with antialias.
-    """
-
-    kind: str = "box"
-    size: int = 512
-    scale: float = None  # pyright: ignore[reportAssignmentType], a number once it is built
-    warp: float = 0.0
-    antialias: bool = False
-
-    def __post_init__(self) -> None:
-        if self.kind not in PLACE:
-            raise ConfigError(f"crop.kind: expected one of {', '.join(PLACE)}, found {self.kind!r}")
-        if self.scale is None:
-            object.__setattr__(self, "scale", 0.8 if self.kind == "box" else 1.0)
-        if isinstance(self.size, bool) or not isinstance(self.size, int) or not 2 <= self.size <= LARGEST_SIDE:
-            raise ConfigError(f"crop.size: expected whole pixels from 2 to {LARGEST_SIDE}, found {self.size!r}")
-        if not _number(self.scale) or not 1 / LARGEST_SCALE <= self.scale <= LARGEST_SCALE:
-            bounds = f"{1 / LARGEST_SCALE:g} to {LARGEST_SCALE:g}"
-            raise ConfigError(f"crop.scale: expected a number from {bounds}, found {self.scale!r}")
-        if not _number(self.warp) or not 0 <= self.warp <= 1:
-            raise ConfigError(f"crop.warp: expected a number from 0 (no warp) to 1, found {self.warp!r}")
-        if not isinstance(self.antialias, bool):
-            raise ConfigError(f"crop.antialias: expected true or false, found {self.antialias!r}")
+    size: Annotated[Count, Field(ge=2, le=LARGEST_SIDE)] = 512
 
     def to_dict(self) -> dict:
         """Plain values, fit for JSON; `CropSpec.from_dict` is the inverse."""
-        return asdict(self)
+        return {key: getattr(self, key) for key in ("kind", "size", "scale", "warp", "antialias")}
 
     @classmethod
     def from_dict(cls, values: dict) -> "CropSpec":
-        """Raises ConfigError for a key that is not a field."""
-        unknown = sorted(set(values) - {f.name for f in fields(cls)})
-        if unknown:
-            names = ", ".join(f.name for f in fields(cls))
-            raise ConfigError(f"crop: unknown key {unknown[0]!r}; expected {names}")
-        return cls(**values)
+        """Raises ConfigError naming every key that is none, and every value that cannot be."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigError("; ".join(explain(each, root=cls, origin="crop") for each in error.errors())) from None
 
     def place(
         self,
@@ -155,7 +125,7 @@ class CropSpec:
         box: np.ndarray | None = None,
         points5: np.ndarray | None = None,
         jitter: Jitter | None = None,
-    ) -> "Crop":
+    ) -> "PlacedCrop":
         """The crop of one image of `sample_size` (height, width).
 
         box: (x1, y1, x2, y2), points5: (5, 2), both in pixels of the original image. The jitter acts about
@@ -170,7 +140,7 @@ class CropSpec:
         scale *= j.magnify
         shift = (j.shift[0] * self.size, j.shift[1] * self.size)
         matrix = geometry.centre_matrix(self.size, scale, j.rotation, shift) @ matrix
-        return Crop(
+        return PlacedCrop(
             matrix=matrix,
             size=self.size,
             warp=float(self.warp),
@@ -179,13 +149,13 @@ class CropSpec:
             antialias=self.antialias,
         )
 
-    def place_sample(self, sample: Mapping[str, Any], jitter: Jitter | None = None) -> "Crop":
+    def place_sample(self, sample: Mapping[str, Any], jitter: Jitter | None = None) -> "PlacedCrop":
         """The crop of a sample of a prepared split."""
         return self.place(sample["size"], box=sample.get("box"), points5=sample.get("points5"), jitter=jitter)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Crop:
+class PlacedCrop:
     """A placed crop. matrix (3, 3): original pixels -> crop pixels before the warp; image_size: (H, W)."""
 
     matrix: np.ndarray
@@ -301,7 +271,3 @@ def _rescale(source: tuple[int, ...], target: tuple[int, int]) -> np.ndarray:
 
 def _float_of(points: np.ndarray) -> type:
     return np.float64 if np.asarray(points).dtype == np.float64 else np.float32
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

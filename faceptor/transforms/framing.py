@@ -19,7 +19,7 @@ import numpy as np
 
 from faceptor.errors import ConfigError
 from faceptor.transforms import geometry
-from faceptor.transforms.crop import Crop, CropSpec
+from faceptor.transforms.crop import CropSpec, PlacedCrop
 
 # Proportions of an upright adult face in units of the distance between the eyes (IPD), brows at -0.35 and the chin at
 # +1.70 of the eye line, 2.05 from ear to ear; the mouth corners lie 1.10 below the eyes (between ArcFace's template,
@@ -101,7 +101,7 @@ def framing_of(rectangle: np.ndarray, face_box: np.ndarray) -> Framing:
 
 def place_face(
     spec: CropSpec, framing: Framing, *, image_size: tuple[int, int], box: np.ndarray, roll: float = 0.0
-) -> Crop:
+) -> PlacedCrop:
     """The crop of a face in a photograph: what `spec` gives on the data set's own pictures, size and warp included.
 
     box: face box (4,) in pixels of the photograph; roll: degrees by which the face is turned about its centre.
@@ -112,7 +112,7 @@ def place_face(
     upright[:2, :2], upright[:2, 2] = a, centre - a @ centre
     matrix = geometry.box_matrix(framing.around(box), spec.size) @ upright
     # Photographs are mostly much larger than crops: always smooth before shrinking.
-    return Crop(matrix=matrix, size=spec.size, warp=float(spec.warp), image_size=image_size, antialias=True)
+    return PlacedCrop(matrix=matrix, size=spec.size, warp=float(spec.warp), image_size=image_size, antialias=True)
 
 
 def crop_of(model: Any, task: str) -> tuple[CropSpec, Framing]:

@@ -177,7 +177,7 @@ def table():
     model.eval()
     samples = list(toy.FakeSplit(0).samples)
     values = {"margin": [0.8, 1.25], "shift": [0.1], "rotation": [20]}
-    model.crops = {name: CropSpec(kind="box", size=32).to_dict() for name in toy.TASKS}
+    model.crops = {name: CropSpec(kind="box", size=32, scale=0.8).to_dict() for name in toy.TASKS}
     train = Training(1)
     tables = [cs.measure_task(model, name, samples, values, train=train, batch=5) for name in toy.TASKS]
     return model, samples, pd.concat(tables, ignore_index=True)
@@ -197,7 +197,7 @@ def test_every_task_is_measured_along_every_axis(table):
 
 def test_answers_keep_the_order_of_the_faces_whatever_their_direction(table):
     model, samples, _ = table
-    spec, crop = model.require_task("age_morph2"), CropSpec(kind="box", size=32)
+    spec, crop = model.require_task("age_morph2"), CropSpec(kind="box", size=32, scale=0.8)
     together = cs.predictions(model, spec, samples, crop, "shift", 0.1, batch=4)
     for index in (0, 3, 11):
         place = cs.displaced(crop, "shift", 0.1, index * 3 % cs.DIRECTIONS)

@@ -74,7 +74,7 @@ def test_terms_of_data_sets_apply_unless_every_task_was_taught_by_generated_face
 @pytest.mark.parametrize(
     ("framing", "spec", "words"),
     [
-        ([-0.625, -0.625, 0.625, 0.625], CropSpec(size=512), "1.25 x the face box -> 512 x 512"),
+        ([-0.625, -0.625, 0.625, 0.625], CropSpec(kind="box", size=512, scale=0.8), "1.25 x the face box -> 512 x 512"),
         ([-0.5, -0.8, 0.5, 0.4], CropSpec(kind="whole", size=112),
          "1.00 by 1.20 x the face box, centred 0.20 up -> 112 x 112, height squeezed by 1.20"),
         ([-0.4, -0.5, 0.6, 0.5], CropSpec(kind="align5", size=512, warp=0.8),

@@ -8,7 +8,7 @@ from faceptor.errors import ConfigError, DataError
 from faceptor.tasks import KINDS, TASKS
 from faceptor.tasks.pose import PosePrediction, angle_errors, crop_turn, into_crop
 from faceptor.tasks.rotations import degrees_of_matrix, matrix_of_degrees
-from faceptor.transforms.crop import Crop, CropSpec, Jitter
+from faceptor.transforms.crop import CropSpec, Jitter, PlacedCrop
 
 KIND, SPEC = KINDS["pose"], TASKS["pose_300wlp"]
 HERE = {"centre": np.zeros(2), "side": 1.0}
@@ -16,13 +16,13 @@ BOX = np.array([40.0, 30.0, 140.0, 130.0])
 FACE = np.array([12.0, -35.0, 20.0])
 
 
-def crop_with(rotation: float = 0.0, *, kind: str = "box", mirrored: bool = False) -> Crop:
+def crop_with(rotation: float = 0.0, *, kind: str = "box", mirrored: bool = False) -> PlacedCrop:
     spec = CropSpec(kind=kind, size=64)
     crop = spec.place((200, 260), box=BOX, jitter=Jitter(shift=(0.1, -0.05), rotation=rotation, zoom=0.1))
     if not mirrored:
         return crop
     flip = np.array([[-1, 0, crop.size - 1], [0, 1, 0], [0, 0, 1.0]])
-    return Crop(matrix=flip @ crop.matrix, size=crop.size, warp=0.0, image_size=crop.image_size)
+    return PlacedCrop(matrix=flip @ crop.matrix, size=crop.size, warp=0.0, image_size=crop.image_size)
 
 
 def seen(rotation: np.ndarray) -> np.ndarray:

@@ -14,7 +14,14 @@ BOX = np.array([40.0, 30, 180, 190], np.float32)
 SIZE = (240, 220)
 
 
-@pytest.mark.parametrize("spec", [CropSpec("box", 128), CropSpec("align5", 128, warp=0.8), CropSpec("whole", 128)])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        CropSpec(kind="box", size=128, scale=0.8),
+        CropSpec(kind="align5", size=128, warp=0.8),
+        CropSpec(kind="whole", size=128),
+    ],
+)
 def test_landmarks(spec):
     task, kind = TASKS["landmarks_cofw"], KINDS["landmarks"]
     crop = spec.place(SIZE, box=BOX, points5=POINTS5)
@@ -24,7 +31,14 @@ def test_landmarks(spec):
     np.testing.assert_allclose(found, truth, atol=0.15)
 
 
-@pytest.mark.parametrize("spec", [CropSpec("box", 256), CropSpec("align5", 256, warp=0.8), CropSpec("whole", 256)])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        CropSpec(kind="box", size=256, scale=0.8),
+        CropSpec(kind="align5", size=256, warp=0.8),
+        CropSpec(kind="whole", size=256),
+    ],
+)
 def test_parsing(spec):
     task, kind = TASKS["parsing_lapa"], KINDS["parsing"]
     crop = spec.place(SIZE, box=BOX, points5=POINTS5)

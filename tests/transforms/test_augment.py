@@ -70,7 +70,7 @@ def test_jitter_is_the_recorded_random_transform(name, mean):
     policy = make_policy({"align": "landmarks"}.get(name, name))
     matrices = []
     for box, draws in zip(ARRAYS["box_y1x1y2x2"], ARRAYS[f"random_matrix_{name}.draws"], strict=True):
-        spec = CropSpec("box", 512, scale=mean)
+        spec = CropSpec(kind="box", size=512, scale=mean)
         matrices.append(spec.place((300, 260), box=box[[1, 0, 3, 2]], jitter=policy.jitter(Recorded(draws))).matrix)
     assert_golden(f"random_matrix_{name}.matrix", np.stack(matrices))
 
@@ -217,7 +217,7 @@ def test_crops_displaced_to_the_ends_can_be_cut_from_every_size(name, end, size)
     box, points = np.array([0, 0, *size[::-1]]), np.array([[0, 0], [1, 0], [0.5, 0.5], [0, 1], [1, 1]]) * size[::-1]
     for kind in ("box", "align5", "whole", "square"):
         for warp in (0.0, 0.8):
-            spec = CropSpec(kind, 16, warp=warp, antialias=end == "low")
+            spec = CropSpec(kind=kind, size=16, warp=warp, antialias=end == "low")
             crop = spec.place(size, box=box, points5=points, jitter=make_policy(name).jitter(End(end)))
             check_image(crop.image(picture), np.zeros((16, 16, 3)))
             assert crop.mask(picture[..., 0]).shape == (16, 16)
@@ -302,7 +302,7 @@ def test_a_printed_probability_is_that_of_a_changed_picture(step):
 
 def test_random_square_crops_stay_inside_and_reach_the_printed_share():
     policy = make_policy("facexformer", shift=0, rotation=0, zoom=0, crop=0.8)
-    spec, rng, sides = CropSpec("whole", 64, scale=1.0), np.random.default_rng(9), []
+    spec, rng, sides = CropSpec(kind="whole", size=64, scale=1.0), np.random.default_rng(9), []
     for _ in range(500):
         crop = spec.place((100, 100), jitter=policy.jitter(rng))
         low, high = crop.points_back(np.array([[-0.5, -0.5], [63.5, 63.5]]))
@@ -401,7 +401,7 @@ def test_images_stay_between_black_and_white(name):
 def test_short_names_of_the_two_draws():
     one, two = np.random.default_rng(1), np.random.default_rng(1)
     policy = make_policy("landmarks")
-    assert augment.jitter("landmarks", one, CropSpec()) == policy.jitter(two)
+    assert augment.jitter("landmarks", one, CropSpec(kind="box", scale=0.8)) == policy.jitter(two)
     np.testing.assert_array_equal(augment.photometric(policy, FACE, one), policy.photometric(FACE, two))
 
 
@@ -434,7 +434,7 @@ def test_other_rand_augment_strings(config):
 
 def test_centre_of_the_crop_is_where_the_policy_moves_it():
     rng = np.random.default_rng(8)
-    spec, box = CropSpec("box", 64), np.array([20, 30, 120, 110])
+    spec, box = CropSpec(kind="box", size=64, scale=0.8), np.array([20, 30, 120, 110])
     still = spec.place((200, 200), box=box)
     moved = make_policy("landmarks").jitter(rng)
     crop = spec.place((200, 200), box=box, jitter=moved)
