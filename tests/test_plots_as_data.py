@@ -110,7 +110,7 @@ def test_every_model_of_every_preset_is_declared():
 def test_confusions_are_drawn_from_shares():
     """The template fits what DVC fills in, and asks for no field that the files do not have."""
     matrix = confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), 2)
-    from faceptor.tasks.plots import confusion_data
+    from faceptor.figures.plots import confusion_data
 
     columns = confusion_data(matrix, ("calm", "happy")).columns
     rows = [dict(zip(columns, row, strict=True)) | {"rev": "workspace"} for row in zip(*columns.values(), strict=True)]

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from faceptor.analysis import paper
 from faceptor.analysis.figures import grid
 from faceptor.analysis.trace import FLOPS_PER_MAC
-from faceptor.tasks.plots import PALETTE
+from faceptor.figures.plots import PALETTE
 
 NOTHING = 1.0  # kB at which a task that brings no weights of its own is drawn, left of all others
 

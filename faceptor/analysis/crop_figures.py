@@ -10,7 +10,7 @@ from matplotlib.ticker import PercentFormatter
 
 from faceptor.analysis.crop_sensitivity import AXES, LOSS, NEUTRAL, limit_of
 from faceptor.analysis.figures import grid
-from faceptor.tasks.plots import PALETTE
+from faceptor.figures.plots import PALETTE
 
 LABELS = {
     "margin": "margin (1: as trained; larger: looser)",

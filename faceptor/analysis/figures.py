@@ -19,7 +19,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from faceptor.analysis import paper
 from faceptor.analysis.budget import BYTES, COMPONENTS, FACEPTOR, MIXES, NAIVE
 from faceptor.analysis.layer_attention import STAGE2, STATES, UNTRAINED
-from faceptor.tasks.plots import PALETTE
+from faceptor.figures.plots import PALETTE
 
 DPI = 110
 ACROSS = 3  # panels side by side, where there are many

@@ -164,7 +164,7 @@ def _class_map(spec, prediction) -> bytes:
     import numpy as np
     from PIL import Image
 
-    from faceptor.tasks.drawing import class_colours
+    from faceptor.figures.drawing import class_colours
 
     picture = Image.fromarray(prediction.classes)
     picture.putpalette(np.ascontiguousarray(class_colours(spec.queries)).tobytes())

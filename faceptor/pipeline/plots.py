@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from faceptor.figures.plots import Plot
 from faceptor.io.writing import whole_file
-from faceptor.tasks.base import Plot
 
 
 def save_figure(figure, path: Path) -> None:

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
+from faceptor.figures.plots import PALETTE
 from faceptor.predict.page import banner, beside, caption, font, line, stack, text_size, title
 from faceptor.predict.panels import answer_panel, drawn_parts
 from faceptor.predict.predictor import Face, generated_warning
 from faceptor.tasks import kind_of
-from faceptor.tasks.plots import PALETTE
 from faceptor.transforms.geometry import rotation
 
 MAX_PHOTO_SIDE, MIN_PHOTO_SIDE = 1600, 860  # pixels the photograph's longer side is brought to

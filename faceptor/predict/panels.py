@@ -1,4 +1,4 @@
-"""Answers in words, bars and colours: what a kind says of a face (`faceptor.tasks.panels`) as pictures."""
+"""Answers in words, bars and colours: what a kind says of a face (`faceptor.figures.parts`) as pictures."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 from PIL import Image, ImageDraw
 
+from faceptor.figures.parts import Bars, Distribution, Part, Swatches, Words
+from faceptor.figures.plots import PALETTE
 from faceptor.predict.page import FAINT, INK, MUTED, fitted, font, line, stack, text_size
 from faceptor.tasks import kind_of
 from faceptor.tasks.base import Prediction, TaskSpec
-from faceptor.tasks.panels import Bars, Distribution, Part, Swatches, Words
-from faceptor.tasks.plots import PALETTE
 
 TRACK = "#f0f0f0"  # behind a bar
 COLOURS = {"answer": PALETTE[0], "other": "#9db8cc", "unsure": PALETTE[4]}

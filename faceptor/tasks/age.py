@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from faceptor.datasets.labels import AGES
+from faceptor.figures.parts import Distribution
+from faceptor.figures.plots import PALETTE, error_data, new_figure
 from faceptor.tasks.base import (
     Kind,
     Metric,
@@ -22,8 +24,6 @@ from faceptor.tasks.base import (
     label_of,
     share_of,
 )
-from faceptor.tasks.panels import Distribution
-from faceptor.tasks.plots import PALETTE, error_data, new_figure
 
 MOST_YEARS = 20.0  # end of the plotted distribution of errors
 

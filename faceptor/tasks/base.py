@@ -15,12 +15,13 @@ import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
 from faceptor.config.sections import AtKey, did_you_mean
 from faceptor.errors import ConfigError, DataError
+from faceptor.figures.parts import Part, Words
 from faceptor.tasks.intervals import (
     Interval,
     Resampler,
@@ -31,7 +32,6 @@ from faceptor.tasks.intervals import (
     means_of,
     widened,
 )
-from faceptor.tasks.panels import Part, Words
 
 if TYPE_CHECKING:  # the table of tasks is read where torch and matplotlib are not wanted
     from matplotlib.figure import Figure
@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # the table of tasks is read where torch and matplotlib are n
 
     from faceptor.datasets.reader import Reader
     from faceptor.datasets.readers.generic import Generic
+    from faceptor.figures.plots import Plot
 
     Sample = Mapping[str, Any]
     Place = Callable[[Sample], Any]  # sample -> PlacedCrop
@@ -188,19 +189,6 @@ def share_of(values: np.ndarray) -> Share:
     """Of one metric in percent, from the 0 or 100 of every sample, nan where it does not count."""
     counted = values[~np.isnan(values)]
     return Share([float(counted.sum()) / 100], [len(counted)])
-
-
-class Plot(NamedTuple):
-    """What a figure shows, as data: the sort of plot, named columns of one length, the part of the samples ("" = all).
-
-    Sorts and their columns: confusion (actual, predicted, count, share of the actual), error (error, share of samples
-    at or below it), roc (fpr, tpr), reliability (confidence, frequency, count), precision (recall, precision). Shares
-    are fractions, errors have the metric's unit.
-    """
-
-    sort: str
-    columns: dict[str, list]
-    series: str = ""
 
 
 Answer = TypeVar("Answer", bound=Prediction)

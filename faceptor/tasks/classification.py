@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from faceptor.errors import ConfigError
+from faceptor.figures.parts import Bar, Bars, spelt_out
+from faceptor.figures.plots import confusion_data, draw_confusion, draw_reliability, new_figure, reliability_data
 from faceptor.tasks.base import (
     Kind,
     Metric,
@@ -25,8 +27,6 @@ from faceptor.tasks.base import (
 from faceptor.tasks.fitting import groups_by_name, labelled
 from faceptor.tasks.intervals import calibration_of, joined, mean_of
 from faceptor.tasks.measures import confusion_matrix, mean_of_defined, recall_per_class, reliability
-from faceptor.tasks.panels import Bar, Bars, spelt_out
-from faceptor.tasks.plots import confusion_data, draw_confusion, draw_reliability, new_figure, reliability_data
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ import numpy as np
 
 from faceptor.datasets.labels import landmark_scheme
 from faceptor.errors import DataError
+from faceptor.figures.drawing import draw_points
+from faceptor.figures.plots import PALETTE, error_data, new_figure
 from faceptor.tasks.base import (
     POINT_RANGE,
     Kind,
@@ -26,9 +28,7 @@ from faceptor.tasks.base import (
     label_of,
     share_of,
 )
-from faceptor.tasks.drawing import draw_points
 from faceptor.tasks.fitting import check_points
-from faceptor.tasks.plots import PALETTE, error_data, new_figure
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ import numpy as np
 from faceptor.datasets.labels import flip_classes
 from faceptor.datasets.subset import spread
 from faceptor.errors import DataError
+from faceptor.figures.drawing import blend_classes, class_colours
+from faceptor.figures.parts import Swatches, spelt_out
+from faceptor.figures.plots import confusion_data, draw_bars, draw_confusion, new_figure
 from faceptor.tasks.base import (
     Kind,
     Metric,
@@ -25,12 +28,9 @@ from faceptor.tasks.base import (
     key_of,
     label_of,
 )
-from faceptor.tasks.drawing import blend_classes, class_colours
 from faceptor.tasks.fitting import check_names
 from faceptor.tasks.intervals import mean_of
 from faceptor.tasks.measures import confusion_matrix, f1_per_class, mean_of_defined
-from faceptor.tasks.panels import Swatches, spelt_out
-from faceptor.tasks.plots import confusion_data, draw_bars, draw_confusion, new_figure
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,9 @@ import numpy as np
 
 from faceptor.datasets.labels import MAX_JUDGED_ANGLE
 from faceptor.errors import DataError
+from faceptor.figures.drawing import draw_axes
+from faceptor.figures.parts import Words
+from faceptor.figures.plots import PALETTE, error_data, new_figure
 from faceptor.tasks.base import (
     Kind,
     Metric,
@@ -27,9 +30,6 @@ from faceptor.tasks.base import (
     key_of,
     label_of,
 )
-from faceptor.tasks.drawing import draw_axes
-from faceptor.tasks.panels import Words
-from faceptor.tasks.plots import PALETTE, error_data, new_figure
 from faceptor.tasks.rotations import (
     MIRROR,
     about_view_axis,

@@ -17,6 +17,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from faceptor.errors import DataError
+from faceptor.figures.parts import Bar, Bars, spelt_out
+from faceptor.figures.plots import PALETTE, error_data, new_figure
 from faceptor.tasks.base import (
     Kind,
     Metric,
@@ -28,8 +30,6 @@ from faceptor.tasks.base import (
 )
 from faceptor.tasks.fitting import Misfit, check_names
 from faceptor.tasks.intervals import mean_of, means_of
-from faceptor.tasks.panels import Bar, Bars, spelt_out
-from faceptor.tasks.plots import PALETTE, error_data, new_figure
 
 NO_SPREAD = 1e-12  # of a variance, in squared shares of the range: all the same
 

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from faceptor.errors import ConfigError, DataError
+from faceptor.figures.plots import PALETTE, curve_data, new_figure
 from faceptor.tasks.base import (
     Kind,
     Metric,
@@ -26,7 +27,6 @@ from faceptor.tasks.base import (
     label_of,
 )
 from faceptor.tasks.intervals import Share, joined, means_of
-from faceptor.tasks.plots import PALETTE, curve_data, new_figure
 
 THRESHOLDS = np.arange(0, 4, 0.01)  # squared distances of unit vectors lie in [0, 4]
 

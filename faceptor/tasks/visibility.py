@@ -18,12 +18,12 @@ import numpy as np
 
 from faceptor.datasets.labels import landmark_scheme
 from faceptor.errors import DataError
+from faceptor.figures.parts import Bar, Words, longest, spelt_out
+from faceptor.figures.plots import PALETTE, curve_data, draw_bars, new_figure
 from faceptor.tasks.attributes import MAX_BARS, Attributes, AttributesMetric
 from faceptor.tasks.base import TaskSpec
 from faceptor.tasks.fitting import check_points
 from faceptor.tasks.intervals import Share
-from faceptor.tasks.panels import Bar, Words, longest, spelt_out
-from faceptor.tasks.plots import PALETTE, curve_data, draw_bars, new_figure
 
 PRECISION = 0.8
 

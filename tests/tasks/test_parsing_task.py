@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from skimage.color import rgb2lab
 
 from faceptor.errors import DataError
+from faceptor.figures.drawing import blend_classes, class_colours
 from faceptor.tasks import KINDS, TASKS, TaskSpec
-from faceptor.tasks.drawing import blend_classes, class_colours
 from faceptor.tasks.measures import confusion_matrix, f1_per_class
 from faceptor.tasks.parsing import ParsingPrediction
 

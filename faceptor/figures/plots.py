@@ -6,12 +6,11 @@ state, no backend choice and nothing to close.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from faceptor.datasets.subset import spread
-from faceptor.tasks.base import Plot
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,9 +20,21 @@ if TYPE_CHECKING:
 
 # Okabe-Ito, which stays apart under the common colour-vision deficiencies; black is kept for text and axes.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#999999")
-
-
 POINTS = 101  # of a curve that is written as data
+
+
+class Plot(NamedTuple):
+    """What a figure shows, as data: the sort of plot, named columns of one length, the part of the samples ("" = all).
+
+    Sorts and their columns: confusion (actual, predicted, count, share of the actual), error (error, share of samples
+    at or below it), roc (fpr, tpr), reliability (confidence, frequency, count), precision (recall, precision). Shares
+    are fractions, errors have the metric's unit.
+    """
+
+    sort: str
+    columns: dict[str, list]
+    series: str = ""
+
 
 # --- data ------------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from faceptor.datasets.labels import LandmarkScheme
-from faceptor.tasks.plots import PALETTE
+from faceptor.figures.plots import PALETTE
 
 _SHIFT = 4  # fractional bits of cv2's coordinates: points are drawn between pixels
 
