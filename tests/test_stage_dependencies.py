@@ -38,15 +38,19 @@ RUNS = {  # stage -> the function of faceptor.pipeline that its verb calls
     "report_layer_attention": "notebooks.execute",
     "report_crop_sensitivity": "notebooks.execute",
 }
-DETERMINED_OTHERWISE = {  # stage -> code that it runs, but whose outcome another dependency holds
+DRAWING = dict.fromkeys(  # the files of the kinds of task import it, and call nothing of it until something is shown
+    ("train_stage1", "train_baseline", "train_stage2", "merge_stage2", "transfer"), "faceptor.figures"
+)
+DETERMINED_OTHERWISE = DRAWING | {  # stage -> code that it runs, but whose outcome another dependency holds, if any
     "preprocess": "faceptor.synthesis",  # faces drawn again must be those of the marker's hash, and the marker is one
 }
-# A caption, a page or a table must not train a model again. (Curves and pictures of a kind of task do: they stand in
-# the file of the kind, beside the metric that chooses the step. CONTRIBUTING.md says what `dvc commit` is for.)
+# A caption, a page or a table must not train a model again. (What a kind of task writes on its own picture does: it
+# stands in the file of the kind, beside the metric that chooses the step. CONTRIBUTING.md says what `dvc commit` is
+# for.)
 NOTHING_OF_TRAINING = (
-    "faceptor/analysis", "faceptor/cli", "faceptor/doctor", "faceptor/synthesis", "faceptor/pipeline/plots.py",
-    "faceptor/pipeline/readme.py", "faceptor/predict/overlay.py", "faceptor/predict/page.py",
-    "faceptor/predict/panels.py",
+    "faceptor/analysis", "faceptor/cli", "faceptor/doctor", "faceptor/figures", "faceptor/synthesis",
+    "faceptor/pipeline/plots.py", "faceptor/pipeline/readme.py", "faceptor/predict/overlay.py",
+    "faceptor/predict/page.py", "faceptor/predict/panels.py",
 )  # fmt: skip
 
 

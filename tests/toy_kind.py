@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-from faceptor.tasks.panels import Bar, Bars, Swatches
-from faceptor.tasks.plots import new_figure
 
+from faceptor.figures.parts import Bar, Bars, Swatches
+from faceptor.figures.plots import new_figure
 from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, label_of
 
 PINK = (255, 0, 255)
