@@ -54,7 +54,7 @@ def folder(model, tmp_path_factory):
 def command(folder, tmp_path, monkeypatch, capsys):
     """Run the command line in `tmp_path`, as main does: exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(trouble.SHOW, raising=False)
+    monkeypatch.delenv(trouble.TRACEBACK_VARIABLE, raising=False)
     monkeypatch.setattr(overlay, "draw_faces", lambda rgb, faces: Image.new("RGB", (4, 4)))  # takes a second
 
     def call(*arguments, box=BOX):

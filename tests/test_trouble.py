@@ -41,7 +41,7 @@ def run(monkeypatch, capsys, error: BaseException):
 
     monkeypatch.setattr("faceptor.pipeline.experiment.load_params", fail)
     monkeypatch.setattr(sys, "argv", ["faceptor", "params", "check"])
-    monkeypatch.delenv(trouble.SHOW, raising=False)
+    monkeypatch.delenv(trouble.TRACEBACK_VARIABLE, raising=False)
     with pytest.raises(SystemExit) as end:
         cli.main()
     return end.value.code, capsys.readouterr().err
@@ -89,12 +89,12 @@ def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch, capsys, error):
 
 
 def test_every_traceback_on_request(monkeypatch):
-    monkeypatch.setenv(trouble.SHOW, "1")
+    monkeypatch.setenv(trouble.TRACEBACK_VARIABLE, "1")
     with pytest.raises(ConfigError):
         trouble.guarded(lambda: (_ for _ in ()).throw(ConfigError("x")))
 
 
-SPEAKS = "from faceptor import trouble; import sys; trouble.speakable(); "
+SPEAKS = "from faceptor.cli import trouble; import sys; trouble.speakable(); "
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from faceptor.analysis.figures import grid
 from faceptor.analysis.trace import FLOPS_PER_MAC
 from faceptor.figures.plots import PALETTE
 
-NOTHING = 1.0  # kB at which a task that brings no weights of its own is drawn, left of all others
+MIN_KB_DRAWN = 1.0  # kB at which a task that brings no weights of its own is drawn, left of all others
 
 
 def growth(table: pd.DataFrame) -> Figure:
@@ -27,11 +27,11 @@ def growth(table: pd.DataFrame) -> Figure:
         brought = part[part["tasks"] > 0]
         apart = 0.2 * (place - (len(presets) - 1) / 2)  # equal values stay visible
         each.plot(
-            brought["kilobytes"].clip(lower=NOTHING), brought["tasks"] + apart, marker, color=colour, markersize=5
+            brought["kilobytes"].clip(lower=MIN_KB_DRAWN), brought["tasks"] + apart, marker, color=colour, markersize=5
         )
     total.set(xlabel="tasks", ylabel="parameters, M", ylim=(0, None))
     total.xaxis.get_major_locator().set_params(integer=True)
-    each.set(xscale="log", xlabel=f"weights that the task brings, kB (float32, logarithmic; {NOTHING:g}: none)")
+    each.set(xscale="log", xlabel=f"weights that the task brings, kB (float32, logarithmic; {MIN_KB_DRAWN:g}: none)")
     each.set_yticks(order.index[1:], [f"{name}  {place}" for place, name in order.items() if place], fontsize=8)
     each.invert_yaxis()
     each.grid(axis="y", alpha=0.3)

@@ -22,8 +22,8 @@ from faceptor.analysis.layer_attention import STAGE2, STATES, UNTRAINED
 from faceptor.figures.plots import PALETTE
 
 DPI = 110
-ACROSS = 3  # panels side by side, where there are many
-MANY = 45  # rows of a heatmap from which on only some are named
+PANELS_PER_ROW = 3  # panels side by side, where there are many
+MAX_ROWS_NAMED = 45  # rows of a heatmap from which on only some are named
 
 
 class Shown(Figure):
@@ -52,7 +52,7 @@ def _plain(panel: Axes) -> None:
 
 def component_bars(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Where the parameters are: `budget.parts` of several models, a panel each."""
-    columns = min(len(tables), ACROSS)
+    columns = min(len(tables), PANELS_PER_ROW)
     lines = -(-len(tables) // columns)
     most = max(len(table) for table in tables.values())
     figure, axes = grid("Where the parameters are", lines, columns, width=5.4, heights=[0.2 * most + 0.9] * lines)
@@ -226,7 +226,7 @@ def _heatmap(
         cbar_kws={"label": units[value]} if bar else None,
     )  # fmt: skip
     if labels is not None:
-        step = every if len(labels) > MANY else 1
+        step = every if len(labels) > MAX_ROWS_NAMED else 1
         panel.set_yticks(np.arange(0, len(labels), step) + 0.5, labels.iloc[::step], fontsize=6, rotation=0)
     panel.set_xlabel("encoder layer", fontsize=8)
     panel.set_ylabel("")

@@ -40,7 +40,7 @@ from faceptor.transforms.tensors import to_tensor
 from faceptor.weights.folder import model_hash, read_description
 from faceptor.weights.loading import load_strictly
 
-UNSEEN = {"preference": float("nan")}  # for a layer that the task cannot see; it carries no mass
+VALUES_OF_UNSEEN_LAYERS = {"preference": float("nan")}  # for a layer that the task cannot see; it carries no mass
 STAGE1, UNTRAINED, STAGE2 = STATES = ("stage 1", "untrained L_t", "stage 2")
 
 
@@ -176,7 +176,7 @@ def _frame(model: Faceptor, report: AttentionReport, means: Mapping[str, Tensor]
     )
     columns = {"decoder_layer": decoder_layers, "head": head, "query": query, "encoder_layer": layer}
     unseen = (len(model.layers) - len(report.layers), 0)  # lower layers that the task cannot see
-    values = {key: pad(mean, unseen, value=UNSEEN.get(key, 0.0)) for key, mean in means.items()}
+    values = {key: pad(mean, unseen, value=VALUES_OF_UNSEEN_LAYERS.get(key, 0.0)) for key, mean in means.items()}
     spread = (values.pop("square") - values["mass"] ** 2).clamp(min=0).sqrt()
     table = pd.DataFrame({key: array.ravel() for key, array in columns.items()})
     for key, tensor in {**values, "mass_std": spread}.items():

@@ -19,8 +19,8 @@ from faceptor.errors import FaceptorError
 from faceptor.io.writing import describe, system_error
 
 ERROR, INTERRUPTED, PIPE_CLOSED = 2, 130, 141  # exit codes; the latter two as shells report SIGINT and SIGPIPE
-SHOW = "FACEPTOR_TRACEBACK"
-HINT = f"{SHOW}=1 shows where"
+TRACEBACK_VARIABLE = "FACEPTOR_TRACEBACK"
+TRACEBACK_HINT = f"{TRACEBACK_VARIABLE}=1 shows where"
 
 
 def guarded(verb: Callable[[], Any]) -> Any:
@@ -28,7 +28,7 @@ def guarded(verb: Callable[[], Any]) -> Any:
     try:
         return verb()
     except KeyboardInterrupt:
-        if os.environ.get(SHOW):
+        if os.environ.get(TRACEBACK_VARIABLE):
             raise
         _tell("interrupted; what was finished is kept, the same command goes on from there")
         sys.exit(INTERRUPTED)
@@ -37,7 +37,7 @@ def guarded(verb: Callable[[], Any]) -> Any:
             _close_stdout()
             sys.exit(PIPE_CLOSED)
         line = said(error)
-        if line is None or os.environ.get(SHOW):
+        if line is None or os.environ.get(TRACEBACK_VARIABLE):
             raise
         _tell(line)
         sys.exit(ERROR)
@@ -77,9 +77,9 @@ def _about_the_machine(error: Exception) -> str | None:
 
 def _about_a_file(error: Exception) -> str | None:
     if isinstance(error, RecursionError):
-        return f"a file is nested too deeply, which none of ours is; {HINT}"
+        return f"a file is nested too deeply, which none of ours is; {TRACEBACK_HINT}"
     if isinstance(error, UnicodeDecodeError):
-        return f"a text file is not {error.encoding} at byte {error.start}; save it as UTF-8; {HINT}"
+        return f"a text file is not {error.encoding} at byte {error.start}; save it as UTF-8; {TRACEBACK_HINT}"
     reason = system_error(error) if type(error).__name__ == "SafetensorError" else None
     return describe(reason) if reason else None
 

@@ -21,12 +21,12 @@ from faceptor.prepared.card import compare_published, generated_check
 from faceptor.prepared.duplicates import LISTED
 from faceptor.prepared.reading import open_split, open_verification, read_card, verification_sets
 
-ENOUGH = 0.9  # of the published count, where releases of a set differ
+COMPLETE_SHARE = 0.9  # of the published count, where releases of a set differ
 FOUND, INCOMPLETE, ABSENT = STATES = ("found", "incomplete", "absent")
-SECONDS = 60.0  # a quick look at a whole disk
-LEAST_SECONDS = 1.0  # for one set
-COMPARED = 2 << 30  # bytes of prepared shards that a quick look compares with their hashes
-SHOWN = 4  # problems quoted per set
+QUICK_LOOK_SECONDS = 60.0  # a quick look at a whole disk
+MIN_SECONDS_PER_SET = 1.0
+MAX_COMPARED_BYTES = 2 << 30  # bytes of prepared shards that a quick look compares with their hashes
+MAX_PROBLEMS_QUOTED = 4  # per set
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def examine_data(
     root: Path | None = None,
     names: Sequence[str] = (),
     deep: bool = False,
-    seconds: float = SECONDS,
+    seconds: float = QUICK_LOOK_SECONDS,
     progress: Callable[[str, str, int], None] | None = None,
 ) -> dict:
     """{"root", "deep", "datasets": {name: facts}, "summary"}, fit for JSON.
@@ -79,7 +79,7 @@ def examine_data(
             continue
         left = seconds - (perf_counter() - begun)
         tell = (lambda split, count, name=name: progress(name, split, count)) if progress else None
-        entry |= _look(disk, name, deep=deep, seconds=max(left / len(waiting), LEAST_SECONDS), progress=tell)
+        entry |= _look(disk, name, deep=deep, seconds=max(left / len(waiting), MIN_SECONDS_PER_SET), progress=tell)
         entry["problems"] = [*(asdict(problem) for problem in prepared), *entry["problems"]]
         entry["ok"] = not any(problem["blocking"] for problem in entry["problems"]) or not entry["needed"]
         waiting.remove(name)
@@ -146,9 +146,9 @@ def _prepared_problems(params: Params, name: str, prepared: dict | None, *, deep
     folder = params.prepared(name)
     size = sum(path.stat().st_size for path in folder.glob("**/*.arrow"))
     try:
-        for split in prepared["counts"] if deep or size <= COMPARED else ():
+        for split in prepared["counts"] if deep or size <= MAX_COMPARED_BYTES else ():
             open_split(folder, split)
-        for pairs in verification_sets(folder) if deep or size <= COMPARED else ():
+        for pairs in verification_sets(folder) if deep or size <= MAX_COMPARED_BYTES else ():
             open_verification(folder, pairs)
     except FaceptorError as error:
         yield Problem(f"prepared data: {error}")
@@ -189,7 +189,7 @@ def _look(params: Params, name: str, *, deep: bool, seconds: float, progress: Pr
 def _short(facts: dict) -> bool:
     """Whether samples lack that no difference between releases explains; preparation goes on with what is there."""
     counts = {} if facts.get("generated") else facts.get("counts", {})
-    return any(row["found"] < ENOUGH * row["published"] for row in counts.values())
+    return any(row["found"] < COMPLETE_SHARE * row["published"] for row in counts.values())
 
 
 def _findings(reader: Reader, found: Survey) -> dict:

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from faceptor.doctor.data import ABSENT, FOUND, INCOMPLETE, SHOWN
+from faceptor.doctor.data import ABSENT, FOUND, INCOMPLETE, MAX_PROBLEMS_QUOTED
 
 MARKS = {FOUND: ("✓", "green"), INCOMPLETE: ("✗", "red"), ABSENT: ("·", "dim")}
 INDENT = 2
@@ -68,14 +68,14 @@ def _rows(entry: dict) -> Iterator[tuple[str, RenderableType]]:
 def _problems(entry: dict) -> Iterator[tuple[str, Text]]:
     problems, splits = entry["problems"], entry.get("splits", {}).values()
     among = " among the opened ones" if any(split["opened"] < split["samples"] for split in splits) else ""
-    for problem in problems[:SHOWN]:
+    for problem in problems[:MAX_PROBLEMS_QUOTED]:
         colour = "red" if problem["blocking"] else "yellow"
         text = Text(f"{problem['where']}  " if problem["where"] else "", "bold")
         text.append(problem["what"], "")
         if problem["count"] > 1:
             text.append(f"  (and {problem['count'] - 1:,} more like it{among})", "dim")
         yield Text("wrong" if problem["blocking"] else "note", colour), text
-    if rest := sum(problem["count"] for problem in problems[SHOWN:]):
+    if rest := sum(problem["count"] for problem in problems[MAX_PROBLEMS_QUOTED:]):
         yield "", Text(f"and {rest:,} more problems of other kinds; --json lists every kind", "dim")
 
 

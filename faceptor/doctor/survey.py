@@ -21,10 +21,10 @@ from faceptor.errors import FaceptorError
 from faceptor.prepared.checks import Ready, checked
 
 SPLITS = ("train", "test")
-ALWAYS = 200  # samples of a split that are opened in any case
-DECODED = 16  # images per split that a quick look decodes to the end, about
-GIVE_UP = 4  # a split that takes so many times its seconds is not counted to the end
-TOGETHER = 512  # samples that are decoded by several threads at a time
+OPENED_IN_ANY_CASE = 200  # samples of a split that are opened in any case
+IMAGES_DECODED = 16  # images per split that a quick look decodes to the end, about
+MAX_OVERRUN = 4  # a split that takes so many times its seconds is not counted to the end
+DECODED_AT_A_TIME = 512  # samples that are decoded by several threads at a time
 UNKNOWN_SIZE = 10_000  # expected samples of a split whose size nobody published
 
 Progress = Callable[[str, int], None]  # split, samples so far
@@ -47,7 +47,7 @@ class Pace:
 
     def took(self, seconds: float) -> None:
         self.opened, self.cost = self.opened + 1, self.cost + seconds
-        if self.opened % ALWAYS == 0:
+        if self.opened % OPENED_IN_ANY_CASE == 0:
             left = max(self.expected - self.named, 0) * self.cost / self.opened
             while left / self.every > max(self.seconds - self.cost, self.seconds / 8):
                 self.every *= 2
@@ -167,7 +167,7 @@ def _read(reader: Reader, name: str, split: Split, deep: bool, seconds: float, p
             _count(item, split, keys)
             if progress and split.listed % 1000 == 0:
                 progress(name, split.listed)
-            if not deep and perf_counter() - begun > GIVE_UP * seconds + 1:
+            if not deep and perf_counter() - begun > MAX_OVERRUN * seconds + 1:
                 split.stopped = True
                 return
     finally:
@@ -179,11 +179,12 @@ def _checked(reader: Reader, items: Iterable, deep: bool, expected: int, split: 
     if deep:
         items = iter(items)
         with ThreadPoolExecutor() as pool:  # decoding releases Python's lock
-            while some := list(islice(items, TOGETHER)):
+            while some := list(islice(items, DECODED_AT_A_TIME)):
                 yield from pool.map(lambda item: checked(reader, item), some)
         return
     for item in items:
-        if isinstance(item, Record) and (split.decoded < DECODED / 4 or share(1, item.key) < DECODED / expected):
+        wanted = split.decoded < IMAGES_DECODED / 4
+        if isinstance(item, Record) and (wanted or share(1, item.key) < IMAGES_DECODED / expected):
             split.decoded += 1
             item = checked(reader, item)
         yield item

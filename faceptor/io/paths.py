@@ -9,16 +9,16 @@ from pathlib import Path
 
 from faceptor.errors import ConfigError
 
-MARK = "params.yaml"
+IN_ROOT = "params.yaml"
 
 
 def find_root(start: Path | None = None) -> Path:
     """The nearest folder, from `start` (default: the working folder) upwards, that holds params.yaml."""
     start = (start or Path.cwd()).resolve()
     for folder in (start, *start.parents):
-        if (folder / MARK).is_file():
+        if (folder / IN_ROOT).is_file():
             return folder
-    raise ConfigError(f"{start}: expected {MARK} here or in a folder above, found none; start inside the repository")
+    raise ConfigError(f"{start}: expected {IN_ROOT} here or in a folder above, found none; start inside the repository")
 
 
 def replace_folder(partial: Path, out: Path) -> None:

@@ -27,9 +27,9 @@ import joblib
 
 from faceptor.errors import FaceptorError
 
-BAR_EVERY = 15  # seconds
-WARM = multiprocessing.get_context("forkserver")  # DVC takes longer to import than most stages to look up
-WARM.set_forkserver_preload(
+PROGRESS_SECONDS = 15  # seconds
+FORKSERVER = multiprocessing.get_context("forkserver")  # DVC takes longer to import than most stages to look up
+FORKSERVER.set_forkserver_preload(
     ["faceptor.cli", "dvc.cli.parser", "dvc.repo.reproduce", "dvc.repo.stage", "dvc.utils.strictyaml", "scmrepo.git"]
 )
 
@@ -245,8 +245,9 @@ def stop_requests() -> Iterator[Company]:
 def run_stage(stage: str, *, threads: int, company: Company) -> bool:
     """Let DVC run one stage with so many threads, its lines marked with its name; True if it went well."""
     began = time.monotonic()
-    reader, writer = WARM.Pipe(duplex=False)
-    process = WARM.Process(target=run_dvc, args=(["--wait-for-lock", "repro", "--single-item", stage], writer, threads))
+    reader, writer = FORKSERVER.Pipe(duplex=False)
+    command = ["--wait-for-lock", "repro", "--single-item", stage]
+    process = FORKSERVER.Process(target=run_dvc, args=(command, writer, threads))
     if not company.start(process):
         return False
     writer.close()
@@ -293,7 +294,7 @@ def lines(stream: BinaryIO) -> Iterator[str]:
         for part in parts:
             if text := part.decode(errors="replace").strip():
                 overwritten = part.endswith(b"\r")
-                if not overwritten or time.monotonic() - shown > BAR_EVERY:
+                if not overwritten or time.monotonic() - shown > PROGRESS_SECONDS:
                     shown = time.monotonic()
                     yield text
     if text := rest.decode(errors="replace").strip():

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from faceptor.synthesis.identity import CLIP, EYE_COLOURS, HAIR_COLOURS, HAIR_TEXTURES, pick, sample_identity
+from faceptor.synthesis.identity import EYE_COLOURS, HAIR_COLOURS, HAIR_TEXTURES, MAX_DEVIATIONS, pick, sample_identity
 
 _SPREAD = 0.6  # of a shape score about the centre of its class; 1 is the whole population
 _INFANT, _CHILD = 3, 13  # years
@@ -74,7 +74,7 @@ def looks_of(look: Look, *, seed: int, person: int, male: bool, rng: np.random.G
     own = sample_identity(seed, person, male=male)
     skin, *u = rng.random(4).tolist()
     tone = float(np.interp(skin, (0, 1), look.skin))
-    shape = {name: float(np.clip(_SPREAD * getattr(own, name) + centre, -CLIP, CLIP))
+    shape = {name: float(np.clip(_SPREAD * getattr(own, name) + centre, -MAX_DEVIATIONS, MAX_DEVIATIONS))
              for name, centre in look.shape.items()}  # fmt: skip
     return {
         "male": male,

@@ -7,8 +7,7 @@ import numpy as np
 EYE_COLOURS = ("dark brown", "brown", "blue", "green", "grey")
 HAIR_COLOURS = ("black", "brown", "blond", "red")
 HAIR_TEXTURES = ("straight", "wavy", "curly")
-CLIP = 2.0
-"""No shape coefficient goes beyond this many deviations, so that no head becomes a monster."""
+MAX_DEVIATIONS = 2.0  # of a shape coefficient
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +118,7 @@ IDENTITY_FIELDS = frozenset(Identity.__dataclass_fields__) - {"number"}
 
 def _distinct(normal: float) -> float:
     """A score seldom near the average: a nose is broad or narrow, and a small picture shows which."""
-    return float(np.clip(np.copysign(1.2 * np.sqrt(np.abs(normal)), normal), -CLIP, CLIP))
+    return float(np.clip(np.copysign(1.2 * np.sqrt(np.abs(normal)), normal), -MAX_DEVIATIONS, MAX_DEVIATIONS))
 
 
 def pick(uniform: float, names: tuple, weights: tuple[float, ...]):
