@@ -34,11 +34,12 @@ def is_ours(module: str) -> bool:
 
 def nodes(tree: ast.AST) -> Iterator[ast.AST]:
     """All nodes but those that only a type checker sees."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            continue
-        yield node
-        yield from nodes(node)
+    waiting = list(ast.iter_child_nodes(tree))
+    while waiting:
+        node = waiting.pop()
+        if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)):
+            yield node
+            waiting += ast.iter_child_nodes(node)
 
 
 def imported(tree: ast.AST) -> dict[str, str]:
