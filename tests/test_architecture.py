@@ -70,3 +70,12 @@ def test_below_the_pipeline_functions_take_typed_values_and_not_all_parameters()
     for name in imports.every_module():
         if name.split(".")[:2][-1] not in rooms:
             assert "Params" not in imports.imported(imports.tree_of(name)), name
+
+
+def test_one_loader_reads_yaml():
+    """`faceptor.config.yaml12`; presets are read with their comments where they are written whole."""
+    readers = {"faceptor.config.yaml12", "faceptor.config.preset_files"}
+    for name in imports.every_module():
+        code = ast.unparse(imports.tree_of(name))
+        assert "safe_load" not in code and "yaml.load" not in code, name
+        assert "ruamel" not in code or name in readers, name

@@ -13,13 +13,12 @@ from typer.core import TyperGroup
 from faceptor.cli.budget import budget_command
 from faceptor.cli.doctor import doctor_app
 from faceptor.cli.import_weights import import_command
-from faceptor.cli.params import params_diff
+from faceptor.cli.params import params_app
 from faceptor.cli.predict import predict_command
 from faceptor.cli.trouble import after_a_failed_experiment, flushed, guarded, speakable
 from faceptor.config.sections import unspelled
 from faceptor.errors import FaceptorError
 from faceptor.io.processes import end_with_parent
-from faceptor.io.writing import write_whole
 
 
 class Verbs(TyperGroup):
@@ -41,14 +40,10 @@ app = typer.Typer(
     "and each of its stages is one of the verbs below.\n\n"
     "Example: `faceptor predict photo.jpg --out answers`, `faceptor doctor`, `faceptor train --help`",
 )
-params_app = typer.Typer(
-    no_args_is_help=True, help="Show, check or switch `params.yaml`.\n\nExample: `faceptor params use base`"
-)
 app.add_typer(params_app, name="params")
 app.add_typer(doctor_app, name="doctor")
 app.command("budget")(budget_command)
 app.command("predict")(predict_command)
-params_app.command("diff")(params_diff)
 app.command("import-weights")(import_command)
 
 ParamsFile = Annotated[Path, typer.Option("--params", help="The parameter file.")]
@@ -256,43 +251,6 @@ def readme(params: ParamsFile = DEFAULT):
     changed = rewrite(_load(params))
     for path in (README, PAGE):
         print(f"{path}: " + ("results rewritten" if path in changed else "results already up to date"))
-
-
-@params_app.command("use")
-def params_use(
-    preset: Annotated[str, typer.Argument(help="embedded, base, full, naive, ...")],
-    params: ParamsFile = DEFAULT,
-):
-    """Rewrite params.yaml with a preset; Git shows the difference.
-
-    Example: `faceptor params use base`
-    """
-    from faceptor.config import load_preset, preset_text
-
-    load_preset(preset)
-    write_whole(params, preset_text(preset))
-    print(f"{params} now holds the preset {preset!r}")
-
-
-@params_app.command("check")
-def params_check(params: ParamsFile = DEFAULT):
-    """Validate params.yaml and say which preset it equals, and whether the weights that trainings start from are there.
-
-    `model.init: released` must name a file of weights; one that is not there yet is told, and training refuses it.
-
-    Example: `faceptor params check`
-    """
-    from faceptor.config import load_preset, preset_names
-    from faceptor.pipeline.patterns import check_patterns
-    from faceptor.pipeline.starting_weights import missing_weights
-
-    experiment = _load(params)
-    check_patterns(experiment)
-    absent = missing_weights(experiment.params)
-    same = [name for name in preset_names() if load_preset(name) == experiment.params]
-    print(f"{params}: valid" + (f", equals preset {same[0]}" if same else ", differs from every preset"))
-    for line in absent:
-        print(f"not there yet: {line}")
 
 
 def _load(path: Path, *, every: bool = False):

@@ -1,4 +1,4 @@
-"""`faceptor params diff`: what params.yaml does otherwise than a preset, and a preset otherwise than its paper."""
+"""`faceptor params`: write a preset, check params.yaml, say what it does otherwise than a preset or the paper."""
 
 import json as jsonlib
 from pathlib import Path
@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+params_app = typer.Typer(
+    no_args_is_help=True, help="Show, check or switch `params.yaml`.\n\nExample: `faceptor params use base`"
+)
 NARROWEST = 100  # characters that the table needs; a narrower terminal wraps it
 
 Preset = Annotated[str | None, typer.Argument(help="The preset; none = the one that params.yaml is nearest to.")]
@@ -14,6 +17,46 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 ParamsFile = Annotated[Path, typer.Option("--params", help="The parameter file.")]
 
 
+@params_app.command("use")
+def params_use(
+    preset: Annotated[str, typer.Argument(help="embedded, base, full, naive, ...")],
+    params: ParamsFile = Path("params.yaml"),
+):
+    """Rewrite params.yaml with a preset, complete; Git shows the difference.
+
+    Example: `faceptor params use base`
+    """
+    from faceptor.config import load_preset, preset_text
+    from faceptor.io.writing import write_whole
+
+    load_preset(preset)
+    write_whole(params, preset_text(preset))
+    print(f"{params} now holds the preset {preset!r}")
+
+
+@params_app.command("check")
+def params_check(params: ParamsFile = Path("params.yaml")):
+    """Validate params.yaml and say which preset it equals, and whether the weights that trainings start from are there.
+
+    `model.init: released` must name a file of weights; one that is not there yet is told, and training refuses it.
+
+    Example: `faceptor params check`
+    """
+    from faceptor.config import load_preset, preset_names
+    from faceptor.pipeline import experiment
+    from faceptor.pipeline.patterns import check_patterns
+    from faceptor.pipeline.starting_weights import missing_weights
+
+    found = experiment.load(params)
+    check_patterns(found)
+    absent = missing_weights(found.params)
+    same = [name for name in preset_names() if load_preset(name) == found.params]
+    print(f"{params}: valid" + (f", equals preset {same[0]}" if same else ", differs from every preset"))
+    for line in absent:
+        print(f"not there yet: {line}")
+
+
+@params_app.command("diff")
 def params_diff(
     preset: Preset = None, paper: Paper = False, json: Json = False, params: ParamsFile = Path("params.yaml")
 ) -> None:
@@ -32,16 +75,7 @@ def params_diff(
     own = None if paper and named else experiment.load(params).params
     name = preset or protocols.nearest(own)
     if paper:
-        rows = protocols.departures(name, None if named else own)
-        held = len(protocols.printed(name)) - len({item.key for item in protocols.not_as_printed(name, own).values()})
-        if json:
-            print(
-                jsonlib.dumps(
-                    {"preset": name, "printed_and_held": held, "rows": [row.as_dict() for row in rows]}, indent=2
-                )
-            )
-        else:
-            _show_paper(name if named else f"{params} (as {name})", rows, held, len(protocols.printed(name)))
+        _tell_paper(name, own, title=name if named else f"{params} (as {name})", json=json)
         return
     found = protocols.differences(own, named or load_preset(name))
     if json:
@@ -52,6 +86,21 @@ def params_diff(
         print(f"{params}: no difference from preset {name}")
     for key, (ours, theirs) in found.items():
         print(f"{key}: {protocols.shown(ours)} (preset {name}: {protocols.shown(theirs)})")
+
+
+def _tell_paper(preset: str, own, *, title: str, json: bool) -> None:
+    """own: the parameters of a file, judged by that preset's paper; None: the preset itself."""
+    from faceptor.analysis import protocols
+
+    rows = protocols.departures(preset, own)
+    otherwise = {item.key for item in protocols.not_as_printed(preset, own).values()}
+    printed = len(protocols.printed(preset))
+    held = printed - len(otherwise)
+    if json:
+        told = {"preset": preset, "printed_and_held": held, "rows": [row.as_dict() for row in rows]}
+        print(jsonlib.dumps(told, indent=2))
+    else:
+        _show_paper(title, rows, held, printed)
 
 
 KINDS = {"departs": "otherwise than printed", "silent": "not printed", "reading": "can be read in two ways"}
