@@ -17,7 +17,7 @@ from faceptor.pipeline.starting_weights import (
     starting_weights_of,
 )
 from faceptor.weights.starting import (
-    FOLDER,
+    PRETRAINED,
     describe_starting_weights,
     part_of,
     source_of,
@@ -106,7 +106,7 @@ def test_every_preset_says_what_it_starts_from(preset):
     for where, model in model_sections(load_preset(preset)).values():
         path = starting_file(model, where=where)
         assert path == (source_of(model).file if model.init == "released" else None)
-        assert path is None or (FOLDER in path.parents and str(FOLDER) in source_of(model).command)
+        assert path is None or (PRETRAINED in path.parents and str(PRETRAINED) in source_of(model).command)
 
 
 def test_what_trainings_start_from_is_recorded_by_content(tmp_path, monkeypatch):

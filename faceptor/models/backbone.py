@@ -1,4 +1,7 @@
-"""A backbone of the timm library read at several depths: the multi-scale encoder of FaceXFormer (section 3.1)."""
+"""A backbone of the timm library read at several depths: the multi-scale encoder of FaceXFormer (section 3.1).
+
+Shapes: B images, h_i w_i grid of level i, the image's sides divided by `strides[i]`.
+"""
 
 import reprlib
 from collections.abc import Mapping

@@ -1,4 +1,7 @@
-"""What every model here shares: its tasks, its input statistics, and what it accepts."""
+"""What every model here shares: its tasks, its input statistics, and what it accepts.
+
+Shapes: B images, H W their sides in pixels, N labels of a task.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar

@@ -3,6 +3,8 @@
 A state has `level_vectors(top)`, the L vectors added to the keys of the L layers (bottom first, top last), and says
 through `projections(shared)` what maps each lower layer to the decoder's width. Both get the decoder's own part
 (its vector of the top layer, its projection) handed in, because those are shared by all tasks.
+
+Shapes: L encoder layers, C decoder width.
 """
 
 import torch

@@ -1,4 +1,7 @@
-"""From the top layer's projected features to one embedding per pixel of the H/4 x W/4 map (paper eq. 5)."""
+"""From the top layer's projected features to one embedding per pixel of the H/4 x W/4 map (paper eq. 5).
+
+Shapes: B images, h w patch grid, `dim` channels.
+"""
 
 from collections.abc import Sequence
 

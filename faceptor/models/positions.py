@@ -1,6 +1,6 @@
 """The position embedding P of the keys of memory tokens, in both readings of the method.
 
-Both modules map a grid size (h, w) to (h * w, C), row-major.
+Shapes: both modules map a grid of h x w cells to (h * w, C), row-major; C decoder width.
 """
 
 import math

@@ -11,10 +11,10 @@ layer), N queries of a segment, T query tokens of all segments together (see `st
 from collections.abc import Sequence
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from faceptor.models.attention import Attention
 from faceptor.models.modules import ModuleList
 from faceptor.models.streams import Group, Memory, Segment, Stream, cover, joined, make_segments, pack, unpack
 
@@ -105,7 +105,7 @@ class DecoderLayer(nn.Module):
                     joined([heads[part][memories[part].rows(segment)] for part in parts], dim=2)
                     for heads in (keys, values)
                 )
-                of_groups.append(attention.attend(queries[:, :, group.queries], k, v, group))
+                of_groups.append(attend(attention, queries[:, :, group.queries], k, v, group))
             attended.append(attention.merge(joined(of_groups, dim=2)))
         return attention.output(pack(attended))
 
@@ -120,35 +120,21 @@ class DecoderLayer(nn.Module):
         return attention.output(pack(attended))
 
 
-class Attention(nn.Module):
-    """The four linear maps of multi-head attention, apart, so that keys and values are made once for all tasks."""
+def attend(attention: Attention, q: Tensor, k: Tensor, v: Tensor, group: Group) -> Tensor:
+    """softmax((Q.K + Q.L_t) / sqrt(D)) V with the fused kernel: q (B, H, N, D), k and v (B, H, M, D).
 
-    def __init__(self, *, dim: int, heads: int):
-        super().__init__()
-        self.heads = heads
-        self.query, self.key, self.value, self.output = (nn.Linear(dim, dim) for _ in range(4))
-
-    def split(self, x: Tensor) -> Tensor:
-        return rearrange(x, "b n (h d) -> b h n d", h=self.heads)
-
-    def merge(self, x: Tensor) -> Tensor:
-        return rearrange(x, "b h n d -> b n (h d)")
-
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, group: Group) -> Tensor:
-        """softmax((Q.K + Q.L_t) / sqrt(D)) V with the fused kernel: q (B, H, N, D), k and v (B, H, M, D).
-
-        The query is lengthened by its products with its task's level vectors, the key by a one-hot code of its
-        layer: their dot product is then Q.K + Q.L_t. Zeros fill up to a multiple of 8, which fast kernels need.
-        """
-        if group.levels is None:
-            return F.scaled_dot_product_attention(q, k, v)
-        levels = self.split(F.linear(group.levels, self.key.weight))  # (tasks, H, L, D); the keys have the bias
-        number = [part @ level.mT for part, level in zip(q.split(group.sizes, dim=2), levels, strict=True)]
-        count, width = levels.shape[-2:]
-        fill = -(width + count) % 8
-        code = F.pad(torch.eye(count, dtype=k.dtype, device=k.device), (0, fill))
-        code = code.repeat_interleave(k.shape[2] // count, dim=0).expand(*k.shape[:2], -1, -1)
-        q = F.pad(torch.cat([q, joined(number, dim=2)], dim=-1), (0, fill))
-        k = torch.cat([k, code], dim=-1)
-        v = F.pad(v, (0, count + fill))
-        return F.scaled_dot_product_attention(q, k, v, scale=width**-0.5)[..., :width]
+    The query is lengthened by its products with its task's level vectors, the key by a one-hot code of its
+    layer: their dot product is then Q.K + Q.L_t. Zeros fill up to a multiple of 8, which fast kernels need.
+    """
+    if group.levels is None:
+        return F.scaled_dot_product_attention(q, k, v)
+    levels = attention.split(F.linear(group.levels, attention.key.weight))  # (tasks, H, L, D); the keys have the bias
+    level_scores = [part @ level.mT for part, level in zip(q.split(group.sizes, dim=2), levels, strict=True)]
+    count, width = levels.shape[-2:]
+    fill = -(width + count) % 8
+    layer_code = F.pad(torch.eye(count, dtype=k.dtype, device=k.device), (0, fill))
+    layer_code = layer_code.repeat_interleave(k.shape[2] // count, dim=0).expand(*k.shape[:2], -1, -1)
+    q = F.pad(torch.cat([q, joined(level_scores, dim=2)], dim=-1), (0, fill))
+    k = torch.cat([k, layer_code], dim=-1)
+    v = F.pad(v, (0, count + fill))
+    return F.scaled_dot_product_attention(q, k, v, scale=width**-0.5)[..., :width]

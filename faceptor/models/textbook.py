@@ -1,6 +1,8 @@
 """The decoder as the paper writes it (eq. 6 and 7): one task at a time, K = F + L_t + P built anew in every layer.
 
 Slow and plain on purpose: `QueryDecoder` must give the same tokens, and analysis reads the attention here.
+
+Shapes: B images, C decoder width, H heads, h w patch grid, L encoder layers, D decoder layers, N queries of the task.
 """
 
 from collections.abc import Sequence
@@ -10,7 +12,8 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from faceptor.models.query_decoder import Attention, QueryDecoder
+from faceptor.models.attention import Attention
+from faceptor.models.query_decoder import QueryDecoder
 from faceptor.models.streams import Stream
 
 

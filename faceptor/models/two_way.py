@@ -8,8 +8,8 @@ import math
 import torch
 from einops import rearrange
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from faceptor.models.attention import Attention
 from faceptor.models.modules import ModuleList
 
 
@@ -66,10 +66,10 @@ class TwoWayDecoder(nn.Module):
         """
         height = face.shape[-2]
         image = rearrange(face, "b c h w -> b (h w) c")
-        start = tokens = tokens.expand(face.shape[0], -1, -1)
+        initial = tokens = tokens.expand(face.shape[0], -1, -1)
         for layer in self.layers:
-            tokens, image = layer(tokens, image, start, position)
-        tokens = self.final_norm(tokens + self.final_attention(tokens + start, image + position, image))
+            tokens, image = layer(tokens, image, initial, position)
+        tokens = self.final_norm(tokens + self.final_attention(tokens + initial, image + position, image))
         return tokens, rearrange(image, "b (h w) c -> b c h w", h=height)
 
 
@@ -82,7 +82,7 @@ class TwoWayLayer(nn.Module):
     def __init__(self, *, dim: int, heads: int, hidden: int, first: bool):
         super().__init__()
         self.first = first
-        self.self_attention = Attention(dim=dim, inner=dim, heads=heads)
+        self.self_attention = Attention(dim=dim, heads=heads)
         self.self_norm = nn.LayerNorm(dim)
         self.token_to_image = Attention(dim=dim, inner=dim // 2, heads=heads)
         self.token_to_image_norm = nn.LayerNorm(dim)
@@ -91,30 +91,14 @@ class TwoWayLayer(nn.Module):
         self.image_to_token = Attention(dim=dim, inner=dim // 2, heads=heads)
         self.image_to_token_norm = nn.LayerNorm(dim)
 
-    def forward(self, tokens: Tensor, image: Tensor, start: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
-        """tokens, start (B, N, C); image (B, M, C); position (M, C)."""
+    def forward(self, tokens: Tensor, image: Tensor, initial: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+        """tokens, and as they were at first, (B, N, C); image (B, M, C); position (M, C)."""
         if self.first:
             tokens = self.self_attention(tokens, tokens, tokens)
         else:
-            tokens = tokens + self.self_attention(tokens + start, tokens + start, tokens)
+            tokens = tokens + self.self_attention(tokens + initial, tokens + initial, tokens)
         tokens = self.self_norm(tokens)
-        tokens = self.token_to_image_norm(tokens + self.token_to_image(tokens + start, image + position, image))
+        tokens = self.token_to_image_norm(tokens + self.token_to_image(tokens + initial, image + position, image))
         tokens = self.feed_forward_norm(tokens + self.feed_forward(tokens))
-        image = self.image_to_token_norm(image + self.image_to_token(image + position, tokens + start, tokens))
+        image = self.image_to_token_norm(image + self.image_to_token(image + position, tokens + initial, tokens))
         return tokens, image
-
-
-class Attention(nn.Module):
-    """Multi-head attention between different queries, keys and values at an inner width of its own."""
-
-    def __init__(self, *, dim: int, inner: int, heads: int):
-        super().__init__()
-        self.heads = heads
-        self.query, self.key, self.value = (nn.Linear(dim, inner) for _ in range(3))
-        self.output = nn.Linear(inner, dim)
-
-    def forward(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """queries (B, N, C), keys and values (B, M, C) -> (B, N, C)."""
-        parts = (self.query(queries), self.key(keys), self.value(values))
-        q, k, v = (rearrange(part, "b n (h d) -> b h n d", h=self.heads) for part in parts)
-        return self.output(rearrange(F.scaled_dot_product_attention(q, k, v), "b h n d -> b n (h d)"))

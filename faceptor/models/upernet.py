@@ -14,7 +14,7 @@ from torch.nn import functional as F
 class ConvNormReLU(nn.Sequential):
     """Its weights start as MMSegmentation's, from which the paper's code takes its UPerNet: He normal over outputs."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int):
+    def __init__(self, *, inputs: int, outputs: int, kernel: int):
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
         self.norm = nn.BatchNorm2d(outputs)
@@ -54,8 +54,8 @@ class PyramidPooling(nn.Module):
     def __init__(self, *, features: int, width: int, pools: Sequence[int]):
         super().__init__()
         self.pools = tuple(pools)
-        self.branches = nn.ModuleList(ConvNormReLU(features, width, 1) for _ in self.pools)
-        self.fuse = ConvNormReLU(features + len(self.pools) * width, width, 3)
+        self.branches = nn.ModuleList(ConvNormReLU(inputs=features, outputs=width, kernel=1) for _ in self.pools)
+        self.fuse = ConvNormReLU(inputs=features + len(self.pools) * width, outputs=width, kernel=3)
 
     def forward(self, x: Tensor) -> Tensor:
         pooled = [
@@ -90,9 +90,9 @@ class DenseHead(nn.Module):
             rescale(features=features, up=max(finest // step, 1), down=max(step // finest, 1)) for step in steps
         )
         self.pyramid = PyramidPooling(features=features, width=width, pools=pools)
-        self.lateral = nn.ModuleList(ConvNormReLU(features, width, 1) for _ in steps[:-1])
-        self.smooth = nn.ModuleList(ConvNormReLU(width, width, 3) for _ in steps[:-1])
-        self.fuse = ConvNormReLU(len(steps) * width, width, 3)
+        self.lateral = nn.ModuleList(ConvNormReLU(inputs=features, outputs=width, kernel=1) for _ in steps[:-1])
+        self.smooth = nn.ModuleList(ConvNormReLU(inputs=width, outputs=width, kernel=3) for _ in steps[:-1])
+        self.fuse = ConvNormReLU(inputs=len(steps) * width, outputs=width, kernel=3)
         self.dropout = nn.Dropout2d(dropout)  # whole channels
         self.outputs = nn.ModuleDict()
 

@@ -19,14 +19,14 @@ from faceptor.transforms.crop import CropSpec
 from faceptor.weights.starting import BACKBONE_WEIGHTS, ENCODER_WEIGHTS
 
 FORMAT = 2  # as written
-FORMATS = (1, 2)  # as read; 1 has other names of tensors, see `folder.NAMES_IN_FORMAT_1`
+READABLE_FORMATS = (1, 2)  # as read; 1 has other names of tensors, see `folder.NAMES_IN_FORMAT_1`
 DESCRIPTION = "model.json"
-LARGEST_DESCRIPTION = 16 * MIB  # bytes; with many tasks it has some tens of thousands
-DEEPEST = 32  # levels of lists and sections within each other
-WIDEST_FRAMING = 100.0  # face boxes by which a crop may reach out
-EXPECTED = {"model": dict, "tasks": list, "structure": dict, "crops": dict, "weights": str, "provenance": dict}
+LARGEST_DESCRIPTION_BYTES = 16 * MIB  # with many tasks it has some tens of thousands
+MAX_NESTING = 32  # levels of lists and sections within each other
+MAX_FRAMING_EDGE = 100.0  # in face boxes, from the centre of the face
+FIELDS = {"model": dict, "tasks": list, "structure": dict, "crops": dict, "weights": str, "provenance": dict}
 TASK_FIELDS = {"name": str, "kind": str, "dataset": str, "labels": list, "options": dict}
-NAMES = {dict: "a section", list: "a list", str: "a text"}
+WORDS_FOR_TYPES = {dict: "a section", list: "a list", str: "a text"}
 
 
 def read_description(folder: Path | str) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def read_description(folder: Path | str) -> dict[str, Any]:
     path = Path(folder) / DESCRIPTION
     if not path.exists() and not path.is_symlink():
         raise _no_model(Path(folder))
-    text = read_regular(path, largest=LARGEST_DESCRIPTION, error=WeightsError, remedy="restore it")
+    text = read_regular(path, largest=LARGEST_DESCRIPTION_BYTES, error=WeightsError, remedy="restore it")
     try:
         description = json.loads(text, parse_constant=_refuse, parse_int=_whole)
     except (ValueError, RecursionError) as error:  # JSON and text encoding; levels beyond what Python follows
@@ -42,15 +42,15 @@ def read_description(folder: Path | str) -> dict[str, Any]:
         raise WeightsError(f"{path}: not valid JSON ({reason}); restore it") from None
     if not isinstance(description, dict):
         raise WeightsError(f"{path}: expected a section, found {type(description).__name__}; restore it")
-    if description.get("format") not in FORMATS or not isinstance(description["format"], int):
-        expected, found = " or ".join(map(str, FORMATS)), _short(description.get("format"))
+    if description.get("format") not in READABLE_FORMATS or not isinstance(description["format"], int):
+        expected, found = " or ".join(map(str, READABLE_FORMATS)), _short(description.get("format"))
         raise WeightsError(f"{path}: format expected {expected}, found {found}; save it anew")
-    missing = EXPECTED.keys() - description.keys()
+    missing = FIELDS.keys() - description.keys()
     if missing:
         raise WeightsError(f"{path}: {', '.join(sorted(missing))} missing; restore the file")
-    if _depth(description) > DEEPEST:
-        raise WeightsError(f"{path}: nested more than {DEEPEST} deep; restore the file")
-    for key, kind in EXPECTED.items():
+    if _depth(description) > MAX_NESTING:
+        raise WeightsError(f"{path}: nested more than {MAX_NESTING} deep; restore the file")
+    for key, kind in FIELDS.items():
         _expect(path, key, description[key], kind)
     _check_data(path, description["provenance"].get("data"))
     return description
@@ -132,7 +132,7 @@ def _whole(digits: str) -> int:
 def _depth(value: Any) -> int:
     """Levels of lists and sections, counted no further than one beyond the deepest allowed."""
     levels, current = 0, [value]
-    while current and levels <= DEEPEST:
+    while current and levels <= MAX_NESTING:
         current = [item for each in current for item in _inside(each)]
         levels += 1
     return levels
@@ -145,14 +145,14 @@ def _inside(value: Any) -> Iterator[Any]:
 
 def _expect(path: Path, key: str, value: Any, kind: type) -> None:
     if not isinstance(value, kind):
-        raise WeightsError(f"{path}: {key}: expected {NAMES[kind]}, found {_short(value)}; restore the file")
+        raise WeightsError(f"{path}: {key}: expected {WORDS_FOR_TYPES[kind]}, found {_short(value)}; restore the file")
 
 
 def _check_framing(path: Path, key: str, value: Any) -> None:
     right = isinstance(value, list) and len(value) == 4 and all(type(edge) in (int, float) for edge in value)
-    if not right or not (value[0] < value[2] and value[1] < value[3]) or max(map(abs, value)) > WIDEST_FRAMING:
+    if not right or not (value[0] < value[2] and value[1] < value[3]) or max(map(abs, value)) > MAX_FRAMING_EDGE:
         raise WeightsError(
-            f"{path}: {key}: expected left, top, right, bottom in face boxes, within {WIDEST_FRAMING:g}, found "
+            f"{path}: {key}: expected left, top, right, bottom in face boxes, within {MAX_FRAMING_EDGE:g}, found "
             f"{_short(value)}; restore the file"
         )
 

@@ -31,7 +31,7 @@ from faceptor.weights.description import (
     read_description,
 )
 from faceptor.weights.loading import Facts, built_with, check_fit, plan, some
-from faceptor.weights.starting import LARGEST_WEIGHTS
+from faceptor.weights.starting import LARGEST_WEIGHTS_BYTES
 
 __all__ = ["DESCRIPTION", "WEIGHTS", "load_model", "model_hash", "read_description", "save_model"]
 
@@ -180,5 +180,8 @@ def _reason(error: Exception) -> str:
 
 def _sha256(path: Path) -> str:
     return sha256_of(
-        path, largest=LARGEST_WEIGHTS, error=WeightsError, remedy="`dvc pull` fetches the weights of model folders"
+        path,
+        largest=LARGEST_WEIGHTS_BYTES,
+        error=WeightsError,
+        remedy="`dvc pull` fetches the weights of model folders",
     )

@@ -14,8 +14,8 @@ from faceptor.config import ModelConfig
 from faceptor.errors import ConfigError, WeightsError
 from faceptor.io.regular import check_regular, sha256_of
 
-LARGEST_WEIGHTS = 16 << 30  # bytes; a training checkpoint of the largest published model has 1.5 GB
-FOLDER = Path("data/pretrained")  # below it the pipeline notices when a file changes
+LARGEST_WEIGHTS_BYTES = 16 << 30  # a training checkpoint of the largest published model has 1.5 GB
+PRETRAINED = Path("data/pretrained")  # below it the pipeline notices when a file changes
 ENCODER_WEIGHTS, BACKBONE_WEIGHTS = "encoder.safetensors", "backbone.safetensors"
 IMAGENET = "imagenet"
 
@@ -35,8 +35,8 @@ class Source(NamedTuple):
 FARL = Source(
     what="FaRL-Base-Patch16-LAIONFace20M-ep64.pth, from which the papers' Faceptor starts,",
     where="https://github.com/FacePerceiver/FaRL",
-    command=f"faceptor import-weights FaRL-Base-Patch16-LAIONFace20M-ep64.pth --out {FOLDER / 'farl-b16-ep64'}",
-    file=FOLDER / "farl-b16-ep64" / ENCODER_WEIGHTS,
+    command=f"faceptor import-weights FaRL-Base-Patch16-LAIONFace20M-ep64.pth --out {PRETRAINED / 'farl-b16-ep64'}",
+    file=PRETRAINED / "farl-b16-ep64" / ENCODER_WEIGHTS,
 )
 
 
@@ -45,8 +45,8 @@ def imagenet(backbone: str) -> Source:
     return Source(
         what=f"the ImageNet weights of {backbone}",
         where="the Hugging Face hub (timm)",
-        command=f"faceptor import-weights {IMAGENET} --backbone {backbone} --out {FOLDER / backbone}",
-        file=FOLDER / backbone / BACKBONE_WEIGHTS,
+        command=f"faceptor import-weights {IMAGENET} --backbone {backbone} --out {PRETRAINED / backbone}",
+        file=PRETRAINED / backbone / BACKBONE_WEIGHTS,
     )
 
 
@@ -128,6 +128,6 @@ def _said_of(model: ModelConfig, where: str, find: Callable, path: Path) -> Any:
     key = f"{where}.{part_of(model)}.pretrained"
     remedy = f"{source_of(model).remedy()}; or set {where}.init: scratch and {key}: none"
     try:
-        return find(path, largest=LARGEST_WEIGHTS, error=WeightsError, remedy=remedy)
+        return find(path, largest=LARGEST_WEIGHTS_BYTES, error=WeightsError, remedy=remedy)
     except WeightsError as error:
         raise WeightsError(f"{key}: {error}") from None

@@ -6,7 +6,7 @@ from faceptor.config import EncoderConfig, FaceptorConfig, NaiveConfig, load_pre
 from faceptor.models.build import build_model
 from faceptor.tasks import task
 from faceptor.weights.released import faceptor, farl, naive
-from faceptor.weights.released.names import PARTS
+from faceptor.weights.released.names import QUERY_KEY_VALUE
 
 STATISTICS = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 SHARED = {
@@ -90,7 +90,7 @@ def write(path, state, *, wrapped=True):
 
 def _in_order(parts):
     def place(entry):
-        found = [PARTS.index(word) for word in entry[0].split(".") if word in PARTS]
+        found = [QUERY_KEY_VALUE.index(word) for word in entry[0].split(".") if word in QUERY_KEY_VALUE]
         return found[-1] if len(parts) > 1 else 0
 
     return sorted(((name, tensor if tensor.ndim else tensor[None]) for name, tensor in parts), key=place)

@@ -18,16 +18,17 @@ from torch import Tensor
 from faceptor.errors import WeightsError
 from faceptor.io.regular import MIB, check_regular, size_text
 from faceptor.weights.loading import some
-from faceptor.weights.starting import LARGEST_WEIGHTS
+from faceptor.weights.starting import LARGEST_WEIGHTS_BYTES
 
-SHORT = (torch.float16, torch.bfloat16)  # as some save their weights; widening them changes no number
+HALF_PRECISIONS = (torch.float16, torch.bfloat16)  # as some save their weights; widening them changes no number
 # Where trainers put the tensors, beside step and optimiser.
 WRAPPERS = ("state_dict", "state_dict_backbone", "model_state_dict", "model", "module")
-DEEPEST_WRAPPER = 3
+MAX_WRAPPERS = 3
 PREFIXES = ("module.", "_orig_mod.")  # of DistributedDataParallel (each time it is applied) and torch.compile
-LIGHTNING = "model."  # what a LightningModule calls its network, in front of every name
-TIMES_THE_FILE = 8  # memory that tensors may take; those that share their numbers are counted each
-NUMPY = [  # what NumPy's scalars and arrays are pickled with; `Skipped` stands for each, and nothing of NumPy is called
+LIGHTNING_PREFIX = "model."  # what a LightningModule calls its network, in front of every name
+MAX_TENSOR_BYTES_PER_FILE_BYTE = 8  # tensors that share their numbers are counted each
+# What NumPy's scalars and arrays are pickled with; `Skipped` stands for each, and nothing of NumPy is called.
+NUMPY_GLOBALS = [
     *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
     *(f"numpy.{core}.numeric._frombuffer" for core in ("core", "_core")),
     "numpy.ndarray",
@@ -70,7 +71,7 @@ def open_checkpoint(path: Path | str) -> Checkpoint:
     if path.is_dir():
         raise WeightsError(f"{path}: a folder, expected a published file (.pth, .pt); name the file in it")
     remedy = "download the released weights and give their path"
-    size = check_regular(path, largest=LARGEST_WEIGHTS, error=WeightsError, remedy=remedy)
+    size = check_regular(path, largest=LARGEST_WEIGHTS_BYTES, error=WeightsError, remedy=remedy)
     state = _unwrapped(_read_safetensors(path) if path.suffix == ".safetensors" else _read_pickled(path, size))
     skipped = tuple(str(name) for name, value in state.items() if isinstance(value, Skipped))
     state = {name: value for name, value in state.items() if not isinstance(value, Skipped)}
@@ -86,7 +87,9 @@ def open_checkpoint(path: Path | str) -> Checkpoint:
     broken = [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
     if broken:
         raise WeightsError(f"{path}: {some(broken)}: expected finite numbers, found nan or inf; download it again")
-    return Checkpoint({n: value.float() if value.dtype in SHORT else value for n, value in tensors.items()}, skipped)
+    return Checkpoint(
+        {n: value.float() if value.dtype in HALF_PRECISIONS else value for n, value in tensors.items()}, skipped
+    )
 
 
 # --- wrapping ---------------------------------------------------------------------------------------------------------
@@ -94,7 +97,7 @@ def open_checkpoint(path: Path | str) -> Checkpoint:
 
 def _unwrapped(content: Any) -> dict:
     """What a trainer's file holds of a model; {} where it is no such file."""
-    for _ in range(DEEPEST_WRAPPER):
+    for _ in range(MAX_WRAPPERS):
         inner = [content[name] for name in WRAPPERS if isinstance(content, dict) and _wraps(content.get(name))]
         if not inner:
             break
@@ -109,8 +112,8 @@ def _wraps(value: Any) -> bool:
 def _unprefixed(path: Path, state: Mapping[Any, Tensor]) -> dict[str, Tensor]:
     """Tensors by the names that the model itself gives them."""
     names = {name: _bare(str(name)) for name in state}
-    if all(bare.startswith(LIGHTNING) for bare in names.values()):
-        names = {name: _bare(bare.removeprefix(LIGHTNING)) for name, bare in names.items()}
+    if all(bare.startswith(LIGHTNING_PREFIX) for bare in names.values()):
+        names = {name: _bare(bare.removeprefix(LIGHTNING_PREFIX)) for name, bare in names.items()}
     if len(set(names.values())) < len(state):
         counted = list(names.values())
         twice = [str(name) for name, bare in names.items() if str(name) != bare and counted.count(bare) > 1]
@@ -135,7 +138,7 @@ def _check_claims(path: Path, tensors: Mapping[str, Tensor], size: int) -> None:
         raise WeightsError(
             f"{path}: {some(hollow)}: claim more numbers than the file has (expanded tensors); download it again"
         )
-    if sum(claims.values()) > TIMES_THE_FILE * size + MIB:
+    if sum(claims.values()) > MAX_TENSOR_BYTES_PER_FILE_BYTE * size + MIB:
         found = f"tensors of {size_text(sum(claims.values()))} in a file of {size_text(size)}"
         raise WeightsError(f"{path}: {found}; expected each number once; download it again")
 
@@ -146,7 +149,7 @@ def _check_claims(path: Path, tensors: Mapping[str, Tensor], size: int) -> None:
 @contextmanager
 def _numpy_skipped() -> Iterator[None]:
     """torch's restricted reader also takes values of NumPy, as `Skipped`."""
-    with torch.serialization.safe_globals([Skipped, *((Skipped, name) for name in NUMPY)]):
+    with torch.serialization.safe_globals([Skipped, *((Skipped, name) for name in NUMPY_GLOBALS)]):
         yield
 
 

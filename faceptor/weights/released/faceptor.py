@@ -19,9 +19,9 @@ from faceptor.weights.released.published import INPUTS, RECOGNITION, TASK_NAMES,
 CONFIG = FaceptorConfig(inputs=INPUTS)  # the published sizes, alike in Base and Full
 ENCODER, HEADS, LOSSES = "backbone_module.visual.", "heads_module.", "losses_module."
 QUERIES = re.escape(HEADS + "decoder.query_feat.") + r"([^.]+)\.weight"
-OWN = ("decoder.new_level_embed.", "decoder.new_input_proj.")  # what stage 2 adds and trains
+OF_LAYER_ATTENTION = ("decoder.new_level_embed.", "decoder.new_input_proj.")  # what stage 2 adds and trains
 NORM = "interpreters.map_v2.mask_map.1."
-TIED = NORM + "ln."  # the same parameters again, as they are named without `ln.`; those without are taken
+TIED_NORM = NORM + "ln."  # the same parameters under a second name; those of the first are taken
 
 _SELF = "decoder.transformer_self_attention_layers.{i}."
 _CROSS = "decoder.transformer_cross_attention_layers.{i}."
@@ -65,7 +65,7 @@ def matches(names: Collection[str]) -> bool:
 
 
 def is_stage2(names: Collection[str]) -> bool:
-    return any(name.startswith(tuple(HEADS + own for own in OWN)) for name in names)
+    return any(name.startswith(tuple(HEADS + own for own in OF_LAYER_ATTENTION)) for name in names)
 
 
 def from_states(
@@ -98,7 +98,7 @@ def from_states(
         tensors |= RENAMING.convert(own, own="+".join(group), origin=origin, prefix=HEADS)
     check_fit(planned, tensors, theirs=official, origin=", ".join(origins))
     norm = {name: value for name, value in below(shared, HEADS + NORM).items() if "." not in name}
-    check_alike(norm, below(shared, HEADS + TIED), theirs=lambda name: HEADS + TIED + name, origin=origins[0])
+    check_alike(norm, below(shared, HEADS + TIED_NORM), theirs=lambda name: HEADS + TIED_NORM + name, origin=origins[0])
     model = built_with(make, tensors, origin=", ".join(origins))
     model.crops = published_crops(model.tasks)
     return model
@@ -114,9 +114,9 @@ def model_state(state: Mapping[str, Tensor], *, model: FaceModel, origin: str) -
     visual = below(state, ENCODER)
     encoder = farl.encoder_state(visual, like=model.encoder, origin=origin, prefix=ENCODER)
     rest = without_classifier(state, width=CONFIG.embedding, origin=origin)
-    rest = {name: value for name, value in rest.items() if not name.startswith((ENCODER, HEADS + TIED))}
+    rest = {name: value for name, value in rest.items() if not name.startswith((ENCODER, HEADS + TIED_NORM))}
     check_below(rest, HEADS, origin=origin)
-    heads = {name: value for name, value in below(rest, HEADS).items() if not name.startswith(OWN)}
+    heads = {name: value for name, value in below(rest, HEADS).items() if not name.startswith(OF_LAYER_ATTENTION)}
     return {f"encoder.{name}": value for name, value in encoder.items()} | RENAMING.convert(
         heads, origin=origin, prefix=HEADS
     )
@@ -130,7 +130,7 @@ def official(name: str) -> str:
 
 
 def _is_own(name: str) -> bool:
-    return name.startswith(tuple(HEADS + own for own in OWN))
+    return name.startswith(tuple(HEADS + own for own in OF_LAYER_ATTENTION))
 
 
 def _check_same(shared: Mapping[str, Tensor], state: Mapping[str, Tensor], *, origin: str, first: str) -> None:

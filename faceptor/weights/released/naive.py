@@ -16,9 +16,17 @@ from faceptor.weights.released.published import INPUTS, KIND_NAMES, RECOGNITION,
 
 CONFIG = NaiveConfig(inputs=INPUTS)  # the published sizes
 ENCODER, HEADS = "backbone_module.visual.", "heads_module.heads."
-# A classifier of maps does not say which data sets its rows belong to: the published model has one of each kind.
-DENSE = {"parsing": "parsing_celebamaskhq", "align": "landmarks_300w"}
+# Heads with maps have one output, unnamed, because the published model learnt one data set of each such kind.
+DENSE_TASKS = {"parsing": "parsing_celebamaskhq", "align": "landmarks_300w"}
 
+# Each a convolution with a batch norm.
+_CONVOLUTIONS = {
+    "psp_modules.{i}.1": "pyramid.branches.{i}",
+    "bottleneck": "pyramid.fuse",
+    "lateral_convs.{i}": "lateral.{i}",
+    "fpn_convs.{i}": "smooth.{i}",
+    "fpn_bottleneck": "fuse",
+}
 HEAD_NAMES = {
     "recog.norm.{p}": "heads.recognition.norm.{p}",
     "recog.head.0.{p}": "heads.recognition.fc1.{p}",
@@ -35,20 +43,16 @@ HEAD_NAMES = {
     "{kind}.fpns.0.1.{p}": "heads.{kind}.levels.0.norm1.{p}",
     "{kind}.fpns.0.3.{p}": "heads.{kind}.levels.0.up1.{p}",
     "{kind}.fpns.1.{p}": "heads.{kind}.levels.1.up0.{p}",
+    **{
+        f"{{kind}}.head.{theirs}.{part}.{{p}}": f"heads.{{kind}}.{ours}.{name}.{{p}}"
+        for theirs, ours in _CONVOLUTIONS.items()
+        for part, name in (("conv", "conv"), ("bn", "norm"))
+    },
+    **{
+        f"{kind}.head.conv_seg.{{p}}": f"heads.{KIND_NAMES[kind]}.outputs.{task}.{{p}}"
+        for kind, task in DENSE_TASKS.items()
+    },
 }
-for _theirs, _ours in {
-    "psp_modules.{i}.1": "pyramid.branches.{i}",
-    "bottleneck": "pyramid.fuse",
-    "lateral_convs.{i}": "lateral.{i}",
-    "fpn_convs.{i}": "smooth.{i}",
-    "fpn_bottleneck": "fuse",
-}.items():
-    HEAD_NAMES["{kind}.head." + _theirs + ".conv.{p}"] = "heads.{kind}." + _ours + ".conv.{p}"
-    HEAD_NAMES["{kind}.head." + _theirs + ".bn.{p}"] = "heads.{kind}." + _ours + ".norm.{p}"
-for _kind, _task in DENSE.items():
-    HEAD_NAMES[_kind + ".head.conv_seg.{p}"] = f"heads.{KIND_NAMES[_kind]}.outputs.{_task}." + "{p}"
-
-
 RENAMING = Renaming(HEAD_NAMES, words={"task": TASK_NAMES, "kind": KIND_NAMES})
 
 

@@ -15,17 +15,17 @@ from torch import Tensor, nn
 from faceptor.errors import WeightsError
 from faceptor.weights.loading import Facts, facts_of, misfits, some
 
-PARTS = ("query", "key", "value")
-PATTERNS = {"p": r"\w+", "i": r"\d+", "j": r"\d+", "task": r"[^.]+", "kind": r"[^.]+", "own": r"[^.]+"}
-PATTERNS |= {"part": "|".join(PARTS)}
-CLASSIFIER = re.compile(r"losses_module\.losses\.[^.]+\.classifier")
-NOTHING: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+QUERY_KEY_VALUE = ("query", "key", "value")
+PLACEHOLDERS = {"p": r"\w+", "i": r"\d+", "j": r"\d+", "task": r"[^.]+", "kind": r"[^.]+", "own": r"[^.]+"}
+PLACEHOLDERS |= {"part": "|".join(QUERY_KEY_VALUE)}
+CLASSIFIERS = re.compile(r"losses_module\.losses\.[^.]+\.classifier")
+NO_WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
 
 class Renaming:
     """table: published template -> ours. words: placeholder -> published word -> our word."""
 
-    def __init__(self, table: Mapping[str, str], *, words: Mapping[str, Mapping[str, str]] = NOTHING):
+    def __init__(self, table: Mapping[str, str], *, words: Mapping[str, Mapping[str, str]] = NO_WORDS):
         self.words = words
         self.table = {theirs: (_pattern(theirs), _pattern(ours), ours) for theirs, ours in table.items()}
 
@@ -38,7 +38,9 @@ class Renaming:
                     if key in fields and fields[key] not in words:
                         return None
                 fields |= {key: words[fields[key]] for key, words in self.words.items() if key in fields}
-                filled = [{"own": own, "part": part, **fields} for part in (PARTS if "{part}" in ours else ("",))]
+                filled = [
+                    {"own": own, "part": part, **fields} for part in (QUERY_KEY_VALUE if "{part}" in ours else ("",))
+                ]
                 return [ours.format(**values) for values in filled]
         return None
 
@@ -71,10 +73,9 @@ class Renaming:
             elif state[name].ndim and state[name].shape[0] % len(ours) == 0:
                 yield from zip(ours, state[name].chunk(len(ours)), strict=True)
             else:
-                raise WeightsError(
-                    f"{origin}: {prefix}{name}: expected rows of {', '.join(PARTS)}, a multiple of {len(ours)}, found "
-                    f"{tuple(state[name].shape)}; is the file complete?"
-                )
+                rows = f"rows of {', '.join(QUERY_KEY_VALUE)}, a multiple of {len(ours)}"
+                found = f"found {tuple(state[name].shape)}; is the file complete?"
+                raise WeightsError(f"{origin}: {prefix}{name}: expected {rows}, {found}")
 
 
 def check_fit(model: nn.Module, tensors: Mapping[str, Tensor], *, theirs: Callable[[str], str], origin: str) -> None:
@@ -104,7 +105,7 @@ def check_alike(
 
 def without_classifier(state: Mapping[str, Tensor], *, width: int, origin: str) -> dict[str, Tensor]:
     """Without the classifiers (people, width) of recognition, which only training uses."""
-    found = {name: value for name, value in state.items() if CLASSIFIER.fullmatch(name)}
+    found = {name: value for name, value in state.items() if CLASSIFIERS.fullmatch(name)}
     for name, value in found.items():
         if value.ndim != 2 or value.shape[1] != width:
             raise WeightsError(f"{origin}: {name}: expected (people, {width}), found {tuple(value.shape)}")
@@ -135,6 +136,6 @@ def _pattern(template: str) -> re.Pattern:
         if piece != f"{{{key}}}":
             pieces.append(re.escape(piece))
         else:
-            pieces.append(f"(?P={key})" if key in seen else f"(?P<{key}>{PATTERNS[key]})")
+            pieces.append(f"(?P={key})" if key in seen else f"(?P<{key}>{PLACEHOLDERS[key]})")
             seen.add(key)
     return re.compile("".join(pieces))

@@ -23,7 +23,7 @@ from faceptor.weights.released import faceptor, facexformer, farl, naive
 from faceptor.weights.released import published as facts
 from faceptor.weights.released.checkpoint import read_checkpoint
 from faceptor.weights.released.imagenet import check_backbone, download
-from faceptor.weights.starting import BACKBONE_WEIGHTS, ENCODER_WEIGHTS, IMAGENET, LARGEST_WEIGHTS
+from faceptor.weights.starting import BACKBONE_WEIGHTS, ENCODER_WEIGHTS, IMAGENET, LARGEST_WEIGHTS_BYTES
 
 DESCRIPTIONS = (DESCRIPTION, *(Path(name).with_suffix(".json").name for name in (ENCODER_WEIGHTS, BACKBONE_WEIGHTS)))
 
@@ -265,4 +265,4 @@ def _family(path: Path, state: Mapping[str, Tensor]) -> str:
 
 
 def _sha256(path: Path) -> str:
-    return sha256_of(path, largest=LARGEST_WEIGHTS, error=WeightsError)
+    return sha256_of(path, largest=LARGEST_WEIGHTS_BYTES, error=WeightsError)
