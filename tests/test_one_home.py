@@ -19,11 +19,11 @@ from faceptor.evaluation.measure import measure
 from faceptor.models import build
 from faceptor.models.base import FaceModel
 from faceptor.models.build import build_model
+from faceptor.pipeline.experiment import resolve
 from faceptor.predict.overlay import draw_faces
 from faceptor.predict.panels import COLOURS
 from faceptor.predict.predictor import predict
 from faceptor.tasks import KINDS, TASKS, task
-from faceptor.tasks.custom import specs_of
 from faceptor.training.batches import ImageCache, Steps, TaskStream
 from faceptor.training.loop import Run, train
 from faceptor.training.record import stage_facts
@@ -63,9 +63,7 @@ def params(kind, tmp_path):
 
 @pytest.fixture
 def spec(params):
-    reader = parse(params).reader("mine")
-    (found,) = (spec for spec in specs_of("mine", reader, like="generic") if spec.kind == "youth")
-    return found
+    return resolve(parse(params)).spec("youth_mine")
 
 
 @pytest.fixture
@@ -79,7 +77,7 @@ def test_a_kind_is_known_to_params_yaml(params, spec):
     wrong = yaml.safe_load(yaml.safe_dump(params))
     wrong["stage1"]["tasks"]["youth_mine"]["criterion"] = {"wieght": 2.0}
     with pytest.raises(ConfigError, match=r"youth_mine\.criterion\.wieght: .*did you mean 'weight'"):
-        parse(wrong)
+        resolve(parse(wrong))
 
 
 def test_a_kind_is_trained(kind, spec, model):

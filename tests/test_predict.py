@@ -21,7 +21,7 @@ from faceptor.models.build import build_model
 from faceptor.predict.detector import detect_faces, overlap
 from faceptor.predict.framing import measure_framing
 from faceptor.predict.overlay import draw_faces
-from faceptor.predict.predictor import CHUNK, predict, read_photo
+from faceptor.predict.predictor import FACES_PER_PASS, predict, read_photo
 from faceptor.tasks import task
 from faceptor.tasks.age import AgePrediction
 from faceptor.tasks.attributes import AttributesPrediction
@@ -275,7 +275,7 @@ def test_kinds_with_a_mirror_get_both_images():
 
 
 def test_many_faces_are_answered_as_single_ones_are(model, photo):
-    boxes = [(20 * i, 15 * i, 20 * i + 90, 15 * i + 90) for i in range(CHUNK + 3)]
+    boxes = [(20 * i, 15 * i, 20 * i + 90, 15 * i + 90) for i in range(FACES_PER_PASS + 3)]
     together = predict(model, photo, boxes=boxes, tasks=["age_morph2", "landmarks_300w"])
     assert len(together) == len(boxes)
     for box, face in zip(boxes[-2:], together[-2:], strict=True):

@@ -55,7 +55,7 @@ def is_young(spec: TaskSpec, sample: Any) -> bool:
     return bool(label_of(sample, "age") < spec.options["until"])
 
 
-class Youth(Kind):
+class Youth(Kind[YouthPrediction, YouthMetric]):
     name, head, inputs, columns = "youth", "value", "face", ("age",)
     headline, higher_is_better = "right", True
     losses: ClassVar = {"logistic": {"weight": 1.0}}

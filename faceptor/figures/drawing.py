@@ -10,7 +10,7 @@ import numpy as np
 from faceptor.datasets.labels import LandmarkScheme
 from faceptor.figures.plots import PALETTE
 
-_SHIFT = 4  # fractional bits of cv2's coordinates: points are drawn between pixels
+_FRACTION_BITS = 4  # of cv2's coordinates: points are drawn between pixels
 
 
 def _rgb(colour: str) -> tuple[int, int, int]:
@@ -46,16 +46,16 @@ def draw_points(canvas: np.ndarray, points: np.ndarray, scheme: LandmarkScheme) 
     canvas = np.ascontiguousarray(canvas).copy()
     extent = float(np.ptp(points, axis=0).max())
     thickness, radius = max(1, round(extent / 250)), max(1.0, extent / 120)
-    fixed = np.rint(points * 2**_SHIFT).astype(np.int32)
+    fixed = np.rint(points * 2**_FRACTION_BITS).astype(np.int32)
     colours = dict.fromkeys(range(len(points)), _rgb(PALETTE[2]))
     for index, (name, (first, last)) in enumerate(scheme.groups.items()):
         members, colour = list(range(first, last + 1)), _rgb(PALETTE[index % len(PALETTE)])
         colours.update(dict.fromkeys(members, colour))
         closing = [(last, first)] if name.endswith(("eye", "lip")) else []
         for start, end in [*pairwise(members), *closing]:
-            cv2.line(canvas, fixed[start].tolist(), fixed[end].tolist(), colour, thickness, cv2.LINE_AA, _SHIFT)
+            cv2.line(canvas, fixed[start].tolist(), fixed[end].tolist(), colour, thickness, cv2.LINE_AA, _FRACTION_BITS)
     for index, point in enumerate(fixed.tolist()):
-        cv2.circle(canvas, point, round(radius * 2**_SHIFT), colours[index], -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(canvas, point, round(radius * 2**_FRACTION_BITS), colours[index], -1, cv2.LINE_AA, _FRACTION_BITS)
     return canvas
 
 
@@ -72,9 +72,9 @@ def draw_axes(canvas: np.ndarray, origin: np.ndarray, axes: np.ndarray, length: 
 
     canvas = np.ascontiguousarray(canvas).copy()
     thickness = max(1, round(length / 25))
-    start = np.rint(origin * 2**_SHIFT).astype(int).tolist()
+    start = np.rint(origin * 2**_FRACTION_BITS).astype(int).tolist()
     for index in np.argsort(axes[:, 2], kind="stable"):
-        end = np.rint((origin + length * axes[index, :2]) * 2**_SHIFT).astype(int).tolist()
+        end = np.rint((origin + length * axes[index, :2]) * 2**_FRACTION_BITS).astype(int).tolist()
         for width, colour in ((thickness + 2, (255, 255, 255)), (thickness, _rgb(AXIS_COLOURS[index]))):
-            cv2.line(canvas, start, end, colour, width, cv2.LINE_AA, _SHIFT)
+            cv2.line(canvas, start, end, colour, width, cv2.LINE_AA, _FRACTION_BITS)
     return canvas

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Okabe-Ito, which stays apart under the common colour-vision deficiencies; black is kept for text and axes.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#999999")
-POINTS = 101  # of a curve that is written as data
+CURVE_POINTS = 101  # of a curve that is written as data
 
 
 class Plot(NamedTuple):
@@ -50,7 +50,7 @@ def confusion_data(confusion: np.ndarray, labels: tuple[str, ...]) -> Plot:
 
 def error_data(errors: np.ndarray, most: float, series: str = "") -> Plot:
     """Cumulative distribution of errors, from 0 to `most`."""
-    grid = np.linspace(0, most, POINTS)
+    grid = np.linspace(0, most, CURVE_POINTS)
     share = np.searchsorted(np.sort(errors), grid, side="right") / len(errors)
     return Plot("error", {"error": grid.tolist(), "share": share.tolist()}, series)
 
@@ -63,9 +63,9 @@ def reliability_data(result: Reliability) -> Plot:
 
 
 def curve_data(sort: str, columns: dict[str, np.ndarray], series: str = "") -> Plot:
-    """A curve thinned to POINTS, without repeated points."""
+    """A curve thinned to CURVE_POINTS, without repeated points."""
     table = np.unique(np.stack(list(columns.values()), axis=1), axis=0)
-    kept = table[spread(len(table), POINTS)]
+    kept = table[spread(len(table), CURVE_POINTS)]
     return Plot(sort, dict(zip(columns, kept.T.tolist(), strict=True)), series)
 
 

@@ -29,9 +29,9 @@ from faceptor.transforms.crop import PlacedCrop
 from faceptor.transforms.framing import crop_of, place_face, square
 from faceptor.transforms.tensors import to_tensor
 
-CHUNK = 8  # faces answered together; bounds the memory that a group photograph takes
+FACES_PER_PASS = 8  # bounds the memory that a group photograph takes
 FORMATS = "JPEG, PNG, WebP, TIFF, BMP or GIF"
-LARGEST_BOX = 4  # sides of a given face box, in longer sides of the photograph
+MAX_BOX_SIDES = 4  # sides of a given face box, in longer sides of the photograph
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,8 +136,8 @@ def answer_image(model: Any, rgb: np.ndarray, *, boxes=None, tasks=None, name: s
     try:
         results = [
             answer
-            for start in range(0, len(places), CHUNK)
-            for answer in _answer(model, rgb, places[start : start + CHUNK], specs)
+            for start in range(0, len(places), FACES_PER_PASS)
+            for answer in _answer(model, rgb, places[start : start + FACES_PER_PASS], specs)
         ]
     finally:
         model.train(was_training)
@@ -197,7 +197,7 @@ def given_faces(boxes: Sequence[Sequence[float]], size: tuple[int, int], *, name
     if given.ndim != 2 or given.shape[1] != 4 or not len(given):
         raise DataError(f"{name}: boxes: expected a list of (x1, y1, x2, y2), found {boxes!r}; None detects faces")
     height, width = size
-    largest = LARGEST_BOX * max(size)
+    largest = MAX_BOX_SIDES * max(size)
     for x1, y1, x2, y2 in given:
         found = f"({x1:g}, {y1:g}, {x2:g}, {y2:g})"
         if not np.isfinite([x1, y1, x2, y2]).all() or x2 <= x1 or y2 <= y1:

@@ -25,7 +25,7 @@ from faceptor.tasks.base import (
     share_of,
 )
 
-MOST_YEARS = 20.0  # end of the plotted distribution of errors
+MAX_PLOTTED_YEARS = 20.0  # end of the plotted distribution of errors
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,9 @@ class Age(Kind[AgePrediction, AgeMetric]):
         return spec.options.get("first", 0) + np.arange(spec.queries, dtype=np.float32)
 
     def target(self, spec, sample, crop):
-        age, ages = np.float32(label_of(sample, "age")), self._ages(spec)
+        age, ages = float(np.float32(label_of(sample, "age"))), self._ages(spec)
         check_within(f"{key_of(sample)}: age", age, age, (ages[0], ages[-1]), f"{spec.name} has no such year")
-        return {"age": np.asarray(age)}
+        return {"age": np.asarray(age, np.float32)}
 
     def decode(self, spec, raw, crop):
         from faceptor.tasks.losses.age import log_distribution
@@ -155,7 +155,7 @@ class Age(Kind[AgePrediction, AgeMetric]):
         return figure
 
     def plots(self, spec, metric):
-        return [error_data(np.abs(np.subtract(*metric.arrays())), MOST_YEARS)]
+        return [error_data(np.abs(np.subtract(*metric.arrays())), MAX_PLOTTED_YEARS)]
 
     def panel(self, spec, prediction):
         """The number, the range that holds 80 % of the probability, and the distribution."""

@@ -23,7 +23,7 @@ import numpy as np
 
 LEVEL = 0.95
 DRAWS = 1000
-CELLS = 4_000_000  # draws x samples held at once
+MAX_CELLS = 4_000_000  # draws x samples held at once
 Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
 
 Resampler = Callable[[np.ndarray], dict[str, np.ndarray]]  # counts (draws, samples) -> metric -> (draws,)
@@ -52,7 +52,7 @@ def draw_counts(strata: Sequence[int], *, seed: int | Sequence[int], draws: int 
     rng = np.random.default_rng(seed)
     total, rows = sum(strata), 0
     while rows < draws:
-        some = max(1, min(draws - rows, CELLS // max(total, 1)))
+        some = max(1, min(draws - rows, MAX_CELLS // max(total, 1)))
         parts = []
         for size in strata:
             chosen = rng.integers(0, size, (some, size)) + size * np.arange(some)[:, None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from faceptor.errors import ConfigError
 from faceptor.tasks.age import Age
 from faceptor.tasks.agegroup import AgeGroup
@@ -17,7 +19,7 @@ from faceptor.tasks.rating import Rating
 from faceptor.tasks.recognition import Recognition
 from faceptor.tasks.visibility import Visibility
 
-KINDS: dict[str, Kind] = {
+KINDS: dict[str, Kind[Any, Any]] = {
     kind.name: kind
     for kind in (
         Landmarks(),
@@ -36,7 +38,7 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def kind_of(spec: TaskSpec) -> Kind:
+def kind_of(spec: TaskSpec) -> Kind[Any, Any]:
     """The kind of a task; a task from elsewhere (a saved model) may name one that does not exist here."""
     if spec.kind not in KINDS:
         raise ConfigError(f"task {spec.name!r}: kind {spec.kind!r} is unknown; expected one of {', '.join(KINDS)}")

@@ -41,7 +41,7 @@ from faceptor.tasks.rotations import (
 
 ANGLES = ("pitch", "yaw", "roll")
 
-MOST_DEGREES = 30.0  # end of the plotted distribution of errors
+MAX_PLOTTED_DEGREES = 30.0  # end of the plotted distribution of errors
 
 
 @dataclass(frozen=True)
@@ -257,8 +257,7 @@ class Pose(Kind[PosePrediction, PoseMetric]):
 
     def plots(self, spec, metric):
         """Degrees between the true and the predicted rotation."""
-
-        return [error_data(metric.turns(), MOST_DEGREES)]
+        return [error_data(metric.turns(), MAX_PLOTTED_DEGREES)]
 
     def draw(self, spec, canvas, prediction):
         axes = matrix_of_degrees(prediction.angles) * [1, -1, 1]  # image y points down

@@ -31,7 +31,7 @@ from faceptor.tasks.base import (
 from faceptor.tasks.fitting import Misfit, check_names
 from faceptor.tasks.intervals import mean_of, means_of
 
-NO_SPREAD = 1e-12  # of a variance, in squared shares of the range: all the same
+MIN_VARIANCE = 1e-12  # in squared shares of the range; with less, all are the same
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _agreements(predicted: np.ndarray, truth: np.ndarray, counts: np.ndarray) ->
     var_x, var_y = share @ (x * x) - mean_x**2, share @ (y * y) - mean_y**2
     covariance = share @ (x * y) - mean_x * mean_y
     gap = mean_x - mean_y + predicted.mean() - truth.mean()
-    varied = (var_x > NO_SPREAD) & (var_y > NO_SPREAD)
+    varied = (var_x > MIN_VARIANCE) & (var_y > MIN_VARIANCE)
     spread = np.sqrt(np.where(varied, var_x * var_y, 1))
     pearson = np.where(varied, covariance / spread, 0.0).clip(-1, 1)
     concordance = np.where(varied, 2 * covariance / np.where(varied, var_x + var_y + gap**2, 1), 0.0)

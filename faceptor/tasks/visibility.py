@@ -25,10 +25,10 @@ from faceptor.tasks.base import TaskSpec
 from faceptor.tasks.fitting import check_points
 from faceptor.tasks.intervals import Share
 
-PRECISION = 0.8
+MIN_PRECISION = 0.8
 
 
-def recall_at_precision(score: np.ndarray, positive: np.ndarray, precision: float = PRECISION) -> float:
+def recall_at_precision(score: np.ndarray, positive: np.ndarray, precision: float = MIN_PRECISION) -> float:
     """Largest share of the positives that a threshold on the score finds while at least `precision` of what it finds
     is positive; a fraction, 0 where no threshold is that precise. score (n,), positive (n,) bool."""
     from sklearn.metrics import precision_recall_curve
@@ -38,7 +38,7 @@ def recall_at_precision(score: np.ndarray, positive: np.ndarray, precision: floa
 
 
 def recall_of(
-    score: np.ndarray, positive: np.ndarray, sample: np.ndarray, precision: float = PRECISION
+    score: np.ndarray, positive: np.ndarray, sample: np.ndarray, precision: float = MIN_PRECISION
 ) -> Callable[[np.ndarray], np.ndarray]:
     """counts (draws, samples) -> (draws,) `recall_at_precision`, nan without any positive. sample: (n,) which sample
     every score belongs to."""
@@ -145,10 +145,10 @@ class Visibility(Attributes):
         p, visible = metric.pooled()
         precision, recall, _ = precision_recall_curve(~visible, 1 - p)
         found = metric.compute()["recall_at_80_precision"]
-        title = f"{spec.name}: {found:.1f} % of occluded points at {100 * PRECISION:.0f} % precision"
+        title = f"{spec.name}: {found:.1f} % of occluded points at {100 * MIN_PRECISION:.0f} % precision"
         figure, (left, right) = new_figure(title, 2, height=max(4.4, 0.16 * spec.queries))
         left.plot(100 * recall, 100 * precision, color=PALETTE[0], drawstyle="steps-post")
-        left.axhline(100 * PRECISION, color="0.6", linestyle="--", linewidth=1)
+        left.axhline(100 * MIN_PRECISION, color="0.6", linestyle="--", linewidth=1)
         left.set(xlabel="occluded points found (%)", ylabel="found points that are occluded (%)")
         left.set(xlim=(0, 100), ylim=(0, 101))
         draw_bars(
