@@ -94,7 +94,7 @@ def test_shares():
 
 
 def test_draws_repeat_and_are_made_in_blocks(monkeypatch):
-    monkeypatch.setattr("faceptor.tasks.intervals.CELLS", 30_000)
+    monkeypatch.setattr("faceptor.tasks.intervals.MAX_CELLS", 30_000)
     blocks, again = ([*draw_counts((90, 7), seed=5, draws=400)] for _ in range(2))
     assert len(blocks) > 1 and sum(len(block) for block in blocks) == 400
     assert (np.concatenate(blocks)[:, -7:].sum(1) == 7).all()  # each stratum keeps its size
