@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from faceptor.datasets import own_columns as own
-from faceptor.datasets import tallies
+from faceptor.datasets import own_cells, own_columns, tallies
 from faceptor.datasets.labels import AGES, landmark_scheme
 from faceptor.datasets.tallies import Statistic
 from faceptor.datasets.values import BadSample
@@ -162,7 +161,7 @@ def _class_column(name: str, holds: str) -> Column:
         if value is None or not 0 <= value <= last:
             raise BadSample(f"{name}: expected a class in 0..{last}, found {value}")
 
-    mine = Own(own.Classes, own.read_class(name), attrgetter("labels"))
+    mine = Own(own_columns.Classes, own_cells.read_class(name), attrgetter("labels"))
     return Column(name=name, holds=holds, dtype=np.int8, check=check, statistic=tallies.CLASSES, own=mine)
 
 
@@ -176,7 +175,7 @@ _ROWS = (
         dtype=np.float32,
         shape=("K", 2),
         check=_check_landmarks,
-        own=Own(own.Landmarks, own.read_landmarks, attrgetter("labels")),
+        own=Own(own_columns.Landmarks, own_cells.read_landmarks, attrgetter("labels")),
         in_pixels=True,
     ),
     Column(
@@ -186,7 +185,7 @@ _ROWS = (
         shape=("H", "W"),
         check=_check_mask,
         statistic=tallies.PIXELS,
-        own=Own(own.Masks, own.read_mask, attrgetter("labels")),
+        own=Own(own_columns.Masks, own_cells.read_mask, attrgetter("labels")),
     ),
     Column(
         name="age",
@@ -194,7 +193,7 @@ _ROWS = (
         dtype=np.float32,
         check=_check_age,
         statistic=tallies.YEARS,
-        own=Own(own.Cell, own.read_age, lambda part: tuple(map(str, AGES))),
+        own=Own(own_columns.Cell, own_cells.read_age, lambda part: tuple(map(str, AGES))),
     ),
     _class_column("expression", "index into labels.EXPRESSIONS"),
     _class_column("gender", "index into labels.GENDERS"),
@@ -207,7 +206,7 @@ _ROWS = (
         shape=("N",),
         check=_check_attributes,
         statistic=tallies.ATTRIBUTES,
-        own=Own(own.AttributeList, own.read_attributes, attrgetter("labels")),
+        own=Own(own_columns.AttributeList, own_cells.read_attributes, attrgetter("labels")),
     ),
     Column(
         name="pose",
@@ -216,7 +215,7 @@ _ROWS = (
         shape=(3,),
         check=_check_pose,
         statistic=tallies.ANGLE_RANGES,
-        own=Own(own.numbers_in_cells(3), own.read_pose),
+        own=Own(own_columns.numbers_in_cells(3), own_cells.read_pose),
     ),
     Column(
         name="ratings",
@@ -225,7 +224,7 @@ _ROWS = (
         shape=("N",),
         check=_check_ratings,
         statistic=tallies.RATINGS,
-        own=Own(own.Ratings, own.read_ratings, tuple),
+        own=Own(own_columns.Ratings, own_cells.read_ratings, tuple),
     ),
     Column(
         name="identity",
@@ -233,7 +232,7 @@ _ROWS = (
         dtype=np.int32,
         check=_check_identity,
         statistic=tallies.PEOPLE,
-        own=Own(own.Cell, own.read_identity),
+        own=Own(own_columns.Cell, own_cells.read_identity),
     ),
     Column(
         name="box",
@@ -241,7 +240,9 @@ _ROWS = (
         dtype=np.float32,
         shape=(4,),
         check=_check_box,
-        own=Own(own.numbers_in_cells(4), own.read_box, part=lambda facts, name: facts.box or facts.landmarks),
+        own=Own(
+            own_columns.numbers_in_cells(4), own_cells.read_box, part=lambda facts, name: facts.box or facts.landmarks
+        ),
         label=False,
         in_pixels=True,
     ),
@@ -251,7 +252,7 @@ _ROWS = (
         dtype=np.float32,
         shape=(5, 2),
         check=_check_points5,
-        own=Own(None, own.read_points5, part=lambda facts, name: facts.landmarks and facts.landmarks.five),
+        own=Own(None, own_cells.read_points5, part=lambda facts, name: facts.landmarks and facts.landmarks.five),
         label=False,
         in_pixels=True,
     ),
@@ -262,7 +263,9 @@ _ROWS = (
         shape=("K",),
         check=_check_visibility,
         statistic=tallies.VISIBILITY,
-        own=Own(None, own.read_visibility, part=lambda facts, name: facts.landmarks and facts.landmarks.visibility),
+        own=Own(
+            None, own_cells.read_visibility, part=lambda facts, name: facts.landmarks and facts.landmarks.visibility
+        ),
     ),
 )
 COLUMNS: dict[str, Column] = {column.name: column for column in _ROWS}

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-FARTHEST = 1e6  # pixels; no published image is a hundredth as large
-CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # characters that end a line or steer a terminal
-LONGEST = 400  # characters of a key, a place or a reason in the list of rejects
+MAX_COORDINATE = 1e6  # pixels; no published image is a hundredth as large
+CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # characters that end a line or steer a terminal
+MAX_TEXT_CHARACTERS = 400  # characters of a key, a place or a reason in the list of rejects
 
 
 class BadSample(Exception):
@@ -27,13 +27,15 @@ def printable(text: str) -> str:
         text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:  # half of a character that takes two codes
         text = text.encode("utf-8", "backslashreplace").decode()
-    return CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return CONTROL_CHARACTERS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def brief(text: str) -> str:
     """As `printable`, and not longer than a message should be: hostile names have thousands of characters."""
     text = printable(text)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 40]} ... ({len(text)} characters)"
+    return (
+        text if len(text) <= MAX_TEXT_CHARACTERS else f"{text[: MAX_TEXT_CHARACTERS - 40]} ... ({len(text)} characters)"
+    )
 
 
 def number(text: str | bytes) -> float:
@@ -64,8 +66,8 @@ def points(values: Iterable, count: int) -> np.ndarray:
         raise BadSample(f"expected {count} points, found {len(xy)}")
     if not np.isfinite(xy).all():
         raise BadSample("a coordinate is not finite")
-    if np.abs(xy).max(initial=0) > FARTHEST:
-        raise BadSample(f"a coordinate is beyond {FARTHEST:.0f} pixels")
+    if np.abs(xy).max(initial=0) > MAX_COORDINATE:
+        raise BadSample(f"a coordinate is beyond {MAX_COORDINATE:.0f} pixels")
     return xy.astype(np.float32)
 
 

@@ -18,7 +18,7 @@ from faceptor.datasets.reader import Reader
 from faceptor.doctor.survey import Progress, Survey, survey
 from faceptor.errors import ConfigError, FaceptorError
 from faceptor.prepared.card import compare_published, generated_check
-from faceptor.prepared.duplicates import LISTED
+from faceptor.prepared.duplicates import DUPLICATES_FILE
 from faceptor.prepared.reading import open_split, open_verification, read_card, verification_sets
 
 COMPLETE_SHARE = 0.9  # of the published count, where releases of a set differ
@@ -154,7 +154,7 @@ def _prepared_problems(params: Params, name: str, prepared: dict | None, *, deep
         yield Problem(f"prepared data: {error}")
     for pair, count in prepared["on_both_sides"].items():
         if count:
-            text = f"prepared data: {count} pictures are in {pair.replace('/', ' and ')}, see {folder / LISTED}"
+            text = f"prepared data: {count} pictures are in {pair.replace('/', ' and ')}, see {folder / DUPLICATES_FILE}"
             yield Problem(text, blocking=False)
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from faceptor.doctor.data import ABSENT, FOUND, INCOMPLETE, MAX_PROBLEMS_QUOTED
 
-MARKS = {FOUND: ("✓", "green"), INCOMPLETE: ("✗", "red"), ABSENT: ("·", "dim")}
+STATE_MARKS = {FOUND: ("✓", "green"), INCOMPLETE: ("✗", "red"), ABSENT: ("·", "dim")}
 INDENT = 2
 
 
@@ -33,7 +33,7 @@ def data_report(facts: dict) -> Iterator[RenderableType]:
 
 
 def _block(name: str, entry: dict) -> RenderableType:
-    mark, colour = MARKS[entry["state"]]
+    mark, colour = STATE_MARKS[entry["state"]]
     if entry["state"] == ABSENT and not entry["ok"]:
         mark, colour = "✗", "red"
     said = entry["state"] + (", generated faces" if entry.get("generated") else "")

@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from faceptor.datasets.reader import Record, Reject
+from faceptor.io.writing import write_whole
 from faceptor.prepared import shards
 from faceptor.prepared.card import SplitFacts
 from faceptor.prepared.duplicates import PICTURE_BYTES
@@ -22,7 +23,7 @@ from faceptor.prepared.integrity import ROW_BYTES, content_hash
 from faceptor.prepared.shards import ShardWriter, complete, shard_name, write_json
 
 BLOCK_ITEMS = 1 << 16  # a block of rejects or tiny images ends too
-ROWS = pa.schema(
+ROW_FACTS = pa.schema(
     {"key": pa.string(), "content": pa.binary(ROW_BYTES), "picture": pa.binary(PICTURE_BYTES)}
 )  # what is known of every row beside its shard
 PLAN, JOURNAL = "plan.json", "journal"
@@ -61,14 +62,14 @@ class Journal:
     def add(self, split: str, number: int, entry: dict, rows: Mapping[str, Mapping[str, list]]) -> None:
         for part, columns in rows.items():
             table = pa.table(
-                {name: pa.array(columns[name], kind) for name, kind in zip(ROWS.names, ROWS.types, strict=True)}
+                {
+                    name: pa.array(columns[name], kind)
+                    for name, kind in zip(ROW_FACTS.names, ROW_FACTS.types, strict=True)
+                }
             )
             with pa.ipc.new_stream(str(self._rows(part, number)), table.schema) as stream:
                 stream.write_table(table)
-        path = self._entry(split, number)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(entry), encoding="utf-8")
-        partial.rename(path)
+        write_whole(self._entry(split, number), json.dumps(entry))
 
     def close(self) -> None:
         """Nothing of the journal stays in the finished folder."""
@@ -121,9 +122,9 @@ class Blocks:
         return sum(entry["items"] for entry in self.entries)
 
     def rows(self, part: str) -> pa.Table:
-        """`ROWS` of a part in the finished blocks."""
+        """`ROW_FACTS` of a part in the finished blocks."""
         numbers = [number for number, entry in enumerate(self.entries) if part in entry["shards"]]
-        return pa.concat_tables([ROWS.empty_table(), *(self.journal.rows(part, number) for number in numbers)])
+        return pa.concat_tables([ROW_FACTS.empty_table(), *(self.journal.rows(part, number) for number in numbers)])
 
     def add(self, part: str, row: Mapping[str, object], record: Record, picture, *, resized: bool, upright: bool):
         """One sample."""
@@ -206,7 +207,7 @@ class Blocks:
         return [Reject(**reject) for entry in self.entries for reject in entry["rejects"]]
 
     def complete(self) -> dict[str, pa.Table]:
-        """The shards as a data set that can be opened; part -> its `ROWS`."""
+        """The shards as a data set that can be opened; part -> its `ROW_FACTS`."""
         found = {}
         for part in self.parts:
             folder = self.journal.folder / part

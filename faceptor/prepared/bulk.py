@@ -1,7 +1,7 @@
 """Samples by the thousand, for sets of millions: the checks of `faceptor.prepared.checks` on whole columns.
 
 `verify="full"` decodes every image to its end. "header" looks at start, size and end mark of each and decodes one in
-`DECODED`; what looks unusual is decoded in any case.
+`ONE_DECODED_IN`; what looks unusual is decoded in any case.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from faceptor.datasets.reader import BadSample, Bulk, Reject
 from faceptor.prepared.card import SplitFacts
 from faceptor.prepared.shards import FACTS, SAMPLE_TYPES
 
-DECODED = 100
-USUAL = ("YCbCr", "Gray")
-SLICE = 64  # images that one thread decodes at a time
+ONE_DECODED_IN = 100
+USUAL_COLOURS = ("YCbCr", "Gray")
+IMAGES_PER_THREAD = 64  # images that one thread decodes at a time
 
 Examined = list[Picture | BadSample]
 
@@ -33,7 +33,7 @@ def header(data: bytes) -> Picture | BadSample:
             height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
         except (ValueError, KeyError):  # the latter where a file ends in its header
             return whole(data)
-        if colours in USUAL and 0 < height * width <= LARGEST_IMAGE:
+        if colours in USUAL_COLOURS and 0 < height * width <= LARGEST_IMAGE:
             return upright_jpeg(height, width)
     return whole(data)
 
@@ -54,8 +54,8 @@ def whole(data: bytes) -> Picture | BadSample:
 def examine(images: Sequence[bytes], first: int, mode: str, pool: ThreadPoolExecutor) -> Examined:
     """What each image is, or why it cannot be used. `first` is the number of the first one."""
     if mode == "header":
-        return [(header if (first + i) % DECODED else whole)(data) for i, data in enumerate(images)]
-    slices = [images[start : start + SLICE] for start in range(0, len(images), SLICE)]
+        return [(header if (first + i) % ONE_DECODED_IN else whole)(data) for i, data in enumerate(images)]
+    slices = [images[start : start + IMAGES_PER_THREAD] for start in range(0, len(images), IMAGES_PER_THREAD)]
     return [found for part in pool.map(lambda some: [whole(data) for data in some], slices) for found in part]
 
 

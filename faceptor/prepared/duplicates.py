@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from faceptor.datasets.reader import Check
 
-LISTED = "duplicates.jsonl"
+DUPLICATES_FILE = "duplicates.jsonl"
 PICTURE_BYTES = 16  # of the hash that stands for a picture
 
 
@@ -33,7 +33,7 @@ class Duplicates:
         return self.across.get("/".join(pair), 0)
 
     def to_dict(self) -> dict:
-        return {"within": self.within, "across": self.across, "file": LISTED}
+        return {"within": self.within, "across": self.across, "file": DUPLICATES_FILE}
 
 
 def find_duplicates(parts: Mapping[str, pa.Table], listed: Path) -> Duplicates:

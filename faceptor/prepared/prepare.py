@@ -22,11 +22,11 @@ from faceptor.datasets.folders import Links
 from faceptor.datasets.formats.images import Picture, content_of, verify
 from faceptor.datasets.formats.restricted_pickle import load_verification
 from faceptor.datasets.reader import BadSample, Check, Reader, Reject, printable, share
-from faceptor.errors import ConfigError, DataError, FaceptorError
+from faceptor.errors import ConfigError, DataError, FaceptorError, WriteError
 from faceptor.io.paths import replace_folder
 from faceptor.prepared import shards
 from faceptor.prepared.blocks import Blocks, Journal
-from faceptor.prepared.bulk import DECODED
+from faceptor.prepared.bulk import ONE_DECODED_IN
 from faceptor.prepared.card import (
     SplitFacts,
     common_checks,
@@ -35,7 +35,7 @@ from faceptor.prepared.card import (
     quoted,
     reject_summary,
 )
-from faceptor.prepared.duplicates import LISTED, PICTURE_BYTES, Duplicates, find_duplicates, separation_checks
+from faceptor.prepared.duplicates import DUPLICATES_FILE, PICTURE_BYTES, Duplicates, find_duplicates, separation_checks
 from faceptor.prepared.intake import fill
 from faceptor.prepared.integrity import content_hash
 from faceptor.prepared.shards import (
@@ -54,9 +54,9 @@ log = logging.getLogger("faceptor")
 SPLIT_FILE = "splits/{}.txt"
 FORMAT = 3  # of the dataset card and the shards
 JOURNAL_FORMAT = 2  # of what a killed run left
-VERIFIED = {
+IMAGE_CHECKS = {
     "full": "every image decoded to its end",
-    "header": f"start, size and end mark of every image; one in {DECODED} decoded to its end",
+    "header": f"start, size and end mark of every image; one in {ONE_DECODED_IN} decoded to its end",
 }
 
 
@@ -97,8 +97,9 @@ def prepare(
         journal = Journal(partial, _plan(source, validation, seed))
         card = _Preparation(source, journal, validation, seed, max_rejects).run()
         replace_folder(partial, out)
-    except FaceptorError:
-        shutil.rmtree(partial, ignore_errors=True)  # what was refused is not worth keeping; what was killed is
+    except FaceptorError as error:
+        if not isinstance(error, WriteError):  # what was refused is not worth keeping; what was cut short is
+            shutil.rmtree(partial, ignore_errors=True)
         raise
     return card
 
@@ -159,7 +160,7 @@ class _Preparation:
             raise DataError(f"{self.reader.name}: {self.reader.root}: no sample found; {self.reader.remedy}")
         self.contents |= {part: content_hash(self.rows[part]["content"].to_pylist()) for part in self.facts}
         hashes = {part: write_split(self.out / SPLIT_FILE.format(part), self.rows[part]["key"]) for part in self.facts}
-        self.duplicates = find_duplicates({part: self.rows[part] for part in self.facts}, self.out / LISTED)
+        self.duplicates = find_duplicates({part: self.rows[part] for part in self.facts}, self.out / DUPLICATES_FILE)
         self._warn_of_duplicates()
         card = self._card(verification, hashes)
         self._check_counts(card["published"])
@@ -268,7 +269,7 @@ class _Preparation:
             counts = ", ".join(f"{count} in {pair.replace('/', ' and ')}" for pair, count in both.items())
             log.warning(
                 f"{self.reader.name}: the same pictures are on both sides ({counts}), so that results flatter the "
-                f"model; {LISTED} of the prepared folder names them"
+                f"model; {DUPLICATES_FILE} of the prepared folder names them"
             )
 
     def _check_counts(self, published: dict[str, dict]) -> None:
@@ -312,7 +313,7 @@ class _Preparation:
             "generated": reader.generated,
             "protocol": reader.protocol,
             "options": _plain(reader.options),
-            "images_checked": VERIFIED[self.verified],
+            "images_checked": IMAGE_CHECKS[self.verified],
             "validation": {"share": self.validation, "seed": self.seed, "by": "group"},
             "counts": {part: facts.count for part, facts in self.facts.items()},
             "groups": {part: len(facts.groups) for part, facts in self.facts.items()},

@@ -14,7 +14,7 @@ from faceptor.datasets.columns import COLUMNS
 from faceptor.datasets.formats.images import decode_image, decode_mask
 from faceptor.errors import DataError
 from faceptor.prepared.integrity import REMEDY, SHARD_LIST
-from faceptor.prepared.shards import FACTS, FINGERPRINT, Shards
+from faceptor.prepared.shards import FACTS, FINGERPRINT_CHARACTERS, Shards
 from faceptor.prepared.storage import Folder
 
 SPLITS = ("train", "val", "test")
@@ -161,7 +161,7 @@ def _as_prepared(home: Folder, name: str, found: int, counted: str) -> None:
     count = entry.get("pairs") if isinstance(entry, dict) else entry
     if not (home / name).exists(SHARD_LIST):
         return  # `datasets` wrote it, and a fingerprint of its own
-    if count not in (None, found) or (expected is not None and stated != expected[:FINGERPRINT]):
+    if count not in (None, found) or (expected is not None and stated != expected[:FINGERPRINT_CHARACTERS]):
         raise DataError(
             f"{home}/{name}: not the part that card.json was written with ({found} samples here, {count} there); "
             f"{REMEDY}"

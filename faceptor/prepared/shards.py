@@ -24,10 +24,10 @@ from faceptor.prepared.storage import Folder, Recent
 SHARD_BYTES = 256 << 20
 BATCH_BYTES = 8 << 20  # a record batch is the unit that a reader pages in
 BATCH_ROWS = 512
-OPEN_BATCHES = 4096  # kept decoded by a reader; a view costs a few kB where the file is mapped
-FETCHED_BATCHES = 32  # kept by a reader of shards elsewhere, where a batch costs its bytes
-FINGERPRINT = 16  # characters of the hash of a split's content that state.json has
-END = b"\xff\xff\xff\xff\0\0\0\0"  # of an Arrow stream
+MAX_OPEN_BATCHES = 4096  # kept decoded by a reader; a view costs a few kB where the file is mapped
+MAX_FETCHED_BATCHES = 32  # kept by a reader of shards elsewhere, where a batch costs its bytes
+FINGERPRINT_CHARACTERS = 16  # characters of the hash of a split's content that state.json has
+END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"  # of an Arrow stream
 
 
 def arrow_type(column: Column) -> pa.DataType:
@@ -113,7 +113,7 @@ class ShardWriter:
 
     def close(self) -> dict:
         self._flush()
-        self._write(END)
+        self._write(END_OF_STREAM)
         self._file.flush()
         os.fsync(self._file.fileno())  # a shard that the journal calls finished must survive the machine
         self._file.close()
@@ -134,7 +134,7 @@ def complete(folder: Path, types: Mapping[str, pa.DataType], shards: Sequence[di
         shards = [ShardWriter(folder / shard_name(0), types).close()]
     state = {
         "_data_files": [{"filename": entry["filename"]} for entry in shards],
-        "_fingerprint": content[:FINGERPRINT],
+        "_fingerprint": content[:FINGERPRINT_CHARACTERS],
         "_format_columns": None,
         "_format_kwargs": {},
         "_format_type": None,
@@ -166,10 +166,10 @@ class Shards:
                 self._starts.append(self._starts[-1] + rows)
         self._slices = [self.folder.open(file["filename"]) for file in files]
         self._names = [file["filename"] for file in files]
-        head = files[0]["batches"][0][0] if files[0]["batches"] else files[0]["bytes"] - len(END)
+        head = files[0]["batches"][0][0] if files[0]["batches"] else files[0]["bytes"] - len(END_OF_STREAM)
         self._schema = self._decoded(0, 0, head, pa.ipc.read_schema)
         self.columns = tuple(self._schema.names)
-        self._batch = Recent(self._open_batch, FETCHED_BATCHES if self.folder.remote else OPEN_BATCHES)
+        self._batch = Recent(self._open_batch, MAX_FETCHED_BATCHES if self.folder.remote else MAX_OPEN_BATCHES)
 
     def __len__(self) -> int:
         return self._starts[-1]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-LINES = 100_000  # written at once
+LINES_AT_A_TIME = 100_000  # written at once
 
 
 def write_split(path: Path, keys: pa.ChunkedArray) -> str:
@@ -17,8 +17,8 @@ def write_split(path: Path, keys: pa.ChunkedArray) -> str:
     digest = hashlib.sha256()
     path.parent.mkdir(exist_ok=True)
     with open(path, "wb") as handle:
-        for start in range(0, len(keys), LINES):
-            text = "".join(f"{key}\n" for key in keys.slice(start, LINES).to_pylist()).encode()
+        for start in range(0, len(keys), LINES_AT_A_TIME):
+            text = "".join(f"{key}\n" for key in keys.slice(start, LINES_AT_A_TIME).to_pylist()).encode()
             digest.update(text)
             handle.write(text)
     return digest.hexdigest()

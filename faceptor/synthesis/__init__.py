@@ -22,6 +22,7 @@ from faceptor.datasets.reader import MARKER
 from faceptor.errors import ConfigError
 from faceptor.io.paths import replace_folder
 from faceptor.io.processes import end_with_parent
+from faceptor.io.regular import sha256_of
 from faceptor.synthesis.writers import LAYOUTS
 from faceptor.synthesis.writers.layout import Drawn, Layout, Order, Shot, Tile
 
@@ -150,7 +151,7 @@ def _stated(folder: Path) -> str:
     """A line for the marker: SHA-256 of names and contents of all files but the marker itself."""
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MARKER):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        content = sha256_of(path, largest=path.stat().st_size)
         digest.update(f"{content} {path.relative_to(folder).as_posix()}\n".encode())
     return f"files: {digest.hexdigest()}"
 

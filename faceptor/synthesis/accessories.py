@@ -19,10 +19,10 @@ from faceptor.synthesis.hair import BRIM_ROW
 from faceptor.synthesis.palette import FRAMES, THIN_FRAME, Palette, hat_colour
 from faceptor.synthesis.view import View
 
-_TURN = np.linspace(0, 2 * np.pi, 28)
-_FEATURE = np.isin(np.arange(256), (BROW_L, BROW_R, EYE_L, EYE_R))
+_CIRCLE_ANGLES = np.linspace(0, 2 * np.pi, 28)
+_IS_EYE_OR_BROW = np.isin(np.arange(256), (BROW_L, BROW_R, EYE_L, EYE_R))
 _EAR_ANGLE = 1.62  # of the ear's root on the head surface, radians
-_COVERED = 255  # passing class of what is no part of the person
+_OCCLUDER_CLASS = 255  # passing class of what is no part of the person
 _EARS = np.array([[-_EAR_ANGLE, 0.2], [_EAR_ANGLE, 0.2]])
 
 
@@ -67,7 +67,7 @@ def paint_occluder(canvas: Canvas, view: View, colours: Palette) -> np.ndarray:
     """Paint what the camera sees in front of the face, if anything; returns where, (H, W) bool."""
     if view.face.occluder:
         _OCCLUDERS[view.face.occluder](canvas, view, colours)
-    covered = canvas.classes == _COVERED
+    covered = canvas.classes == _OCCLUDER_CLASS
     canvas.classes[covered] = BACKGROUND
     return covered
 
@@ -79,7 +79,7 @@ def _glasses(canvas: Canvas, view: View) -> None:
     line = max(1.0, (0.045 if face.glasses_colour == THIN_FRAME else 0.055) * view.unit)
     front = float(head.surface(0.0, 0.02)[2]) + 0.02
     power = 1.0 - 0.55 * face.glasses_style  # superellipse: round to square
-    rim = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
+    rim = np.stack([np.cos(_CIRCLE_ANGLES), np.sin(_CIRCLE_ANGLES)], axis=1)
     rim = np.sign(rim) * np.abs(rim) ** power * [half_width, half_height]
     for side in (-1, 1):
         x = side * head.eye_x + rim[:, 0]
@@ -90,7 +90,7 @@ def _glasses(canvas: Canvas, view: View) -> None:
         else:
             seen_through = canvas.classes.copy()  # clear glass leaves eyes and brows what they are
             canvas.fill(glass, (235, 242, 250), GLASSES, alpha=0.10)
-            np.copyto(canvas.classes, seen_through, where=_FEATURE[seen_through])
+            np.copyto(canvas.classes, seen_through, where=_IS_EYE_OR_BROW[seen_through])
         canvas.fill(glass, frame, GLASSES, line=line)
         if head.facing(np.array([side * 1.3, 0.0])) > 0.05:  # the temple on this side is in view
             ear = head.surface(side * 1.55, 0.0, bumps=False)
@@ -115,17 +115,24 @@ def _brim(canvas: Canvas, view: View) -> None:
 def _bar(canvas: Canvas, view: View, colours: Palette) -> None:
     side = _occluded_side(view)
     quad = np.array([[0.2, -1.6, 1.5], [0.65, -1.6, 1.5], [0.8, 2.2, 1.5], [0.35, 2.2, 1.5]]) * [side, 1, 1]
-    canvas.fill(view.at(quad), (90, 84, 80), _COVERED)
+    canvas.fill(view.at(quad), (90, 84, 80), _OCCLUDER_CLASS)
 
 
 def _hand(canvas: Canvas, view: View, colours: Palette) -> None:
     side = _occluded_side(view)
-    palm = np.stack([side * 0.75 + 0.38 * np.cos(_TURN), 1.35 + 0.34 * np.sin(_TURN), np.full(len(_TURN), 1.4)], axis=1)
-    canvas.fill(view.at(palm), colours.skin * 0.92, _COVERED)
+    palm = np.stack(
+        [
+            side * 0.75 + 0.38 * np.cos(_CIRCLE_ANGLES),
+            1.35 + 0.34 * np.sin(_CIRCLE_ANGLES),
+            np.full(len(_CIRCLE_ANGLES), 1.4),
+        ],
+        axis=1,
+    )
+    canvas.fill(view.at(palm), colours.skin * 0.92, _OCCLUDER_CLASS)
     for i in range(4):
         x = 0.5 + 0.15 * i
         finger = np.array([[x, 1.2, 1.4], [x - 0.12, 0.62, 1.4]]) * [side, 1, 1]
-        canvas.fill(view.at(finger), colours.skin * (0.86 + 0.02 * i), _COVERED, line=0.13 * view.unit)
+        canvas.fill(view.at(finger), colours.skin * (0.86 + 0.02 * i), _OCCLUDER_CLASS, line=0.13 * view.unit)
 
 
 def _occluded_side(view: View) -> int:

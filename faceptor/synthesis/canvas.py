@@ -33,8 +33,8 @@ from faceptor.datasets.labels import CELEBAMASK_19
 
 NO_POINTS = np.empty((0, 2))
 Colour = Sequence[float] | np.ndarray
-_COARSE = 3.0  # standard deviation in pixels from which blurred masks are painted coarsely
-_FRACTION = 4  # bits of sub-pixel position handed to OpenCV
+_COARSE_SIGMA_PIXELS = 3.0  # standard deviation in pixels from which blurred masks are painted coarsely
+_SUBPIXEL_BITS = 4  # bits of sub-pixel position handed to OpenCV
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,7 @@ class Canvas:
         if x1 <= x0 or y1 <= y0:
             return
         box = x0, y0, x1, y1
-        if cls is None and soft > _COARSE and within is None:
+        if cls is None and soft > _COARSE_SIGMA_PIXELS and within is None:
             mask = _soft_mask(points, box, line, soft)
         else:
             mask = _mask(points, box, line)
@@ -108,7 +108,7 @@ class Canvas:
 def _soft_mask(points: np.ndarray, box: tuple[int, int, int, int], line: float, soft: float) -> np.ndarray:
     """A blurred `_mask`, painted on a coarser grid: a wide blur leaves nothing that needs every pixel."""
     x0, y0, x1, y1 = box
-    step = int(soft / _COARSE * 2)
+    step = int(soft / _COARSE_SIGMA_PIXELS * 2)
     across, down = -(-(x1 - x0) // step), -(-(y1 - y0) // step)
     places = (points - (x0, y0) + 0.5) / step - 0.5
     mask = cv2.GaussianBlur(_mask(places, (0, 0, across, down), line / step), (0, 0), soft / step)
@@ -119,9 +119,9 @@ def _mask(points: np.ndarray, box: tuple[int, int, int, int], line: float = 0.0)
     """Antialiased cover (0..255) of a polygon or line inside a pixel box x0, y0, x1, y1."""
     x0, y0, x1, y1 = box
     mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-    fixed = np.rint((points - (x0, y0)) * (1 << _FRACTION)).astype(np.int32)
+    fixed = np.rint((points - (x0, y0)) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
     if line:
-        cv2.polylines(mask, [fixed], False, 255, max(1, round(line)), cv2.LINE_AA, _FRACTION)
+        cv2.polylines(mask, [fixed], False, 255, max(1, round(line)), cv2.LINE_AA, _SUBPIXEL_BITS)
     else:
-        cv2.fillPoly(mask, [fixed], 255, cv2.LINE_AA, _FRACTION)
+        cv2.fillPoly(mask, [fixed], 255, cv2.LINE_AA, _SUBPIXEL_BITS)
     return mask

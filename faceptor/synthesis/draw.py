@@ -27,8 +27,8 @@ from faceptor.synthesis.texture import paint_head
 from faceptor.synthesis.view import View
 from faceptor.synthesis.visibility import bare, uncovered, unobstructed
 
-_FINE_UP_TO = 150  # pictures up to this many pixels a side are drawn twice as large
-_TEXEL = 14  # canvas pixels to a texel per cell of the mesh: texels stay finer than picture pixels
+_DOUBLED_UP_TO_PIXELS = 150  # pictures up to this many pixels a side are drawn twice as large
+_PIXELS_PER_TEXEL = 14  # canvas pixels to a texel per cell of the mesh: texels stay finer than picture pixels
 _MIN_TEXELS, _MAX_TEXELS = 4, 16
 
 
@@ -44,9 +44,9 @@ def render(
     features, colours = Features.of(head), Palette.of(face)
     marks = landmarks(head, features)
     matrix = place(frame, size, five=marks.five, box=_box(marks.extent), rng=rng)
-    view = View(head=head, matrix=matrix, fine=2 if max(size) <= _FINE_UP_TO else 1)
+    view = View(head=head, matrix=matrix, fine=2 if max(size) <= _DOUBLED_UP_TO_PIXELS else 1)
 
-    texels = int(np.clip(round(view.unit / _TEXEL), _MIN_TEXELS, _MAX_TEXELS))
+    texels = int(np.clip(round(view.unit / _PIXELS_PER_TEXEL), _MIN_TEXELS, _MAX_TEXELS))
     skin = paint_head(head, features, colours, texels=texels, rng=rng)
     canvas = Canvas(background(face, size[0] * view.fine, size[1] * view.fine, rng))
     paint_body(canvas, view, colours)

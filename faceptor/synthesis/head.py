@@ -14,10 +14,10 @@ import numpy as np
 from faceptor.synthesis.face import Face
 from faceptor.synthesis.facial_actions import Action, action_of
 
-U_MAX = 2.75
+MAX_ANGLE = 2.75
 COLUMNS, DOME_ROWS, FACE_ROWS, CHIN_ROWS = 43, 7, 32, 4
 ROWS = DOME_ROWS + FACE_ROWS + CHIN_ROWS
-CAMERA = 10.0
+CAMERA_DISTANCE = 10.0
 """Camera distance in head units: mild perspective, as in a portrait photograph."""
 
 
@@ -30,11 +30,11 @@ def smoothstep(x: np.ndarray, low: float = 0.0, high: float = 1.0) -> np.ndarray
 def columns() -> np.ndarray:
     """Angles of the mesh columns, denser at the nose than behind the ears."""
     s = np.linspace(-1.0, 1.0, COLUMNS)
-    return U_MAX * np.sinh(1.9 * s) / np.sinh(1.9)
+    return MAX_ANGLE * np.sinh(1.9 * s) / np.sinh(1.9)
 
 
-_COLUMNS = columns()
-_CROSS = np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])
+_COLUMN_ANGLES = columns()
+_NEIGHBOURS = np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])
 """Steps to the neighbours that give a surface normal: the point itself, then +-u, then +-v."""
 
 
@@ -142,11 +142,11 @@ class Head:
     def facing(self, uv: np.ndarray) -> np.ndarray:
         """(..., 2) (u, v) -> cosine of the angle between the smooth surface's normal and the line to the camera."""
         step = 0.03
-        around = np.asarray(uv, float)[..., None, :] + step * _CROSS
+        around = np.asarray(uv, float)[..., None, :] + step * _NEIGHBOURS
         p = self.surface(around[..., 0], around[..., 1], bumps=False) @ self.matrix.T
         (ax, ay, az), (bx, by, bz) = (np.moveaxis(p[..., i, :] - p[..., i + 1, :], -1, 0) for i in (1, 3))
         normal = np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
-        view = np.array([0.0, 0.0, CAMERA]) - p[..., 0, :]
+        view = np.array([0.0, 0.0, CAMERA_DISTANCE]) - p[..., 0, :]
         length = np.sqrt((normal * normal).sum(-1) * (view * view).sum(-1))
         return (normal * view).sum(-1) / np.maximum(length, 1e-9)
 
@@ -211,11 +211,11 @@ class Head:
     @cached_property
     def grid(self) -> np.ndarray:
         """(ROWS, COLUMNS, 3) mesh of the bare head."""
-        return self.surface(_COLUMNS[None, :], self.rows[:, None])
+        return self.surface(_COLUMN_ANGLES[None, :], self.rows[:, None])
 
     def texel(self, uv: np.ndarray) -> np.ndarray:
         """(..., 2) (u, v) -> (column, row) in mesh cells, fractional."""
-        column = (np.arcsinh(uv[..., 0] / U_MAX * np.sinh(1.9)) / 1.9 + 1.0) * (COLUMNS - 1) / 2
+        column = (np.arcsinh(uv[..., 0] / MAX_ANGLE * np.sinh(1.9)) / 1.9 + 1.0) * (COLUMNS - 1) / 2
         row = np.interp(uv[..., 1], self.rows, np.arange(len(self.rows)))
         return np.stack([column, row], axis=-1)
 
@@ -226,7 +226,7 @@ class Head:
     def project(self, points: np.ndarray) -> np.ndarray:
         """(..., 3) head points -> (..., 3): image-plane x, y in head units and depth (larger = nearer)."""
         seen = points @ self.matrix.T
-        factor = CAMERA / (CAMERA - seen[..., 2:])
+        factor = CAMERA_DISTANCE / (CAMERA_DISTANCE - seen[..., 2:])
         return np.concatenate([seen[..., :2] * factor, seen[..., 2:]], axis=-1)
 
 

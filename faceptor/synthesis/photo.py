@@ -6,8 +6,8 @@ import numpy as np
 from faceptor.synthesis.face import Face
 from faceptor.synthesis.head import Head, smoothstep
 
-_CELLS = 40  # side of the small picture that a background, always out of focus, is stretched from
-_ACROSS = np.linspace(-1.0, 1.0, _CELLS)
+_BACKGROUND_SIDE = 40  # side of the small picture that a background, always out of focus, is stretched from
+_BACKGROUND_GRID = np.linspace(-1.0, 1.0, _BACKGROUND_SIDE)
 _WARM, _SKY, _GREEN = np.array([8.0, 1.0, -9.0]), np.array([-12.0, 2.0, 18.0]), np.array([-7.0, 14.0, -17.0])
 _LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
 
@@ -15,7 +15,7 @@ _LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
 def background(face: Face, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """(3, height, width) float32."""
     small = _BACKGROUNDS[face.background](rng)
-    shade = 1 + 0.12 * rng.standard_normal(2)[:, None, None] * np.stack(np.meshgrid(_ACROSS, _ACROSS))
+    shade = 1 + 0.12 * rng.standard_normal(2)[:, None, None] * np.stack(np.meshgrid(_BACKGROUND_GRID, _BACKGROUND_GRID))
     small = np.clip(small * shade.prod(axis=0)[..., None], 8, 245).astype(np.float32)
     planes = np.empty((3, height, width), np.float32)
     for plane, channel in zip(planes, cv2.split(small), strict=True):
@@ -31,15 +31,15 @@ def _muted(rng: np.random.Generator, low: float, high: float, chroma: float = 8.
 
 def _studio(rng: np.random.Generator) -> np.ndarray:
     """A lit backdrop, brightest behind the head."""
-    distance = np.hypot(_ACROSS[:, None] + 0.2, _ACROSS)
+    distance = np.hypot(_BACKGROUND_GRID[:, None] + 0.2, _BACKGROUND_GRID)
     return _muted(rng, 70, 205, 14) * (1.1 - rng.uniform(0.1, 0.5) * distance**2 / 2)[..., None]
 
 
 def _indoor(rng: np.random.Generator) -> np.ndarray:
     """A wall with a few upright things: door, shelf, window."""
-    small = np.full((_CELLS, _CELLS, 3), _muted(rng, 110, 205) + _WARM, np.float32)
+    small = np.full((_BACKGROUND_SIDE, _BACKGROUND_SIDE, 3), _muted(rng, 110, 205) + _WARM, np.float32)
     for _ in range(rng.integers(2, 6)):
-        left, top = rng.integers(-4, _CELLS, 2).tolist()
+        left, top = rng.integers(-4, _BACKGROUND_SIDE, 2).tolist()
         wide, tall = rng.integers(4, 14), rng.integers(8, 34)
         colour = _muted(rng, 40, 230, 12) + _WARM
         cv2.rectangle(small, (left, top), (int(left + wide), int(top + tall)), colour.tolist(), cv2.FILLED)
@@ -48,14 +48,16 @@ def _indoor(rng: np.random.Generator) -> np.ndarray:
 
 def _outdoor(rng: np.random.Generator) -> np.ndarray:
     """Sky above trees or buildings above ground."""
-    small = np.empty((_CELLS, _CELLS, 3), np.float32)
+    small = np.empty((_BACKGROUND_SIDE, _BACKGROUND_SIDE, 3), np.float32)
     sky = _muted(rng, 185, 225, 4) + _SKY
-    small[:] = (sky * (1.02 - 0.06 * _ACROSS[:, None]))[:, None]
+    small[:] = (sky * (1.02 - 0.06 * _BACKGROUND_GRID[:, None]))[:, None]
     skyline, ground = rng.integers(10, 22), rng.integers(26, 36)
-    for left in range(-3, _CELLS, 5):
+    for left in range(-3, _BACKGROUND_SIDE, 5):
         top = int(skyline + rng.integers(-6, 7))
         colour = _muted(rng, 50, 110, 6) + (_GREEN if rng.random() < 0.6 else _WARM)
-        cv2.rectangle(small, (left, top), (left + int(rng.integers(4, 11)), _CELLS), colour.tolist(), cv2.FILLED)
+        cv2.rectangle(
+            small, (left, top), (left + int(rng.integers(4, 11)), _BACKGROUND_SIDE), colour.tolist(), cv2.FILLED
+        )
     small[ground:] = _muted(rng, 80, 150, 6) + (_GREEN if rng.random() < 0.5 else _WARM)
     return cv2.GaussianBlur(small, (0, 0), rng.uniform(0.9, 2.0))
 

@@ -266,13 +266,3 @@ def make_policy(name: str, **numbers: Any) -> Policy:
         found = f"augment.{name}: unknown number {unknown[0]!r}"
         raise ConfigError(f"{found}; expected {', '.join(known) or 'none'}")
     return POLICIES[name](**numbers)
-
-
-def jitter(policy: Policy | str, rng: Generator, spec: object = None) -> Jitter | None:
-    """`policy.jitter(rng)` for a policy or the name of one; the draw does not depend on the crop."""
-    return (make_policy(policy) if isinstance(policy, str) else policy).jitter(rng)
-
-
-def photometric(policy: Policy | str, image: np.ndarray, rng: Generator) -> np.ndarray:
-    """`policy.photometric(image, rng)` for a policy or the name of one."""
-    return (make_policy(policy) if isinstance(policy, str) else policy).photometric(image, rng)

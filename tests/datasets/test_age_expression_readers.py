@@ -7,7 +7,7 @@ import pytest
 
 from faceptor.datasets import READERS
 from faceptor.datasets.labels import landmark_scheme
-from faceptor.datasets.readers.morph2 import OWNER
+from faceptor.datasets.readers.morph2 import OWNER_LIST
 from faceptor.errors import ConfigError, DataError
 from tests.datasets import published as pub
 from tests.datasets.published import bad, good, read
@@ -67,20 +67,20 @@ def test_morph_prefers_the_owners_csv_unless_told_otherwise(tmp_path):
 
 def test_morph_is_not_stopped_by_files_that_are_no_list_of_it(tmp_path):
     pub.morph2(tmp_path, subjects=4)
-    content = (tmp_path / OWNER).read_bytes()
+    content = (tmp_path / OWNER_LIST).read_bytes()
     pub.put(tmp_path / "a.csv", b"x" * (2 << 20))
     os.mkfifo(tmp_path / "b.csv")
     pub.put(tmp_path / "c\n.csv", content)
     pub.put(tmp_path.parent / f"{tmp_path.name}.csv", content)
     (tmp_path / "d.csv").symlink_to(tmp_path.parent / f"{tmp_path.name}.csv")
-    assert READERS["morph2"](tmp_path).protocol.endswith(OWNER)
+    assert READERS["morph2"](tmp_path).protocol.endswith(OWNER_LIST)
     with pytest.raises(DataError, match="found none"):
         read("morph2", tmp_path, "train", csv="cleaned")
     pub.put(tmp_path / "e.csv", content)
     assert READERS["morph2"](tmp_path, csv="cleaned").protocol.endswith("e.csv")
-    (tmp_path / OWNER).unlink()
+    (tmp_path / OWNER_LIST).unlink()
     assert READERS["morph2"](tmp_path).protocol.endswith("e.csv")
-    with pytest.raises(DataError, match=OWNER):
+    with pytest.raises(DataError, match=OWNER_LIST):
         read("morph2", tmp_path, "train", csv="owner")
 
 

@@ -11,7 +11,7 @@ from faceptor.datasets import READERS
 from faceptor.datasets.formats.matlab import load_mat
 from faceptor.datasets.formats.textfiles import table
 from faceptor.datasets.reader import BadSample, number, printable
-from faceptor.datasets.values import LONGEST
+from faceptor.datasets.values import MAX_TEXT_CHARACTERS
 from faceptor.errors import DataError
 from tests.datasets import published as pub
 from tests.datasets.published import bad, good, read
@@ -125,4 +125,5 @@ def test_rejects_of_long_names_are_brief(tmp_path):
     path = tmp_path / "basic/EmoLabel/list_patition_label.txt"
     path.write_text(path.read_text() + f"train_{'d/' * 3000}x.jpg 1\n")
     (reject,) = bad(read("rafdb", tmp_path, "train")).values()
-    assert max(map(len, (reject.key, reject.where, reject.reason))) <= LONGEST and "characters)" in reject.key
+    longest = max(map(len, (reject.key, reject.where, reject.reason)))
+    assert longest <= MAX_TEXT_CHARACTERS and "characters)" in reject.key

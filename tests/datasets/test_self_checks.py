@@ -51,8 +51,8 @@ def test_another_number_of_frontal_faces(tmp_path, monkeypatch):
     pub.aflw19(tmp_path)
     (tmp_path / "GENERATED").unlink(missing_ok=True)
     info = scipy.io.loadmat(tmp_path / "AFLWinfo_release.mat")
-    monkeypatch.setattr(aflw19, "TRAIN", 4)
-    monkeypatch.setattr(aflw19, "FRONTAL", (2,))
+    monkeypatch.setattr(aflw19, "TRAIN_ROWS", 4)
+    monkeypatch.setattr(aflw19, "FRONTAL_TEST_FACES", (2,))
     test = info["ra"].ravel()[4:] - 1
     for hidden, expected in ((0, "pass"), (1, "fail")):
         info["mask_new"][test] = 1

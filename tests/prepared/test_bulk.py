@@ -31,7 +31,7 @@ def records():
 @pytest.fixture
 def mixed(tmp_path, monkeypatch):
     pub.recordio(tmp_path / "raw", records())
-    monkeypatch.setattr(reader, "ROWS", 5)
+    monkeypatch.setattr(reader, "RECORDS_AT_A_TIME", 5)
     return tmp_path
 
 
@@ -69,7 +69,7 @@ def test_headers_alone_are_checked_where_that_is_said(tmp_path, monkeypatch):
     full, headers = run(tmp_path, "a"), run(tmp_path, "b", verify="header")
     assert full["rejects"]["count"] == 2 and full["images_checked"] == "every image decoded to its end"
     assert headers["rejects"]["count"] == 1 and "one in 100 decoded" in headers["images_checked"]
-    monkeypatch.setattr(bulk, "DECODED", 2)
+    monkeypatch.setattr(bulk, "ONE_DECODED_IN", 2)
     assert run(tmp_path, "c", verify="header")["rejects"]["count"] == 2  # number 2 is among the decoded ones
     assert bulk.mode_of("auto", 5_179_510) == "header" and bulk.mode_of("auto", 2_400) == "full"
 
@@ -85,7 +85,7 @@ def test_records_of_any_form_and_place(tmp_path, monkeypatch):
             np.testing.assert_equal(labels[position], np.frombuffer(content[4:8], "<f4")[0])
     assert [position for position, payload in enumerate(payloads) if payload is None] == [0, 2, 3]
     assert file.scan(np.arange(0))[1] == []
-    monkeypatch.setattr(recordio, "SPAN", 5000)  # how far records may lie apart, not from the start of the file
+    monkeypatch.setattr(recordio, "MAX_BYTES_AT_ONCE", 5000)  # of records apart, not from the start of the file
     assert file.scan(np.array([11, 12]))[1] == payloads[11:] and payloads[12] is not None
     assert file.scan(np.arange(len(file)))[1] == [None] * len(file)
     monkeypatch.undo()

@@ -29,7 +29,7 @@ def small_shards(request, tmp_path, monkeypatch):
     pub.BUILDERS[name](tmp_path / "raw")
     monkeypatch.setattr(shards, "SHARD_BYTES", 6000)
     monkeypatch.setattr(shards, "BATCH_ROWS", 3)
-    monkeypatch.setattr(reader, "ROWS", 2)
+    monkeypatch.setattr(reader, "RECORDS_AT_A_TIME", 2)
     return name, tmp_path / "raw"
 
 
@@ -98,7 +98,7 @@ import os, signal, sys
 import faceptor.prepared.shards as shards, faceptor.datasets.readers.ms1mv3 as reader
 from faceptor.prepared.blocks import Blocks
 from faceptor.prepared.prepare import prepare
-shards.SHARD_BYTES, shards.BATCH_ROWS, reader.ROWS = 6000, 3, 2
+shards.SHARD_BYTES, shards.BATCH_ROWS, reader.RECORDS_AT_A_TIME = 6000, 3, 2
 finish = Blocks.finish_block
 def killed(self):
     finish(self)
@@ -118,7 +118,7 @@ def test_a_process_that_was_killed(tmp_path, monkeypatch):
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
     monkeypatch.setattr(shards, "SHARD_BYTES", 6000)
     monkeypatch.setattr(shards, "BATCH_ROWS", 3)
-    monkeypatch.setattr(reader, "ROWS", 2)
+    monkeypatch.setattr(reader, "RECORDS_AT_A_TIME", 2)
     run("ms1mv3", tmp_path / "raw", tmp_path / "out")
     run("ms1mv3", tmp_path / "raw", tmp_path / "whole")
     assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "whole")

@@ -22,7 +22,7 @@ from faceptor.errors import ConfigError
 from faceptor.prepared.prepare import prepare
 from faceptor.prepared.reading import open_split
 from faceptor.synthesis import LAYOUTS
-from faceptor.synthesis.demographics import LOOKS, UTKFACE_LOOKS, spans
+from faceptor.synthesis.demographics import APPEARANCES, UTKFACE_APPEARANCES, age_ranges
 from faceptor.synthesis.face import sample_face
 from faceptor.synthesis.writers.layout import Order, shares
 from tests.synthesis.fake import SEED, planned, portrait, size
@@ -50,7 +50,7 @@ def test_fairface_lists(made):
         for row, shot in zip(table, shots, strict=True):
             face = portrait(shot).face
             assert re.fullmatch(rf"{part}/\d+\.jpg", row["file"]) and size(root / row["file"]) == (160, 160)
-            low, high = spans(FAIRFACE_AGES)[FAIRFACE_AGES.index(row["age"])]
+            low, high = age_ranges(FAIRFACE_AGES)[FAIRFACE_AGES.index(row["age"])]
             assert low <= face.age < high + 1 and face.male == (row["gender"] == "Male")
             assert row["race"] in FAIRFACE_RACES and row["service_test"] in ("True", "False")
 
@@ -113,7 +113,7 @@ def test_ffhqaging_labels_and_thumbnails(made):
         path = root / f"thumbnails128x128/{number // 1000 * 1000:05d}/{number:05d}.png"
         assert size(path) == (128, 128)
         face = portrait(shot).face
-        low, high = spans(FFHQ_AGES)[FFHQ_AGES.index(row["age_group"])]
+        low, high = age_ranges(FFHQ_AGES)[FFHQ_AGES.index(row["age_group"])]
         assert low <= face.age < high + 1 and face.male == (row["gender"] == "male")
         assert float(row["head_yaw"]) == pytest.approx(face.yaw, abs=0.01)
     with pytest.raises(ConfigError, match="60000"):
@@ -159,14 +159,14 @@ def test_other_protocols_find_every_face(name, count, made, tmp_path):
 
 
 def test_every_class_has_a_look_of_its_own():
-    assert tuple(LOOKS) == FAIRFACE_RACES and tuple(UTKFACE_LOOKS) == UTKFACE_RACES
-    assert {look for names in UTKFACE_LOOKS.values() for look in names} == set(LOOKS)
+    assert tuple(APPEARANCES) == FAIRFACE_RACES and tuple(UTKFACE_APPEARANCES) == UTKFACE_RACES
+    assert {look for names in UTKFACE_APPEARANCES.values() for look in names} == set(APPEARANCES)
     tones = {}
     for shot, face in faces("fairface", train=700, test=0):
         tones.setdefault(shot.note["facts"][2], []).append(face.person.skin)
     assert all(len(found) == 100 for found in tones.values())
     for race, found in tones.items():
-        low, high = LOOKS[race].skin
+        low, high = APPEARANCES[race].skin
         assert low <= min(found) and max(found) <= high and np.ptp(found) > 0.5 * (high - low)
 
 

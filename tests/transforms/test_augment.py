@@ -398,13 +398,6 @@ def test_images_stay_between_black_and_white(name):
         assert image.min() >= 0 and image.max() <= 1 + 1e-6
 
 
-def test_short_names_of_the_two_draws():
-    one, two = np.random.default_rng(1), np.random.default_rng(1)
-    policy = make_policy("landmarks")
-    assert augment.jitter("landmarks", one, CropSpec(kind="box", scale=0.8)) == policy.jitter(two)
-    np.testing.assert_array_equal(augment.photometric(policy, FACE, one), policy.photometric(FACE, two))
-
-
 @pytest.mark.parametrize(
     ("name", "numbers", "named"),
     [

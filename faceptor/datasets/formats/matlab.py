@@ -9,17 +9,17 @@ import h5py
 import numpy as np
 import scipy.io
 
-from faceptor.datasets.formats.matlab5 import LARGEST, variables
+from faceptor.datasets.formats.matlab5 import MAX_VARIABLE_BYTES, variables
 from faceptor.errors import DataError
 
-EXPANSION = 1100  # deflate cannot make more than about 1,032 bytes out of one
-DEEPEST = 8  # cells within cells
+MAX_DEFLATE_RATIO = 1100  # deflate cannot make more than about 1,032 bytes out of one
+MAX_CELL_DEPTH = 8  # cells within cells
 
 
 def load_mat(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray | list]:
     """Variables of a .mat file in Matlab's own axis order; cell arrays become flat lists of arrays or str.
 
-    A missing variable, or one that is larger than `LARGEST` or than the file can hold, is a DataError (before memory
+    A missing variable, or one larger than `MAX_VARIABLE_BYTES` or than the file can hold, is a DataError (before memory
     is taken).
     """
     try:
@@ -77,8 +77,10 @@ def _missing(path: Path, names: tuple[str, ...], found: list[str]) -> None:
 
 
 def _load_v5(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray | list]:
-    if path.stat().st_size > LARGEST:
-        raise DataError(f"{path}: expected a Matlab file of at most {LARGEST} bytes, found {path.stat().st_size}")
+    if path.stat().st_size > MAX_VARIABLE_BYTES:
+        raise DataError(
+            f"{path}: expected a Matlab file of at most {MAX_VARIABLE_BYTES} bytes, found {path.stat().st_size}"
+        )
     data = path.read_bytes()
     try:
         found = variables(data, names)
@@ -132,7 +134,7 @@ def _variable(path: Path, file: h5py.File, name: str) -> np.ndarray | list:
 
 def _cell(path: Path, file: h5py.File, reference: h5py.Reference) -> np.ndarray | str:
     """What a cell holds. A name may be wrapped in several one-element cells; larger cells within cells are refused."""
-    for _ in range(DEEPEST):
+    for _ in range(MAX_CELL_DEPTH):
         item = file[reference] if reference else None
         if not isinstance(item, h5py.Dataset):
             raise DataError(f"{path}: a cell is empty or holds a struct, expected an array or text")
@@ -151,9 +153,10 @@ def _values(path: Path, dataset: h5py.Dataset) -> np.ndarray:
     if dataset.shape is None:
         raise DataError(f"{path}: {dataset.name}: expected an array, found none")
     declared, stored = dataset.size * dataset.dtype.itemsize, dataset.id.get_storage_size()
-    if declared > min(EXPANSION * stored + 4096, LARGEST):
+    if declared > min(MAX_DEFLATE_RATIO * stored + 4096, MAX_VARIABLE_BYTES):
         raise DataError(
-            f"{path}: {dataset.name}: declares {declared} bytes, more than the file can hold or than {LARGEST}"
+            f"{path}: {dataset.name}: declares {declared} bytes, more than the file can hold or than "
+            f"{MAX_VARIABLE_BYTES}"
         )
     return dataset[()]
 

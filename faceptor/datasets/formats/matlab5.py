@@ -14,8 +14,8 @@ from collections.abc import Iterator
 
 from faceptor.errors import DataError
 
-LARGEST = 128 << 20  # bytes of one variable once unpacked; the largest published one has 8 million
-DEEPEST = 8  # cells within cells
+MAX_VARIABLE_BYTES = 128 << 20  # bytes of one variable once unpacked; the largest published one has 8 million
+MAX_CELL_DEPTH = 8  # cells within cells
 MATRIX, DEFLATED = 14, 15  # kinds of elements
 CELL, STRUCT, CHAR, NUMBERS = 1, 2, 4, range(6, 16)  # classes of matrices
 Element = tuple[int, int, int]  # kind, first byte of the content, byte after it
@@ -32,9 +32,9 @@ def variables(data: bytes, names: tuple[str, ...]) -> list[str]:
         if (name := _name(content, order)) not in names:
             continue
         if kind == DEFLATED:
-            content = _inflated(data[start:stop], LARGEST + 1)
-        if len(content) > LARGEST:
-            raise DataError(f"{name}: unpacks to more than {LARGEST} bytes")
+            content = _inflated(data[start:stop], MAX_VARIABLE_BYTES + 1)
+        if len(content) > MAX_VARIABLE_BYTES:
+            raise DataError(f"{name}: unpacks to more than {MAX_VARIABLE_BYTES} bytes")
         for inner, first, last in _elements(content, 0, len(content), order):
             if inner == MATRIX:
                 _check(content, first, last, order, name, 0)
@@ -83,8 +83,8 @@ def _check(content: bytes, first: int, last: int, order: str, name: str, depth: 
     if kind not in (CELL, STRUCT, CHAR, *NUMBERS):
         raise DataError(f"{name}: expected numbers, text, cells or structs, found class {kind}")
     if kind in (CELL, STRUCT):
-        if depth == DEEPEST:
-            raise DataError(f"{name}: cells within cells, more than {DEEPEST} deep")
+        if depth == MAX_CELL_DEPTH:
+            raise DataError(f"{name}: cells within cells, more than {MAX_CELL_DEPTH} deep")
         for inner, begin, end in parts:
             if inner == MATRIX:
                 _check(content, begin, end, order, name, depth + 1)

@@ -22,8 +22,8 @@ from faceptor.errors import DataError
 
 MAGIC_NUMBER = 0xCED7230A
 MAGIC = struct.pack("<I", MAGIC_NUMBER)
-SPAN = 1 << 28  # bytes that are read at once at most
-SLACK = 1 << 16  # room for the last of many records; a longer one is read alone
+MAX_BYTES_AT_ONCE = 1 << 28  # bytes that are read at once at most
+LAST_RECORD_BYTES = 1 << 16  # room for the last of many records; a longer one is read alone
 WHOLE, FIRST, MIDDLE, LAST = range(4)
 HEADER = struct.Struct("<IfQQ")
 
@@ -76,9 +76,9 @@ class RecordFile:
         if len(positions) == 0:
             return labels, nothing
         low, high = int(offsets.min()), int(offsets.max())
-        if low < 0 or high >= len(self._data) or high - low > SPAN:
+        if low < 0 or high >= len(self._data) or high - low > MAX_BYTES_AT_ONCE:
             return labels, nothing
-        data = os.pread(self._handle.fileno(), high - low + SLACK, low)
+        data = os.pread(self._handle.fileno(), high - low + LAST_RECORD_BYTES, low)
         starts = offsets - low
         rows = np.flatnonzero(starts + 8 + HEADER.size <= len(data))
         heads = np.frombuffer(data, np.uint8)[starts[rows, None] + np.arange(16)].view("<u4")

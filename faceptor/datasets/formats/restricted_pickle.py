@@ -18,7 +18,7 @@ import numpy as np
 
 from faceptor.errors import DataError
 
-LARGEST = 1 << 30  # bytes of a file, and of all its images together; the largest published one has 170 million
+MAX_BYTES = 1 << 30  # bytes of a file, and of all its images together; the largest published one has 170 million
 _KIND = re.compile(r"[<>|=]?[biufSU]\d{0,4}|bool|u?int\d\d?|float\d\d")  # of arrays of flags, numbers and text
 
 
@@ -112,8 +112,8 @@ def _scan(data: bytes) -> None:
 def load_pickle(path: Path) -> object:
     """Object of lists, tuples, bytes, text, numbers and numpy arrays; DataError for anything else."""
     try:
-        if not path.is_file() or path.stat().st_size > LARGEST:
-            raise DataError(f"expected a regular file of at most {LARGEST} bytes")
+        if not path.is_file() or path.stat().st_size > MAX_BYTES:
+            raise DataError(f"expected a regular file of at most {MAX_BYTES} bytes")
         data = path.read_bytes()
         _scan(data)
         return _Unpickler(io.BytesIO(data), encoding="bytes").load()
@@ -141,8 +141,8 @@ def load_verification(path: Path) -> tuple[list[bytes], list[bool]]:
         raise DataError(f"{path}: expected two images per flag, found {len(images)} images and {len(same)} flags")
     if not all(isinstance(flag, FLAGS) and flag in (0, 1) for flag in same):
         raise DataError(f"{path}: expected flags true or false, found another value")
-    if sum(np.size(image) if isinstance(image, np.ndarray) else _length(image) for image in images) > LARGEST:
-        raise DataError(f"{path}: expected images of at most {LARGEST} bytes together, found one many times")
+    if sum(np.size(image) if isinstance(image, np.ndarray) else _length(image) for image in images) > MAX_BYTES:
+        raise DataError(f"{path}: expected images of at most {MAX_BYTES} bytes together, found one many times")
     return [_encoded(image) for image in images], [bool(flag) for flag in same]
 
 

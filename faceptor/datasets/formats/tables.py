@@ -17,10 +17,12 @@ from faceptor.datasets.values import BadSample, brief, number, printable
 from faceptor.errors import DataError
 
 Row = Mapping[str, Any]
-BATCH = 256  # rows that are unpacked at once
-LARGEST = 1 << 30  # bytes of a column in one group of rows before compression, which shrinks repeats to nothing
-MOST_ITEMS = 1 << 28  # of a column in one group of rows
-LONGEST = 100_000  # items of a list, characters of a text; no description asks for as many
+ROWS_PER_BATCH = 256  # rows that are unpacked at once
+MAX_COLUMN_BYTES = (
+    1 << 30
+)  # bytes of a column in one group of rows before compression, which shrinks repeats to nothing
+MAX_COLUMN_ITEMS = 1 << 28  # of a column in one group of rows
+MAX_CELL_LENGTH = 100_000  # items of a list, characters of a text; no description asks for as many
 
 
 def rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Row | None]]:
@@ -45,7 +47,7 @@ def _parquet_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, R
         with pq.ParquetFile(path, read_dictionary=texts) as file:
             _check_sizes(path, file.metadata, columns)
             line = 0
-            for batch in file.iter_batches(batch_size=BATCH, columns=list(columns)):
+            for batch in file.iter_batches(batch_size=ROWS_PER_BATCH, columns=list(columns)):
                 for row in range(batch.num_rows):
                     line += 1
                     yield line, {name: _plain(batch.column(name)[row]) for name in columns}
@@ -57,20 +59,20 @@ def _check_sizes(path: Path, facts: pq.FileMetaData, columns: tuple[str, ...]) -
     for group in map(facts.row_group, range(facts.num_row_groups)):
         for column in map(group.column, range(group.num_columns)):
             size, items = column.total_uncompressed_size, column.num_values
-            if column.path_in_schema.split(".")[0] in columns and (size > LARGEST or items > MOST_ITEMS):
+            if column.path_in_schema.split(".")[0] in columns and (size > MAX_COLUMN_BYTES or items > MAX_COLUMN_ITEMS):
                 name = brief(column.path_in_schema)
                 raise DataError(
-                    f"{path}: {name}: expected groups of rows with at most {LARGEST} bytes and {MOST_ITEMS} items, "
-                    f"found {size} and {items}; write it again with smaller groups"
+                    f"{path}: {name}: expected groups of rows with at most {MAX_COLUMN_BYTES} bytes and "
+                    f"{MAX_COLUMN_ITEMS} items, found {size} and {items}; write it again with smaller groups"
                 )
 
 
 def _plain(cell: pa.Scalar) -> Any:
     """A cell as Python has it; of one too long to mean anything, the start."""
-    if isinstance(cell, pa.ListScalar) and cell.values is not None and len(cell.values) > LONGEST:
-        return cell.values[:LONGEST].to_pylist()
+    if isinstance(cell, pa.ListScalar) and cell.values is not None and len(cell.values) > MAX_CELL_LENGTH:
+        return cell.values[:MAX_CELL_LENGTH].to_pylist()
     value = cell.as_py()
-    return value[:LONGEST] if isinstance(value, str) else value
+    return value[:MAX_CELL_LENGTH] if isinstance(value, str) else value
 
 
 def text(value: Any) -> str:

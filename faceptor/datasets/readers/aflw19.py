@@ -13,8 +13,8 @@ from faceptor.datasets.labels import landmark_scheme
 from faceptor.datasets.reader import BadSample, Check, Reader, Record, Reject, box, points
 
 INFO = "AFLWinfo_release.mat"
-FRONTAL = (1314, 1165)  # test faces of which every point is seen, as two papers count them
-TRAIN = 20000  # rows of the permutation that train; the rest is for testing
+FRONTAL_TEST_FACES = (1314, 1165)  # test faces of which every point is seen, as two papers count them
+TRAIN_ROWS = 20000  # rows of the permutation that train; the rest is for testing
 
 
 class AFLW19(Reader):
@@ -68,7 +68,7 @@ class AFLW19(Reader):
 
     @property
     def _train(self) -> int:
-        return self.generated_counts.get("train", TRAIN)
+        return self.generated_counts.get("train", TRAIN_ROWS)
 
     @cached_property
     def _images(self):
@@ -78,5 +78,5 @@ class AFLW19(Reader):
         order = self._info["order"]
         frontal = self._info["mask_new"][order[self._train :]].astype(bool).all(axis=1)
         found = int(frontal.sum())
-        status = "na" if self.generated else "pass" if found in FRONTAL else "fail"
+        status = "na" if self.generated else "pass" if found in FRONTAL_TEST_FACES else "fail"
         yield Check("frontal test faces (reported as 1,314 or 1,165)", status, f"{found} found")

@@ -12,7 +12,7 @@ from faceptor.datasets.labels import landmark_scheme
 from faceptor.datasets.reader import BadSample, Reader, Record, Reject, points
 from faceptor.datasets.readers.poses import TURNED_TOO_FAR, head_box, label_mat, radians, within
 
-FEWEST = 3  # of the 21 points that must be seen to place a box
+MIN_POINTS_SEEN = 3  # of the 21 points that must be seen to place a box
 
 
 class AFLW2000(Reader):
@@ -76,6 +76,6 @@ class AFLW2000(Reader):
 def seen(xy: np.ndarray) -> np.ndarray:
     """The points (N, 2) with no negative coordinate: hidden ones are written as -1."""
     kept = xy[(xy >= 0).all(axis=1)]
-    if len(kept) < FEWEST:
-        raise BadSample(f"pt2d: expected at least {FEWEST} visible points, found {len(kept)}")
+    if len(kept) < MIN_POINTS_SEEN:
+        raise BadSample(f"pt2d: expected at least {MIN_POINTS_SEEN} visible points, found {len(kept)}")
     return points(kept, len(kept))

@@ -16,8 +16,8 @@ from faceptor.datasets.reader import BadSample, Check, Reader, Record, Reject, b
 from faceptor.datasets.readers.poses import euler
 
 SEQUENCES = tuple(f"{n:02d}" for n in range(1, 25))
-TWICE = {"15": "03", "18": "05", "21": "02", "22": "07"}  # sequences of people who were recorded before
-HEAD = 260.0  # mm: side of the square about the middle of the head, from above the crown to below the chin
+SAME_PERSON_AS = {"15": "03", "18": "05", "21": "02", "22": "07"}  # sequences of people who were recorded before
+HEAD_SIDE_MM = 260.0  # mm: side of the square about the middle of the head, from above the crown to below the chin
 BOXES = "boxes.txt"
 TRAIN_SHARE = 0.7
 NAME = re.compile(r"(frame_\d+)_pose\.txt")
@@ -34,10 +34,10 @@ class Camera:
     def box(self, centre: np.ndarray) -> np.ndarray:
         """Square (4,) about a head whose middle lies at `centre` (3,) mm in the depth camera's frame."""
         seen = self.turn @ centre + self.shift
-        if seen[2] < HEAD:
+        if seen[2] < HEAD_SIDE_MM:
             raise BadSample(f"the head's middle lies {seen[2]:.0f} mm before the camera")
         x, y, _ = self.intrinsic @ seen / seen[2]
-        half = self.intrinsic[0, 0] * HEAD / seen[2] / 2
+        half = self.intrinsic[0, 0] * HEAD_SIDE_MM / seen[2] / 2
         return box(x - half, y - half, x + half, y + half)
 
 
@@ -161,4 +161,4 @@ def camera(path: Path) -> Camera:
 
 
 def _person(folder: Path) -> str:
-    return f"person {TWICE.get(folder.name, folder.name)}"
+    return f"person {SAME_PERSON_AS.get(folder.name, folder.name)}"

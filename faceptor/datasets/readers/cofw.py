@@ -16,8 +16,8 @@ from faceptor.datasets.reader import BadSample, Reader, Record, Reject, box, lan
 from faceptor.errors import DataError
 
 FILES = {"train": ("COFW_train_color.mat", "Tr"), "test": ("COFW_test_color.mat", "T")}  # file, end of variable names
-K = 29
-THRESHOLD = 0.10  # of AUC and failure rate, a fraction
+POINTS = 29
+AUC_THRESHOLD = 0.10  # of AUC and failure rate, a fraction
 
 
 class COFW(Reader):
@@ -48,7 +48,7 @@ class COFW(Reader):
         self._labels = cache(self._load)
         if (normaliser := self.options["normaliser"]) != "inter_ocular":
             nme = f"nme_{normaliser}"
-            self.task_options = {"landmarks": {"headline": nme, "auc": {nme: THRESHOLD}}}
+            self.task_options = {"landmarks": {"headline": nme, "auc": {nme: AUC_THRESHOLD}}}
 
     def _load(self, split: str) -> tuple[Path, np.ndarray, np.ndarray]:
         """The file of a split, its labels (N, 87) and its boxes (N, 4) x, y, width, height."""
@@ -56,8 +56,8 @@ class COFW(Reader):
         path = self.require(name, f"COFW_color/{name}", what=f"the {split} file")
         content = load_mat(path, (f"phis{end}", f"bboxes{end}"))
         phis, boxes = (matrix(path, name, value) for name, value in content.items())
-        if phis.ndim != 2 or phis.shape[1] != 3 * K or boxes.shape != (len(phis), 4):
-            expected = f"phis{end} of N x {3 * K} and bboxes{end} of N x 4"
+        if phis.ndim != 2 or phis.shape[1] != 3 * POINTS or boxes.shape != (len(phis), 4):
+            expected = f"phis{end} of N x {3 * POINTS} and bboxes{end} of N x 4"
             raise self.wrong(path, expected=expected, found=f"{phis.shape} and {boxes.shape}")
         return path, phis, boxes
 
@@ -69,8 +69,8 @@ class COFW(Reader):
 
     def _record(self, key: str, split: str, row: int, phi: np.ndarray, rectangle: np.ndarray) -> Record:
         first = 1.0 if self.options["origin"] == "zero_based" else 0.0  # number of the top-left pixel
-        xy = points(phi[: 2 * K].reshape(2, K).T - first, K)
-        hidden = phi[2 * K :]
+        xy = points(phi[: 2 * POINTS].reshape(2, POINTS).T - first, POINTS)
+        hidden = phi[2 * POINTS :]
         if not np.isin(hidden, (0, 1)).all():
             raise BadSample(f"expected flags 0 (visible) or 1 (hidden), found {hidden[~np.isin(hidden, (0, 1))][0]:g}")
         x, y, width, height = rectangle - [first, first, 0, 0]

@@ -15,7 +15,7 @@ from faceptor.datasets.formats.textfiles import csv_rows, fields, lines, row_of
 from faceptor.datasets.labels import EXPRESSIONS, EXPRESSIONS_8, FERPLUS_TO_UNIFIED, FERPLUS_VOTES
 from faceptor.datasets.reader import BadSample, Reader, Record, Reject, integer
 
-SIDE = 48  # pixels
+SIDE_PIXELS = 48  # pixels
 TAGGERS = 10
 VOTES, PIXELS = "fer2013new.csv", ("fer2013.csv", "fer2013/fer2013.csv", "icml_face_data.csv")
 # The owner's three parts; the second is the public test of the FER2013 contest, used for training since.
@@ -187,6 +187,6 @@ def grey(text: str) -> np.ndarray:
         values = np.array(text.split()).astype(np.int64)
     except (ValueError, OverflowError):
         raise BadSample("pixels: expected whole numbers") from None
-    if values.size != SIDE * SIDE or values.min() < 0 or values.max() > 255:
-        raise BadSample(f"pixels: expected {SIDE * SIDE} values in 0..255, found {values.size}")
-    return values.astype(np.uint8).reshape(SIDE, SIDE)
+    if values.size != SIDE_PIXELS * SIDE_PIXELS or values.min() < 0 or values.max() > 255:
+        raise BadSample(f"pixels: expected {SIDE_PIXELS * SIDE_PIXELS} values in 0..255, found {values.size}")
+    return values.astype(np.uint8).reshape(SIDE_PIXELS, SIDE_PIXELS)

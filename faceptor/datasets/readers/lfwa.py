@@ -18,7 +18,7 @@ from faceptor.datasets.reader import BadSample, Reader, Record, Reject, printabl
 SPLIT = "indices_train_test.mat"
 LISTS = ("list_attr_lfwa.txt", "list_attr_lfwa.csv", "lfw_att_40.csv")  # copies in the form of CelebA's list
 PARTITIONS = ("list_eval_partition.txt", "list_eval_partition.csv")
-EVERY = 13143  # images with labels
+LABELLED_IMAGES = 13143  # images with labels
 
 
 def bare(name: str) -> str:
@@ -149,7 +149,7 @@ class LFWA(LFWAPackage):
     def __init__(self, root: Path | str, **options):
         super().__init__(root, **options)
         if self.options["protocol"] == "all_test":
-            self.published = {"test": EVERY}
+            self.published = {"test": LABELLED_IMAGES}
 
     @property
     def protocol(self) -> str:

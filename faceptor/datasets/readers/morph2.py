@@ -16,7 +16,7 @@ from faceptor.datasets.reader import IMAGE_SUFFIXES, BadSample, Check, Reader, R
 from faceptor.errors import DataError
 
 LISTS = "label/RANDOM_80_20"
-OWNER = "morph_2008_nonCommercial.csv"
+OWNER_LIST = "morph_2008_nonCommercial.csv"
 NAME = re.compile(r"(?P<id>\d+)_(?P<picture>\d+)(?P<gender>[MF])(?P<age>\d+)$")
 TRAIN_SHARE = 0.8
 
@@ -101,10 +101,12 @@ class Morph2(Reader):
     def _csv(self) -> Path | None:
         """The csv to follow: the owner's before others, these by name; None where file names must do."""
         if (wanted := self.options["csv"]) == "owner":
-            return self.require(OWNER, what="the owner's csv")
-        if wanted == "any" and (path := self.find(OWNER)):
+            return self.require(OWNER_LIST, what="the owner's csv")
+        if wanted == "any" and (path := self.find(OWNER_LIST)):
             return path  # whatever else lies beside it
-        others = [path for path in self.listing(self.root, "*.csv") if path.name != OWNER and self._lists_images(path)]
+        others = [
+            path for path in self.listing(self.root, "*.csv") if path.name != OWNER_LIST and self._lists_images(path)
+        ]
         if wanted == "cleaned" and len(others) != 1:
             found = ", ".join(path.name for path in others) or "none"
             raise self.wrong(self.root, expected="one more csv with columns age, photo", found=found)

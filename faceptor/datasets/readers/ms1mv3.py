@@ -15,9 +15,9 @@ from faceptor.datasets.labels import VERIFICATION
 from faceptor.datasets.reader import BadSample, Bulk, Check, Listed, Reader, Record, Reject
 from faceptor.errors import ConfigError
 
-SKIMMED = 5000  # records that a quick look opens at most
+MAX_RECORDS_SKIMMED = 5000  # records that a quick look opens at most
 LARGEST_LABEL = 1 << 24  # labels are float32: exact up to here
-ROWS = 4096  # read at once
+RECORDS_AT_A_TIME = 4096  # read at once
 
 
 class MS1MV3(Reader):
@@ -97,7 +97,7 @@ class MS1MV3(Reader):
         """Records evenly spread over the file; millions of others lie where the index says."""
         if split == "train":
             self._largest = -1
-            some = self._images[:: len(self._images) // SKIMMED + 1]
+            some = self._images[:: len(self._images) // MAX_RECORDS_SKIMMED + 1]
             yield from self._at(some)
             if left := len(self._images) - len(some):
                 yield Listed("others", self._file.path.name, left)
@@ -120,8 +120,8 @@ class MS1MV3(Reader):
 
     def _bulk(self, start: int, done: Iterable[int]) -> Iterator[Bulk]:
         self._largest, file = max(done, default=-1), self._file.path.name
-        for first in range(start, len(self._images), ROWS):
-            positions = self._images[first : first + ROWS]
+        for first in range(start, len(self._images), RECORDS_AT_A_TIME):
+            positions = self._images[first : first + RECORDS_AT_A_TIME]
             names = list(map(str, self._file.keys[positions].tolist()))
             places = [f"{file}:{name}" for name in names]
             labels, images = self._file.scan(positions)

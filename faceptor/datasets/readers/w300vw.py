@@ -18,7 +18,7 @@ from faceptor.datasets.reader import IMAGE_SUFFIXES, BadSample, Check, Listed, R
 
 CATEGORIES: dict[str, list[str]] = dict(facts()["video_300VW_test"])  # category -> numbers of its videos
 FRAMES = ("imgs", "frames", "images")  # folders of extracted frames, beside annot
-QUALITY = 95  # of frames taken from a video, which is compressed already
+JPEG_QUALITY = 95  # of frames taken from a video, which is compressed already
 
 
 class W300VW(Reader):
@@ -171,4 +171,4 @@ def not_a_video(path: Path) -> str:
 
 
 def jpeg(bgr: np.ndarray) -> bytes:
-    return simplejpeg.encode_jpeg(np.ascontiguousarray(bgr), quality=QUALITY, colorspace="BGR")
+    return simplejpeg.encode_jpeg(np.ascontiguousarray(bgr), quality=JPEG_QUALITY, colorspace="BGR")

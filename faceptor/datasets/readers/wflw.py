@@ -15,13 +15,13 @@ from faceptor.datasets.labels import facts, landmark_scheme
 from faceptor.datasets.reader import Check, Reader, Record, Reject, box, integer, landmark_box, number, points
 from faceptor.errors import ConfigError
 
-K = 98
+POINTS = 98
 SUBSETS: dict[str, int] = dict(facts()["landmarks"]["WFLW"]["test_subsets"])  # in the order of the attribute columns
-LIST = "WFLW_annotations/list_98pt_rect_attr_train_test/list_98pt_rect_attr_{split}.txt"
+TRAIN_OR_TEST_LIST = "WFLW_annotations/list_98pt_rect_attr_train_test/list_98pt_rect_attr_{split}.txt"
 TEST_LIST = "WFLW_annotations/list_98pt_test/list_98pt_test.txt"
 SUBSET_LIST = "WFLW_annotations/list_98pt_test/list_98pt_test_{subset}.txt"
 CSV = "face_landmarks_wflw_{part}.csv"
-XY = tuple(f"original_{point}_{axis}" for point in range(K) for axis in "xy")
+XY = tuple(f"original_{point}_{axis}" for point in range(POINTS) for axis in "xy")
 
 
 class WFLW(Reader):
@@ -59,16 +59,20 @@ class WFLW(Reader):
     # --- the owner's lists -----------------------------------------------------------------------------------------
 
     def _from_txt(self, split: str) -> Iterator[Record | Reject]:
-        path = self.require(LIST.format(split=split), Path(LIST).name.format(split=split), what=f"the {split} list")
+        path = self.require(
+            TRAIN_OR_TEST_LIST.format(split=split),
+            Path(TRAIN_OR_TEST_LIST).name.format(split=split),
+            what=f"the {split} list",
+        )
         for line, text in lines(path):
             key = key_of(text.split()[-1], text.split())
             yield self.attempt(key, self.where(path, line), self._record, text, split)
 
     def _record(self, text: str, split: str) -> Record:
-        values = fields(text, 2 * K + 4 + len(SUBSETS) + 1)
-        xy = points([number(value) for value in values[: 2 * K]], K)
-        rectangle = box(*[number(value) for value in values[2 * K : 2 * K + 4]])
-        flags = [integer(value, low=0, high=1, what="attribute flag") for value in values[2 * K + 4 : -1]]
+        values = fields(text, 2 * POINTS + 4 + len(SUBSETS) + 1)
+        xy = points([number(value) for value in values[: 2 * POINTS]], POINTS)
+        rectangle = box(*[number(value) for value in values[2 * POINTS : 2 * POINTS + 4]])
+        flags = [integer(value, low=0, high=1, what="attribute flag") for value in values[2 * POINTS + 4 : -1]]
         subsets = tuple(name for name, flag in zip(SUBSETS, flags, strict=True) if flag and split == "test")
         self.flagged.update(subsets)
         chosen = rectangle if self.options["box"] == "detector" else landmark_box(xy)
@@ -97,7 +101,7 @@ class WFLW(Reader):
 
     def _csv_record(self, row: dict[str, str] | None, split: str, subsets: tuple[str, ...]) -> Record:
         row = row_of(row)
-        xy = points([number(row[column]) for column in XY], K)
+        xy = points([number(row[column]) for column in XY], POINTS)
         x, y, half = number(row["center_w"]), number(row["center_h"]), 100 * number(row["scale"])
         self.flagged.update(subsets)
         face = box(x - half, y - half, x + half, y + half)

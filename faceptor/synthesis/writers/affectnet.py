@@ -13,10 +13,10 @@ from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, jpeg, l
 
 _HEADER = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal"
 # neutral, happy, sad, surprise, fear, disgust, anger: the owner's training imbalance (75k happy, 4k disgust), softened.
-_TRAIN = (3.0, 3.6, 2.0, 1.7, 1.3, 1.2, 1.9)
+_CLASS_WEIGHTS = (3.0, 3.6, 2.0, 1.7, 1.3, 1.2, 1.9)
 # Rows that a seven-class reader drops: contempt, none, uncertain, no face. The owner has far more of them.
 _DROPPED = {"contempt": 7, "none": 8, "uncertain": 9, "no-face": 10}
-_SPARE = 1 / 16
+_DROPPED_SHARE = 1 / 16
 # The drawing has no face for these; a faint smile and faint feelings come nearest.
 _FIXED = {7: {"expression": 1, "intensity": 0.3}, 8: {"intensity": 0.2}, 9: {"intensity": 0.3}, 10: {}}
 # Where the seven expressions lie in the plane of valence and arousal (Russell's circumplex).
@@ -30,11 +30,11 @@ class AffectNetLayout(Layout):
 
     def plan(self, order: Order) -> list[Shot]:
         shots: list[Shot] = []
-        for split, count, weights in (("train", order.train, _TRAIN), ("test", order.test, (1,) * 7)):
+        for split, count, weights in (("train", order.train, _CLASS_WEIGHTS), ("test", order.test, (1,) * 7)):
             rng = order.rng("rows", split)
             labels = mixed(count, weights, rng)
             spare = (
-                rng.choice(list(_DROPPED.values()), size=round(count * _SPARE))
+                rng.choice(list(_DROPPED.values()), size=round(count * _DROPPED_SHARE))
                 if split == "train"
                 else (7,) * (count // 7)
             )

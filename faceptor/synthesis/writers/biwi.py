@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.readers.biwi import TWICE
+from faceptor.datasets.readers.biwi import SAME_PERSON_AS
 from faceptor.synthesis.head import rotation
 from faceptor.synthesis.portrait import Portrait
 from faceptor.synthesis.writers.head_poses import swaying
@@ -14,11 +14,11 @@ from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, axes, c
 from faceptor.synthesis.writers.w300lp import angles
 
 _SEQUENCES = 24
-_FRAMES = 8  # of a sequence, at least
-_FIRST = 3  # number of the first frame
-_FOCAL = 517.679 / 640  # of the colour camera, per pixel of the picture's width
-_HALF_HEAD = 70.0  # mm to a head unit
-_DEPTH = np.diag([1.0, 1.0, -1.0])  # the drawing's z points to the viewer, the camera's away from it
+_MIN_FRAMES = 8  # of a sequence, at least
+_FIRST_FRAME_NUMBER = 3  # number of the first frame
+_FOCAL_PER_PIXEL = 517.679 / 640  # of the colour camera, per pixel of the picture's width
+_MM_PER_HEAD_UNIT = 70.0  # mm to a head unit
+_FLIP_DEPTH = np.diag([1.0, 1.0, -1.0])  # the drawing's z points to the viewer, the camera's away from it
 
 
 class BiwiLayout(Layout):
@@ -31,7 +31,7 @@ class BiwiLayout(Layout):
     splits = ("test",)
 
     def plan(self, order: Order) -> list[Shot]:
-        count = min(_SEQUENCES, max(1, order.test // _FRAMES))
+        count = min(_SEQUENCES, max(1, order.test // _MIN_FRAMES))
         shots = []
         for n, frames in enumerate(shares(order.test, [1] * count)):
             sequence = f"{n + 1:02d}"
@@ -39,8 +39,8 @@ class BiwiLayout(Layout):
             shots += [
                 Shot(
                     split="test",
-                    key=f"{sequence}/frame_{_FIRST + frame:05d}",
-                    person=self.person("test", int(TWICE.get(sequence, sequence)) - 1),
+                    key=f"{sequence}/frame_{_FIRST_FRAME_NUMBER + frame:05d}",
+                    person=self.person("test", int(SAME_PERSON_AS.get(sequence, sequence)) - 1),
                     sample=n,
                     size=self.size(order, aspect=4 / 3),
                     frame="wild",
@@ -69,20 +69,20 @@ class BiwiLayout(Layout):
 
 def camera_matrix(portrait: Portrait) -> np.ndarray:
     """(3, 3) the head's rotation in the camera's axes: x to image-right, y down, z away from the camera."""
-    return _DEPTH @ rotation(*portrait.pose) @ _DEPTH
+    return _FLIP_DEPTH @ rotation(*portrait.pose) @ _FLIP_DEPTH
 
 
 def head_position(portrait: Portrait) -> np.ndarray:
     """(3,) mm: where the middle of the head lies before the camera."""
     height, width = portrait.image.shape[:2]
-    focal = _FOCAL * width
-    away = focal * _HALF_HEAD / portrait.unit
+    focal = _FOCAL_PER_PIXEL * width
+    away = focal * _MM_PER_HEAD_UNIT / portrait.unit
     x, y = (portrait.centre - np.array([width, height]) / 2) * away / focal
     return np.array([x, y, away])
 
 
 def calibration(height: int, width: int) -> str:
     """The owner's text: intrinsics, distortion, turn and shift from the depth camera, size of the picture."""
-    focal = _FOCAL * width
+    focal = _FOCAL_PER_PIXEL * width
     intrinsic = f"{focal:.6g} 0 {width / 2:g}\n0 {focal:.6g} {height / 2:g}\n0 0 1\n"
     return f"{intrinsic}\n0 0 0 0\n\n1 0 0\n0 1 0\n0 0 1\n\n0 0 0\n\n{width} {height}\n"

@@ -6,12 +6,22 @@ from pathlib import Path
 import numpy as np
 
 from faceptor.datasets.labels import FAIRFACE_AGES, FAIRFACE_RACES
-from faceptor.synthesis.demographics import LOOKS, at_age, looks_of, spans
+from faceptor.synthesis.demographics import APPEARANCES, age_ranges, appearance_of, at_age
 from faceptor.synthesis.writers.head_poses import sitting
 from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, jpeg, lines, mixed, put
 
 _HEADER = "file,age,gender,race,service_test"
-_AGES = (1, 2, 2, 3, 3, 2, 2, 1.5, 1)  # shares of the nine groups: the owner has most faces between 20 and 40
+_AGE_GROUP_WEIGHTS = (
+    1,
+    2,
+    2,
+    3,
+    3,
+    2,
+    2,
+    1.5,
+    1,
+)  # shares of the nine groups: the owner has most faces between 20 and 40
 _GENDERS = ("Male", "Female")
 _FOLDER = {"train": "train", "test": "val"}
 
@@ -25,13 +35,13 @@ class FairFaceLayout(Layout):
         shots: list[Shot] = []
         for split, count in (("train", order.train), ("test", order.test)):
             rng = order.rng("labels", split)
-            ages, races = mixed(count, _AGES, rng), mixed(count, (1,) * len(FAIRFACE_RACES), rng)
+            ages, races = mixed(count, _AGE_GROUP_WEIGHTS, rng), mixed(count, (1,) * len(FAIRFACE_RACES), rng)
             genders, service = mixed(count, (1, 1), rng), mixed(count, (1, 1), rng)
             for n in range(count):
                 person, face = self.person(split, n), order.rng("face", split, n)
-                race, low_high = FAIRFACE_RACES[races[n]], spans(FAIRFACE_AGES)[ages[n]]
+                race, low_high = FAIRFACE_RACES[races[n]], age_ranges(FAIRFACE_AGES)[ages[n]]
                 age = face.uniform(low_high[0], low_high[1] + 1)
-                looks = looks_of(LOOKS[race], seed=order.seed, person=person, male=not genders[n], rng=face)
+                looks = appearance_of(APPEARANCES[race], seed=order.seed, person=person, male=not genders[n], rng=face)
                 facts = (FAIRFACE_AGES[ages[n]], _GENDERS[genders[n]], race, str(bool(service[n])))
                 shots.append(
                     Shot(

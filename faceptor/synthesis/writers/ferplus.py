@@ -14,12 +14,12 @@ from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, lines, 
 _TAGGERS = 10
 _PARTS = (24941, 3186)  # the owner's training and public test faces with one of seven labels, both for training
 # The owner's training faces of neutral, happy, sad, surprise, fear, disgust, anger; square roots soften the imbalance.
-_TRAIN = (8740, 7287, 3014, 3149, 532, 119, 2100)
+_CLASS_COUNTS = (8740, 7287, 3014, 3149, 532, 119, 2100)
 _COLUMN = {label: column for column, label in FERPLUS_TO_UNIFIED.items()}
 _FER2013 = (6, 3, 4, 5, 2, 1, 0)  # FER2013's own number of each of the seven
 # Rows without a label of seven: the votes are divided, or most go to contempt, unknown or not a face.
-_SPARE = {"divided": None, **{name: FERPLUS_VOTES.index(name) for name in ("contempt", "unknown", "NF")}}
-_SPARE_SHARE = 1 / 8
+_UNUSABLE_VOTES = {"divided": None, **{name: FERPLUS_VOTES.index(name) for name in ("contempt", "unknown", "NF")}}
+_UNUSABLE_SHARE = 1 / 8
 
 
 class FERPlusLayout(Layout):
@@ -38,8 +38,8 @@ class FERPlusLayout(Layout):
         shots: list[Shot] = []
         for usage, part, count in parts:
             rng = order.rng("rows", part)
-            labels = [EXPRESSIONS[label] for label in mixed(count, np.sqrt(_TRAIN), rng)]
-            spare = rng.choice(list(_SPARE), size=round(count * _SPARE_SHARE)).tolist()
+            labels = [EXPRESSIONS[label] for label in mixed(count, np.sqrt(_CLASS_COUNTS), rng)]
+            spare = rng.choice(list(_UNUSABLE_VOTES), size=round(count * _UNUSABLE_SHARE)).tolist()
             for n, label in enumerate(rng.permutation([*labels, *spare]).tolist()):
                 shots.append(
                     Shot(
@@ -80,7 +80,7 @@ def _shown(label: str) -> dict:
 
 def _votes(label: str, rng: np.random.Generator) -> list[int]:
     """Votes of the ten taggers, whose majority is the label."""
-    column = _COLUMN[EXPRESSIONS.index(label)] if label in EXPRESSIONS else _SPARE[label]
+    column = _COLUMN[EXPRESSIONS.index(label)] if label in EXPRESSIONS else _UNUSABLE_VOTES[label]
     if column is None:  # five against five
         return (_TAGGERS // 2 * np.isin(np.arange(len(FERPLUS_VOTES)), rng.choice(7, 2, replace=False))).tolist()
     agreed = _TAGGERS if label == "NF" else int(rng.integers(6, _TAGGERS + 1))

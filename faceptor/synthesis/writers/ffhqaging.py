@@ -8,7 +8,7 @@ import numpy as np
 
 from faceptor.datasets.labels import FFHQ_AGES, GENDERS
 from faceptor.errors import ConfigError
-from faceptor.synthesis.demographics import at_age, spans
+from faceptor.synthesis.demographics import age_ranges, at_age
 from faceptor.synthesis.writers.head_poses import sitting
 from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, lines, mixed, png, put
 
@@ -39,7 +39,7 @@ class FFHQAgingLayout(Layout):
             groups, genders = mixed(count, (1,) * len(FFHQ_AGES), rng), mixed(count, (1, 1), rng)
             for n in range(count):
                 face = order.rng("face", split, n)
-                low, high = spans(FFHQ_AGES)[groups[n]]
+                low, high = age_ranges(FFHQ_AGES)[groups[n]]
                 shots.append(
                     Shot(
                         split=split,

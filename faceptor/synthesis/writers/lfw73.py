@@ -9,12 +9,12 @@ from faceptor.synthesis.writers.celeba import known
 from faceptor.synthesis.writers.head_poses import sitting
 from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, albums, described, jpeg, lines, put
 
-_FIRST = """
+_FIRST_NAMES = """
     Ada Abel Bela Bruno Clara Cyrus Dora Darius Edith Elias Flora Fabio Greta Gideon Hanna Hugo Irene Ivan Judith Jonas
     Klara Kasper Lydia Leander Mira Marek Nadia Nestor Olga Oskar Petra Pavel Rosa Rufus Selma Stefan Tilda Tobias
 """
-_MIDDLE = ("", *"ABCDEFGHIJKLMNOPRSTVW")
-_LAST = """
+_MIDDLE_INITIALS = ("", *"ABCDEFGHIJKLMNOPRSTVW")
+_LAST_NAMES = """
     Abbott Almeida Aronson Barnes Bellini Brandt Calloway Castellan Conrad Dahl Delgado Draper Eklund Engel Escobar
     Farkas Fontaine Fraser Galanis Grant Guerrero Halvorsen Hobbs Horvath Ibarra Ingram Jansen Jarvis Kaplan Keller
     Kovacs Lambert Lindqvist Lombardi Maddox Marchetti Moreau Nakamura Novak Okafor Orlov Palmer Petrov Quinn Ramirez
@@ -70,7 +70,7 @@ class LFW73Layout(Layout):
         return Tile(image=portrait.image, caption=f"{shot.note['name']}\n{described(known(portrait, 'lfw'))}")
 
 
-_LABEL = {True: 1.0, False: 0.0, None: -1.0}  # the owner knows every label; a drawing does not show them all
+_SCORES = {True: 1.0, False: 0.0, None: -1.0}  # the owner knows every label; a drawing does not show them all
 
 
 def save_labels(root: Path, shots: Sequence[Shot], names: Sequence[str], seen: Sequence[dict]) -> None:
@@ -80,7 +80,7 @@ def save_labels(root: Path, shots: Sequence[Shot], names: Sequence[str], seen: S
     save_hdf5_mat(
         root / f"lfw_att_{len(names)}.mat",
         name=[shot.key.replace("/", "\\") for shot in shots],
-        label=np.array([[_LABEL[yes.get(name)] for name in names] for yes in seen], float),
+        label=np.array([[_SCORES[yes.get(name)] for name in names] for yes in seen], float),
         AttrName=[name.replace("_", " ") for name in names],
     )
 
@@ -118,9 +118,9 @@ def _scores(order: Order, shots: Sequence[Shot], seen: Sequence[dict], names: Se
 
 def _names(count: int, rng: np.random.Generator) -> list[str]:
     """Different invented names; with a middle letter only when there are not enough without."""
-    firsts, lasts = _FIRST.split(), _LAST.split()
+    firsts, lasts = _FIRST_NAMES.split(), _LAST_NAMES.split()
     plain = len(firsts) * len(lasts)
-    letters = _MIDDLE[: -(-count // plain)]
+    letters = _MIDDLE_INITIALS[: -(-count // plain)]
     names = []
     for number in rng.choice(plain * len(letters), size=count, replace=False):
         letter, rest = divmod(int(number), plain)

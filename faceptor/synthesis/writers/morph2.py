@@ -27,8 +27,8 @@ _COLUMNS = (
     "glasses",
     "photo",
 )
-_AGES = (16, 77)
-_ALBUMS = 2
+_AGE_RANGE = (16, 77)
+_PICTURES_PER_PERSON = 2
 _RACES = {"Black": "B", "White": "W", "Asian": "A", "Indian": "I"}
 
 
@@ -51,7 +51,7 @@ class Morph2Layout(Layout):
         return [
             Shot(
                 split="all",
-                key=f"Album{1 + n * _ALBUMS // people}",
+                key=f"Album{1 + n * _PICTURES_PER_PERSON // people}",
                 person=self.person("train", n),
                 sample=sample,
                 size=self.size(order, 160 / 192),
@@ -108,7 +108,7 @@ def photo(shot: Shot, attributes: dict[str, bool | None]) -> str:
 
 def _ages(album: Sequence[tuple[int, int]], rng: np.random.Generator) -> list[float]:
     """Ages in years, uniform over subjects; a subject's pictures follow each other within a year and a half."""
-    low, high = _AGES
+    low, high = _AGE_RANGE
     ages: list[float] = []
     for _, pictures in groupby(album, key=lambda entry: entry[0]):
         waits = rng.uniform(0.05, 1.5, size=len(list(pictures))).cumsum()

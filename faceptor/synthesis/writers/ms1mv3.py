@@ -12,14 +12,14 @@ from faceptor.synthesis.writers.head_poses import sitting
 from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, jpeg, lines, put, shares
 from faceptor.synthesis.writers.write_recordio import RecordWriter, dump_bin
 
-_SIDE = 112
+_SIDE_PIXELS = 112
 _FOLDS = 10
 
 
 class MS1MV3Layout(Layout):
     name = "ms1mv3"
     title = "MS1MV3: identities, and pairs of the verification sets (green: same person)"
-    default_size = _SIDE
+    default_size = _SIDE_PIXELS
     needs = ("identities", "pairs")
 
     def check(self, order: Order) -> None:

@@ -11,7 +11,7 @@ from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, jpeg, l
 
 # The owner's labels 1 ... 7, and the owner's training counts, whose square roots give a milder imbalance.
 LABELS = tuple(EXPRESSIONS[expression] for _, expression in sorted(RAFDB_TO_UNIFIED.items()))  # in the owner's order
-_TRAIN = (1290, 281, 717, 4772, 1982, 705, 2524)
+_CLASS_COUNTS = (1290, 281, 717, 4772, 1982, 705, 2524)
 _AGE_GROUPS = (4, 20, 40, 70)  # 0-3, 4-19, 20-39, 40-69, 70+
 _RACES = ("White", "Black", "Asian")
 
@@ -24,7 +24,7 @@ class RAFDBLayout(Layout):
     def plan(self, order: Order) -> list[Shot]:
         shots: list[Shot] = []
         for split, count, weights, digits in (
-            ("train", order.train, np.sqrt(_TRAIN), 5),
+            ("train", order.train, np.sqrt(_CLASS_COUNTS), 5),
             ("test", order.test, (1,) * 7, 4),
         ):
             labels = mixed(count, weights, order.rng("labels", split))

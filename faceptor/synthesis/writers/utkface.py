@@ -10,12 +10,12 @@ from typing import ClassVar
 import numpy as np
 
 from faceptor.datasets.labels import GENDERS, UTKFACE_RACES
-from faceptor.synthesis.demographics import LOOKS, UTKFACE_LOOKS, at_age, looks_of
+from faceptor.synthesis.demographics import APPEARANCES, UTKFACE_APPEARANCES, appearance_of, at_age
 from faceptor.synthesis.writers.head_poses import sitting
 from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, jpeg, lines, put
 
-_LISTED = (21, 60)  # years in the CORAL lists, which count from the first
-_UNLISTED = 0.44  # pictures outside of the lists for each one inside, as in the owner's archive
+_LISTED_AGES = (21, 60)  # years in the CORAL lists, which count from the first
+_UNLISTED_PER_LISTED = 0.44  # pictures outside of the lists for each one inside, as in the owner's archive
 _OTHER_AGES = (*range(0, 21), *range(61, 91))
 _PARTS = {"train": "train", "test": "test", "unlisted": "val"}  # part of the numbers of people
 
@@ -27,16 +27,20 @@ class UTKFaceLayout(Layout):
     least: ClassVar = {"train": 1, "test": 1}
 
     def plan(self, order: Order) -> list[Shot]:
-        counts = {"train": order.train, "test": order.test, "unlisted": round(_UNLISTED * (order.train + order.test))}
+        counts = {
+            "train": order.train,
+            "test": order.test,
+            "unlisted": round(_UNLISTED_PER_LISTED * (order.train + order.test)),
+        }
         return [self._shot(order, split, n) for split, count in counts.items() for n in range(count)]
 
     def _shot(self, order: Order, split: str, n: int) -> Shot:
         rng, person = order.rng("face", split, n), self.person(_PARTS[split], n)
-        low, high = _LISTED
+        low, high = _LISTED_AGES
         age = int(rng.choice(_OTHER_AGES) if split == "unlisted" else rng.integers(low, high + 1))
         gender, race = int(rng.integers(2)), int(rng.integers(len(UTKFACE_RACES)))
-        look = LOOKS[str(rng.choice(UTKFACE_LOOKS[UTKFACE_RACES[race]]))]
-        looks = looks_of(look, seed=order.seed, person=person, male=gender == 0, rng=rng)
+        look = APPEARANCES[str(rng.choice(UTKFACE_APPEARANCES[UTKFACE_RACES[race]]))]
+        looks = appearance_of(look, seed=order.seed, person=person, male=gender == 0, rng=rng)
         stamp = f"2017{list(_PARTS).index(split) + 1:02d}{n + 1:011d}"  # 17 digits: date and time
         return Shot(
             split=split,
@@ -55,7 +59,7 @@ class UTKFaceLayout(Layout):
         counts = self.count(shots, rows)
         for split in ("train", "test"):
             mine = [shot for shot in shots if shot.split == split]
-            table = (f"{n},{shot.key},{shot.note['age'] - _LISTED[0]}" for n, shot in enumerate(mine))
+            table = (f"{n},{shot.key},{shot.note['age'] - _LISTED_AGES[0]}" for n, shot in enumerate(mine))
             put(root / f"utk_{split}.csv", lines([",file,age", *table]))
         return counts
 

@@ -13,8 +13,8 @@ from faceptor.synthesis.writers.write_matlab import save_v5_mat
 
 _PARTS = {"AFW": 5207, "HELEN": 37676, "IBUG": 1786, "LFPW": 16556}  # published pictures without mirror images
 _STEMS = {"AFW": "AFW_{}_1", "HELEN": "HELEN_{}_1", "IBUG": "IBUG_image_{:03d}_1", "LFPW": "LFPW_image_train_{:04d}"}
-_POSES = 3  # of one photograph
-_FARTHEST = 85.0
+_POSES_PER_PHOTOGRAPH = 3  # of one photograph
+_MAX_YAW_DEG = 85.0
 
 
 class W300LPLayout(Layout):
@@ -30,19 +30,19 @@ class W300LPLayout(Layout):
         shots, photograph = [], 0
         for part, count in zip(_PARTS, shares(pictures, list(_PARTS.values())), strict=True):
             for n in range(count):
-                name = _STEMS[part].format(1000 + n // _POSES)
+                name = _STEMS[part].format(1000 + n // _POSES_PER_PHOTOGRAPH)
                 shots.append(
                     Shot(
                         split="train",
-                        key=f"{part}/{name}_{n % _POSES}",
-                        person=self.person("train", photograph + n // _POSES),
+                        key=f"{part}/{name}_{n % _POSES_PER_PHOTOGRAPH}",
+                        person=self.person("train", photograph + n // _POSES_PER_PHOTOGRAPH),
                         size=self.size(order),
                         frame="wild",
-                        fixed=_pose(order.rng(part, n // _POSES), n % _POSES),
+                        fixed=_pose(order.rng(part, n // _POSES_PER_PHOTOGRAPH), n % _POSES_PER_PHOTOGRAPH),
                         note={"mirrored": len(shots) < order.train // 2},
                     )
                 )
-            photograph += -(-count // _POSES)
+            photograph += -(-count // _POSES_PER_PHOTOGRAPH)
         return shots
 
     def draw(self, shot: Shot, portrait: Portrait, root: Path) -> int:
@@ -96,5 +96,5 @@ def _pose(rng: np.random.Generator, step: int) -> dict:
     """The photograph as taken (step 0), then turned on to the side it looks to."""
     pose = facing(rng, yaw=18, pitch=9, roll=9)
     side = 1 if pose["yaw"] >= 0 else -1
-    reached = np.sort(rng.uniform(abs(pose["yaw"]), _FARTHEST, _POSES - 1))
+    reached = np.sort(rng.uniform(abs(pose["yaw"]), _MAX_YAW_DEG, _POSES_PER_PHOTOGRAPH - 1))
     return pose if step == 0 else pose | {"yaw": float(side * reached[step - 1])}

@@ -11,7 +11,7 @@ from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup
 from faceptor.synthesis.writers.w300 import pts
 
 _ROOT = "300VW_Dataset_2015_12_14"
-_FRAMES = 8  # of a video, at least
+_MIN_FRAMES = 8  # of a video, at least
 # Published frames of the three categories, and what makes each harder than the one before.
 _PUBLISHED = {"category_1": 62135, "category_2": 32805, "category_3": 26338}
 _SETTINGS = {
@@ -33,7 +33,7 @@ class W300VWLayout(Layout):
     def plan(self, order: Order) -> list[Shot]:
         shots, n = [], 0
         for category, frames in zip(_PUBLISHED, shares(order.test, list(_PUBLISHED.values())), strict=True):
-            videos = CATEGORIES[category][: max(1, frames // _FRAMES)]
+            videos = CATEGORIES[category][: max(1, frames // _MIN_FRAMES)]
             for video, count in zip(videos, shares(frames, [1] * len(videos)), strict=True):
                 shots += self._video(order, category, video, n, count)
                 n += 1

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from faceptor.datasets.labels import EXPRESSIONS
-from faceptor.datasets.readers.wflw import LIST, SUBSET_LIST, SUBSETS, TEST_LIST
+from faceptor.datasets.readers.wflw import SUBSET_LIST, SUBSETS, TEST_LIST, TRAIN_OR_TEST_LIST
 from faceptor.synthesis.portrait import Portrait
 from faceptor.synthesis.writers.head_poses import facing, turned
 from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup, jpeg, lines, put
 
 _EVENTS = ("0--Parade", "7--Cheering", "12--Group", "29--Students_Schoolkids", "36--Football", "44--Aerobics")
-_LARGE = (35.0, 22.0, 22.0)  # yaw, pitch, roll in degrees from which a pose counts as large
-_STRONG = ("surprise", "fear", "disgust", "anger")
+_LARGE_POSE_DEG = (35.0, 22.0, 22.0)  # yaw, pitch, roll in degrees from which a pose counts as large
+_STRONG_EXPRESSIONS = ("surprise", "fear", "disgust", "anger")
 
 
 class WFLWLayout(Layout):
@@ -52,7 +52,7 @@ class WFLWLayout(Layout):
             faces[shot.split].append((shot.key, *row))
         for split, chosen in faces.items():
             text = (f"{points} {box} {' '.join(map(str, flag))} {key}" for key, points, box, flag in chosen)
-            put(root / LIST.format(split=split), lines(text))
+            put(root / TRAIN_OR_TEST_LIST.format(split=split), lines(text))
         put(root / TEST_LIST, lines(f"{points} {key}" for key, points, *_ in faces["test"]))
         for column, subset in enumerate(SUBSETS):
             members = (f"{points} {key}" for key, points, _, flag in faces["test"] if flag[column])
@@ -73,10 +73,10 @@ class WFLWLayout(Layout):
 def flags(portrait: Portrait) -> dict[str, int]:
     """The six attributes by the names of their subsets, as the drawing shows them."""
     face, hidden = portrait.face, ~portrait.visible["98"]
-    large = (np.abs(portrait.pose) > _LARGE).any()
+    large = (np.abs(portrait.pose) > _LARGE_POSE_DEG).any()
     shown = {
         "largepose": large,
-        "expression": EXPRESSIONS[face.expression] in _STRONG and face.intensity > 0.85,
+        "expression": EXPRESSIONS[face.expression] in _STRONG_EXPRESSIONS and face.intensity > 0.85,
         "illumination": face.light_strength > 0.8 or abs(face.exposure - 1) > 0.2,
         "makeup": face.heavy_makeup,
         # A turned head hides a third of the points by itself.
