@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from faceptor.datasets.formats.images import read_gray
-from faceptor.datasets.labels import CELEBAMASK_19, LAPA_11, flip_classes
+from faceptor.datasets.labels import CELEBAMASK_19, CELEBAMASK_TO_LAPA, LAPA_11, flip_classes
 from faceptor.datasets.reader import BadSample
-from faceptor.datasets.readers.celebamaskhq import TO_LAPA
 from faceptor.errors import DataError
 from tests.datasets import published as pub
 from tests.datasets.published import bad, good, read
@@ -30,14 +29,14 @@ def test_celebamaskhq_merged_into_the_classes_of_lapa(tmp_path):
     pub.celebamaskhq(tmp_path)
     whole = good(read("celebamaskhq", tmp_path, "train"))["0.jpg"].mask
     merged = good(read("celebamaskhq", tmp_path, "train", classes=11))["0.jpg"].mask
-    of = {CELEBAMASK_19[old]: LAPA_11[new] for old, new in enumerate(TO_LAPA)}
+    of = {CELEBAMASK_19[old]: LAPA_11[new] for old, new in enumerate(CELEBAMASK_TO_LAPA)}
     assert of["ulip"] == "ul" and of["llip"] == "ll" and of["imouth"] == "im" and of["hair"] == "hair"
     assert {of[side] for side in ("face", "rr", "lr", "glass")} == {LAPA_11[1]}
     assert {of[name] for name in ("background", "neck", "cloth", "hat", "earr", "neckl")} == {"background"}
-    np.testing.assert_array_equal(merged, TO_LAPA[whole])
+    np.testing.assert_array_equal(merged, CELEBAMASK_TO_LAPA[whole])
     # Merging and mirroring may change places.
     one, other = (np.array(flip_classes(name)) for name in ("CelebAMask-HQ", "LaPa"))
-    np.testing.assert_array_equal(TO_LAPA[one], other[TO_LAPA])
+    np.testing.assert_array_equal(CELEBAMASK_TO_LAPA[one], other[CELEBAMASK_TO_LAPA])
 
 
 def test_celebamaskhq_splits_by_the_celeba_partition(tmp_path):
