@@ -285,7 +285,7 @@ def test_deep_opens_everything_however_slow(clock, tmp_path):
 
 @pytest.mark.parametrize(("name", "split"), [("300vw", "test"), ("ms1mv3", "train")])
 def test_a_quick_look_at_records_and_videos_counts_what_it_does_not_open(name, split, tmp_path, monkeypatch):
-    monkeypatch.setattr("faceptor.datasets.readers.ms1mv3.SKIMMED", 2)
+    monkeypatch.setattr("faceptor.datasets.readers.ms1mv3.MAX_RECORDS_SKIMMED", 2)
     LAYOUTS[name](tmp_path)
     reader = READERS[name](tmp_path)
     items = list(reader.skim(split))
