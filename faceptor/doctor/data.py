@@ -154,7 +154,8 @@ def _prepared_problems(params: Params, name: str, prepared: dict | None, *, deep
         yield Problem(f"prepared data: {error}")
     for pair, count in prepared["on_both_sides"].items():
         if count:
-            text = f"prepared data: {count} pictures are in {pair.replace('/', ' and ')}, see {folder / DUPLICATES_FILE}"
+            both = pair.replace("/", " and ")
+            text = f"prepared data: {count} pictures are in {both}, see {folder / DUPLICATES_FILE}"
             yield Problem(text, blocking=False)
 
 
