@@ -86,24 +86,11 @@ def train(
     weights: alpha of every task, eq. (8). trainable: patterns of the parameters that learn. Without `validate` the last
     weights are kept. Raises Interrupted where it was asked to stop.
     """
-    model.to(run.device)
-    criteria.to(run.device)
-    parameters = named_parameters(model, criteria)
-    set_trainable(parameters, trainable, what="trainable")
     precision = choose_precision(stage.precision, run.device)
-    scaler = torch.amp.GradScaler(run.device.type, enabled=precision == torch.float16)
-    state = TrainState(model, criteria, build_optimiser(parameters, stage.optimiser), scaler)
-    record = run.record | facts(run, precision, parameters)
-    if state.resume(run.checkpoint, record):
-        say(f"resuming at step {state.step} of {stage.steps} from {run.checkpoint}")
-    else:
-        torch.manual_seed(run.seed)
-    set_modes(model, criteria)
-
+    state, record = start_or_resume(model, criteria, stage=stage, trainable=trainable, run=run, precision=precision)
     with fixed_threads(stage.threads), stop_requests() as stop:
         progress = Progress(begin=state.step, steps=stage.steps, live=run.live)
-        for row in state.history:
-            progress.report(row)
+        progress.report(*state.history)
         for batch in stream_batches(steps, start=state.step, workers=run.workers):
             row = train_step(state, on_device(batch, run.device), stage=stage, weights=weights, precision=precision)
             last, logged = state.step == stage.steps, {}
@@ -122,10 +109,32 @@ def train(
 
     state.restore_best()
     model.eval()
-    learnt = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    if state.best is None:
-        return Outcome(stage.steps, None, learnt, record=record)
-    return Outcome(state.best.step, state.best.score, learnt, state.best.metrics, record)
+    return outcome_of(state, record)
+
+
+def start_or_resume(
+    model: FaceModel,
+    criteria: nn.ModuleDict,
+    *,
+    stage: Stage,
+    trainable: Iterable[str],
+    run: Run,
+    precision: torch.dtype,
+) -> tuple[TrainState, Record]:
+    """The state before the next step, which may be the first, and the record of the run."""
+    model.to(run.device)
+    criteria.to(run.device)
+    parameters = named_parameters(model, criteria)
+    set_trainable(parameters, trainable, what="trainable")
+    scaler = torch.amp.GradScaler(run.device.type, enabled=precision == torch.float16)
+    state = TrainState(model, criteria, build_optimiser(parameters, stage.optimiser), scaler)
+    record = run.record | facts(run, precision, parameters)
+    if state.resume(run.checkpoint, record):
+        say(f"resuming at step {state.step} of {stage.steps} from {run.checkpoint}")
+    else:
+        torch.manual_seed(run.seed)
+    set_modes(model, criteria)
+    return state, record
 
 
 def train_step(
@@ -180,6 +189,13 @@ def validation(state: TrainState, validate: Validate) -> dict[str, float]:
 
 def on_device(batch: Batch, device: torch.device) -> Batch:
     return {n: {k: v.to(device, non_blocking=True) for k, v in items.items()} for n, items in batch.items()}
+
+
+def outcome_of(state: TrainState, record: Record) -> Outcome:
+    learnt = sum(p.numel() for p in state.model.parameters() if p.requires_grad)
+    if state.best is None:
+        return Outcome(state.step, None, learnt, record=record)
+    return Outcome(state.best.step, state.best.score, learnt, state.best.metrics, record)
 
 
 def facts(run: Run, precision: torch.dtype, parameters: Parameters) -> Record:

@@ -29,15 +29,16 @@ class Progress:
         terms = "  ".join(f"{k.removeprefix('loss/')} {v:.3f}" for k, v in row.items() if k.startswith("loss/"))
         say(f"step {step}/{self.steps}  {terms}  {pace:.2f} s/step  ETA {minutes}:{seconds:02d}")
 
-    def report(self, row: Mapping[str, float]) -> None:
-        """Hand a row of the history, {"step": ..., name: value}, to DVCLive."""
+    def report(self, *rows: Mapping[str, float]) -> None:
+        """Hand rows of the history, {"step": ..., name: value}, to DVCLive."""
         if self.live is None:
             return
-        self.live.step = int(row["step"])
-        for name, value in row.items():
-            if name != "step":
-                self.live.log_metric(name, value, timestamp=False)
-        self.live.make_summary()
+        for row in rows:
+            self.live.step = int(row["step"])
+            for name, value in row.items():
+                if name != "step":
+                    self.live.log_metric(name, value, timestamp=False)
+            self.live.make_summary()
 
 
 def say(line: str) -> None:
