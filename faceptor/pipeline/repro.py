@@ -27,7 +27,7 @@ import joblib
 
 from faceptor.errors import FaceptorError
 
-PROGRESS_SECONDS = 15  # seconds
+PROGRESS_SECONDS = 15  # between two states of one progress bar
 FORKSERVER = multiprocessing.get_context("forkserver")  # DVC takes longer to import than most stages to look up
 FORKSERVER.set_forkserver_preload(
     ["faceptor.cli", "dvc.cli.parser", "dvc.repo.reproduce", "dvc.repo.stage", "dvc.utils.strictyaml", "scmrepo.git"]
@@ -60,13 +60,13 @@ def reproduce(
         wanted &= with_needs(graph, targets)
     cores = joblib.cpu_count()
     jobs = jobs or (2 if cores > 1 and not shutil.which("nvidia-smi") else 1)
-    with stop_requests() as company:
+    with stop_requests() as processes:
         failed = schedule(
             {stage: graph[stage] & wanted for stage in graph if stage in wanted},
-            lambda stage, beside: run_stage(stage, threads=max(1, cores // beside), company=company),
+            lambda stage, beside: run_stage(stage, threads=max(1, cores // beside), processes=processes),
             jobs=jobs, say=lambda line: print(f"repro: {line}", flush=True),
         )  # fmt: skip
-    if company.asked:
+    if processes.asked:
         raise FaceptorError("repro: stopped; the same command goes on where it was")
     if failed:
         raise FaceptorError(f"repro: {', '.join(failed)} failed (see above); what does not need it is done")
@@ -198,7 +198,7 @@ def schedule(
                     order.done(stage)
 
 
-class Company:
+class StageProcesses:
     """The processes of the stages that run now, to stop them all."""
 
     def __init__(self) -> None:
@@ -227,38 +227,38 @@ class Company:
 
 
 @contextmanager
-def stop_requests() -> Iterator[Company]:
+def stop_requests() -> Iterator[StageProcesses]:
     """SIGTERM and Ctrl-C reach every process of every stage."""
-    company, previous = Company(), {}
+    processes, previous = StageProcesses(), {}
     try:
         for number in (signal.SIGTERM, signal.SIGINT):
-            previous[number] = signal.signal(number, company.stop)
+            previous[number] = signal.signal(number, processes.stop)
     except ValueError:
         pass  # not the main thread: whoever runs us there handles signals
     try:
-        yield company
+        yield processes
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
 
 
-def run_stage(stage: str, *, threads: int, company: Company) -> bool:
+def run_stage(stage: str, *, threads: int, processes: StageProcesses) -> bool:
     """Let DVC run one stage with so many threads, its lines marked with its name; True if it went well."""
     began = time.monotonic()
     reader, writer = FORKSERVER.Pipe(duplex=False)
     command = ["--wait-for-lock", "repro", "--single-item", stage]
     process = FORKSERVER.Process(target=run_dvc, args=(command, writer, threads))
-    if not company.start(process):
+    if not processes.start(process):
         return False
     writer.close()
     with open(reader.fileno(), "rb", closefd=False) as stream:
         for line in lines(stream):
             print(f"{stage}: {line}", flush=True)
     process.join()
-    company.ended(process)
-    well = process.exitcode == 0
-    print(f"{stage}: {'done' if well else 'failed'} after {time.monotonic() - began:.0f} s", flush=True)
-    return well
+    processes.ended(process)
+    succeeded = process.exitcode == 0
+    print(f"{stage}: {'done' if succeeded else 'failed'} after {time.monotonic() - began:.0f} s", flush=True)
+    return succeeded
 
 
 def run_dvc(arguments: list[str], output: Connection, threads: int) -> None:
