@@ -65,7 +65,7 @@ def test_what_changed_takes_along_what_comes_after_and_a_target_what_comes_befor
 def test_a_progress_bar_does_not_flood_the_output(monkeypatch):
     said = b"begin\n 1%\r 2%\r 3%\rdone\nend without a line end"
     assert list(repro.lines(io.BytesIO(said))) == ["begin", "done", "end without a line end"]
-    monkeypatch.setattr(repro, "BAR_EVERY", -1)
+    monkeypatch.setattr(repro, "PROGRESS_SECONDS", -1)
     assert list(repro.lines(io.BytesIO(said))) == ["begin", "1%", "2%", "3%", "done", "end without a line end"]
 
 
