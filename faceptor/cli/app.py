@@ -185,7 +185,10 @@ def transfer(
     params: ParamsFile = DEFAULT,
     json: Json = False,
 ):
-    """Teach a trained model an unseen data set; write results/transfer/<dataset>-<mode>.json.
+    """Teach a trained model an unseen data set in one of three ways, and measure what the old tasks lost by it.
+
+    `prompt` trains the new task's queries, `decoder` also the decoders and output modules, `full` everything (Faceptor,
+    section 4.6). Writes results/transfer/<dataset>-<mode>.json and models/transfer/<dataset>-<mode>.
 
     Example: `faceptor transfer lapa prompt`
     """
