@@ -1,6 +1,11 @@
 """What is new has one home: a toy of each, in its own file, is known everywhere once its line is there."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -10,6 +15,7 @@ import yaml
 from PIL import ImageColor
 from torch import nn
 
+import faceptor
 from faceptor.analysis import budget
 from faceptor.config import model as sections
 from faceptor.config import parse
@@ -31,7 +37,8 @@ from faceptor.transforms.augment import make_policy
 from faceptor.transforms.crop import CropSpec
 from faceptor.weights.folder import load_model, save_model
 from faceptor.weights.initialise import initialise
-from tests import toy
+from tests import toy, toy_dataset
+from tests.datasets import published as pub
 from tests.datasets.test_generic_reader import own
 from tests.tasks.test_custom_tasks import embedded
 from tests.toy_kind import PINK, Youth
@@ -191,3 +198,66 @@ def test_a_model_is_initialised_trained_measured_saved_and_counted(pixels, tmp_p
     assert set(parts["component"]) == {"linear"}
     assert set(parts["part"]) == set(toy.TASKS)
     assert parts["parameters"].sum() == sum(value.numel() for value in trained.values())
+
+
+# --- a data set and a label column ------------------------------------------------------------------------------------
+
+ROW = """
+    Column(
+        name="freckles",
+        holds="how many",
+        dtype=np.int16,
+        check=lambda reader, value, height, width: _check_freckles(value),
+        statistic=Statistic(
+            lambda values: tallies.Tally(sums=np.array([values.sum(), len(values)], np.float64)),
+            lambda tally, names: {"mean": tally.sums[0] / tally.sums[1]},
+        ),
+        own=Own(own_columns.Cell, lambda reader, row, labels: int(row[reader.description.freckles])),
+    ),
+)
+
+
+def _check_freckles(value):
+    if value > 999:
+        raise BadSample("too many freckles")
+
+
+COLUMNS:"""
+
+
+@pytest.fixture(scope="module")
+def with_a_row_more(tmp_path_factory):
+    """What two data sets become in a copy of the package with a row in the table of columns and a reader of its own."""
+    home = tmp_path_factory.mktemp("one_home")
+    package = Path(faceptor.__file__).parent
+    shutil.copytree(package, home / "faceptor", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(toy_dataset.__file__, home / "faceptor/datasets/readers/spots.py")
+    for file, old, new in (
+        ("columns.py", "\n)\nCOLUMNS:", ROW),
+        ("__init__.py", "\n\nREADERS:", "\nfrom faceptor.datasets.readers.spots import Spots\n\nREADERS:"),
+        ("__init__.py", "W300VW),", "W300VW, Spots),"),
+    ):
+        path = home / "faceptor/datasets" / file
+        text = path.read_text()
+        assert text.count(old) == 1
+        path.write_text(text.replace(old, new))
+    rows = [("a.jpg", "train", 3), ("b.jpg", "train", 0), ("c.jpg", "train", 12), ("d.jpg", "train", 2000)]
+    for name in ("spots", "mine"):
+        for file, *_ in rows:
+            pub.put(home / f"{name}/{file}", pub.jpg())
+    pub.put(home / "spots/list.txt", "".join(f"{file} {part} {count}\n" for file, part, count in rows))
+    pub.put(home / "mine/labels.csv", "file,part,spots\n" + "".join(",".join(map(str, row)) + "\n" for row in rows))
+    script = Path(__file__).with_name("toy_column_run.py")
+    result = subprocess.run(
+        [sys.executable, script, home], env=os.environ | {"PYTHONPATH": str(home)}, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("source", ["published", "own"])
+def test_a_data_set_is_its_file_and_a_label_column_its_row(with_a_row_more, source):
+    found = with_a_row_more[source]
+    assert found["stored"] == ["int16", [3, 0, 12]] and found["sample"] == 0
+    assert found["card"] == {"freckles": {"mean": 5.0}} and found["reasons"] == {"too many freckles": 1}
+    assert found["batch"] == [0, 1, 1]
