@@ -231,7 +231,7 @@ ModelConfig = Annotated[
 
 def model_config(values: Any, *, origin: str = "model") -> ModelConfig:
     """A model section from plain values; without a `name` it is a Faceptor. Raises ConfigError naming every bad key."""
-    chosen = MODELS.get(name_of(values), ModelConfig)  # a name that is none has its own complaint
+    chosen: Any = MODELS.get(name_of(values), ModelConfig)  # a name that is none has its own complaint
     try:
         return TypeAdapter(chosen).validate_python(values)
     except ValidationError as error:
