@@ -9,7 +9,8 @@ import numpy as np
 
 from faceptor.figures.parts import Bar, Bars, Swatches
 from faceptor.figures.plots import new_figure
-from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec, label_of
+from faceptor.tasks.base import Kind, Prediction, TaskSpec, label_of
+from faceptor.tasks.metric import Metric
 
 PINK = (255, 0, 255)
 

@@ -37,7 +37,8 @@ from faceptor.evaluation.samples import open_samples
 from faceptor.models.base import FaceModel
 from faceptor.prepared.reading import held_out_split
 from faceptor.tasks import kind_of
-from faceptor.tasks.base import Metric, Prediction, TaskSpec
+from faceptor.tasks.base import Prediction, TaskSpec
+from faceptor.tasks.metric import Metric
 from faceptor.transforms.crop import CropSpec, Jitter, PlacedCrop
 from faceptor.transforms.framing import crop_of, own_crop
 

@@ -16,8 +16,9 @@ from torch import nn
 
 from faceptor.errors import DataError
 from faceptor.tasks import KINDS
-from faceptor.tasks.base import Metric, Prediction, TaskSpec
+from faceptor.tasks.base import Prediction, TaskSpec
 from faceptor.tasks.intervals import Interval, interval, widened
+from faceptor.tasks.metric import Metric
 from faceptor.transforms.crop import CropSpec, PlacedCrop
 from faceptor.transforms.tensors import to_tensor
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from faceptor.errors import ConfigError
-from faceptor.tasks.base import Kind, Metric, Prediction, TaskSpec
+from faceptor.tasks.base import Kind, Prediction, TaskSpec
 from faceptor.tasks.kinds import KINDS, kind_of
+from faceptor.tasks.metric import Metric
 from faceptor.tasks.table import TASKS
 
 __all__ = ["KINDS", "TASKS", "Kind", "Metric", "Prediction", "TaskSpec", "kind_of", "task"]

@@ -15,15 +15,14 @@ from faceptor.figures.parts import Distribution
 from faceptor.figures.plots import PALETTE, error_data, new_figure
 from faceptor.tasks.base import (
     Kind,
-    Metric,
     Prediction,
     TaskSpec,
     check_finite,
     check_within,
     key_of,
     label_of,
-    share_of,
 )
+from faceptor.tasks.metric import Metric, share_of
 
 MAX_PLOTTED_YEARS = 20.0  # end of the plotted distribution of errors
 

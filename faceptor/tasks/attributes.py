@@ -16,18 +16,17 @@ from faceptor.figures.parts import Bar, Words, longest, spelt_out
 from faceptor.figures.plots import draw_bars, draw_reliability, new_figure, reliability_data
 from faceptor.tasks.base import (
     Kind,
-    Metric,
     Prediction,
     TaskSpec,
     check_finite,
     check_within,
     key_of,
     label_of,
-    share_of,
 )
 from faceptor.tasks.fitting import check_names
 from faceptor.tasks.intervals import calibration_of, joined, mean_of, means_of
 from faceptor.tasks.measures import Reliability, mean_of_defined, reliability
+from faceptor.tasks.metric import Metric, share_of
 
 PRESENT, ABSENT = 0.6, 0.4  # probabilities; attributes between the two are marked as uncertain
 MAX_BARS, MAX_UNSURE_BARS = 12, 6

@@ -15,18 +15,17 @@ from faceptor.figures.parts import Bar, Bars, spelt_out
 from faceptor.figures.plots import confusion_data, draw_confusion, draw_reliability, new_figure, reliability_data
 from faceptor.tasks.base import (
     Kind,
-    Metric,
     Prediction,
     TaskSpec,
     check_finite,
     check_within,
     key_of,
     label_of,
-    share_of,
 )
 from faceptor.tasks.fitting import groups_by_name, labelled
 from faceptor.tasks.intervals import calibration_of, joined, mean_of
 from faceptor.tasks.measures import confusion_matrix, mean_of_defined, recall_per_class, reliability
+from faceptor.tasks.metric import Metric, share_of
 
 
 @dataclass(frozen=True)

@@ -19,16 +19,15 @@ from faceptor.figures.plots import PALETTE, error_data, new_figure
 from faceptor.tasks.base import (
     POINT_RANGE,
     Kind,
-    Metric,
     Prediction,
     TaskSpec,
     check_finite,
     check_within,
     key_of,
     label_of,
-    share_of,
 )
 from faceptor.tasks.fitting import check_points
+from faceptor.tasks.metric import Metric, share_of
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from faceptor.figures.parts import Swatches, spelt_out
 from faceptor.figures.plots import confusion_data, draw_bars, draw_confusion, new_figure
 from faceptor.tasks.base import (
     Kind,
-    Metric,
     Prediction,
     TaskSpec,
     check_finite,
@@ -31,6 +30,7 @@ from faceptor.tasks.base import (
 from faceptor.tasks.fitting import check_names
 from faceptor.tasks.intervals import mean_of
 from faceptor.tasks.measures import confusion_matrix, f1_per_class, mean_of_defined
+from faceptor.tasks.metric import Metric
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from faceptor.figures.parts import Words
 from faceptor.figures.plots import PALETTE, error_data, new_figure
 from faceptor.tasks.base import (
     Kind,
-    Metric,
     Prediction,
     TaskSpec,
     check_finite,
@@ -30,6 +29,7 @@ from faceptor.tasks.base import (
     key_of,
     label_of,
 )
+from faceptor.tasks.metric import Metric
 from faceptor.tasks.rotations import (
     MIRROR,
     about_view_axis,

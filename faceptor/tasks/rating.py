@@ -21,7 +21,6 @@ from faceptor.figures.parts import Bar, Bars, spelt_out
 from faceptor.figures.plots import PALETTE, error_data, new_figure
 from faceptor.tasks.base import (
     Kind,
-    Metric,
     Prediction,
     TaskSpec,
     check_finite,
@@ -30,6 +29,7 @@ from faceptor.tasks.base import (
 )
 from faceptor.tasks.fitting import Misfit, check_names
 from faceptor.tasks.intervals import mean_of, means_of
+from faceptor.tasks.metric import Metric
 
 MIN_VARIANCE = 1e-12  # in squared shares of the range; with less, all are the same
 

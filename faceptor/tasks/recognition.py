@@ -18,7 +18,6 @@ from faceptor.errors import ConfigError, DataError
 from faceptor.figures.plots import PALETTE, curve_data, new_figure
 from faceptor.tasks.base import (
     Kind,
-    Metric,
     Prediction,
     TaskSpec,
     check_finite,
@@ -27,6 +26,7 @@ from faceptor.tasks.base import (
     label_of,
 )
 from faceptor.tasks.intervals import Share, joined, means_of
+from faceptor.tasks.metric import Metric
 
 THRESHOLDS = np.arange(0, 4, 0.01)  # squared distances of unit vectors lie in [0, 4]
 
