@@ -99,9 +99,8 @@ def test_what_is_shown_trains_nothing(stage):
 @pytest.mark.parametrize("stage", PIPELINE)
 def test_the_verb_calls_the_function(stage):
     verb = re.match(r"python -m faceptor (\w+)", PIPELINE[stage]["cmd"])[1]
-    code = ast.parse((ROOT / "faceptor/cli/app.py").read_text())
-    functions = {node.name: ast.unparse(node) for node in code.body if isinstance(node, ast.FunctionDef)}
-    assert re.search(rf"\b{RUNS[stage].split('.')[1]}\b", functions[verb])
+    code = (ROOT / f"faceptor/cli/{verb}.py").read_text()
+    assert re.search(rf"\b{RUNS[stage].split('.')[1]}\b", code)
 
 
 def test_reading_finds_every_way_to_import(tmp_path, monkeypatch):

@@ -4,10 +4,11 @@ import gc
 import json as jsonlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from faceptor.cli.options import PARAMS, ParamsFile
 
 NARROWEST = 100  # characters that the tables need; a narrower terminal wraps them, which loses no digit
 
@@ -20,7 +21,6 @@ PresetOption = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines: everything there is, in plain units.")]
 Conventions = Annotated[bool, typer.Option("--conventions", help="Ways of counting GFLOPs, beside the printed ones.")]
-ParamsFile = Annotated[Path, typer.Option("--params", help="The parameter file.")]
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def budget_command(
     presets: Presets = None,
     preset: PresetOption = None,
     json: Json = False,
-    params: ParamsFile = Path("params.yaml"),
+    params: ParamsFile = PARAMS,
     conventions: Conventions = False,
 ) -> None:
     """Count what a model costs, without building its weights: parameters, work (MACs) and memory of activations, by

@@ -8,9 +8,7 @@ from typing import Annotated
 
 import typer
 
-ParamsFile = Annotated[Path, typer.Option("--params", help="The parameter file.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-DEFAULT = Path("params.yaml")
+from faceptor.cli.options import PARAMS, Json, ParamsFile, load
 
 doctor_app = typer.Typer(
     invoke_without_command=True,
@@ -21,15 +19,14 @@ doctor_app = typer.Typer(
 
 
 @doctor_app.callback()
-def machine(context: typer.Context, params: ParamsFile = DEFAULT, json: Json = False) -> None:
+def machine(context: typer.Context, params: ParamsFile = PARAMS, json: Json = False) -> None:
     if context.invoked_subcommand is not None:
         return
     from faceptor.datasets import reader_class
     from faceptor.doctor.machine import DatasetPlace, examine, show
-    from faceptor.pipeline import experiment
     from faceptor.pipeline.starting_weights import model_sections
 
-    config = experiment.load(params).params
+    config = load(params).params
     places = {
         name: DatasetPlace(
             folder=config.data.root / block.path,
@@ -51,7 +48,7 @@ def data(
     root: Annotated[Path | None, typer.Option(help="Folder that holds the data sets; none = data.root.")] = None,
     deep: Annotated[bool, typer.Option("--deep", help="Open and decode every sample, as preprocess would.")] = False,
     seconds: Annotated[float, typer.Option(help="For a quick look at all data sets together.", min=1)] = 60.0,
-    params: ParamsFile = DEFAULT,
+    params: ParamsFile = PARAMS,
     json: Json = False,
 ) -> None:
     """Look at the data sets on a disk: found, incomplete or absent, and what is wrong, with file and line.
@@ -63,19 +60,18 @@ def data(
     """
     from faceptor.doctor.data import examine_data
     from faceptor.doctor.show import console, data_report
-    from faceptor.pipeline import experiment
 
     shown = console()
     settings = {"root": root, "names": names or (), "deep": deep, "seconds": seconds}
     if json or not shown.is_terminal:
-        facts = examine_data(experiment.load(params).params, **settings)
+        facts = examine_data(load(params).params, **settings)
     else:
         with shown.status("looking", spinner="dots") as status:
 
             def progress(name: str, split: str, count: int) -> None:
                 status.update(f"{name}: {split} {count:,}")
 
-            facts = examine_data(experiment.load(params).params, progress=progress, **settings)
+            facts = examine_data(load(params).params, progress=progress, **settings)
     if json:
         print(jsonlib.dumps(facts, indent=2))
     else:

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from faceptor.cli.options import Json
+
 Files = Annotated[
     list[Path],
     typer.Argument(
@@ -28,7 +30,6 @@ Backbone = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="The weights are those of this timm model: what model.backbone.name says."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 def import_command(files: Files, out: Out, task: Tasks = None, backbone: Backbone = None, json: Json = False) -> None:

@@ -1,10 +1,11 @@
 """`faceptor params`: write a preset, check params.yaml, say what it does otherwise than a preset or the paper."""
 
 import json as jsonlib
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from faceptor.cli.options import PARAMS, Json, ParamsFile, load
 
 params_app = typer.Typer(
     no_args_is_help=True, help="Show, check or switch `params.yaml`.\n\nExample: `faceptor params use base`"
@@ -13,14 +14,12 @@ NARROWEST = 100  # characters that the table needs; a narrower terminal wraps it
 
 Preset = Annotated[str | None, typer.Argument(help="The preset; none = the one that params.yaml is nearest to.")]
 Paper = Annotated[bool, typer.Option("--paper", help="Compare with the paper: where it departs, and why.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-ParamsFile = Annotated[Path, typer.Option("--params", help="The parameter file.")]
 
 
 @params_app.command("use")
 def params_use(
     preset: Annotated[str, typer.Argument(help="embedded, base, full, naive, ...")],
-    params: ParamsFile = Path("params.yaml"),
+    params: ParamsFile = PARAMS,
 ):
     """Rewrite params.yaml with a preset, complete; Git shows the difference.
 
@@ -35,7 +34,7 @@ def params_use(
 
 
 @params_app.command("check")
-def params_check(params: ParamsFile = Path("params.yaml")):
+def params_check(params: ParamsFile = PARAMS):
     """Validate params.yaml and say which preset it equals, and whether the weights that trainings start from are there.
 
     `model.init: released` must name a file of weights; one that is not there yet is told, and training refuses it.
@@ -43,11 +42,10 @@ def params_check(params: ParamsFile = Path("params.yaml")):
     Example: `faceptor params check`
     """
     from faceptor.config import load_preset, preset_names
-    from faceptor.pipeline import experiment
     from faceptor.pipeline.patterns import check_patterns
     from faceptor.pipeline.starting_weights import missing_weights
 
-    found = experiment.load(params)
+    found = load(params)
     check_patterns(found)
     absent = missing_weights(found.params)
     same = [name for name in preset_names() if load_preset(name) == found.params]
@@ -57,9 +55,7 @@ def params_check(params: ParamsFile = Path("params.yaml")):
 
 
 @params_app.command("diff")
-def params_diff(
-    preset: Preset = None, paper: Paper = False, json: Json = False, params: ParamsFile = Path("params.yaml")
-) -> None:
+def params_diff(preset: Preset = None, paper: Paper = False, json: Json = False, params: ParamsFile = PARAMS) -> None:
     """Say what params.yaml does otherwise than a preset, key by key.
 
     With --paper: every place where a preset (with no name: params.yaml) does otherwise than its paper prints, or had to
@@ -69,10 +65,9 @@ def params_diff(
     """
     from faceptor.analysis import protocols
     from faceptor.config import load_preset
-    from faceptor.pipeline import experiment
 
     named = load_preset(preset) if preset else None
-    own = None if paper and named else experiment.load(params).params
+    own = None if paper and named else load(params).params
     name = preset or protocols.nearest(own)
     if paper:
         _tell_paper(name, own, title=name if named else f"{params} (as {name})", json=json)

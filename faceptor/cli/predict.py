@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
+from faceptor.cli.options import Device, Json
 from faceptor.errors import ConfigError, DataError, FaceptorError
 from faceptor.io.writing import describe, write_whole
 
@@ -31,8 +32,6 @@ Boxes = Annotated[
     typer.Option("--box", metavar="X1,Y1,X2,Y2", help="A face, from brows to chin, in pixels; repeat for more faces."),
 ]
 Tasks = Annotated[list[str] | None, typer.Option("--task", metavar="NAME", help="A task; repeat for more; none = all.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 def predict_command(

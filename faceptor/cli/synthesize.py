@@ -1,0 +1,25 @@
+"""`faceptor synthesize`: generate faces."""
+
+from typing import Annotated
+
+import typer
+
+from faceptor.cli.options import PARAMS, ParamsFile, chosen, load
+
+
+def synthesize(
+    names: Annotated[list[str] | None, typer.Argument(help="Data sets; none = all under `synthesis`.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes; 0 = all cores.")] = 0,
+    every: Annotated[bool, typer.Option("--all", help="Every data set, a few faces where no line says more.")] = False,
+    params: ParamsFile = PARAMS,
+):
+    """Generate faces in the published layout of a data set, below `data.root`.
+
+    Example: `faceptor synthesize 300w`
+    """
+    from faceptor.pipeline.data import synthesize_set
+
+    found = load(params, every=every)
+    for name in chosen(names, found.params.synthesis, "synthesis"):
+        counts = synthesize_set(found, name, workers=workers)
+        print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in counts.items()))
