@@ -38,7 +38,7 @@ def written_by_all_stages(folder: Path, *, note: str, zone: str, patch: pytest.M
     author = ["-c", "user.name=a", "-c", "user.email=a@b"]
     for command in (["init", "-q"], ["add", "note"], [*author, "commit", "-qm", note]):
         subprocess.run(["git", *command], check=True)
-    patch.setattr(training, "FRAMED", 2, raising=False)  # faces to look for: slow, and not what this is about
+    patch.setattr(training, "PICTURES_FRAMED", 2, raising=False)  # faces to look for: slow, and not what this is about
     experiment = toy_params()
     synthesize_set(experiment, "rafdb", workers=1)
     preprocess_set(experiment, "rafdb")

@@ -83,7 +83,7 @@ def chain(tmp_path_factory):
     folder = tmp_path_factory.mktemp("chain")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(training, "FRAMED", 2)  # locating a face takes longer than a step here
+        patch.setattr(training, "PICTURES_FRAMED", 2)  # locating a face takes longer than a step here
         experiment = resolved(small_params())
         for name in experiment.params.synthesis:
             synthesize_set(experiment, name, workers=1)

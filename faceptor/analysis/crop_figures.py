@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from faceptor.analysis.crop_sensitivity import AXES, LOSS, NEUTRAL, limit_of
+from faceptor.analysis.crop_sensitivity import AXES, LOST_SHARE, NEUTRAL, limit_of
 from faceptor.analysis.figures import grid
 from faceptor.figures.plots import PALETTE
 
@@ -19,7 +19,7 @@ LABELS = {
 }
 
 
-def sensitivity_lines(table: pd.DataFrame, share: float = LOSS) -> Figure:
+def sensitivity_lines(table: pd.DataFrame, share: float = LOST_SHARE) -> Figure:
     """Skill against margin, shift and rotation: a row per task, bands of 95 % intervals over faces, which end at 100 %.
 
     Dotted: `share` of the undisplaced skill lost. Dashed: no skill, as the constant baseline.

@@ -45,11 +45,11 @@ from faceptor.transforms.framing import crop_of, own_crop
 AXES = ("margin", "shift", "rotation")
 NEUTRAL = {"margin": 1.0, "shift": 0.0, "rotation": 0.0}
 DIRECTIONS = 8
-RUN = 8  # neighbours that are sampled together, so that a person's pictures stay together
+SAMPLED_TOGETHER = 8  # neighbours that are sampled together, so that a person's pictures stay together
 SEED = 0  # of the bootstrap
-WAYS = {"tighter": "{:.2f} x", "looser": "{:.2f} x", "shift": "{:.1%} of the side", "rotation": "{:.0f}°"}
+DISPLACEMENTS = {"tighter": "{:.2f} x", "looser": "{:.2f} x", "shift": "{:.1%} of the side", "rotation": "{:.0f}°"}
 MEASURED = ("score", "low", "high", "skill", "skill_low", "skill_high", "constant")
-LOSS = 0.1  # share of the skill that counts as lost
+LOST_SHARE = 0.1  # share of the skill that counts as lost
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def validation_samples(params: Params, spec: TaskSpec, *, root: Path, count: int
     split = open_samples(spec, folder, held_out_split(folder))
     if not len(split):
         raise DataError(f"{spec.dataset}: the val split is empty; raise data.validation and preprocess again")
-    return [split[index] for index in spread(len(split), count, run=RUN)]
+    return [split[index] for index in spread(len(split), count, run=SAMPLED_TOGETHER)]
 
 
 # --- measuring ------------------------------------------------------------------------------------------------------
@@ -216,12 +216,12 @@ def checked(values: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
 # --- summary --------------------------------------------------------------------------------------------------------
 
 
-def losses(table: pd.DataFrame, share: float = LOSS) -> pd.DataFrame:
+def losses(table: pd.DataFrame, share: float = LOST_SHARE) -> pd.DataFrame:
     """By task: the undisplaced score and skill, and the least displacement at which `share` of the skill is lost.
 
-    Columns metric, score, low, high, skill, skill_low, skill_high, constant, faces, and WAYS: "tighter" (a margin below
-    1), "looser", "shift", "rotation", NaN where none that was measured costs so much, or where there is no skill to
-    lose. Between measured displacements the skill is taken to be a straight line.
+    Columns metric, score, low, high, skill, skill_low, skill_high, constant, faces, and DISPLACEMENTS: "tighter" (a
+    margin below 1), "looser", "shift", "rotation", NaN where none that was measured costs so much, or where there is no
+    skill to lose. Between measured displacements the skill is taken to be a straight line.
     """
     return pd.DataFrame([_loss(part, share) for _, part in table.groupby("task", sort=False)]).set_index("task")
 
@@ -241,7 +241,7 @@ def ways(part: pd.DataFrame) -> dict[str, pd.Series]:
     return found | {axis: curves[axis] for axis in ("shift", "rotation")}
 
 
-def limit_of(skill: float, share: float = LOSS) -> float:
+def limit_of(skill: float, share: float = LOST_SHARE) -> float:
     """The skill that is left when `share` of it is lost; NaN where there is none to lose."""
     return skill * (1 - share) if skill > 0 else float("nan")
 
@@ -256,7 +256,7 @@ def crossing(curve: pd.Series, limit: float) -> float:
     return float("nan")
 
 
-def readable(table: pd.DataFrame, share: float = LOSS) -> pd.DataFrame:
+def readable(table: pd.DataFrame, share: float = LOST_SHARE) -> pd.DataFrame:
     """`losses` in words; "beyond" the last measured displacement where none costs so much."""
     found, ends = losses(table, share), _ends(table)
     words = pd.DataFrame(index=found.index)
@@ -266,7 +266,7 @@ def readable(table: pd.DataFrame, share: float = LOSS) -> pd.DataFrame:
     words["skill"] = [
         f"{row.skill:.0%}{_brackets(row.skill_low, row.skill_high, '{:.0%}')}" for row in found.itertuples()
     ]
-    for way, form in WAYS.items():
+    for way, form in DISPLACEMENTS.items():
         beyond = f"beyond {form.format(ends[way])}"
         told = [form.format(value) if np.isfinite(value) else beyond for value in found[way]]
         words[way] = [
@@ -286,7 +286,7 @@ def _ends(table: pd.DataFrame) -> dict[str, float]:
     return {"tighter": float(values.min()["margin"]), "looser": ends["margin"], **ends}
 
 
-def conclusions(table: pd.DataFrame, share: float = LOSS) -> list[str]:
+def conclusions(table: pd.DataFrame, share: float = LOST_SHARE) -> list[str]:
     """One sentence per task, and what holds for all of them, from the numbers."""
     found, words, sentences = losses(table, share), readable(table, share), []
     for name, row in found.iterrows():
@@ -294,7 +294,7 @@ def conclusions(table: pd.DataFrame, share: float = LOSS) -> list[str]:
         if not row["skill"] > 0:
             sentences.append(f"{beginning}: no better than the constant baseline, so there is nothing to lose.")
             continue
-        told = ", ".join(f"{way} {words.loc[name, way]}" for way in WAYS)
+        told = ", ".join(f"{way} {words.loc[name, way]}" for way in DISPLACEMENTS)
         unsure = row["skill_high"] - row["skill_low"] > 2 * share * row["skill"]
         noise = f" (on {row['faces']} faces the skill itself is not known to {share:.0%})" if unsure else ""
         sentences.append(
@@ -310,5 +310,5 @@ def conclusions(table: pd.DataFrame, share: float = LOSS) -> list[str]:
 def _nothing_left(table: pd.DataFrame, name: str) -> str:
     """Where a task does no better than the constant baseline any more."""
     gone = {way: crossing(curve, 0.0) for way, curve in ways(table[table["task"] == name]).items()}
-    told = ", ".join(f"{way} {WAYS[way].format(value)}" for way, value in gone.items() if np.isfinite(value))
+    told = ", ".join(f"{way} {DISPLACEMENTS[way].format(value)}" for way, value in gone.items() if np.isfinite(value))
     return f" Nothing of it is left at: {told}." if told else ""

@@ -35,7 +35,7 @@ from faceptor.training.threads import fixed_threads
 from faceptor.weights.folder import load_model, model_hash, read_description, save_model
 from faceptor.weights.initialise import initialise
 
-FRAMED = 24  # training pictures per task in which the face is located, to store how much around it the task sees
+PICTURES_FRAMED = 24  # per task; the face in them is located, to store how much around it the task sees
 
 
 def named(patterns, name: str) -> tuple[str, ...]:
@@ -170,7 +170,7 @@ def set_crops(experiment: Experiment, model, names: Iterable[str]) -> None:
     for name, spec in experiment.specs_of(names).items():
         crop = experiment.crop(name, "test")
         faces = open_split(experiment.prepared(spec.dataset), "train")
-        framing = measure_framing(spec, faces, crop, limit=FRAMED)  # None where too few faces can be located
+        framing = measure_framing(spec, faces, crop, limit=PICTURES_FRAMED)  # None where too few faces can be located
         model.crops[name] = crop.to_dict() | ({"framing": framing.to_list()} if framing else {})
 
 

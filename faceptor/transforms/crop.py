@@ -90,7 +90,7 @@ def _place_square(size: int, image_size: tuple[int, int], box: Labels, points5: 
     return resize.matrix(size), resize
 
 
-PLACE: dict[str, Callable[..., Placement]] = {
+PLACEMENTS: dict[str, Callable[..., Placement]] = {
     "box": _place_box,  # landmarks
     "align5": _place_points(geometry.farl_points),  # LaPa
     "arcface": _place_points(geometry.arcface_points),  # recognition from raw photographs
@@ -134,7 +134,7 @@ class CropSpec(Crop):
         height, width = (int(n) for n in sample_size)
         if height < 1 or width < 1:
             raise DataError(f"image: expected at least 1 x 1 pixels, found {height} x {width}; remove it")
-        matrix, resize = PLACE[self.kind](self.size, (height, width), box, points5)
+        matrix, resize = PLACEMENTS[self.kind](self.size, (height, width), box, points5)
         j = jitter or Jitter()
         scale = max(self.scale + j.zoom, 0.1 * self.scale)  # wide normal draws must not turn it inside out
         scale *= j.magnify

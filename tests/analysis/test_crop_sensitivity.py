@@ -129,9 +129,9 @@ def test_a_metric_that_a_constant_nearly_reaches_is_not_robust():
 
 def test_without_skill_there_is_nothing_to_lose():
     table = curves({axis: [(cs.NEUTRAL[axis], -0.1), (1.5, -0.5)] for axis in cs.AXES}, constant=20.0)
-    assert cs.losses(table)[list(cs.WAYS)].isna().all(axis=None)
+    assert cs.losses(table)[list(cs.DISPLACEMENTS)].isna().all(axis=None)
     assert "nothing to lose" in cs.conclusions(table)[0]
-    assert set(cs.readable(table).iloc[0][list(cs.WAYS)]) == {"no skill to lose"}
+    assert set(cs.readable(table).iloc[0][list(cs.DISPLACEMENTS)]) == {"no skill to lose"}
 
 
 def told_right(right, wrong=0):

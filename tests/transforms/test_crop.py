@@ -11,7 +11,7 @@ from PIL import Image
 
 from faceptor.errors import ConfigError, DataError
 from faceptor.transforms import geometry
-from faceptor.transforms.crop import PLACE, CropSpec, Jitter
+from faceptor.transforms.crop import PLACEMENTS, CropSpec, Jitter
 from tests.transforms.geometry_golden import ARRAYS, ENTRIES, assert_golden, recorded_slice
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -97,7 +97,7 @@ def test_attribute_test_input():
 # ---------------------------------------------------------------- the parts agree
 
 
-@pytest.mark.parametrize("kind", PLACE)
+@pytest.mark.parametrize("kind", PLACEMENTS)
 @pytest.mark.parametrize("warp", [0.0, 0.8])
 @pytest.mark.parametrize("antialias", [False, True])
 @pytest.mark.parametrize("jitter", [None, JITTER])
@@ -153,7 +153,7 @@ def test_part_of_a_large_image_is_sampled_like_the_whole(warp):
 
 
 @given(
-    kind=st.sampled_from(list(PLACE)),
+    kind=st.sampled_from(list(PLACEMENTS)),
     warp=st.sampled_from([0.0, 0.5, 0.8]),
     x=st.floats(0.15, 0.85),
     y=st.floats(0.15, 0.85),
@@ -289,7 +289,7 @@ def test_antialias_changes_nothing_when_the_crop_enlarges():
     np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.parametrize("kind", PLACE)
+@pytest.mark.parametrize("kind", PLACEMENTS)
 def test_float_and_byte_images_agree(kind):
     image = np.random.default_rng(7).integers(0, 256, (240, 220, 3), dtype=np.uint8)
     crop = place(kind, 48, jitter=JITTER)
@@ -303,7 +303,7 @@ def test_float_and_byte_images_agree(kind):
 
 
 @given(
-    kind=st.sampled_from(list(PLACE)),
+    kind=st.sampled_from(list(PLACEMENTS)),
     size=st.integers(2, 1024),
     scale=st.floats(0.1, 3),
     warp=st.floats(0, 1),
