@@ -69,7 +69,7 @@ def test_turns_go_to_both_sides_and_keep_the_middle():
 def test_faces_come_in_runs_of_neighbours_from_the_whole_split(monkeypatch):
     """So that pictures of one person stay together, which recognition needs."""
     monkeypatch.setattr(cs, "held_out_split", lambda folder: "val")
-    monkeypatch.setattr(cs, "kind_of", lambda spec: SimpleNamespace(samples=lambda *_: list(range(1000))))
+    monkeypatch.setattr(cs, "open_samples", lambda *_: list(range(1000)))
     params = SimpleNamespace(prepared=lambda dataset: dataset)
     chosen = cs.validation_samples(params, task("recognition_ms1mv3"), root=Path(), count=64)
     assert len(chosen) == 64 and chosen[0] == 0 and chosen[-1] == 999
