@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, requires, version
 from pathlib import Path
 
 import pytest
@@ -58,6 +58,31 @@ def test_makefile_installs_from_the_same_files():
     text = (ROOT / "Makefile").read_text()
     assert "-c constraints.txt" in text
     assert "'.[train,notebooks,dev]'" in text
+
+
+def closure(texts: list[str]) -> set[str]:
+    """Packages that these requirements bring."""
+    found, waiting = set(), [Requirement(text) for text in texts]
+    while waiting:
+        name = canonicalize_name(waiting.pop().name)
+        if name not in found:
+            found.add(name)
+            inner = map(Requirement, requires(name) or ())
+            waiting += [one for one in inner if one.marker is None or one.marker.evaluate({"extra": ""})]
+    return found
+
+
+def test_the_core_alone_loads_predicts_and_counts():
+    core = closure(PROJECT["dependencies"]) | {"faceptor"}
+    extra = [
+        module
+        for module, packages in packages_distributions().items()
+        if core.isdisjoint(map(canonicalize_name, packages))
+    ]
+    assert {"pyarrow", "dvc", "pandas", "matplotlib", "jupyterlab", "pytest"} <= set(extra)
+    run = [sys.executable, "-m", "tests.core_only", *extra]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_pinned_torch_and_torchvision_belong_together():

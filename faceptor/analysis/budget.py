@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
-import pandas as pd
 import torch
 from torch import nn
 
@@ -80,13 +81,18 @@ def size(parameters: Iterable[nn.Parameter]) -> int:
 # --- one model ------------------------------------------------------------------------------------------------------
 
 
-def parts(model: nn.Module) -> pd.DataFrame:
-    """Rows (component, part, parameters, megabytes), in the order of the components; tied parameters count once."""
-    rows = [(part_of(name).split(".")[0], _part(name), value.numel()) for name, value in model.named_parameters()]
-    table = pd.DataFrame(rows, columns=["component", "part", "parameters"])
-    table = table.groupby(["component", "part"], sort=False, as_index=False)["parameters"].sum()
-    table = table.sort_values("component", key=lambda names: names.map(place_of), kind="stable", ignore_index=True)
-    return table.assign(megabytes=table["parameters"] * BYTES / 1e6)
+def parts(model: nn.Module) -> dict[str, dict[str, int]]:
+    """Component -> part -> parameters, in the order of the components; tied parameters count once."""
+    found: dict[str, dict[str, int]] = {}
+    for name, value in model.named_parameters():
+        counts, part = found.setdefault(part_of(name).split(".")[0], {}), _part(name)
+        counts[part] = counts.get(part, 0) + value.numel()
+    return {component: found[component] for component in sorted(found, key=place_of)}
+
+
+def components(model: nn.Module) -> dict[str, int]:
+    """Parameters by component."""
+    return {component: sum(counts.values()) for component, counts in parts(model).items()}
 
 
 def place_of(component: str) -> int:
@@ -97,12 +103,6 @@ def place_of(component: str) -> int:
 def _part(name: str) -> str:
     below = name.split(".")[1] if "." in name else name
     return next((part for pattern, part in PARTS.items() if fnmatchcase(name, pattern)), below)
-
-
-def components(model: nn.Module) -> dict[str, int]:
-    """Parameters by component."""
-    table = parts(model).groupby("component", sort=False)["parameters"].sum()
-    return {name: int(count) for name, count in table.items()}
 
 
 def identities(params: Params, spec: TaskSpec) -> int | None:
@@ -124,22 +124,21 @@ def training_only(experiment: Configured) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def per_task(model: FaceModel) -> pd.DataFrame:
+def per_task(model: FaceModel) -> dict[str, dict[str, Any]]:
     """What each task owns: labels, queries N_t (0 without a query decoder), parameters and kilobytes that go with it,
     parameters that came with the first task of its kind; and what Layer-Attention would add in each mode (0 for a
     task without queries). In mode "released" the tasks of a run share theirs."""
-    rows, owned = [], ownership(model)
+    rows, owned = {}, ownership(model)
     asking = getattr(model, "queries", {})
     for name, spec in model.tasks.items():
         own = asking[name] if name in asking else None  # noqa: SIM401, a ModuleDict has no get
         content, position = (own.content.numel(), own.position.numel()) if own else (0, 0)
-        row = {"task": name, "kind": spec.kind, "labels": spec.queries, "queries": spec.queries if own else 0}
+        row = {"kind": spec.kind, "labels": spec.queries, "queries": spec.queries if own else 0}
         row |= {"content": content, "position": position} | owned[name]
         row |= {f"level_{mode}": layer_attention_size(model, mode) if own else 0 for mode in MODES}
-        rows.append(row)
-    table = pd.DataFrame(rows)
-    in_bytes = {"kilobytes": "parameters"} | {f"kilobytes_level_{mode}": f"level_{mode}" for mode in MODES}
-    return table.assign(**{new: table[column] * BYTES / 1e3 for new, column in in_bytes.items()})
+        in_bytes = {"kilobytes": "parameters"} | {f"kilobytes_level_{mode}": f"level_{mode}" for mode in MODES}
+        rows[name] = row | {new: row[key] * BYTES / 1e3 for new, key in in_bytes.items()}
+    return rows
 
 
 def ownership(model: FaceModel) -> dict[str, dict[str, int]]:
@@ -175,20 +174,6 @@ def layer_attention_size(model: FaceModel, mode: str) -> int:
         return size(MODES[mode](**sizes).parameters())
 
 
-def overview(configured: Mapping[str, Configured]) -> pd.DataFrame:
-    """Millions of parameters: rows are components and their total, with what only training needs below; a column
-    each."""
-    columns = {}
-    for name, experiment in configured.items():
-        counts = components(meta_model(experiment))
-        counts |= {"total": sum(counts.values()), "training only": sum(training_only(experiment).values())}
-        columns[name] = {component: count / 1e6 for component, count in counts.items()}
-    table = pd.DataFrame(columns)
-    sums = ["total", "training only"]
-    table = table.loc[[*sorted(set(table.index) - set(sums), key=place_of), *sums]]
-    return table.rename(index=lambda component: component.replace("_", " "))
-
-
 def summary(experiment: Configured, model: FaceModel | None = None) -> dict:
     """One configuration as plain data: components and their sum, finer parts, tasks, loss parameters.
 
@@ -196,25 +181,20 @@ def summary(experiment: Configured, model: FaceModel | None = None) -> dict:
     """
     model = model or meta_model(experiment)
     counts, tasks = components(model), per_task(model)
-    fine: dict[str, dict[str, int]] = {}
-    for row in parts(model).itertuples():
-        fine.setdefault(row.component, {})[row.part] = int(row.parameters)
-    modes = {mode: int(tasks[f"level_{mode}"].max()) for mode in MODES if tasks["queries"].any()}
+    asking = [row for row in tasks.values() if row["queries"]]
+    shown = ("labels", "queries", "parameters", "kilobytes", "with_kind")
     return {
         "components": counts,
         "total": sum(counts.values()),
         "megabytes": sum(counts.values()) * BYTES / 1e6,
-        "parts": fine,
+        "parts": parts(model),
         "tasks": {
-            row.task: {
-                "labels": row.labels, "queries": row.queries, "parameters": row.parameters, "kilobytes": row.kilobytes,
-                "with_kind": row.with_kind, "kilobytes_with_kind": row.with_kind * BYTES / 1e3,
-            }
-            for row in tasks.itertuples()
+            name: {key: row[key] for key in shown} | {"kilobytes_with_kind": row["with_kind"] * BYTES / 1e3}
+            for name, row in tasks.items()
         },
-        "layer_attention_per_task": modes,
+        "layer_attention_per_task": {mode: max(row[f"level_{mode}"] for row in asking) for mode in MODES if asking},
         "training_only": training_only(experiment),
-    }  # fmt: skip
+    }
 
 
 # --- growth with tasks ----------------------------------------------------------------------------------------------
@@ -256,39 +236,19 @@ def costs(model: FaceModel, kinds: Sequence[str] = MIXES["all six kinds, in equa
 
     A "task" is the paper's: all data sets of one kind that the model was built for, as one released head serves them.
     """
-    own, count = per_task(model), components(model)
-    queries = own.groupby("kind")["parameters"].sum()
+    own, count = ownership(model), components(model)
+    queries: Counter[str] = Counter()
+    for name, spec in model.tasks.items():
+        queries[spec.kind] += own[name]["parameters"]
     return Costs(
         backbone=count["encoder"],
         head=sum(paper.NAIVE_HEADS[kind] for kind in kinds) / len(kinds),
-        shared=sum(count.values()) - count["encoder"] - int(own["parameters"].sum()),
-        queries=sum(int(queries.get(kind, 0)) for kind in kinds) / len(kinds),
+        shared=sum(count.values()) - count["encoder"] - queries.total(),
+        queries=sum(queries[kind] for kind in kinds) / len(kinds),
     )
-
-
-def growth(cost: Costs, *, max_tasks: int) -> pd.DataFrame:
-    """Rows (tasks, paradigm, parameters) for 1 .. max_tasks tasks: Table 1's storage column in numbers."""
-    rows = [(n, name, float(total(cost, n))) for name, total in STORAGE.items() for n in range(1, max_tasks + 1)]
-    return pd.DataFrame(rows, columns=["tasks", "paradigm", "parameters"])
-
-
-def growth_by_mix(model: FaceModel, *, max_tasks: int) -> pd.DataFrame:
-    """`growth` for several mixes of kinds, with a column `mix`."""
-    tables = [growth(costs(model, kinds), max_tasks=max_tasks).assign(mix=mix) for mix, kinds in MIXES.items()]
-    return pd.concat(tables, ignore_index=True)
 
 
 def break_even(cost: Costs) -> int | None:
     """The smallest number of tasks at which Faceptor is smaller than all-in-one; None if it never is."""
     saved = cost.head - cost.queries
     return int(cost.shared // saved) + 1 if saved > 0 else None
-
-
-def one_more_task(model: FaceModel) -> pd.DataFrame:
-    """By kind: a head of its own (O_t), its queries here (Q_t), their ratio, and the break-even number of tasks."""
-    rows = []
-    for kind in paper.NAIVE_HEADS:
-        cost = costs(model, [kind])
-        ratio = cost.head / cost.queries if cost.queries else float("inf")
-        rows.append((kind, cost.head / 1e6, cost.queries / 1e6, ratio, break_even(cost)))
-    return pd.DataFrame(rows, columns=["kind", "own head, M", "queries, M", "ratio", "Faceptor is smaller from N ="])

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from faceptor.analysis import budget, paper
+from faceptor.analysis import budget, paper, tables
 from faceptor.analysis.configured import Configured
 from faceptor.config import model_config
 from faceptor.models.base import FaceModel
@@ -106,7 +106,7 @@ def _row(option: str, value: Any, counts: Mapping[str, int]) -> dict:
 def conclusions(experiment: Configured, *, max_tasks: int) -> list[str]:
     """What the numbers of Faceptor-Base say, one sentence each; every figure in them is computed here."""
     model = budget.meta_model(experiment)
-    table, own, cost = against_paper(model), budget.per_task(model), budget.costs(model)
+    table, own, cost = against_paper(model), tables.per_task(model), budget.costs(model)
     total = sum(budget.components(model).values())
     split = table[table["what"].str.startswith("Faceptor-Base")]
     ours = table.set_index("what")["ours"]

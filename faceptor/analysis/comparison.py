@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-import pandas as pd
 import torch
 
 from faceptor.analysis import budget, compute, paper
@@ -108,13 +107,6 @@ def _released_tasks(facts: Report, experiment: Configured) -> str:
 REMARKS = {("naive", "attribute head"): _text_and_total, ("facexformer", "total"): _released_tasks}
 
 
-def against_papers(found: Mapping[str, Report]) -> pd.DataFrame:
-    """The rows of `printed` of several reports, with a column `preset`; their remarks are in `remarks`."""
-    columns = ["preset", "what", "unit", "ours", "printed", "difference", "agrees", "where"]
-    rows = [{"preset": name} | row for name, facts in found.items() for row in facts["printed"]]
-    return pd.DataFrame(rows, columns=columns)
-
-
 def remarks(found: Mapping[str, Report]) -> list[str]:
     """What is to be said about printed figures, a sentence each."""
     rows = [(name, row) for name, facts in found.items() for row in facts["printed"] if row["remark"]]
@@ -126,9 +118,9 @@ def remarks(found: Mapping[str, Report]) -> list[str]:
 # --- side by side ---------------------------------------------------------------------------------------------------
 
 
-def side_by_side(found: Mapping[str, Report]) -> pd.DataFrame:
-    """A row per configuration: parameters and weights, one image's work (all tasks, a call per input size) and the
-    most activations it takes, what one training step keeps for backward (all its images, Table 2)."""
+def side_by_side(found: Mapping[str, Report]) -> dict[str, dict[str, Any]]:
+    """By configuration: parameters and weights, one image's work (all tasks, a call per input size) and the most
+    activations it takes, what one training step keeps for backward (all its images, Table 2)."""
     rows = {}
     for name, facts in found.items():
         work = facts["compute"]
@@ -144,132 +136,58 @@ def side_by_side(found: Mapping[str, Report]) -> pd.DataFrame:
             "step, images": sum(work["training_step"]["samples"].values()),
             "step keeps, GB": work["training_step"]["saved_bytes"] / 1e9,
         }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return rows
 
 
-def work_by_component(found: Mapping[str, Report]) -> pd.DataFrame:
-    """Rows (preset, call, component, macs) of answering all tasks about one image, for the models of the papers."""
-    rows = [
-        (name, f"{call['size']} px", component, macs)
-        for name, facts in found.items()
-        if name in paper.PARAMETERS
-        for call in facts["compute"]["passes"]
-        for component, macs in call["components"].items()
-    ]
-    table = pd.DataFrame(rows, columns=["preset", "call", "component", "macs"])
-    return table.sort_values(
-        "component", key=lambda names: names.map(budget.place_of), kind="stable", ignore_index=True
-    )
-
-
-def memory_by_component(found: Mapping[str, Report]) -> pd.DataFrame:
-    """GB that a training step keeps for backward, by component, and MB of each of its images on average."""
-    columns = {}
-    for name, facts in found.items():
-        step = facts["compute"]["training_step"]
-        columns[name] = {component: count / 1e9 for component, count in step["components"].items()}
-        columns[name]["all, GB"] = step["saved_bytes"] / 1e9
-        columns[name]["images"] = sum(step["samples"].values())
-        columns[name]["an image, MB"] = step["saved_bytes"] / 1e6 / columns[name]["images"]
-    table = pd.DataFrame(columns)
-    last = ["all, GB", "images", "an image, MB"]
-    return table.loc[[*sorted((name for name in table.index if name not in last), key=budget.place_of), *last]]
-
-
-def work_by_task(facts: Report) -> pd.DataFrame:
-    """A row per task: input side, GMACs of asking it alone, MB that one of its training images keeps for backward;
-    below, all tasks one by one and together."""
-    rows = [
-        (task, str(row["size"]), row["macs"] / 1e9, row["saved_bytes"] / 1e6)
-        for task, row in facts["compute"]["tasks"].items()
-    ]
-    sizes = " + ".join(str(call["size"]) for call in facts["compute"]["passes"])
-    rows.append(("all, one by one", "", facts["compute"]["macs_one_by_one"] / 1e9, float("nan")))
-    rows.append(("all, one call per input size", sizes, facts["compute"]["macs"] / 1e9, float("nan")))
-    return pd.DataFrame(rows, columns=["task", "input, px", "GMACs", "MB per training image"])
-
-
-def table_1(found: Mapping[str, Report]) -> pd.DataFrame:
-    """Table 1 in numbers, for the kinds of task of the presets: training cycles, GMACs of one image, parameters.
-
-    Fine-tuning is Naive Faceptor taken apart: an encoder and one head for each kind of task. Rows whose preset is not
-    in `found` are left out; models that the table does not have come last.
-    """
-    rows = []
-    if "naive" in found:
-        naive = found["naive"]
-        own = naive["components"]["encoder"]
-        stored = sum(own + head for head in naive["parts"]["heads"].values())
-        first = {TASKS[task].kind: row["macs"] for task, row in reversed(naive["compute"]["tasks"].items())}
-        rows.append((budget.TUNED, sum(first.values()), stored))
-        rows.append((budget.NAIVE, naive["compute"]["macs"], naive["total"]))
-    if "base" in found:
-        rows.append((budget.FACEPTOR, found["base"]["compute"]["macs"], found["base"]["total"]))
-    if "facexformer" in found:
-        rows.append(("FaceXFormer", found["facexformer"]["compute"]["macs"], found["facexformer"]["total"]))
-    table = pd.DataFrame(
-        [
-            (
-                name,
-                paper.CYCLES.get(name, "1"),
-                paper.CALCULATION.get(name, ""),
-                macs / 1e9,
-                paper.STORAGE.get(name, ""),
-                stored / 1e6,
-            )
-            for name, macs, stored in rows
-        ],
-        columns=["paradigm", "training cycles", "calculation", "GMACs", "storage", "parameters, M"],
-    )
-    return table
-
-
-def measured_growth(experiment: Configured, tasks: Sequence[str]) -> pd.DataFrame:
+def measured_growth(experiment: Configured, tasks: Sequence[str]) -> list[dict[str, Any]]:
     """Rows (tasks, task, kind, parameters, added, kilobytes): a model without tasks is given these, in order; added
     and kilobytes are what the last one brought."""
-    model = budget.meta_model(experiment, ())
-    rows, before = [(0, "", "", budget.size(model.parameters()), 0)], budget.size(model.parameters())
-    for count, name in enumerate(tasks, start=1):
-        with torch.device("meta"):
-            model.add_task(TASKS[name])
+    model, before, rows = budget.meta_model(experiment, ()), 0, []
+    for count, name in enumerate(["", *tasks]):
+        kind = ""
+        if name:
+            kind = TASKS[name].kind
+            with torch.device("meta"):
+                model.add_task(TASKS[name])
         after = budget.size(model.parameters())
-        rows.append((count, name, TASKS[name].kind, after, after - before))
+        added = after - before if name else 0
+        rows.append(
+            {"tasks": count, "task": name, "kind": kind, "parameters": after, "added": added}
+            | {"kilobytes": added * budget.BYTES / 1e3}
+        )
         before = after
-    table = pd.DataFrame(rows, columns=["tasks", "task", "kind", "parameters", "added"])
-    return table.assign(kilobytes=table["added"] * budget.BYTES / 1e3)
+    return rows
 
 
-def growth(configured: Mapping[str, Configured], tasks: Sequence[str] | None = None) -> pd.DataFrame:
+def growth(configured: Mapping[str, Configured], tasks: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """`measured_growth` with a column `preset`: every preset that a paper prints a total of, given the
     same tasks in the same order (None: the thirteen of Table 2)."""
     order = list(load_preset(THIRTEEN).stage1.tasks) if tasks is None else tasks
-    tables = [
-        measured_growth(experiment, order).assign(preset=name)
+    return [
+        {"preset": name} | row
         for name, experiment in configured.items()
         if name in paper.PARAMETERS
+        for row in measured_growth(experiment, order)
     ]
-    return pd.concat(tables, ignore_index=True)
 
 
-def conclusions(found: Mapping[str, Report], grown: pd.DataFrame) -> list[str]:
+def conclusions(found: Mapping[str, Report], grown: Sequence[Mapping[str, Any]]) -> list[str]:
     """What the tables say, a sentence each; every figure in them is computed."""
-    added = grown[grown["tasks"] > 0].groupby("preset")["kilobytes"]
-    most = {name: f"{name} {largest:,.0f} kB" for name, largest in added.max().items()}
-    least = {name: f"{name} {smallest:,.0f} kB" for name, smallest in added.min().items()}
-    work = {
-        name: f"{name} {facts['compute']['macs'] / 1e9:,.1f}"
-        for name, facts in found.items()
-        if name in paper.PARAMETERS
-    }
-    kept = {
-        name: f"{name} {table['an image, MB']:,.0f}"
-        for name, table in memory_by_component(found).items()
-        if name in paper.PARAMETERS
-    }
+    brought: dict[str, list[float]] = {}
+    for row in grown:
+        if row["tasks"]:
+            brought.setdefault(row["preset"], []).append(row["kilobytes"])
+    most = ", ".join(f"{name} {max(sizes):,.0f} kB" for name, sizes in sorted(brought.items()))
+    least = ", ".join(f"{name} {min(sizes):,.0f} kB" for name, sizes in sorted(brought.items()))
+    known = {name: facts["compute"] for name, facts in found.items() if name in paper.PARAMETERS}
+    work = ", ".join(f"{name} {facts['macs'] / 1e9:,.1f}" for name, facts in known.items())
+    steps = {name: facts["training_step"] for name, facts in known.items()}
+    kept = ", ".join(
+        f"{name} {step['saved_bytes'] / 1e6 / sum(step['samples'].values()):,.0f}" for name, step in steps.items()
+    )
     return [
-        f"Of the tasks of Table 2, given one by one, the dearest brings {', '.join(most.values())}; the cheapest "
-        f"{', '.join(least.values())}.",
-        f"All tasks about one image take, in GMACs: {', '.join(work.values())} (each at its own input sizes).",
-        f"A training image keeps on average, in MB of float32: {', '.join(kept.values())}.",
+        f"Of the tasks of Table 2, given one by one, the dearest brings {most}; the cheapest {least}.",
+        f"All tasks about one image take, in GMACs: {work} (each at its own input sizes).",
+        f"A training image keeps on average, in MB of float32: {kept}.",
         *remarks(found),
     ]

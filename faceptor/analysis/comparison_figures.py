@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -14,8 +17,9 @@ from faceptor.figures.plots import PALETTE
 MIN_KB_DRAWN = 1.0  # kB at which a task that brings no weights of its own is drawn, left of all others
 
 
-def growth(table: pd.DataFrame) -> Figure:
+def growth(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Parameters by the number of tasks, and what each task brings, from `comparison.growth`."""
+    table = pd.DataFrame(rows)
     order = table.drop_duplicates("tasks").set_index("tasks")["task"]
     presets = list(dict.fromkeys(table["preset"]))
     figure, axes = grid("Growth with tasks, given one by one", 1, 2, width=6.4, heights=[0.26 * len(order) + 1.2])
@@ -42,7 +46,7 @@ def growth(table: pd.DataFrame) -> Figure:
 
 
 def work(table: pd.DataFrame) -> Figure:
-    """GMACs of answering all tasks about one image, from `comparison.work_by_component`: a bar per call.
+    """GMACs of answering all tasks about one image, from `tables.work_by_component`: a bar per call.
 
     Black: the printed GFLOPs, whose convention is not stated, from a MAC as two FLOPs to a MAC as one.
     """

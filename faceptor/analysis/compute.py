@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
-import pandas as pd
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -130,13 +129,13 @@ class Pass:
 
 @dataclass(frozen=True)
 class Compute:
-    """passes: all tasks, one call per input size; tasks: rows (task, size, macs, saved) of asking one alone about one
-    image, and of training with it; samples, step: images per task of a training step, and the bytes that
+    """passes: all tasks, one call per input size; tasks: size, macs, saved_bytes of asking each alone about one image,
+    and of training with it; samples, step: images per task of a training step, and the bytes that
     it keeps for backward, by component.
     """
 
     passes: tuple[Pass, ...]
-    tasks: pd.DataFrame
+    tasks: dict[str, dict[str, int]]
     samples: dict[str, int]
     step: dict[str, int]
 
@@ -148,7 +147,7 @@ class Compute:
     @property
     def apart(self) -> int:
         """MACs of all tasks asked one by one."""
-        return int(self.tasks["macs"].sum())
+        return sum(row["macs"] for row in self.tasks.values())
 
 
 def measure(experiment: Configured, *, alone: bool = True, model: FaceModel | None = None) -> Compute:
@@ -166,18 +165,19 @@ def measure(experiment: Configured, *, alone: bool = True, model: FaceModel | No
         )
 
 
-def per_task(model: FaceModel, tasks: Iterable[str]) -> pd.DataFrame:
-    """Rows (task, size, macs, saved): one image of a task alone. `model` is fake."""
+def per_task(model: FaceModel, tasks: Iterable[str]) -> dict[str, dict[str, int]]:
+    """Task -> size, macs, saved_bytes: one image of a task alone. `model` is fake."""
     known: dict[tuple, Cost] = {}  # tasks of a kind with as many labels cost the same
-    rows = []
+    rows = {}
     for name in tasks:
         spec = model.tasks[name]
         alike = (spec.kind, spec.queries, model.group[name])
         if alike not in known:
             known[alike] = training(model, {name: 1})
         cost = known[alike]
-        rows.append((name, input_size(model, name), sum(cost.macs.values()), sum(cost.saved.values())))
-    return pd.DataFrame(rows, columns=["task", "size", "macs", "saved"])
+        macs, saved = sum(cost.macs.values()), sum(cost.saved.values())
+        rows[name] = {"size": input_size(model, name), "macs": macs, "saved_bytes": saved}
+    return rows
 
 
 def summary(experiment: Configured, *, alone: bool = True, model: FaceModel | None = None) -> dict:
@@ -193,10 +193,7 @@ def summary(experiment: Configured, *, alone: bool = True, model: FaceModel | No
             }
             for one in found.passes
         ],
-        "tasks": {
-            row.task: {"size": int(row.size), "macs": int(row.macs), "saved_bytes": int(row.saved)}
-            for row in found.tasks.itertuples()
-        },
+        "tasks": found.tasks,
         "training_step": {
             "samples": found.samples,
             "saved_bytes": sum(found.step.values()),

@@ -128,7 +128,7 @@ def show_comparison(found: dict[str, dict], growth=None) -> None:
     console = _console()
     if len(found) > 1:
         console.print(_side_by_side(found))
-    if growth is not None and len(growth):
+    if growth:
         console.print(_growth_table(growth))
     if any(facts["printed"] for facts in found.values()):
         console.print(_printed_table(found))
@@ -216,17 +216,17 @@ def _side_by_side(found: dict[str, dict]):
 
     title = "side by side: parameters; all tasks about one image; a training step of so many images"
     table = _table(title, "preset", *SHORT.values())
-    for name, row in side_by_side(found)[list(SHORT)].iterrows():
-        table.add_row(name, *(value if isinstance(value, str) else _number(value) for value in row))
+    for name, row in side_by_side(found).items():
+        table.add_row(name, *(row[key] if isinstance(row[key], str) else _number(row[key]) for key in SHORT))
     return table
 
 
 def _growth_table(growth):
-    wide = growth[growth["tasks"] > 0].pivot(index="tasks", columns="preset", values="kilobytes")
-    names = growth.drop_duplicates("tasks").set_index("tasks")["task"]
-    table = _table("kB of weights that each task adds, in this order", "task", *wide.columns)
-    for place, row in wide.iterrows():
-        table.add_row(names[place], *(f"{count:,.1f}" for count in row))
+    presets = sorted({row["preset"] for row in growth})
+    table = _table("kB of weights that each task adds, in this order", "task", *presets)
+    brought = {(row["preset"], row["task"]): row["kilobytes"] for row in growth if row["tasks"]}
+    for task in dict.fromkeys(task for _, task in brought):
+        table.add_row(task, *(f"{brought[name, task]:,.1f}" for name in presets))
     return table
 
 

@@ -6,7 +6,7 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from faceptor.analysis import budget, claims, figures, paper
+from faceptor.analysis import budget, claims, figures, paper, tables
 from faceptor.cli.budget import budget_command
 from faceptor.config import preset_names, preset_text
 from faceptor.errors import ConfigError
@@ -22,7 +22,7 @@ def test_base_splits_as_the_paper_says(base):
     assert budget.components(base) == {
         "encoder": 86_828_544, "decoder": 14_661_376, "pixel_decoder": 525_312, "rest": 1_184_769,
     }  # fmt: skip
-    table = budget.parts(base).set_index(["component", "part"])["parameters"]
+    table = tables.parts(base).set_index(["component", "part"])["parameters"]
     assert table.sum() == 103_200_001
     # As counted in the released weights; norms belong to the block they follow or precede.
     assert table["decoder", "cross-attention"] == table["decoder", "self-attention"] == 9 * 263_680
@@ -40,14 +40,14 @@ def test_full_counts_103_335_681():
 @pytest.mark.parametrize("name", preset_names())
 def test_every_parameter_belongs_to_a_named_part(name):
     model = budget.meta_model(preset(name))
-    table = budget.parts(model)
+    table = tables.parts(model)
     assert set(table["component"]) <= set(budget.COMPONENTS)
     assert table["parameters"].sum() == sum(parameter.numel() for parameter in model.parameters())
     assert all(parameter.is_meta for parameter in model.parameters())
 
 
 def test_a_task_owns_its_queries(base):
-    table = budget.per_task(base).set_index("task")
+    table = tables.per_task(base).set_index("task")
     age = table.loc["age_morph2"]
     assert (age["queries"], age["content"], age["position"]) == (101, 101 * 256, 101 * 256)
     assert age["kilobytes"] == pytest.approx(101 * 256 * 2 * 4 / 1000)
@@ -61,10 +61,10 @@ def test_a_model_without_queries_owns_heads():
     """Naive Faceptor: a kind's head comes with its first task; what a further task brings is one linear map."""
     naive = budget.meta_model(preset("naive"))
     assert sum(budget.components(naive).values()) == paper.NAIVE_TOTAL
-    assert {row.part: row.parameters for row in budget.parts(naive).query("component == 'heads'").itertuples()} == (
+    assert {row.part: row.parameters for row in tables.parts(naive).query("component == 'heads'").itertuples()} == (
         paper.NAIVE_HEADS
     )
-    table = budget.per_task(naive).set_index("task")
+    table = tables.per_task(naive).set_index("task")
     linear = 512 * 7 + 7
     assert table.loc[["expression_affectnet", "expression_rafdb"], "parameters"].eq(linear).all()
     assert table.loc["expression_rafdb", "with_kind"] == paper.NAIVE_HEADS["expression"] - linear
@@ -97,7 +97,7 @@ def test_the_classifier_is_listed_apart():
 
 
 def test_growth_is_table_1():
-    table = budget.growth(budget.Costs(backbone=100, head=30, shared=40, queries=1), max_tasks=3)
+    table = tables.growth(budget.Costs(backbone=100, head=30, shared=40, queries=1), max_tasks=3)
     wide = table.pivot(index="tasks", columns="paradigm", values="parameters")
     assert wide[budget.TUNED].tolist() == [130, 260, 390]
     assert wide[budget.NAIVE].tolist() == [130, 160, 190]
@@ -175,9 +175,9 @@ def test_the_verb_prints_json_and_tables():
 
 def test_figures_have_titles_and_labelled_axes(base):
     for figure in (
-        figures.component_bars({"base": budget.parts(base)}),
-        figures.task_bars(budget.per_task(base), title="tasks"),
-        figures.growth_lines(budget.growth_by_mix(base, max_tasks=4)),
+        figures.component_bars({"base": tables.parts(base)}),
+        figures.task_bars(tables.per_task(base), title="tasks"),
+        figures.growth_lines(tables.growth_by_mix(base, max_tasks=4)),
     ):
         assert figure.get_suptitle() and all(panel.get_xlabel() for panel in figure.axes)
         assert figure._repr_png_().startswith(b"\x89PNG")

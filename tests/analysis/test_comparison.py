@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from faceptor.analysis import budget, comparison, comparison_figures, paper
+from faceptor.analysis import budget, comparison, comparison_figures, paper, tables
 from faceptor.pipeline.experiment import preset
 
 NAMES = ("base", "naive", "facexformer")
@@ -18,7 +18,7 @@ def found(configured):
 
 
 def test_every_printed_count_has_a_row(found):
-    table = comparison.against_papers(found).set_index(["preset", "what"])
+    table = tables.against_papers(found).set_index(["preset", "what"])
     assert (table["difference"] == table["ours"] - table["printed"]).all()
     parameters = table[table["unit"] == "M"]
     assert len(parameters) == sum(len(paper.PARAMETERS[name]) for name in NAMES)
@@ -27,7 +27,7 @@ def test_every_printed_count_has_a_row(found):
 
 
 def test_gflops_are_compared_call_by_call(found):
-    table = comparison.against_papers(found).query("unit == 'GFLOPs'")
+    table = tables.against_papers(found).query("unit == 'GFLOPs'")
     assert table["preset"].value_counts().to_dict() == {"base": 3, "facexformer": 1}
     assert set(table["printed"]) == {114, 167}
     base = table[table["preset"] == "base"]["ours"].tolist()
@@ -42,29 +42,29 @@ def test_remarks_say_why_counts_differ(found):
 
 
 def test_side_by_side_repeats_the_reports(found):
-    table = comparison.side_by_side(found)
+    table = tables.side_by_side(found)
     assert table.index.tolist() == list(NAMES)
     assert table.loc["naive", "parameters, M"] == pytest.approx(178.911058)
     assert table.loc["facexformer", "input, px"] == "224" and table.loc["base", "input, px"] == "512 + 112"
-    memory = comparison.memory_by_component(found)
+    memory = tables.memory_by_component(found)
     parts = memory.drop(index=["all, GB", "images", "an image, MB"])
     assert parts.sum().to_dict() == pytest.approx(memory.loc["all, GB"].to_dict())
 
 
 def test_table_1_in_numbers(found):
-    table = comparison.table_1(found).set_index("paradigm")
+    table = tables.table_1(found).set_index("paradigm")
     assert table.index.tolist() == [*paper.STORAGE, "FaceXFormer"]
     encoder = found["naive"]["components"]["encoder"]
     fine_tuned = (6 * encoder + sum(paper.NAIVE_HEADS.values())) / 1e6
     assert table.loc[budget.TUNED, "parameters, M"] == pytest.approx(fine_tuned)
     assert table["GMACs"].is_monotonic_decreasing
-    assert comparison.table_1({"base": found["base"]})["paradigm"].tolist() == [budget.FACEPTOR]
+    assert tables.table_1({"base": found["base"]})["paradigm"].tolist() == [budget.FACEPTOR]
 
 
 def test_measured_growth_ends_at_the_model():
     naive = preset("naive")
     tasks = list(naive.params.stage1.tasks)
-    table = comparison.measured_growth(naive, tasks)
+    table = pd.DataFrame(comparison.measured_growth(naive, tasks))
     assert table["tasks"].tolist() == list(range(len(tasks) + 1)) and table["task"].tolist() == ["", *tasks]
     assert table["parameters"].iloc[0] == 86_828_544 and table["parameters"].iloc[-1] == paper.NAIVE_TOTAL
     assert table["added"].sum() == sum(paper.NAIVE_HEADS.values())
@@ -72,7 +72,7 @@ def test_measured_growth_ends_at_the_model():
 
 
 def test_growth_gives_all_the_same_tasks(configured):
-    table = comparison.growth(configured | {"embedded": preset("embedded")})
+    table = pd.DataFrame(comparison.growth(configured | {"embedded": preset("embedded")}))
     assert table["preset"].unique().tolist() == list(NAMES)
     order = table[table["tasks"] > 0].groupby("preset")["task"].agg(list)
     assert all(tasks == list(preset("full").params.stage1.tasks) for tasks in order)
@@ -82,13 +82,13 @@ def test_growth_gives_all_the_same_tasks(configured):
 
 
 def test_tasks_one_by_one_and_together(found):
-    table = comparison.work_by_task(found["naive"]).set_index("task")
+    table = tables.work_by_task(found["naive"]).set_index("task")
     one_by_one = table.loc["all, one by one", "GMACs"]
     assert one_by_one == pytest.approx(table["GMACs"].iloc[:-2].sum()) and one_by_one > table["GMACs"].iloc[-1]
 
 
 def test_figures_have_titles_and_labelled_axes(configured, found):
-    work = comparison.work_by_component(found)
+    work = tables.work_by_component(found)
     assert isinstance(work, pd.DataFrame) and set(work["preset"]) == set(NAMES)
     for figure in (comparison_figures.growth(comparison.growth(configured)), comparison_figures.work(work)):
         assert figure.get_suptitle() and all(panel.get_xlabel() for panel in figure.axes)

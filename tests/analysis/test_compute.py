@@ -1,5 +1,6 @@
 """Work and memory: by hand for tiny models, against real tensors, and as bookkeeping of the presets."""
 
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -128,12 +129,12 @@ def test_base_by_hand(base):
 def test_bookkeeping(base):
     assert sum(one.macs for one in base.passes) == base.together < base.apart
     assert sorted(name for one in base.passes for name in one.tasks) == sorted(base.samples)
-    table = base.tasks.set_index("task")
+    table = pd.DataFrame.from_dict(base.tasks, orient="index")
     for one in base.passes:
         assert table.loc[list(one.tasks), "macs"].max() < one.macs
         assert set(table.loc[list(one.tasks), "size"]) == {one.size}
     # A step keeps at least what its images keep alone: copies for several images come on top.
-    alone = sum(count * table.loc[name, "saved"] for name, count in base.samples.items())
+    alone = sum(count * table.loc[name, "saved_bytes"] for name, count in base.samples.items())
     assert alone <= sum(base.step.values()) < 1.05 * alone
 
 

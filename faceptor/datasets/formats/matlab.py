@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
-import scipy.io
 
 from faceptor.datasets.formats.matlab5 import MAX_VARIABLE_BYTES, variables
 from faceptor.errors import DataError
+
+if TYPE_CHECKING:
+    import h5py
 
 MAX_DEFLATE_RATIO = 1100  # deflate cannot make more than about 1,032 bytes out of one
 MAX_CELL_DEPTH = 8  # cells within cells
@@ -48,6 +50,8 @@ def load_cell(path: Path, name: str, index: int) -> np.ndarray | str:
 
     For cell arrays of images, which would fill the memory if they were read at once.
     """
+    import h5py
+
     try:
         with h5py.File(path, "r") as file:
             _missing(path, (name,), list(file))
@@ -77,6 +81,8 @@ def _missing(path: Path, names: tuple[str, ...], found: list[str]) -> None:
 
 
 def _load_v5(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray | list]:
+    import scipy.io
+
     if path.stat().st_size > MAX_VARIABLE_BYTES:
         raise DataError(
             f"{path}: expected a Matlab file of at most {MAX_VARIABLE_BYTES} bytes, found {path.stat().st_size}"
@@ -110,12 +116,16 @@ def _element(item):
 
 
 def _load_hdf5(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray | list]:
+    import h5py
+
     with h5py.File(path, "r") as file:
         _missing(path, names, list(file))
         return {name: _variable(path, file, name) for name in names}
 
 
 def _dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
+    import h5py
+
     if isinstance(file.get(name, getlink=True), h5py.ExternalLink):
         raise DataError(f"{path}: {name}: links to another file, refused")
     dataset = file[name]
@@ -125,6 +135,8 @@ def _dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
 
 
 def _variable(path: Path, file: h5py.File, name: str) -> np.ndarray | list:
+    import h5py
+
     dataset = _dataset(path, file, name)
     if dataset.dtype == h5py.ref_dtype:
         cells = _values(path, dataset).T.ravel()  # Matlab's order, whatever the orientation of the cell vector
@@ -134,6 +146,8 @@ def _variable(path: Path, file: h5py.File, name: str) -> np.ndarray | list:
 
 def _cell(path: Path, file: h5py.File, reference: h5py.Reference) -> np.ndarray | str:
     """What a cell holds. A name may be wrapped in several one-element cells; larger cells within cells are refused."""
+    import h5py
+
     for _ in range(MAX_CELL_DEPTH):
         item = file[reference] if reference else None
         if not isinstance(item, h5py.Dataset):

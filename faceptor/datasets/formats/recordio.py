@@ -13,8 +13,6 @@ import struct
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-from pyarrow import csv
 
 from faceptor.datasets.formats.textfiles import lines
 from faceptor.datasets.values import BadSample
@@ -121,6 +119,9 @@ def read_index(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _quick_index(path: Path) -> np.ndarray | None:
     """(n, 2) int64, or None for a file that needs a closer look."""
+    import pyarrow as pa
+    from pyarrow import csv
+
     try:
         found = csv.read_csv(
             path,

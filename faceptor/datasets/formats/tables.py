@@ -6,15 +6,17 @@ import errno
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from faceptor.datasets.formats.textfiles import csv_rows, few
 from faceptor.datasets.values import BadSample, brief, number, printable
 from faceptor.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 Row = Mapping[str, Any]
 ROWS_PER_BATCH = 256  # rows that are unpacked at once
@@ -31,6 +33,9 @@ def rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Row | None]]
 
 
 def _parquet_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, Row]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise OSError(errno.EINVAL, "it is no regular file")
@@ -69,6 +74,8 @@ def _check_sizes(path: Path, facts: pq.FileMetaData, columns: tuple[str, ...]) -
 
 def _plain(cell: pa.Scalar) -> Any:
     """A cell as Python has it; of one too long to mean anything, the start."""
+    import pyarrow as pa
+
     if isinstance(cell, pa.ListScalar) and cell.values is not None and len(cell.values) > MAX_CELL_LENGTH:
         return cell.values[:MAX_CELL_LENGTH].to_pylist()
     value = cell.as_py()

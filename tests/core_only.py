@@ -1,0 +1,37 @@
+"""Loads a model, answers a photograph and counts a preset where nothing but the core dependencies can be imported.
+
+`python -m tests.core_only MODULE...`: the modules that the extras bring. Run by `test_environment`.
+"""
+
+import sys
+import tempfile
+from importlib.machinery import PathFinder
+
+
+class CoreOnly(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        return None if name.partition(".")[0] in sys.argv[1:] else super().find_spec(name, path, target)
+
+
+def main() -> None:
+    sys.meta_path[sys.meta_path.index(PathFinder)] = CoreOnly
+    from skimage.data import astronaut
+
+    import faceptor
+    from faceptor.cli import app
+    from faceptor.config import load_preset
+    from faceptor.models.build import build_model
+    from faceptor.tasks import TASKS
+    from faceptor.weights.folder import save_model
+
+    with tempfile.TemporaryDirectory() as folder:
+        preset = load_preset("embedded")
+        save_model(build_model(preset.model, [TASKS[name] for name in preset.stage1.tasks]), folder)
+        (face,) = faceptor.predict(faceptor.load(folder), astronaut())
+        assert set(face.results) == set(preset.stage1.tasks), face
+    app(["budget", "embedded"], standalone_mode=False)
+
+
+if __name__ == "__main__":
+    main()
