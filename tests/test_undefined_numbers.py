@@ -29,7 +29,7 @@ def measured(value: float, constant: float) -> Measured:
 def test_what_is_no_number_is_told_and_not_kept(value, constant):
     report = Report()
     with pytest.raises(FaceptorError, match=r"age_morph2.*mae"):
-        report.add(Test("age_morph2", "morph2"), measured(value, constant), seed=1)
+        report.add(Test(task("age_morph2"), "morph2"), measured(value, constant), seed=1)
     assert not report.tasks and not report.skills
     assert report.headlines() == {"intervals": {}}
 
