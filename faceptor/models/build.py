@@ -14,10 +14,10 @@ from faceptor.models.fusion import Fusion
 from faceptor.models.naive import IdentityHead, NaiveFaceptor
 from faceptor.models.outputs import Outputs
 from faceptor.models.pixel_decoder import PixelDecoder
-from faceptor.models.positions import SinePosition, TablePosition
+from faceptor.models.positions import FourierPosition, SinePosition, TablePosition
 from faceptor.models.query_decoder import QueryDecoder
 from faceptor.models.swinface import AttributeHead
-from faceptor.models.two_way import FourierPosition, TwoWayDecoder
+from faceptor.models.two_way import TwoWayDecoder
 from faceptor.models.upernet import DenseHead
 from faceptor.tasks import TaskSpec
 

@@ -19,8 +19,9 @@ from faceptor.models.faceptor import shifted
 from faceptor.models.facexformer_heads import Head, Masks, Readout
 from faceptor.models.fusion import Fusion
 from faceptor.models.modules import M, ModuleDict
+from faceptor.models.positions import FourierPosition
 from faceptor.models.streams import cover
-from faceptor.models.two_way import FourierPosition, TwoWayDecoder
+from faceptor.models.two_way import TwoWayDecoder
 from faceptor.tasks import TaskSpec, kind_of
 
 

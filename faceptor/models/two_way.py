@@ -3,31 +3,12 @@
 Shapes: B images, C width, h w grid of the face representation, M = h * w image tokens, N task tokens.
 """
 
-import math
-
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 
 from faceptor.models.attention import Attention
 from faceptor.models.modules import ModuleList
-
-
-class FourierPosition(nn.Module):
-    """Random Fourier features of the cell centres, scaled to [-1, 1]; the matrix is drawn once and kept as a buffer."""
-
-    matrix: Tensor  # (2, C / 2)
-
-    def __init__(self, *, dim: int):
-        super().__init__()
-        self.register_buffer("matrix", torch.randn(2, dim // 2))
-
-    def forward(self, h: int, w: int) -> Tensor:
-        """(h * w, C), row-major: sines, then cosines."""
-        y, x = ((torch.arange(n, device=self.matrix.device, dtype=torch.float32) + 0.5) / n for n in (h, w))
-        centres = torch.stack([x.expand(h, w), y[:, None].expand(h, w)], dim=-1).flatten(0, 1)
-        phase = 2 * math.pi * ((2 * centres - 1) @ self.matrix.float())
-        return torch.cat([phase.sin(), phase.cos()], dim=-1).to(self.matrix)
 
 
 class TwoWayDecoder(nn.Module):
