@@ -18,7 +18,8 @@ from faceptor.config import parse, preset_text
 from faceptor.errors import ConfigError, DataError, FaceptorError
 from faceptor.evaluation import measure as evaluate
 from faceptor.evaluation.measure import Measured, Validator
-from faceptor.pipeline import common, evaluation, training, verdict
+from faceptor.pipeline import evaluation, run_parts, training, verdict
+from faceptor.pipeline import samples as samples_of
 from faceptor.pipeline.data import preprocess_set, synthesize_set
 from faceptor.pipeline.evaluation import evaluate_model
 from faceptor.pipeline.experiment import Experiment, resolve
@@ -439,11 +440,11 @@ def test_training_on_everything(copied):
 
 def test_selected_tasks_choose_the_step(chain):
     experiment, _ = chain
-    samples = common.validation_samples(experiment, experiment.params.stage1.tasks, limit=8)
+    samples = samples_of.validation_samples(experiment, experiment.params.stage1.tasks, limit=8)
     specs = {name: task(name) for name in samples}
     model = load_model("models/stage1")
     chosen = ("age_morph2", "landmarks_300w")
-    score, metrics = common.build_validator(experiment, samples, specs, device="cpu", select=chosen)(model)
+    score, metrics = run_parts.build_validator(experiment, samples, specs, device="cpu", select=chosen)(model)
     assert set(metrics) == set(TASKS)
     assert score == pytest.approx(sum(metrics[name]["skill"] for name in chosen) / 2)
 
@@ -480,7 +481,7 @@ def test_stage2_is_judged_on_samples_that_did_not_choose_its_step(chain, monkeyp
     monkeypatch.setattr(evaluate, "measure", spying("chose"))
     monkeypatch.setattr(verdict, "measure", spying("judged"))
     found = training.train_stage2(experiment, "age_morph2")
-    whole = len(common.validation_samples(experiment, ["age_morph2"], limit=None)["age_morph2"])
+    whole = len(samples_of.validation_samples(experiment, ["age_morph2"], limit=None)["age_morph2"])
     assert not seen["chose"] & seen["judged"] and len(seen["chose"] | seen["judged"]) == whole
     assert found["judged"] and found["samples"] == len(seen["judged"]) >= whole // 3
     low, high = found["interval"]

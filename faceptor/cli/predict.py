@@ -52,7 +52,7 @@ def predict_command(
     """
     boxes = [parse_box(text) for text in box] if box else None
     check_names(model, task)
-    from faceptor.pipeline.common import pick_device
+    from faceptor.pipeline.device import pick_device
     from faceptor.weights.folder import load_model, model_hash
 
     network = load_model(model, device=pick_device(device))

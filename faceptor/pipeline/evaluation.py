@@ -21,9 +21,10 @@ from faceptor.errors import ConfigError, FaceptorError
 from faceptor.evaluation.measure import Measured, measure
 from faceptor.evaluation.samples import open_samples
 from faceptor.io.files import MODELS, RESULTS, write_json
-from faceptor.pipeline.common import constant_baselines, data_facts, pick_device
+from faceptor.pipeline.device import pick_device
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.plots import save_figure, write_plots
+from faceptor.pipeline.samples import constant_baselines, data_facts
 from faceptor.tasks import KINDS, TaskSpec
 from faceptor.tasks.intervals import DRAWS, Interval, interval
 from faceptor.training.threads import fixed_threads

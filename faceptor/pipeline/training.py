@@ -13,17 +13,11 @@ from faceptor.errors import ConfigError
 from faceptor.io.files import MODELS, RESULTS, RUNS, read_json, write_json
 from faceptor.io.lock import locked
 from faceptor.models.build import build_model
-from faceptor.pipeline.common import (
-    build_criteria,
-    build_validator,
-    data_facts,
-    live_log,
-    pick_device,
-    training_steps,
-    validation_samples,
-)  # fmt: skip
+from faceptor.pipeline.device import pick_device
 from faceptor.pipeline.experiment import Experiment
-from faceptor.pipeline.records import built_record, data_record, started_record
+from faceptor.pipeline.run_parts import build_criteria, build_validator, live_log, training_steps
+from faceptor.pipeline.run_record import built_record, data_record, started_record
+from faceptor.pipeline.samples import data_facts, validation_samples
 from faceptor.pipeline.starting_weights import starting_weights_of
 from faceptor.pipeline.verdict import choosing_and_judging, judge, verdict
 from faceptor.predict.framing import measure_framing

@@ -5,11 +5,12 @@ import torch
 from faceptor.config.sections import spelled, unspelled
 from faceptor.errors import ConfigError, FaceptorError
 from faceptor.io.files import MODELS, RESULTS, RUNS, write_json
-from faceptor.pipeline.common import data_facts, pick_device
+from faceptor.pipeline.device import pick_device
 from faceptor.pipeline.evaluation import INTERVALS, judge, tests_of_task
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.forgetting import forgotten
-from faceptor.pipeline.records import started_record
+from faceptor.pipeline.run_record import started_record
+from faceptor.pipeline.samples import data_facts
 from faceptor.pipeline.training import chosen, named, running, set_crops, train_tasks
 from faceptor.training.checkpoint import clear
 from faceptor.training.record import flatten

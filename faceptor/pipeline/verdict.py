@@ -8,8 +8,8 @@ from torch.utils.data import Subset
 
 from faceptor.errors import DataError
 from faceptor.evaluation.measure import Measured, gain, headline_of, measure
-from faceptor.pipeline.common import constant_baselines
 from faceptor.pipeline.experiment import Experiment
+from faceptor.pipeline.samples import constant_baselines
 
 
 def halves(groups: Sequence[str]) -> tuple[list[int], list[int]]:

@@ -1,38 +1,19 @@
-"""What every stage shares: the device, the splits and criteria of tasks, validation, the log of a training."""
+"""What a training is built of: its batches, criteria, validation and log."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
-import torch
 from torch import nn
 
 from faceptor.config import Sampling
 from faceptor.config.sections import spelled
-from faceptor.datasets.subset import Spread
 from faceptor.errors import ConfigError
 from faceptor.evaluation.measure import Validator
-from faceptor.evaluation.samples import open_samples
 from faceptor.io.files import RESULTS
 from faceptor.pipeline.experiment import Experiment
-from faceptor.prepared.reading import content_hashes, open_split, read_card
+from faceptor.pipeline.samples import constant_baselines
+from faceptor.prepared.reading import open_split
 from faceptor.tasks import KINDS, TaskSpec
 from faceptor.training.batches import ImageCache, Steps, TaskStream
-from faceptor.transforms.crop import CropSpec
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device {name!r}: not usable here ({str(error).splitlines()[0]})") from None
-
-
-def data_facts(folder: Path) -> dict:
-    """What names the faces of a prepared data set: whether they were generated, and a hash of every split."""
-    card = read_card(folder)
-    return {key: card[key] for key in ("dataset", "generated", "split_hashes") if key in card}
 
 
 def training_steps(
@@ -66,25 +47,6 @@ def build_criteria(experiment: Experiment, steps: Steps) -> nn.ModuleDict:
             numbers["embedding"] = experiment.params.model.embedding
         criteria[name] = kind.criterion(stream.spec, **numbers)
     return criteria
-
-
-def constant_baselines(
-    experiment: Experiment, specs: Mapping[str, TaskSpec], crops: Mapping[str, CropSpec]
-) -> dict[str, Callable]:
-    """The constant baseline of each task, from its training labels."""
-    trains = {name: open_split(experiment.prepared(spec.dataset), "train") for name, spec in specs.items()}
-    return {n: KINDS[spec.kind].constant_baseline(spec, trains[n], crops[n].place_sample) for n, spec in specs.items()}
-
-
-def validation_samples(experiment: Experiment, names: Iterable[str], *, limit: int | None) -> dict[str, Spread]:
-    """What each task is validated on: at most `limit` samples spread over the split. A task whose data set has
-    `validation: 0` is left out."""
-    found = {}
-    for name, spec in experiment.specs_of(names).items():
-        folder = experiment.prepared(spec.dataset)
-        if "val" in content_hashes(folder):
-            found[name] = Spread(open_samples(spec, folder, "val"), limit, run=KINDS[spec.kind].run_length)
-    return found
 
 
 def build_validator(
