@@ -66,7 +66,7 @@ class Synthesis(Section):
 
 class Dataset(Section):
     path: Place  # below data.root
-    reader: DataSet | None = None  # None = that of its own name; "generic" for a user's own data, see data/README.md
+    reader: DataSet | None = None  # None = that of its own name; "generic" for a user's own data, see docs/data.md
     role: Literal["joint", "transfer"]  # trained together in stage 1, or met only in transfer
     validation: Share | None = None  # overrides data.validation
     max_rejects: Share | None = None  # overrides data.max_rejects
