@@ -231,7 +231,7 @@ class Reader(ABC):
     def _exists(self, path: Path) -> bool:
         try:
             return path.exists()
-        except OSError as error:  # a folder that is closed to us, or a name that no file can have
+        except OSError as error:  # a folder without permission to read, or a name that no file can have
             raise DataError(f"{self.name}: {brief(str(path))}: cannot be opened: {error.strerror}") from error
 
     def listing(self, folder: Path, pattern: str = "*", *, recursive: bool = False) -> list[Path]:

@@ -268,7 +268,7 @@ def _holds_something(folder: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
-        return True  # there, but closed to us: the reader says why
+        return True  # it exists but cannot be read: the reader says why
 
 
 def _absence(params: Params, name: str, *, generated: bool) -> tuple[bool, str]:

@@ -101,7 +101,7 @@ class Blocks:
     split: str
     parts: tuple[str, ...]
     types: Mapping[str, pa.DataType]
-    rule: float  # what else decides which part a sample goes to
+    rule: float  # threshold of the hash that divides train and val; blocks of another one are not reused
     entries: list[dict] = field(default_factory=list)  # finished blocks
 
     def __post_init__(self) -> None:

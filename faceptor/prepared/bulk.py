@@ -31,7 +31,7 @@ def header(data: bytes) -> Picture | BadSample:
     if data[:2] == b"\xff\xd8" and data[-2:] == b"\xff\xd9" and not any(mark in data for mark in MARKS["JPEG"]):
         try:
             height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        except (ValueError, KeyError):  # the latter where a file ends in its header
+        except (ValueError, KeyError):  # KeyError where the file ends within its header
             return whole(data)
         if colours in USUAL_COLOURS and 0 < height * width <= LARGEST_IMAGE:
             return upright_jpeg(height, width)

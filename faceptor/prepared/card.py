@@ -15,7 +15,7 @@ from faceptor.datasets.reader import Check, Reader, Record, Reject
 from faceptor.datasets.tallies import Tally
 
 REJECTS_QUOTED = 5  # in an error or a dataset card
-UPRIGHT_SHARE = 0.9  # of faces whose image-left eye lies left of the other: heads turn, few turn over
+UPRIGHT_SHARE = 0.9  # of the faces must have their image-left eye left of the other; some heads are upside down
 
 Span = tuple[int, int]  # least, most
 

@@ -22,7 +22,7 @@ from faceptor.synthesis.view import View
 _CIRCLE_ANGLES = np.linspace(0, 2 * np.pi, 28)
 _IS_EYE_OR_BROW = np.isin(np.arange(256), (BROW_L, BROW_R, EYE_L, EYE_R))
 _EAR_ANGLE = 1.62  # of the ear's root on the head surface, radians
-_OCCLUDER_CLASS = 255  # passing class of what is no part of the person
+_OCCLUDER_CLASS = 255  # painted as this class while drawing, then found and set to background
 _EARS = np.array([[-_EAR_ANGLE, 0.2], [_EAR_ANGLE, 0.2]])
 
 
@@ -56,7 +56,7 @@ def _ear(canvas: Canvas, view: View, colours: Palette, side: int) -> None:
         canvas.fill(view.at(drop), (240, 212, 120), EARRING)
 
 
-def paint_worn(canvas: Canvas, view: View, colours: Palette) -> None:
+def paint_accessories(canvas: Canvas, view: View, colours: Palette) -> None:
     if view.face.eyeglasses or view.face.sunglasses:
         _glasses(canvas, view)
     if view.face.hat in _BRIMS:
@@ -88,7 +88,7 @@ def _glasses(canvas: Canvas, view: View) -> None:
         if face.sunglasses:
             canvas.fill(glass, (22, 20, 24), GLASSES, alpha=0.94, shade=(0.7, 2.2))
         else:
-            seen_through = canvas.classes.copy()  # clear glass leaves eyes and brows what they are
+            seen_through = canvas.classes.copy()  # eyes and brows behind clear glass keep their class
             canvas.fill(glass, (235, 242, 250), GLASSES, alpha=0.10)
             np.copyto(canvas.classes, seen_through, where=_IS_EYE_OR_BROW[seen_through])
         canvas.fill(glass, frame, GLASSES, line=line)

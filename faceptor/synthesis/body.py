@@ -9,7 +9,7 @@ from faceptor.synthesis.view import View
 _HAIR_DROP = {"medium": 0.9, "long": 2.0}
 # Sideways swing of the mane's edge in head units, and waves to a head unit of its length.
 _WAVES = {"straight": (0.0, 0.0), "wavy": (0.06, 1.1), "curly": (0.09, 2.3)}
-_FOLLOW = 0.3  # share of the head's roll that the shoulders follow
+_SHOULDER_ROLL_SHARE = 0.3  # share of the head's roll that the shoulders follow
 
 
 def paint_body(canvas: Canvas, view: View, colours: Palette) -> None:
@@ -50,7 +50,7 @@ def paint_body(canvas: Canvas, view: View, colours: Palette) -> None:
 
 def _fill(canvas: Canvas, view: View, points: np.ndarray, colour, cls: int, **options) -> None:
     """Paint points given in head units about the base of the neck."""
-    tilt = np.deg2rad(view.face.roll * _FOLLOW)
+    tilt = np.deg2rad(view.face.roll * _SHOULDER_ROLL_SHARE)
     turn = np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]])
     base = view.at([0.0, view.head.rest_chin * 0.9, -0.35])
     canvas.fill(points @ turn.T * view.unit + base, colour, cls, **options)

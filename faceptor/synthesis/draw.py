@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from faceptor.datasets.labels import CELEBAMASK_19, CELEBAMASK_TO_LAPA, facts
-from faceptor.synthesis.accessories import ears_in_front, paint_ears, paint_occluder, paint_worn
+from faceptor.synthesis.accessories import ears_in_front, paint_accessories, paint_ears, paint_occluder
 from faceptor.synthesis.body import paint_body
 from faceptor.synthesis.canvas import Canvas
 from faceptor.synthesis.drawn_attributes import attributes
@@ -54,7 +54,7 @@ def render(
     paint_ears(canvas, view, colours, ~front)
     shown = _paste_head(canvas, view, skin, texels)
     paint_ears(canvas, view, colours, front)
-    paint_worn(canvas, view, colours)
+    paint_accessories(canvas, view, colours)
     clear = {name: _clear(name, marks, view, canvas, shown) for name in marks.points}
     covered = paint_occluder(canvas, view, colours)[:: view.fine, :: view.fine]
     image = develop(canvas.planes, face, size=size, unit=view.scale, rng=rng)

@@ -141,7 +141,7 @@ def _pose_and_expression(u: np.ndarray, n: np.ndarray) -> dict:
     return {
         "expression": EXPRESSIONS.index(pick(u[0], EXPRESSIONS, EXPRESSION_SHARES)),
         "intensity": 0.75 + 0.25 * float(u[1]),
-        # Most pictures are near-frontal, a quarter are turned far: a mixture keeps the tail without losing the core.
+        # A mixture: most pictures are near-frontal, a quarter are turned far.
         "yaw": float(n[1] * 13.0 if u[2] < 0.7 else MAX_YAW * (2 * u[3] - 1)),
         "pitch": float(np.clip(n[2] * 8.0, -MAX_PITCH, MAX_PITCH)),
         "roll": float(np.clip(n[3] * 7.0, -MAX_ROLL, MAX_ROLL)),

@@ -11,8 +11,8 @@ _ANGLES = columns()
 # Strand noise: rows and columns of the coarse grid stretched over the head (tall cells look straight); contrast.
 _STRANDS = {"straight": (3, 70, 0.12), "wavy": (12, 28, 0.26), "curly": (28, 28, 0.38)}
 # How much fuller textured hair stands, and how uneven its edge is, head units.
-_FULLER = {"straight": 0.0, "wavy": 0.06, "curly": 0.15}
-_UNEVEN = {"straight": 0.015, "wavy": 0.045, "curly": 0.08}
+_EXTRA_THICKNESS = {"straight": 0.0, "wavy": 0.06, "curly": 0.15}
+_EDGE_ROUGHNESS = {"straight": 0.015, "wavy": 0.045, "curly": 0.08}
 _SIDE_LENGTH = {"short": 0.0, "medium": 0.35, "long": 0.5}
 BRIM_ROW = -0.68
 
@@ -40,7 +40,7 @@ def standing_off(head: Head) -> np.ndarray:
     """(ROWS, COLUMNS) factor by which hair or hat pushes the mesh away from the origin."""
     face, rows = head.face, head.rows[:, None]
     lift = smoothstep(hairline(head) - rows, 0.0, 0.3)
-    volume = 0.03 if face.bald else 0.05 + 0.11 * face.hair_volume + _FULLER[face.person.hair_texture]
+    volume = 0.03 if face.bald else 0.05 + 0.11 * face.hair_volume + _EXTRA_THICKNESS[face.person.hair_texture]
     if face.hat:
         rim = np.interp(np.abs(_ANGLES), [0, 1.4, 2.75], [-0.65, -0.4, -0.35])
         lift = np.maximum(lift * 0.05, smoothstep(rim - rows, -0.05, 0.1))
@@ -53,7 +53,7 @@ def paint_hair(
 ) -> None:
     """Paint on the head's texture, `texels` to a mesh cell and `unit` to a head unit."""
     face, (height, width) = head.face, canvas.classes.shape
-    uneven = 0.0 if face.bald else _UNEVEN[face.person.hair_texture]
+    uneven = 0.0 if face.bald else _EDGE_ROUGHNESS[face.person.hair_texture]
     line = hairline(head) + uneven * rng.standard_normal(COLUMNS)
     canvas.fill(_above(head, line, texels), colours.hair, HAIR, alpha=0.97, soft=0.02 * unit)
     rows, cols, contrast = _STRANDS[face.person.hair_texture]

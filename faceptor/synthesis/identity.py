@@ -101,7 +101,7 @@ _SCORES = (
 _SKIN_TONES = (0.0, 0.2, 0.2001, 1.0), (0.0, 0.1, 0.24, 1.0)
 # Shifts in deviations: as in photographs, few people are stout, have bushy or arched brows, narrow eyes, broad or
 # pointed noses, full lips.
-_RARER = {
+_MEAN_SHIFTS = {
     "brow_arch": -0.5,
     "brow_thickness": -1.1,
     "fat": -1.4,
@@ -155,7 +155,7 @@ def sample_identity(seed: int, identity: int, **fixed) -> Identity:
     ):
         normal[name] = 0.9 * normal[name] + shift * size
     normal["lip_lower"] = 0.8 * normal["lip_upper"] + 0.6 * normal["lip_lower"]  # full lips are mostly both full
-    for name, size in _RARER.items():
+    for name, size in _MEAN_SHIFTS.items():
         normal[name] += size
     values: dict = {name: _distinct(score) for name, score in normal.items()}
     skin = float(np.interp(u[1], *_SKIN_TONES))

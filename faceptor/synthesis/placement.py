@@ -12,8 +12,8 @@ _ALIGNED = {
     "celebahq": (np.array([[198, 242], [314, 242], [256, 304], [206, 368], [306, 368]]), (512, 512)),
 }
 # Share of the picture's shorter side that the face box fills (least, spread), and jitter of its centre.
-_LOOSE = {"wild": (0.36, 0.16, 0.06), "crop": (0.72, 0.08, 0.02)}
-FRAMES = (*_LOOSE, *_ALIGNED)
+_UNALIGNED = {"wild": (0.36, 0.16, 0.06), "crop": (0.72, 0.08, 0.02)}
+FRAMES = (*_UNALIGNED, *_ALIGNED)
 
 
 def place(
@@ -29,9 +29,9 @@ def place(
         scale = min(width / full[0], height / full[1])
         margin = (np.array([width, height]) - scale * np.array(full)) / 2
         return similarity(five, template * scale + margin)
-    if frame not in _LOOSE:
+    if frame not in _UNALIGNED:
         raise ConfigError(f"render: frame: expected one of {', '.join(FRAMES)}, found {frame!r}")
-    least, spread, jitter = _LOOSE[frame]
+    least, spread, jitter = _UNALIGNED[frame]
     scale = (least + spread * rng.random()) * min(height, width) / (box[2:] - box[:2]).max()
     centre = np.array([width, height]) * (0.5 + jitter * (2 * rng.random(2) - 1)) + [0, 0.03 * height]
     shift = centre - scale * (box[:2] + box[2:]) / 2

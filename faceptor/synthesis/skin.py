@@ -11,8 +11,8 @@ from faceptor.synthesis.palette import IRIS, Palette
 
 _CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 24)), np.sin(np.linspace(0, 2 * np.pi, 24))], axis=1)
 _SIDES = (np.array([-1.0, 1.0]), np.array([1.0, 1.0]))  # factors of x: image-left, image-right
-_BLOOD = np.array([1.03, 0.73, 0.73])  # what blushing does to a skin colour
-_SPOT = np.array([0.7, 0.58, 0.5])  # and the spots of old age
+_BLUSH_FACTORS = np.array([1.03, 0.73, 0.73])  # what blushing does to a skin colour
+_AGE_SPOT_FACTORS = np.array([0.7, 0.58, 0.5])  # and the spots of old age
 _SPAN = np.linspace(-1, 1, 9)
 
 
@@ -42,10 +42,10 @@ def _complexion(head: Head, c: Palette) -> Iterator[Stroke]:
     bag = np.stack([0.18 * _SPAN, 0.15 + 0.045 * (1 - _SPAN**2)], axis=1)
     for side in _SIDES:
         eye_x = side[0] * head.eye_x
-        yield Stroke(points=_disc(0.58, 0.5, 0.2, 0.17) * side, colour=c.skin * _BLOOD, alpha=red, soft=0.08)
+        yield Stroke(points=_disc(0.58, 0.5, 0.2, 0.17) * side, colour=c.skin * _BLUSH_FACTORS, alpha=red, soft=0.08)
         yield Stroke(points=_disc(0.68, 0.82, 0.13, 0.2) * side, colour=c.shadow, alpha=hollow, soft=0.08)
         if face.flushed:
-            yield Stroke(points=_disc(0.3, 0.55, 0.3, 0.3) * side, colour=c.skin * _BLOOD, alpha=0.3, soft=0.12)
+            yield Stroke(points=_disc(0.3, 0.55, 0.3, 0.3) * side, colour=c.skin * _BLUSH_FACTORS, alpha=0.3, soft=0.12)
         yield Stroke(points=_disc(eye_x, 0.0, 0.26, 0.15), colour=c.skin * 0.75, alpha=socket, soft=0.06)
         if face.heavy_makeup:
             yield Stroke(points=_disc(eye_x, -0.06, 0.25, 0.12), colour=(84, 50, 116), alpha=0.7, soft=0.04)
@@ -66,7 +66,12 @@ def _blemishes(head: Head, c: Palette, rng: np.random.Generator) -> Iterator[Str
         yield Stroke(points=_disc(x, y, 0.015, 0.015)[::4], colour=c.shadow, alpha=0.6)
     person = head.face.person
     for x, y, size in person.spots[: max(0, int(65 * (head.aged - 0.62)))]:  # one by one from fifty on
-        yield Stroke(points=_disc(x, y, 0.055 * size, 0.045 * size)[::3], colour=c.skin * _SPOT, alpha=0.55, soft=0.01)
+        yield Stroke(
+            points=_disc(x, y, 0.055 * size, 0.045 * size)[::3],
+            colour=c.skin * _AGE_SPOT_FACTORS,
+            alpha=0.55,
+            soft=0.01,
+        )
     for u, v, radius in person.marks:
         mole = _disc(0.6 * u, v, 0.6 * radius, 0.6 * radius)
         yield Stroke(points=NO_POINTS, around=mole, colour=c.shadow * 0.7, alpha=0.9)

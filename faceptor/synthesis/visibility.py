@@ -6,7 +6,7 @@ from faceptor.synthesis.canvas import HAIR, HAT
 
 _BEHIND_CELLS = 2.0
 """A pixel that shows a place of the mesh this many cells away shows something else: the nose before an eye, say."""
-_INWARD = 0.15
+_INWARD_STEP = 0.15
 """Head units from the outline to the skin beside it, where hair over the cheek is told from hair behind the head."""
 _AROUND = np.array([[dx, dy] for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
 
@@ -29,7 +29,7 @@ def bare(
     """
     towards = middle - points
     towards = towards / np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-6)
-    x, y = _pixels(points + np.where(outline[:, None], _INWARD * unit, 0.0) * towards, classes.shape)
+    x, y = _pixels(points + np.where(outline[:, None], _INWARD_STEP * unit, 0.0) * towards, classes.shape)
     return ~np.isin(classes[y, x], (HAIR, HAT))
 
 

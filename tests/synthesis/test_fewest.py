@@ -12,7 +12,7 @@ from tests.synthesis.fake import fake_render
 def fewest(name):
     """The smallest counts of a layout: nothing where it says nothing, but one picture in all."""
     layout = LAYOUTS[name]
-    counts = {split: layout.least.get(split, 0) if split in layout.splits else 0 for split in ("train", "test")}
+    counts = {split: layout.min_pictures.get(split, 0) if split in layout.splits else 0 for split in ("train", "test")}
     if not any(counts.values()):
         counts[layout.splits[-1]] = 1
     return counts
@@ -41,9 +41,9 @@ def dropped(card):
     return sum(card["dropped"].values())
 
 
-@pytest.mark.parametrize("name", [name for name in LAYOUTS if LAYOUTS[name].least])
+@pytest.mark.parametrize("name", [name for name in LAYOUTS if LAYOUTS[name].min_pictures])
 def test_fewer_are_refused_by_their_key(name, tmp_path):
-    for split, count in LAYOUTS[name].least.items():
+    for split, count in LAYOUTS[name].min_pictures.items():
         if split in LAYOUTS[name].splits:
             with pytest.raises(ConfigError, match=rf"synthesis.*{name}.{split}: .*{count}") as caught:
                 make(name, tmp_path / name, **fewest(name) | {split: count - 1})

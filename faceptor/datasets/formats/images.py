@@ -128,13 +128,15 @@ def _jpeg(data: bytes, strict: bool) -> np.ndarray:
         height, width, colors, _ = simplejpeg.decode_jpeg_header(data, strict=False)
         _check_pixels(width, height)
         if colors in ("CMYK", "YCCK"):
-            return _pillow(data, strict)  # knows in which of two senses the inks are written
+            return _pillow(data, strict)  # it knows whether a file's CMYK values are inverted
         pixels = simplejpeg.decode_jpeg(data, colorspace="RGB", strict=strict)
     except ValueError as error:
         _check_damage(error, strict)
         return _pillow(data, strict)
     if not any(mark in data for mark in MARKS["JPEG"]):
-        return pixels  # most have none, and Pillow takes half as long for a header as the decoding of a small face
+        return (
+            pixels  # without a mark there is no orientation to look up, which would take half as long as the decoding
+        )
     with opened(data) as image:
         return upright(pixels, orientation(image, data))
 

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 ROWS_PER_BATCH = 256  # rows that are unpacked at once
-MAX_COLUMN_BYTES = (
-    1 << 30
-)  # bytes of a column in one group of rows before compression, which shrinks repeats to nothing
+MAX_COLUMN_BYTES = 1 << 30  # of a column in one group of rows before compression, which shrinks repeats to nothing
 MAX_COLUMN_ITEMS = 1 << 28  # of a column in one group of rows
 MAX_CELL_LENGTH = 100_000  # items of a list, characters of a text; no description asks for as many
 

@@ -15,7 +15,7 @@ from faceptor.datasets.formats.textfiles import csv_rows, fields, lines, row_of
 from faceptor.datasets.labels import EXPRESSIONS, EXPRESSIONS_8, FERPLUS_TO_UNIFIED, FERPLUS_VOTES
 from faceptor.datasets.reader import BadSample, Reader, Record, Reject, integer
 
-SIDE_PIXELS = 48  # pixels
+SIDE_PIXELS = 48
 TAGGERS = 10
 VOTES, PIXELS = "fer2013new.csv", ("fer2013.csv", "fer2013/fer2013.csv", "icml_face_data.csv")
 # The owner's three parts; the second is the public test of the FER2013 contest, used for training since.

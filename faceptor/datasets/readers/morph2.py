@@ -103,7 +103,7 @@ class Morph2(Reader):
         if (wanted := self.options["csv"]) == "owner":
             return self.require(OWNER_LIST, what="the owner's csv")
         if wanted == "any" and (path := self.find(OWNER_LIST)):
-            return path  # whatever else lies beside it
+            return path  # the owner's, even if other lists are there
         others = [
             path for path in self.listing(self.root, "*.csv") if path.name != OWNER_LIST and self._lists_images(path)
         ]

@@ -18,7 +18,7 @@ class AFLW19Layout(Layout):
     name = "aflw19"
     title = "AFLW: 19 landmarks (hollow: not visible) and the face box"
     default_size = 200
-    least: ClassVar = {}  # the owner's file divides all faces
+    min_pictures: ClassVar = {}  # the owner's file divides all faces
 
     def plan(self, order: Order) -> list[Shot]:
         count = order.train + order.test

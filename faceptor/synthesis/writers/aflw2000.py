@@ -17,7 +17,7 @@ class AFLW2000Layout(Layout):
     name = "aflw2000"
     title = "AFLW2000-3D: head pose, 68 landmarks"
     default_size = 184
-    least: ClassVar = {"test": 1}
+    min_pictures: ClassVar = {"test": 1}
     splits = ("test",)
 
     def plan(self, order: Order) -> list[Shot]:

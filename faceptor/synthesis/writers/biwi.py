@@ -15,7 +15,7 @@ from faceptor.synthesis.writers.w300lp import angles
 
 _SEQUENCES = 24
 _MIN_FRAMES = 8  # of a sequence, at least
-_FIRST_FRAME_NUMBER = 3  # number of the first frame
+_FIRST_FRAME_NUMBER = 3
 _FOCAL_PER_PIXEL = 517.679 / 640  # of the colour camera, per pixel of the picture's width
 _MM_PER_HEAD_UNIT = 70.0  # mm to a head unit
 _FLIP_DEPTH = np.diag([1.0, 1.0, -1.0])  # the drawing's z points to the viewer, the camera's away from it
@@ -27,7 +27,7 @@ class BiwiLayout(Layout):
     name = "biwi"
     title = "BIWI Kinect: head pose"
     default_size = 240
-    least: ClassVar = {"test": 1}
+    min_pictures: ClassVar = {"test": 1}
     splits = ("test",)
 
     def plan(self, order: Order) -> list[Shot]:

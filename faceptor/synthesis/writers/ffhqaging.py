@@ -24,7 +24,7 @@ class FFHQAgingLayout(Layout):
     name = "ffhqaging"
     title = "FFHQ-Aging: gender, age group"
     default_size = 128
-    least: ClassVar = {}  # every face is for testing
+    min_pictures: ClassVar = {}  # every face is for testing
 
     def check(self, order: Order) -> None:
         super().check(order)

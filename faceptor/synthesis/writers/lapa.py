@@ -16,7 +16,7 @@ class LaPaLayout(Layout):
     name = "lapa"
     title = "LaPa: 11 classes, 106 landmarks"
     default_size = 200
-    least: ClassVar = {"train": 2, "test": 1}  # its train has a val
+    min_pictures: ClassVar = {"train": 2, "test": 1}  # the owner's validation part is taken from train
 
     def plan(self, order: Order) -> list[Shot]:
         train, val = shares(order.train, _TRAIN)

@@ -111,14 +111,14 @@ class Layout(ABC):
     title: ClassVar[str]
     default_size: ClassVar[int]  # longer side of the embedded pictures
     splits: ClassVar[tuple[str, ...]] = ("train", "test")  # what the owner publishes
-    least: ClassVar[dict[str, int]] = {"train": 1}  # pictures of a split that its own reader can do with
+    min_pictures: ClassVar[dict[str, int]] = {"train": 1}  # pictures of a split that its own reader can do with
     needs: ClassVar[tuple[str, ...]] = ()  # fields of the order that must be given beside train and test
 
     def check(self, order: Order) -> None:
         """Raise ConfigError for what cannot be made."""
         place = f"synthesis.{spelled(self.name)}"
         least = {"train": 0, "test": 0, "image_size": 32, "identities": 1, "pairs": 1}
-        least |= {split: count for split, count in self.least.items() if split in self.splits}
+        least |= {split: count for split, count in self.min_pictures.items() if split in self.splits}
         for key, low in least.items():
             value = getattr(order, key)
             if value is None and key in self.needs:

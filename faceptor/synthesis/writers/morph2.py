@@ -36,7 +36,7 @@ class Morph2Layout(Layout):
     name = "morph2"
     title = "MORPH II: age in years"
     default_size = 160
-    least: ClassVar = {}  # drawn from all faces
+    min_pictures: ClassVar = {}  # the reader draws its splits from all faces
 
     def plan(self, order: Order) -> list[Shot]:
         count = order.train + order.test

@@ -57,7 +57,7 @@ class RAFDBLayout(Layout):
     def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
         counts = self.count(shots, rows)
         table = lines(f"{shot.key}.jpg {shot.note['label']}" for shot in shots)
-        put(root / "basic/EmoLabel/list_patition_label.txt", table)  # sic
+        put(root / "basic/EmoLabel/list_patition_label.txt", table)  # spelt so by its owner
         return counts
 
     def tile(self, shot: Shot, portrait) -> Tile:

@@ -24,7 +24,7 @@ class UTKFaceLayout(Layout):
     name = "utkface"
     title = "UTKFace: age, gender, race"
     default_size = 160
-    least: ClassVar = {"train": 1, "test": 1}
+    min_pictures: ClassVar = {"train": 1, "test": 1}
 
     def plan(self, order: Order) -> list[Shot]:
         counts = {

@@ -12,14 +12,14 @@ from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup
 # Published numbers of pictures; an order is split in the same proportions.
 _TRAIN = {"afw": 337, "helen/trainset": 2000, "lfpw/trainset": 811}
 _TEST = {"helen/testset": 330, "lfpw/testset": 224, "ibug": 135}
-_QUIRK = "image_092 _01.jpg"  # the space is in the owner's archive
+_NAME_WITH_SPACE = "image_092 _01.jpg"  # the space is in the owner's archive
 
 
 class W300Layout(Layout):
     name = "300w"
     title = "300W: 68 landmarks"
     default_size = 208
-    least: ClassVar = {"train": 3, "test": 3}  # of every folder one
+    min_pictures: ClassVar = {"train": 3, "test": 3}  # of every folder one
 
     def plan(self, order: Order) -> list[Shot]:
         shots = []
@@ -80,6 +80,6 @@ def _names(folder: str, count: int, order: Order) -> list[str]:
         return [f"image_{i:04d}.png" for i in range(1, count + 1)]
     if folder == "ibug":
         numbers = [i for i in range(3, count + 4) if i != 92]
-        return [f"image_{i:03d}_1.jpg" for i in numbers[: count - 1]] + [_QUIRK] * (count > 0)
+        return [f"image_{i:03d}_1.jpg" for i in numbers[: count - 1]] + [_NAME_WITH_SPACE] * (count > 0)
     photos = order.rng("names", folder).choice(10**9, size=count, replace=False)
     return [f"{photo}_{1 + photo % 3}.jpg" for photo in np.sort(photos)]

@@ -13,7 +13,7 @@ from faceptor.synthesis.writers.write_matlab import save_v5_mat
 
 _PARTS = {"AFW": 5207, "HELEN": 37676, "IBUG": 1786, "LFPW": 16556}  # published pictures without mirror images
 _STEMS = {"AFW": "AFW_{}_1", "HELEN": "HELEN_{}_1", "IBUG": "IBUG_image_{:03d}_1", "LFPW": "LFPW_image_train_{:04d}"}
-_POSES_PER_PHOTOGRAPH = 3  # of one photograph
+_POSES_PER_PHOTOGRAPH = 3
 _MAX_YAW_DEG = 85.0
 
 

@@ -27,7 +27,7 @@ class W300VWLayout(Layout):
     name = "300vw"
     title = "300VW: 68 landmarks on video frames (hollow: hidden)"
     default_size = 224
-    least: ClassVar = {"test": 1}
+    min_pictures: ClassVar = {"test": 1}
     splits = ("test",)
 
     def plan(self, order: Order) -> list[Shot]:
