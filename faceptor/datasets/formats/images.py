@@ -134,9 +134,7 @@ def _jpeg(data: bytes, strict: bool) -> np.ndarray:
         _check_damage(error, strict)
         return _pillow(data, strict)
     if not any(mark in data for mark in MARKS["JPEG"]):
-        return (
-            pixels  # without a mark there is no orientation to look up, which would take half as long as the decoding
-        )
+        return pixels  # without a mark there is no orientation to look up, which takes half as long as the decoding
     with opened(data) as image:
         return upright(pixels, orientation(image, data))
 

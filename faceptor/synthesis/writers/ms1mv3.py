@@ -66,9 +66,8 @@ class MS1MV3Layout(Layout):
             bounds = 1 + np.searchsorted(labels, np.arange(order.identities + 1))
             for label, (start, end) in enumerate(pairwise(bounds)):
                 records.add(first + label, b"", (float(start), float(end)))
-            records.add(
-                0, b"", (float(first), float(first + order.identities))
-            )  # record 0 tells the range of the identity records
+            # Record 0 tells the range of the identity records.
+            records.add(0, b"", (float(first), float(first + order.identities)))
         put(
             root / "train.lst", lines(f"1\t{shot.key}\t{shot.note['label']}" for shot in shots if shot.split == "train")
         )
