@@ -10,13 +10,12 @@ from faceptor.config.model import (
     NaiveConfig,
     model_config,
 )
+from faceptor.config.optimiser import Optimiser, Rate, rates
 from faceptor.config.params import (
     Augment,
     Data,
     Dataset,
-    Optimiser,
     Params,
-    Rate,
     Sampling,
     Stage,
     Synthesis,
@@ -24,7 +23,6 @@ from faceptor.config.params import (
     load_params,
     load_preset,
     parse,
-    rates,
 )
 from faceptor.config.preset_files import preset_names, preset_path, preset_text
 
