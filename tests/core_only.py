@@ -16,6 +16,7 @@ class CoreOnly(PathFinder):
 
 def main() -> None:
     sys.meta_path[sys.meta_path.index(PathFinder)] = CoreOnly
+    from PIL import Image
     from skimage.data import astronaut
 
     import faceptor
@@ -30,6 +31,9 @@ def main() -> None:
         save_model(build_model(preset.model, [TASKS[name] for name in preset.stage1.tasks]), folder)
         (face,) = faceptor.predict(faceptor.load(folder), astronaut())
         assert set(face.results) == set(preset.stage1.tasks), face
+        Image.fromarray(astronaut()).save(f"{folder}/photo.png")
+        verb = ["predict", f"{folder}/photo.png", "--model", folder, "--task", "age_morph2", "--out", f"{folder}/out"]
+        app(verb, standalone_mode=False)
     app(["budget", "embedded"], standalone_mode=False)
 
 
