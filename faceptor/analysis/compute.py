@@ -98,7 +98,7 @@ def shapes_only(model: FaceModel, *, training: bool, one_image: bool = False) ->
             module.training = mode
 
 
-WITHOUT_PARAMETERS = {"position": "decoder", "": "rest"}  # parts that only work, and where they belong
+PLACE_OF_CHILD = {"position": "decoder", "outputs": "rest", "": "rest"}  # where else it goes by its own name
 
 
 def by_component(counts: Mapping[str, int]) -> dict[str, int]:
@@ -106,7 +106,7 @@ def by_component(counts: Mapping[str, int]) -> dict[str, int]:
 
     def component(child: str) -> str:
         part = part_of(f"{child}.").split(".")[0]
-        return WITHOUT_PARAMETERS.get(part, part)
+        return PLACE_OF_CHILD.get(part, part)
 
     return totals((component(child), count) for child, count in counts.items())
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -50,16 +50,17 @@ CPU_ATTENTION = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _at
 def work(model: nn.Module, *inputs) -> Cost:
     """MACs of one call, and the most bytes alive while it runs, the inputs among them."""
     counter = FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION)
-    with counter, Alive(inputs) as alive:
+    flops: Counter[str] = Counter()
+
+    def attribute() -> None:
+        """What the last operation took, to the child at work: some are called outside of their parents' forward."""
+        if new := counter.get_total_flops() - flops.total():
+            flops[names[-1]] += new
+
+    with running(model) as names, counter, Alive(inputs, after_each=attribute) as alive:
         model(*inputs)
+    macs = {name: count // FLOPS_PER_MAC for name, count in flops.items()}
     counts = counter.get_flop_counts()
-    macs = {
-        name: sum(counts.get(f"{type(model).__name__}.{name}", {}).values()) // FLOPS_PER_MAC
-        for name, _ in model.named_children()
-    }
-    macs = {name: count for name, count in macs.items() if count}
-    if rest := counter.get_total_flops() // FLOPS_PER_MAC - sum(macs.values()):
-        macs[""] = rest
     fused = sum(count for operation, count in counts["Global"].items() if "attention" in str(operation))
     return Cost(macs=macs, peak=alive.most, attention=fused // FLOPS_PER_MAC)
 
@@ -117,14 +118,16 @@ def running(model: nn.Module) -> Iterator[list[str]]:
 class Alive(TorchDispatchMode):
     """Bytes `now` alive of the storages that are given and that operations make, and the `most` there have been."""
 
-    def __init__(self, given: object = ()):
+    def __init__(self, given: object = (), *, after_each: Callable[[], None] = lambda: None):
         super().__init__()
         self.known: weakref.WeakSet[UntypedStorage] = weakref.WeakSet()
         self.now = self.most = 0
+        self.after_each = after_each
         self._note(storages(given))
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         answer = func(*args, **(kwargs or {}))
+        self.after_each()
         if func is not torch.ops.prim.device.default:  # fake tensors ask for it at every turn
             self._note(storages(answer) - storages((args, kwargs)))  # a view is no new memory
         return answer

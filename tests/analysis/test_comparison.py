@@ -61,6 +61,14 @@ def test_table_1_in_numbers(found):
     assert tables.table_1({"base": found["base"]})["paradigm"].tolist() == [budget.FACEPTOR]
 
 
+def test_work_is_told_by_the_components_that_hold_the_weights(found):
+    for facts in found.values():
+        for call in facts["compute"]["passes"]:
+            assert set(call["components"]) <= set(facts["components"])
+        assert set(facts["compute"]["training_step"]["components"]) <= {*facts["components"], "rest"}
+    assert found["naive"]["compute"]["passes"][0]["components"]["heads"] > 4e11
+
+
 def test_measured_growth_ends_at_the_model():
     naive = preset("naive")
     tasks = list(naive.params.stage1.tasks)
