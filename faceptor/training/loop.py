@@ -92,11 +92,11 @@ def train(
         progress = Progress(begin=state.step, steps=stage.steps, live=run.live)
         progress.report(*state.history)
         for batch in stream_batches(steps, start=state.step, workers=run.workers):
-            row = train_step(state, on_device(batch, run.device), stage=stage, weights=weights, precision=precision)
+            found = train_step(state, on_device(batch, run.device), stage=stage, weights=weights, precision=precision)
             last, logged = state.step == stage.steps, {}
             if last or state.step % stage.log_every == 0:
-                progress.losses(state.step, row)
-                logged |= row
+                logged |= {name: float(value) for name, value in found.items()}
+                progress.losses(state.step, logged)
             if validate and (last or state.step % stage.validate_every == 0):
                 logged |= validation(state, validate)
             if logged:
@@ -139,8 +139,9 @@ def start_or_resume(
 
 def train_step(
     state: TrainState, batch: Batch, *, stage: Stage, weights: Mapping[str, float], precision: torch.dtype
-) -> dict[str, float]:
-    """One step of the optimiser; the row of the log: losses, learning rate, norm of the gradient before clipping.
+) -> dict[str, Tensor | float]:
+    """One step of the optimiser. Returns the losses (scalars on the device: reading them waits for it), the learning
+    rate, and the norm of the gradient before clipping where it is finite.
 
     A gradient that overflows float16 (the norm is not finite) is no error: nothing moves, and the scale falls.
     """
@@ -161,8 +162,9 @@ def train_step(
         raise FaceptorError(f"step {state.step}: the gradient is not finite; lower optimiser.lr or check the labels")
     state.scaler.update()
     state.step += 1
-    row = {"loss/all": total.item(), "lr": rate, **{f"loss/{n}": terms["loss"].item() for n, terms in losses.items()}}
-    return row | ({"gradient_norm": norm} if math.isfinite(norm) else {})
+    found = {"loss/all": total.detach(), "lr": rate}
+    found |= {f"loss/{name}": terms["loss"].detach() for name, terms in losses.items()}
+    return found | ({"gradient_norm": norm} if math.isfinite(norm) else {})
 
 
 def task_losses(model: FaceModel, criteria: nn.ModuleDict, batch: Batch) -> dict[str, dict[str, Tensor]]:
