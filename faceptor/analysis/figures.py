@@ -221,17 +221,17 @@ def _heatmap(
     ranges = {"preference": ("RdBu_r", -most, most), "mass": ("viridis", 0.0, most)}
     units = {"preference": "Q·L_t / √d", "mass": "share of the attention"}
     colours, low, high = ranges[value]
-    seaborn.heatmap(
-        wide, ax=panel, cmap=colours, vmin=low, vmax=high, cbar=bar, yticklabels=False,
-        cbar_kws={"label": units[value]} if bar else None,
-    )  # fmt: skip
+    # not seaborn.heatmap, which draws the whole figure once for each of its panels
+    mesh = panel.pcolormesh(wide.to_numpy(), cmap=colours, vmin=low, vmax=high)
+    panel.invert_yaxis()
+    panel.spines[:].set_visible(False)
+    panel.set_xticks(np.arange(wide.shape[1]) + 0.5, wide.columns, fontsize=7)
+    panel.set_yticks([])
     if labels is not None:
         step = every if len(labels) > MAX_ROWS_NAMED else 1
-        panel.set_yticks(np.arange(0, len(labels), step) + 0.5, labels.iloc[::step], fontsize=6, rotation=0)
+        panel.set_yticks(np.arange(0, len(labels), step) + 0.5, labels.iloc[::step], fontsize=6)
     panel.set_xlabel("encoder layer", fontsize=8)
-    panel.set_ylabel("")
     if bar:
-        scale_axis = panel.collections[0].colorbar.ax
+        scale_axis = panel.figure.colorbar(mesh, ax=panel).ax
+        scale_axis.set_ylabel(units[value], fontsize=8)
         scale_axis.tick_params(labelsize=7)
-        scale_axis.yaxis.label.set_fontsize(8)
-    panel.tick_params(axis="x", labelsize=7, rotation=0)

@@ -5,10 +5,10 @@ import nbformat
 import papermill
 import pytest
 
-from faceptor.config import load_preset
 from faceptor.config.notebooks import LayerAttention, Notebooks
 from faceptor.io.paths import find_root
 from faceptor.pipeline import notebooks
+from faceptor.pipeline.experiment import preset
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("parameter_budget", "layer_attention")
@@ -110,9 +110,9 @@ def test_executed_again_elsewhere_it_is_the_same_file(tmp_path, monkeypatch):
             metadata={"kernelspec": {"name": "python3", "display_name": place, "language": "python"}},
         )
         nbformat.write(source, "notebooks/tiny.ipynb")
-        values = load_preset("embedded")
-        values.notebooks.__dict__["tiny"] = LayerAttention(faces=7)
-        html = notebooks.execute(values, "tiny")
+        experiment = preset("embedded")
+        experiment.params.notebooks.__dict__["tiny"] = LayerAttention(faces=7)
+        html = notebooks.execute(experiment, "tiny")
         made.append((html.read_bytes(), html.with_suffix(".ipynb").read_bytes()))
     assert made[0] == made[1]
     text = made[0][1].decode()
