@@ -1,4 +1,4 @@
-"""Processes that end with the one that started them, however it ends.
+"""Processes that end with the one that started them, however it ends, and what is done when one is asked to stop.
 
 A loader or worker process outlives a parent that was killed with SIGKILL unless it asks for something else. It asks by
 calling `end_with_parent` first thing; a stage that DVC runs asks in `faceptor.cli`.
@@ -10,6 +10,9 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 SECONDS_BETWEEN_LOOKS = 1.0  # where the kernel does not tell of a parent's death
@@ -36,3 +39,19 @@ def _look_from_a_thread(parent: int, number: int) -> None:
         os.kill(os.getpid(), number)
 
     threading.Thread(target=look, daemon=True, name="end-with-parent").start()
+
+
+@contextmanager
+def stop_signals(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """SIGTERM and Ctrl-C call `handler` inside; afterwards they do what they did before."""
+    previous = {}
+    try:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            previous[number] = signal.signal(number, handler)
+    except ValueError:
+        pass  # not the main thread: whoever runs us there handles signals
+    try:
+        yield
+    finally:
+        for number, earlier in previous.items():
+            signal.signal(number, earlier)

@@ -26,6 +26,7 @@ from typing import BinaryIO
 import joblib
 
 from faceptor.errors import FaceptorError
+from faceptor.io.processes import stop_signals
 
 PROGRESS_SECONDS = 15  # between two states of one progress bar
 FORKSERVER = multiprocessing.get_context("forkserver")  # DVC takes longer to import than most stages to look up
@@ -229,17 +230,9 @@ class StageProcesses:
 @contextmanager
 def stop_requests() -> Iterator[StageProcesses]:
     """SIGTERM and Ctrl-C reach every process of every stage."""
-    processes, previous = StageProcesses(), {}
-    try:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            previous[number] = signal.signal(number, processes.stop)
-    except ValueError:
-        pass  # not the main thread: whoever runs us there handles signals
-    try:
+    processes = StageProcesses()
+    with stop_signals(processes.stop):
         yield processes
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def run_stage(stage: str, *, threads: int, processes: StageProcesses) -> bool:

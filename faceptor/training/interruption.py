@@ -1,11 +1,11 @@
 """How a training stops when it is asked to: after the step that it is in, with a checkpoint on disk."""
 
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from faceptor.errors import FaceptorError
+from faceptor.io.processes import stop_signals
 
 
 class Interrupted(FaceptorError):
@@ -23,14 +23,5 @@ class Interrupted(FaceptorError):
 def stop_requests() -> Iterator[list[int]]:
     """SIGTERM and Ctrl-C let the current step finish and its checkpoint be written; the list is filled once asked."""
     asked: list[int] = []
-    previous = {}
-    try:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            previous[number] = signal.signal(number, lambda n, _: asked.append(n))
-    except ValueError:
-        pass  # not the main thread: whoever runs us there handles signals
-    try:
+    with stop_signals(lambda number, _: asked.append(number)):
         yield asked
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
