@@ -88,25 +88,21 @@ def new_figure(title: str, columns: int = 1, *, width: float = 5.2, height: floa
 
 def draw_confusion(panel: Axes, confusion: np.ndarray, labels: tuple[str, ...]) -> None:
     """Row-normalised confusion in percent; rows are the truth. Rows without samples stay blank."""
-    import seaborn
-
     sums = confusion.sum(1, keepdims=True)
     share = np.divide(100.0 * confusion, sums, out=np.full(confusion.shape, np.nan), where=sums > 0)
-    few = len(labels) <= 12  # numbers in the cells only where they can be read
-    seaborn.heatmap(
-        share,
-        ax=panel,
-        cmap="Blues",
-        vmin=0,
-        vmax=100,
-        square=True,
-        annot=few,
-        fmt=".0f",
-        annot_kws={"size": 7},
-        xticklabels=labels,
-        yticklabels=labels,
-        cbar_kws={"label": "% of the true class", "shrink": 0.7},
-    )
+    # not seaborn.heatmap, which draws the whole figure once for each of its panels
+    places = np.arange(len(labels))
+    cells = panel.pcolormesh(places, places, share, cmap="Blues", vmin=0, vmax=100)
+    panel.figure.colorbar(cells, ax=panel, label="% of the true class", shrink=0.7)
+    if len(labels) <= 12:  # numbers in the cells only where they can be read
+        for (row, column), value in np.ndenumerate(share):
+            if np.isfinite(value):
+                ink = "white" if value > 55 else "0.15"
+                panel.text(column, row, f"{value:.0f}", ha="center", va="center", size=7, color=ink)
+    panel.set_xticks(places, labels, rotation=90)
+    panel.set_yticks(places, labels)
+    panel.set_aspect("equal")
+    panel.invert_yaxis()
     panel.tick_params(labelsize=7)
     panel.set(xlabel="predicted", ylabel="true")
 
