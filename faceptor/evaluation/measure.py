@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from faceptor.errors import DataError
+from faceptor.evaluation.groups import labels_of
 from faceptor.tasks import KINDS
 from faceptor.tasks.base import Prediction, TaskSpec
 from faceptor.tasks.intervals import Interval, interval, widened
@@ -33,6 +34,7 @@ class Measured:
     spec: TaskSpec
     metric: Metric  # of the model; holds what figures and intervals need
     constant: Metric | None = None  # of the constant baseline
+    labels: list[dict] = field(default_factory=list)  # of every sample, what tells its groups (`groups.labels_of`)
     metrics: dict[str, float] = field(init=False)  # with the baseline's headline as `constant_<headline>`
     skill: float = field(init=False)  # 0 = the constant baseline, 1 = perfect; nan without a baseline
 
@@ -126,11 +128,13 @@ def measure(
     """Judge a model, and beside it the constant baseline, on every sample; DataError where these allow no number."""
     metric, constant = (KINDS[spec.kind].metric(spec) for _ in range(2))
     model.eval()
+    labels = []
     for sample, crop, prediction in predict_samples(model, spec, samples, crop_spec, batch=batch, device=device):
         metric.update(prediction, sample)
+        labels.append(labels_of(sample))
         if baseline:
             constant.update(baseline(sample, crop), sample)
-    return Measured(spec, metric, constant if baseline else None)
+    return Measured(spec, metric, constant if baseline else None, labels)
 
 
 def headline_of(spec: TaskSpec) -> str:

@@ -2,7 +2,7 @@
 
 Written task by task, so that a task that cannot be judged, or a killed run, costs no more than itself, below
 results/evaluate/: <model>.json the headline number of every test (what DVC shows as metrics), details/<model>.json all
-metrics with their intervals and what they were measured on, plots/<model>/ curves and confusions as data,
+metrics with their intervals, by group and what they were measured on, plots/<model>/ curves and confusions as data,
 figures/<model>/ the same as pictures.
 
 A test is called as its task, or `<task>@<dataset>` where another data set's faces judge it.
@@ -10,7 +10,7 @@ A test is called as its task, or `<task>@<dataset>` where another data set's fac
 
 import math
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from zlib import crc32
 
@@ -18,13 +18,14 @@ import numpy as np
 
 from faceptor.datasets.subset import Spread
 from faceptor.errors import ConfigError, FaceptorError
+from faceptor.evaluation.groups import by_group
 from faceptor.evaluation.measure import Measured, measure
 from faceptor.evaluation.samples import open_samples
 from faceptor.io.files import MODELS, RESULTS, write_json
 from faceptor.pipeline.device import pick_device
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.plots import save_figure, write_plots
-from faceptor.pipeline.samples import constant_baselines, data_facts
+from faceptor.pipeline.samples import constant_baselines, data_facts, label_names
 from faceptor.tasks import KINDS, TaskSpec
 from faceptor.tasks.intervals import DRAWS, Interval, interval
 from faceptor.training.threads import fixed_threads
@@ -80,10 +81,13 @@ class Report:
             intervals[name] = row["intervals"][row["headline"]]
         return numbers | ({"failed": len(self.failed)} if self.failed else {}) | {"intervals": intervals}
 
-    def add(self, test: Test, result: Measured, *, seed: int) -> None:
-        """Take over what was measured."""
+    def add(self, test: Test, result: Measured, *, seed: int, names: Mapping[str, Sequence[str]] | None = None) -> None:
+        """Take over what was measured; names: of the data set's classes, which its groups are called by (None: no
+        groups)."""
         where = bootstrap_seed(seed, test.dataset)
-        self.tasks[test.name] = numbers_of(test, result, seed=where)  # first, because it refuses what is no number
+        row = numbers_of(test, result, seed=where)  # first, because it refuses what is no number
+        groups = [] if names is None else by_group(result.metric, result.labels, names, seed=where)
+        self.tasks[test.name] = row | ({"groups": {one.column: one.to_json() for one in groups}} if groups else {})
         self.skills[test.name] = result.skills(seed=where)
 
 
@@ -154,7 +158,8 @@ def judge(experiment: Experiment, model, tests: Iterable[Test], *, device: str, 
                 baselines |= constant_baselines(experiment, {test.task: spec}, {test.task: own_crop(model, test.task)})
             result = measure_test(experiment, model, test, device=device, baseline=baselines[test.task])
             facts = data_facts(experiment.prepared(test.dataset))
-            report.add(test, result, seed=experiment.params.data.seed)
+            names = label_names(experiment.prepared(test.dataset))
+            report.add(test, result, seed=experiment.params.data.seed, names=names)
             report.data[test.name] = facts
         except FaceptorError as error:
             report.failed[test.name] = str(error)

@@ -17,6 +17,11 @@ def data_facts(folder: Path) -> dict:
     return {key: card[key] for key in ("dataset", "generated", "split_hashes") if key in card}
 
 
+def label_names(folder: Path) -> dict[str, list[str]]:
+    """Names of the classes of every label column of a prepared data set."""
+    return read_card(folder).get("label_names", {})
+
+
 def validation_samples(experiment: Experiment, names: Iterable[str], *, limit: int | None) -> dict[str, Spread]:
     """What each task is validated on: at most `limit` samples spread over the split. A task whose data set has
     `validation: 0` is left out."""

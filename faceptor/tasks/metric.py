@@ -105,6 +105,12 @@ class Metric(ABC):
         """Metrics in percent that are a share of right answers, or a mean of such shares."""
         return {}
 
+    def share_among(self, name: str, members: np.ndarray) -> Share | None:
+        """What a metric in percent counts among some samples, (samples,) bool; None where it is no plain share of right
+        answers."""
+        values = self._values().get(name)
+        return share_of(values[members]) if values is not None and name in self._shares() else None
+
     @abstractmethod
     def _update(self, prediction: Prediction, sample: Sample) -> None: ...
 
