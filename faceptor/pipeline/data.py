@@ -47,10 +47,19 @@ def preprocess_set(experiment: Experiment, name: str) -> dict:
     if name in params.synthesis and not photographs and not complete(faces):
         print(f"{name}: drawing its faces first, {faces} lacks them", flush=True)
         synthesize_set(experiment, name, sheet=False)
+    card = prepare_set(experiment, name)
+    write_json(RESULTS / "preprocess" / f"{key}.json", card)
+    return card
+
+
+def prepare_set(experiment: Experiment, name: str) -> dict:
+    """Prepared shards of the files of one data set, and nothing else; returns the dataset card."""
+    params = experiment.params
+    block = params.datasets[name]
     with written_to(params.prepared(name)):
-        card = prepare(
+        return prepare(
             name,
-            faces,
+            params.data.root / block.path,
             params.prepared(name),
             validation=params.data.validation if block.validation is None else block.validation,
             seed=params.data.seed,
@@ -59,5 +68,3 @@ def preprocess_set(experiment: Experiment, name: str) -> dict:
             reader=block.reader,
             options=block.options | ({"verification": list(block.verification)} if block.verification else {}),
         )
-    write_json(RESULTS / "preprocess" / f"{key}.json", card)
-    return card

@@ -1,0 +1,36 @@
+"""Faces and a model to look at, also where nothing was trained or prepared."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from faceptor.errors import ConfigError
+from faceptor.pipeline import material
+from faceptor.pipeline.experiment import preset
+
+TASK = "expression_rafdb"
+
+
+def test_a_missing_data_set_is_drawn_small_and_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(material, "FACES", 8)
+    found = preset("embedded")
+    samples = material.samples_of(found, TASK, faces=3, root=tmp_path)
+    cards = list((tmp_path / "runs/material").rglob("card.json"))
+    assert len(samples) == 3 and all(sample["image"].ndim == 3 and "expression" in sample for sample in samples)
+    assert len(cards) == 1 and list(tmp_path.iterdir()) == [tmp_path / "runs"]
+
+    monkeypatch.setattr(material, "synthesize_set", None)  # would fail, were it drawn again
+    again = material.samples_of(found, TASK, faces=3, root=tmp_path)
+    assert [sample["key"] for sample in again] == [sample["key"] for sample in samples]
+
+    own = tmp_path / found.prepared("rafdb")  # the data set itself comes first
+    shutil.copytree(cards[0].parent, own)
+    assert material.prepared_of(found, "rafdb", root=tmp_path) == own
+
+
+def test_a_real_data_set_is_never_drawn(tmp_path):
+    with pytest.raises(ConfigError, match=r"datasets.rafdb: .*not prepared.*faceptor preprocess rafdb"):
+        material.samples_of(preset("base"), TASK, faces=3, root=tmp_path)
+    with pytest.raises(ConfigError, match="split 'test'"):
+        material.samples_of(preset("base"), TASK, "test", faces=3, root=Path())
