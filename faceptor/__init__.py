@@ -1,7 +1,7 @@
 """Face generalist models (Faceptor, Naive Faceptor, FaceXFormer): train, evaluate, transfer, predict.
 
 >>> import faceptor
->>> model = faceptor.load("models/stage2")
+>>> model = faceptor.load()  # the small one that comes with the package, or a folder: faceptor.load("models/stage2")
 >>> faces = faceptor.predict(model, image)
 """
 

@@ -33,13 +33,14 @@ RUNS = {  # stage -> the function of faceptor.pipeline that its verb calls
     "train_stage2": "training.train_stage2",
     "merge_stage2": "training.merge_stage2",
     "evaluate": "evaluation.evaluate_model",
+    "ship": "shipping.ship",
     "transfer": "transfer.transfer",
     "report_parameter_budget": "notebooks.execute",
     "report_layer_attention": "notebooks.execute",
     "report_crop_sensitivity": "notebooks.execute",
 }
 DRAWING = dict.fromkeys(  # the files of the kinds of task import it, and call nothing of it until something is shown
-    ("train_stage1", "train_baseline", "train_stage2", "merge_stage2", "transfer"), "faceptor.figures"
+    ("train_stage1", "train_baseline", "train_stage2", "merge_stage2", "ship", "transfer"), "faceptor.figures"
 )
 DETERMINED_OTHERWISE = DRAWING | {  # stage -> code that it runs, but whose outcome another dependency holds, if any
     "preprocess": "faceptor.synthesis",  # faces drawn again must be those of the marker's hash, and the marker is one

@@ -26,7 +26,11 @@ LARGEST_HASHED = 1 << 30  # bytes of a photograph that is compared with an earli
 
 Photos = Annotated[list[Path], typer.Argument(help="Photographs: JPEG, PNG, WebP, TIFF, ...", show_default=False)]
 Out = Annotated[Path, typer.Option("--out", help="Folder for the pictures and JSON files.")]
-ModelFolder = Annotated[Path, typer.Option("--model", help="A model folder, e.g. models/stage2.")]
+TRAINED = Path("models/stage2")
+ModelFolder = Annotated[
+    Path | None,
+    typer.Option("--model", help=f"A model folder; none: {TRAINED} if there, else the one that ships with faceptor."),
+]
 Boxes = Annotated[
     list[str] | None,
     typer.Option("--box", metavar="X1,Y1,X2,Y2", help="A face, from brows to chin, in pixels; repeat for more faces."),
@@ -37,7 +41,7 @@ Tasks = Annotated[list[str] | None, typer.Option("--task", metavar="NAME", help=
 def predict_command(
     photos: Photos,
     out: Out,
-    model: ModelFolder = Path("models/stage2"),
+    model: ModelFolder = None,
     box: Boxes = None,
     task: Tasks = None,
     device: Device = "auto",
@@ -51,6 +55,7 @@ def predict_command(
     Example: `faceptor predict party.jpg --out answers`
     """
     boxes = [parse_box(text) for text in box] if box else None
+    model = model or at_hand()
     check_names(model, task)
     from faceptor.pipeline.device import pick_device
     from faceptor.weights.folder import load_model, model_hash
@@ -75,6 +80,16 @@ def predict_command(
         print(f"{len(failed)} of {len(reports)} photographs were not answered:\n{listed}", file=sys.stderr)
     if failed:
         raise typer.Exit(1)
+
+
+def at_hand() -> Path:
+    """The model folder where none is named: the one trained here, else the one that comes with the package."""
+    from faceptor.io.files import SHIPPED
+
+    trained = (TRAINED / "model.json").is_file()
+    chosen = TRAINED if trained else SHIPPED
+    print(f"model: {TRAINED}" if trained else f"model: {SHIPPED}, which ships with faceptor", file=sys.stderr)
+    return chosen
 
 
 def check_names(model: Path, tasks: Sequence[str] | None) -> None:

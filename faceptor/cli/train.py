@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    stage: Annotated[str, typer.Argument(help="start, stage1, stage2, merge (stage 2 in one folder), baseline.")],
+    stage: Annotated[str, typer.Argument(help="start, stage1, stage2, merge (stage 2 in one folder), ship, baseline.")],
     task: Annotated[str | None, typer.Option(help="The task of stage 2, e.g. age_morph2.")] = None,
     device: Device = "auto",
     params: ParamsFile = PARAMS,
@@ -22,15 +22,17 @@ def train(
     """Train a stage; a run that was stopped goes on where it was.
 
     `start` trains nothing: it records in models/starts the weights that trainings begin with, by content (DVC's stage
-    starting_weights).
+    starting_weights). `ship` trains nothing either: it writes the model that comes with the package, in half precision
+    and with its card, to faceptor/shipped.
 
     Example: `faceptor train stage2 --task age_morph2`, or `faceptor train naive` (see `baselines` in params.yaml)
     """
     experiment = load(params)
     joint = ("stage1", *experiment.params.baselines)
-    if stage not in (known := (*joint, "stage2", "merge", "start")):
+    if stage not in (known := (*joint, "stage2", "merge", "start", "ship")):
         raise FaceptorError(f"train {stage!r}: expected one of {', '.join(known)}")
-    {"start": _start, "stage2": _stage2, "merge": _merge}.get(stage, _joint)(experiment, stage, task, device)
+    verbs = {"start": _start, "stage2": _stage2, "merge": _merge, "ship": _ship}
+    verbs.get(stage, _joint)(experiment, stage, task, device)
 
 
 def _start(experiment: Experiment, *_) -> None:
@@ -65,3 +67,9 @@ def _merge(experiment: Experiment, *_) -> None:
     from faceptor.pipeline import training
 
     print(training.merge_stage2(experiment))
+
+
+def _ship(experiment: Experiment, *_) -> None:
+    from faceptor.pipeline.shipping import ship
+
+    print(ship(experiment))

@@ -37,7 +37,7 @@ from faceptor.config.sections import (
 from faceptor.config.yaml12 import read_yaml
 from faceptor.errors import ConfigError
 
-OTHER_FOLDERS = {"stage1", "stage2", "stage2-tasks", "transfer", "starts", "start", "merge"}  # and verbs of `train`
+OTHER_FOLDERS = {"stage1", "stage2", "stage2-tasks", "transfer", "starts", "start", "merge", "ship"}  # and verbs
 
 
 # --- data -----------------------------------------------------------------------------------------------------------
@@ -233,6 +233,7 @@ class Params(Section):
     stage2: Stage2
     baselines: dict[str, Baseline] = Field(default_factory=dict)
     evaluate: Evaluation = Evaluation()
+    shipped: dict[Literal["embedded"], str] = Field(default_factory=dict)  # folder -> model
     transfer: Transfer
     notebooks: Notebooks = Notebooks()
 
@@ -247,6 +248,7 @@ class Params(Section):
             raise ValueError(f"baselines.{name}: models/{name} is the folder of something else; choose another name")
         models = {"stage1", *self.stage2.merged, *self.baselines}
         _subset("evaluate.models", self.evaluate.models, "the models", models)
+        _subset("shipped", self.shipped.values(), "evaluate.models", self.evaluate.models)
         _subset("transfer.start", [self.transfer.start], "the models", models)
         notebook = self.notebooks.crop_sensitivity.model
         _subset("notebooks.crop_sensitivity.model", [notebook], "the models", models)

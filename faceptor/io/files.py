@@ -10,6 +10,7 @@ from faceptor.io.writing import write_whole
 MODELS = Path("models")
 RESULTS = Path("results")
 RUNS = Path("runs")
+SHIPPED = Path(__file__).parents[1] / "shipped" / "embedded"  # the model that comes with the package
 LARGEST_JSON = 256 << 20  # bytes
 
 

@@ -1,7 +1,9 @@
 """A saved model: `weights.safetensors` and `model.json`, and nothing else is needed to use it.
 
 model.json holds the format number, the model section it was built from (sizes, input statistics), the table of its
-tasks, optional parts (Layer-Attention), the test crops of its tasks, the hash of the weights, and where it came from.
+tasks, optional parts (Layer-Attention), the test crops of its tasks, the hash of the weights, and where it came from;
+`precision: float16` where the weights are stored in half precision. A small model that learned from generated faces
+comes with the package: `SHIPPED`.
 """
 
 import hashlib
@@ -16,6 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from faceptor.config import ModelConfig
 from faceptor.errors import FaceptorError, WeightsError
+from faceptor.io.files import SHIPPED
 from faceptor.io.regular import sha256_of, size_text
 from faceptor.io.writing import whole_file
 from faceptor.models.base import FaceModel
@@ -33,9 +36,10 @@ from faceptor.weights.description import (
 from faceptor.weights.loading import Facts, built_with, check_fit, plan, some
 from faceptor.weights.starting import LARGEST_WEIGHTS_BYTES
 
-__all__ = ["DESCRIPTION", "WEIGHTS", "load_model", "model_hash", "read_description", "save_model"]
+__all__ = ["DESCRIPTION", "SHIPPED", "WEIGHTS", "load_model", "model_hash", "read_description", "save_model"]
 
 WEIGHTS = "weights.safetensors"
+HALF = "float16"
 COUNTING_WORDS = ("depth", "blocks", "layers")  # in the keys that say how often a model repeats something
 # What format 1 called parts of FaceXFormer's decoder.
 NAMES_IN_FORMAT_1 = {
@@ -51,15 +55,20 @@ NAMES_IN_FORMAT_1 = {
 LARGEST_BUFFER_BYTES = 1 << 30  # of a model's tables that are computed and not in its weights file
 
 
-def save_model(model: FaceModel, folder: Path | str, provenance: Mapping[str, Any] | None = None) -> Path:
+def save_model(
+    model: FaceModel, folder: Path | str, provenance: Mapping[str, Any] | None = None, *, half: bool = False
+) -> Path:
     """Write a model folder; the description names the weights' hash.
 
-    Both files are written beside their places and then put there, so that a failure leaves the old folder as it was.
-    Raises WriteError where there is no room or no permission.
+    half: in half precision, which takes half the room; `load_model` widens it again. Both files are written beside
+    their places and then put there, so that a failure leaves the old folder as it was. Raises WriteError where there is
+    no room or no permission, WeightsError where a weight is too large for half precision.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    if half:
+        tensors = {name: _halved(name, tensor) for name, tensor in tensors.items()}
+    folder.mkdir(parents=True, exist_ok=True)
     with whole_file(folder / DESCRIPTION) as description, whole_file(folder / WEIGHTS) as weights:
         save_file(tensors, weights)
         facts = {
@@ -70,13 +79,15 @@ def save_model(model: FaceModel, folder: Path | str, provenance: Mapping[str, An
             "crops": {task: crop for task, crop in model.crops.items() if task in model.tasks},
             "weights": _sha256(weights),
             "provenance": dict(provenance or {}),
-        }
+        } | ({"precision": HALF} if half else {})
         description.write_text(json.dumps(plain(facts), indent=2, sort_keys=True, allow_nan=False) + "\n")
     return folder
 
 
-def load_model(folder: Path | str, device: torch.device | str = "cpu") -> FaceModel:
-    """The model of a folder, in evaluation mode.
+def load_model(folder: Path | str = SHIPPED, device: torch.device | str = "cpu") -> FaceModel:
+    """The model of a folder, in evaluation mode; none named: the one that comes with the package.
+
+    The model's numbers are float32, also where the file has them in half precision.
 
     Raises WeightsError, in one line, if anything is missing, extra, misshapen, of another type or not finite, before
     memory is taken for what the weights file does not hold.
@@ -104,6 +115,8 @@ def load_model(folder: Path | str, device: torch.device | str = "cpu") -> FaceMo
     _check_buffers(planned, origin=weights)
     stored = load_file(weights)
     tensors = {name: stored[in_file[name]] for name in in_file}
+    if description.get("precision") == HALF:
+        tensors = {name: each.float() if each.dtype is torch.float16 else each for name, each in tensors.items()}
     model = built_with(make, tensors, origin=str(weights))
     model.crops, model.provenance = crops, description["provenance"]
     broken = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
@@ -120,6 +133,15 @@ def model_hash(folder: Path | str) -> str:
     facts = {key: value for key, value in read_description(folder).items() if key != "provenance"}
     facts["weights"] = _sha256(folder / WEIGHTS)
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _halved(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    half = tensor.to(torch.float16)
+    if not half.isfinite().all():
+        raise WeightsError(f"{name}: a weight is too large for half precision; save the model in float32")
+    return half
 
 
 def _names_in_file(model: FaceModel, description: Mapping[str, Any]) -> dict[str, str]:
