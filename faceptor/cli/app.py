@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from faceptor.cli.budget import budget_command
 from faceptor.cli.doctor import doctor_app
 from faceptor.cli.evaluate import evaluate
+from faceptor.cli.experiment import experiment_app
 from faceptor.cli.import_weights import import_command
 from faceptor.cli.notebook import notebook
 from faceptor.cli.params import params_app
@@ -45,6 +46,7 @@ app = typer.Typer(
 )
 app.add_typer(params_app, name="params")
 app.add_typer(doctor_app, name="doctor")
+app.add_typer(experiment_app, name="experiment")
 app.command("budget")(budget_command)
 app.command("predict")(predict_command)
 app.command("import-weights")(import_command)

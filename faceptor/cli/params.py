@@ -44,9 +44,11 @@ def params_check(params: ParamsFile = PARAMS):
     from faceptor.config import load_preset, preset_names
     from faceptor.pipeline.patterns import check_patterns
     from faceptor.pipeline.starting_weights import missing_weights
+    from faceptor.pipeline.variants import Variants
 
     found = load(params)
     check_patterns(found)
+    Variants.of(params).check()
     absent = missing_weights(found.params)
     same = [name for name in preset_names() if load_preset(name) == found.params]
     print(f"{params}: valid" + (f", equals preset {same[0]}" if same else ", differs from every preset"))

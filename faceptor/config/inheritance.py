@@ -33,6 +33,8 @@ def _check_keys(values: dict, above: str = "") -> None:
     """Every key must be one that `dvc exp run -S` can set; below `options` stands what others define."""
     for key, value in values.items():
         place = f"{above}{key}"
+        if above.startswith("experiments.") and key in ("scale", "overrides"):
+            continue  # dotted keys of other sections, which are checked there
         if not isinstance(key, str) or not re.fullmatch(r"[A-Za-z_][\w-]*", key, re.ASCII):
             instead = f"write {above}_{key}" if str(key)[:1].isdigit() and above else "choose another name"
             raise ConfigError(f"{place}: DVC sets no such key (letters, digits, _ and -, no digit first); {instead}")

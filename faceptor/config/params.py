@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationError, model_validator
 
 from faceptor.config.crop import Crop
+from faceptor.config.experiments import Experiments, check_variants
 from faceptor.config.inheritance import as_meant, inherited_from, says
 from faceptor.config.model import ModelConfig
 from faceptor.config.notebooks import Notebooks
@@ -37,7 +38,10 @@ from faceptor.config.sections import (
 from faceptor.config.yaml12 import read_yaml
 from faceptor.errors import ConfigError
 
-OTHER_FOLDERS = {"stage1", "stage2", "stage2-tasks", "transfer", "starts", "start", "merge", "ship"}  # and verbs
+OTHER_FOLDERS = {
+    "stage1", "stage2", "stage2-tasks", "transfer", "starts", "experiments",
+    "start", "merge", "ship", "nothing",  # verbs of `train`, and what a variant may train
+}  # fmt: skip
 
 
 # --- data -----------------------------------------------------------------------------------------------------------
@@ -235,6 +239,7 @@ class Params(Section):
     evaluate: Evaluation = Evaluation()
     shipped: dict[Literal["embedded"], str] = Field(default_factory=dict)  # folder -> model
     transfer: Transfer
+    experiments: Experiments = Experiments()
     notebooks: Notebooks = Notebooks()
 
     @model_validator(mode="after")
@@ -255,6 +260,7 @@ class Params(Section):
         _subset("stage2.tasks", self.stage2.tasks, "stage1.tasks", self.stage1.tasks)
         _subset("synthesis", self.synthesis, "datasets", self.datasets)
         _subset("transfer.matrix.mode", self.transfer.matrix.mode, "transfer.modes", self.transfer.modes)
+        check_variants(self.experiments.variants, self.baselines)
         for name in self.synthesis:
             path = self.datasets[name].path
             key = spelled(name)

@@ -3,7 +3,7 @@
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -12,6 +12,7 @@ from faceptor.config import Sampling, Stage
 from faceptor.errors import ConfigError
 from faceptor.io.files import MODELS, RESULTS, RUNS, read_json, write_json
 from faceptor.io.lock import locked
+from faceptor.models.base import FaceModel
 from faceptor.models.build import build_model
 from faceptor.pipeline.device import pick_device
 from faceptor.pipeline.experiment import Experiment
@@ -48,22 +49,32 @@ def train_joint(experiment: Experiment, name: str = "stage1", *, device: str = "
     """All tasks together, from scratch or from published weights: stage 1, or one of `baselines`."""
     weights = starting_weights_of(experiment.params, name)  # before any data are read
     experiment = experiment.variant(name)
-    params, stage = experiment.params, experiment.params.stage1
+    stage = experiment.params.stage1
     home, section = ("", "stage1") if name == "stage1" else (f"baselines.{name}.", f"baselines.{name}.train")
     with running(name, stage):
-        torch.manual_seed(params.seed)
-        model = build_model(params.model, experiment.joint_specs)
-        initialise(model, params.model, where=f"{home}model")
-        facts = built_record(experiment, model, section=f"{home}model")
         made_of = provenance(experiment, name, stage.tasks) | {"starting_weights": weights}
-        outcome = train_tasks(
-            experiment, model, stage, stage.tasks, name, named(stage.trainable, "*"), device,
-            facts=facts, section=section,
-        )  # fmt: skip
+        model, outcome = joint_model(experiment, name, model=f"{home}model", section=section, device=device)
         set_crops(experiment, model, stage.tasks)
         save_model(model, MODELS / name, provenance=made_of | chosen(outcome))
         clear(RUNS / name)
     return outcome
+
+
+def joint_model(
+    experiment: Experiment, run_name: str, *, model: str = "model", section: str = "stage1", device: str,
+    log: bool = True,
+) -> tuple[FaceModel, Outcome]:  # fmt: skip
+    """The model of `model`, trained as `stage1` says; it has no crops yet. model, section: what these two are called in
+    params.yaml."""
+    params, stage = experiment.params, experiment.params.stage1
+    torch.manual_seed(params.seed)
+    built = build_model(params.model, experiment.joint_specs)
+    initialise(built, params.model, where=model)
+    outcome = train_tasks(
+        experiment, built, stage, stage.tasks, run_name, named(stage.trainable, "*"), device,
+        facts=built_record(experiment, built, section=model), section=section, log=log,
+    )  # fmt: skip
+    return built, outcome
 
 
 def train_stage2(experiment: Experiment, name: str, *, device: str = "auto") -> dict:
@@ -77,16 +88,12 @@ def train_stage2(experiment: Experiment, name: str, *, device: str = "auto") -> 
     run_name, stage, where = f"stage2-{name}", params.stage2, pick_device(device)
     with running(run_name, stage):
         model = load_model(MODELS / "stage1")
-        settings = experiment.settings(name).model_dump(mode="json", exclude={"samples", "weight"})
-        facts = started_record(experiment, "stage1") | flatten(settings, f"stage1.tasks.{name}")
         held_out = validation_samples(experiment, [name], limit=stage.validate_samples)
         choosing, judging = choosing_and_judging(held_out[name]) if held_out else (None, None)
         before = judge(experiment, model, name, judging, device=where) if held_out else None
-        torch.manual_seed(params.seed)
-        model.enable_layer_attention(name, params.model.layer_attention.mode)
-        outcome = train_tasks(
-            experiment, model, stage, {name: stage.tasks[name]}, run_name, named(stage.trainable, name), device,
-            facts=facts, section="stage2", samples={name: choosing} if held_out else {},
+        outcome = train_layer_attention(
+            experiment, model, name, run_name, start="stage1", samples={name: choosing} if held_out else {},
+            device=device,
         )  # fmt: skip
         after = judge(experiment, model, name, judging, device=where) if held_out else None
         found = {"task": name, "mode": params.model.layer_attention.mode}
@@ -95,6 +102,23 @@ def train_stage2(experiment: Experiment, name: str, *, device: str = "auto") -> 
         _save_stage2(model, name, found)
         clear(RUNS / run_name)
     return found
+
+
+def train_layer_attention(
+    experiment: Experiment, model: FaceModel, name: str, run_name: str, *, start: str, samples=None, device: str,
+    log: bool = True,
+) -> Outcome:  # fmt: skip
+    """Give one task of a model Layer-Attention and train it as `stage2` says. start: the folder below models/ that the
+    model is from. samples: as in `train_tasks`."""
+    params, stage = experiment.params, experiment.params.stage2
+    settings = experiment.settings(name).model_dump(mode="json", exclude={"samples", "weight"})
+    facts = started_record(experiment, start) | flatten(settings, f"stage1.tasks.{name}")
+    torch.manual_seed(params.seed)
+    model.enable_layer_attention(name, params.model.layer_attention.mode)
+    return train_tasks(
+        experiment, model, stage, {name: stage.tasks[name]}, run_name, named(stage.trainable, name), device,
+        facts=facts, section="stage2", samples=samples, log=log,
+    )  # fmt: skip
 
 
 def _save_stage2(model, name: str, found: dict) -> None:
@@ -126,12 +150,13 @@ def merge_stage2(experiment: Experiment) -> dict:
 
 def train_tasks(
     experiment: Experiment, model, stage: Stage, sampling: Mapping[str, Sampling], run_name: str, trainable,
-    device: str, *, facts: Record, section: str, samples=None,
+    device: str, *, facts: Record, section: str, samples=None, log: bool = True,
 ) -> Outcome:  # fmt: skip
     """Train a model on the tasks of `sampling`.
 
     facts: what shapes the run beyond the stage and its data, for its record; section: where the stage is written in
-    params.yaml. samples: validation samples of each task, where they are not the whole validation split.
+    params.yaml. samples: validation samples of each task, where they are not the whole validation split. log: keep the
+    numbers of the way in results/train/<run_name>.
     """
     where = pick_device(device)
     params = experiment.params
@@ -147,8 +172,9 @@ def train_tasks(
     record["evaluate.batch"] = params.evaluate.batch  # of validation, whose scores choose the step
     torch.manual_seed(params.seed)
     criteria = build_criteria(experiment, steps)
-    shutil.rmtree(RESULTS / "train" / run_name, ignore_errors=True)
-    with live_log(run_name) as live:
+    if log:
+        shutil.rmtree(RESULTS / "train" / run_name, ignore_errors=True)
+    with live_log(run_name) if log else nullcontext() as live:
         run = Run(RUNS / run_name, record, seed=params.seed, device=where, workers=params.data.workers, live=live)
         weights = {name: each.weight for name, each in sampling.items()}
         outcome = train(

@@ -5,6 +5,7 @@ import torch
 from faceptor.config.sections import spelled, unspelled
 from faceptor.errors import ConfigError, FaceptorError
 from faceptor.io.files import MODELS, RESULTS, RUNS, write_json
+from faceptor.models.base import FaceModel
 from faceptor.pipeline.device import pick_device
 from faceptor.pipeline.evaluation import INTERVALS, judge, tests_of_task
 from faceptor.pipeline.experiment import Experiment
@@ -13,6 +14,7 @@ from faceptor.pipeline.run_record import started_record
 from faceptor.pipeline.samples import data_facts
 from faceptor.pipeline.training import chosen, named, running, set_crops, train_tasks
 from faceptor.training.checkpoint import clear
+from faceptor.training.loop import Outcome
 from faceptor.training.record import flatten
 from faceptor.weights.folder import load_model, model_hash, read_description, save_model
 
@@ -36,10 +38,6 @@ def transfer(experiment: Experiment, dataset: str, mode: str, *, device: str = "
 
 def _transfer(experiment: Experiment, name: str, dataset: str, mode: str, run_name: str, device: str) -> dict:
     params, spec = experiment.params, experiment.spec(name)
-    settings = params.transfer.modes[mode]
-    stage = params.transfer.model_copy(
-        update={"optimiser": params.transfer.optimiser.model_copy(update={"lr": settings.lr})}
-    )
     start = MODELS / params.transfer.start
     about = {
         "dataset": dataset,
@@ -51,16 +49,7 @@ def _transfer(experiment: Experiment, name: str, dataset: str, mode: str, run_na
         "data": {name: data_facts(experiment.prepared(spec.dataset))},
     }
     taught = read_description(start)["provenance"].get("data", {}) | about["data"]
-    model = load_model(start)
-    torch.manual_seed(params.seed)
-    model.add_task(spec)
-    of_mode = flatten(settings.model_dump(mode="json"), f"transfer.modes.{mode}")
-    instead = {"transfer.optimiser.lr": None, "transfer.trainable": None}  # the mode's hold
-    facts = started_record(experiment, params.transfer.start) | of_mode | instead
-    outcome = train_tasks(
-        experiment, model, stage, {name: stage.tasks[name]}, run_name, named(settings.trainable, name), device,
-        facts=facts, section="transfer",
-    )  # fmt: skip
+    model, outcome = taught_model(experiment, name, mode, run_name, start=params.transfer.start, device=device)
     set_crops(experiment, model, [name])
     model.to(pick_device(device))
     tests = tests_of_task(experiment, model.tasks[name])
@@ -83,6 +72,27 @@ def _transfer(experiment: Experiment, name: str, dataset: str, mode: str, run_na
     save_model(model.cpu(), MODELS / "transfer" / f"{dataset}-{mode}", provenance=details["about"] | {"data": taught})
     clear(RUNS / run_name)
     return details
+
+
+def taught_model(
+    experiment: Experiment, name: str, mode: str, run_name: str, *, start: str, device: str, log: bool = True
+) -> tuple[FaceModel, Outcome]:
+    """The model of models/<start>, on the CPU, after it learnt a task in one of `transfer.modes`; it has no crop of
+    that task yet."""
+    params, settings = experiment.params, experiment.params.transfer.modes[mode]
+    stage = params.transfer.model_copy(
+        update={"optimiser": params.transfer.optimiser.model_copy(update={"lr": settings.lr})}
+    )
+    model = load_model(MODELS / start)
+    torch.manual_seed(params.seed)
+    model.add_task(experiment.spec(name))
+    of_mode = flatten(settings.model_dump(mode="json"), f"transfer.modes.{mode}")
+    instead = {"transfer.optimiser.lr": None, "transfer.trainable": None}  # the mode's hold
+    outcome = train_tasks(
+        experiment, model, stage, {name: stage.tasks[name]}, run_name, named(settings.trainable, name), device,
+        facts=started_record(experiment, start) | of_mode | instead, section="transfer", log=log,
+    )  # fmt: skip
+    return model, outcome
 
 
 def task_of(experiment: Experiment, dataset: str) -> str:

@@ -1,0 +1,54 @@
+"""`faceptor experiment`: the variants of params.yaml over several seeds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from faceptor.cli.options import PARAMS, Device, ParamsFile
+
+experiment_app = typer.Typer(
+    no_args_is_help=True,
+    help="Run variants of `params.yaml` (its section `experiments`) over several seeds.\n\n"
+    "Example: `faceptor experiment all`, `faceptor experiment run naive --seed 2`",
+)
+Names = Annotated[list[str] | None, typer.Argument(help="Variants, patterns such as 'la_*' too; none = all.")]
+SeedOption = Annotated[int | None, typer.Option(help="One seed; none = every one of experiments.seeds.")]
+
+
+@experiment_app.command("run")
+def experiment_run(
+    names: Annotated[list[str], typer.Argument(help="Variants, patterns such as 'la_*' too.")],
+    seed: SeedOption = None,
+    device: Device = "auto",
+    params: ParamsFile = PARAMS,
+):
+    """Train and judge variants, one after the other; a run that was stopped goes on where it was.
+
+    Writes results/experiments/runs/<name>-<seed>.json. `faceptor experiment all` runs only what is missing or changed.
+
+    Example: `faceptor experiment run naive --seed 2`
+    """
+    from faceptor.pipeline.experiments import result_of, run_variant
+    from faceptor.pipeline.variants import Variants
+
+    variants = Variants.of(params)
+    for name in variants.names(names):
+        for each in variants.section.seeds if seed is None else [seed]:
+            run_variant(variants, name, each, device=device)
+            print(f"written: {result_of(name, each)}", flush=True)
+
+
+@experiment_app.command("start")
+def experiment_start(
+    seed: Annotated[int, typer.Option(help="The seed.")], device: Device = "auto", params: ParamsFile = PARAMS
+):
+    """Train what variants with `start: stage1` start from, for one seed, into models/experiments/stage1-<seed>.
+
+    Example: `faceptor experiment start --seed 2`
+    """
+    from faceptor.pipeline.experiments import train_start
+    from faceptor.pipeline.variants import Variants
+
+    train_start(Variants.of(params), seed, device=device)

@@ -1,0 +1,238 @@
+"""One run of a variant of `experiments`: trained, judged on the test splits, and told in one small file.
+
+results/experiments/runs/<name>-<seed>.json holds numbers alone: point estimates, because the spread that counts here is
+that over seeds. The trained model is not kept. What variants share, stage 1 at the scale of the experiments, is trained
+once for each seed, into models/experiments/stage1-<seed>. Checkpoints lie in runs/experiments/, and a run that was
+stopped goes on from there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from faceptor.config.sections import spelled
+from faceptor.datasets.subset import Spread
+from faceptor.evaluation.measure import Measured
+from faceptor.evaluation.samples import open_samples
+from faceptor.io.files import MODELS, RESULTS, RUNS, write_json
+from faceptor.io.lock import locked
+from faceptor.models.base import FaceModel
+from faceptor.pipeline.device import pick_device
+from faceptor.pipeline.evaluation import Test, measure_test, require_numbers, rounded, tests_of_task
+from faceptor.pipeline.experiment import Experiment
+from faceptor.pipeline.run_record import started_record
+from faceptor.pipeline.samples import constant_baselines
+from faceptor.pipeline.starting_weights import starting_weights_of
+from faceptor.pipeline.training import joint_model, named, provenance, train_layer_attention, train_tasks
+from faceptor.pipeline.transfer import taught_model
+from faceptor.pipeline.variants import Plan, Variants, digests
+from faceptor.tasks import KINDS
+from faceptor.training.checkpoint import clear
+from faceptor.training.loop import Outcome
+from faceptor.training.threads import fixed_threads
+from faceptor.transforms.framing import own_crop
+from faceptor.weights.folder import load_model, read_description, save_model
+
+HOME = "experiments"  # below models/, results/ and runs/
+GROUPS = ("race", "gender", "agegroup")  # label columns by which a test's headline is told apart
+
+
+def run_variant(variants: Variants, name: str, seed: int, *, device: str = "auto") -> dict:
+    """Train and judge a variant with a seed; write results/experiments/runs/<name>-<seed>.json and return it."""
+    plan = variants.plan(name).with_seed(seed)
+    start = variants.start().with_seed(seed) if plan.variant.start != "none" else None
+    with alone(plan, seed), fixed_threads(plan.params.evaluate.threads):
+        if start and not is_trained(start, seed):
+            train_start(variants, seed, device=device)
+        found = TRAININGS.get(plan.variant.trains, _joint)(plan, seed, pick_device(device), device)
+        steps = found.pop("steps") + (start.params.stage1.steps if start else 0)
+        variant: dict[str, Any] = {"variant": name, "seed": seed}
+        variant |= {"start": plan.variant.start, "trains": plan.variant.trains, "steps": steps}
+        write_json(result_of(name, seed), variant | found)
+        clear(RUNS / run_name(plan, seed))
+    return variant | found
+
+
+def train_start(variants: Variants, seed: int, *, device: str = "auto") -> None:
+    """Write models/experiments/stage1-<seed>: stage 1 at the scale of the experiments."""
+    plan = variants.start().with_seed(seed)
+    with alone(plan, seed):
+        made_of = provenance(plan.experiment, "stage1", plan.tasks)
+        made_of |= {"starting_weights": starting_weights_of(plan.params, "stage1"), "settings": digests(plan)}
+        model, _ = joint_model(plan.experiment, run_name(plan, seed), device=device, log=False)
+        keep_crops(plan.experiment, model, plan.tasks)
+        save_model(model, MODELS / run_name(plan, seed), provenance=made_of)
+        clear(RUNS / run_name(plan, seed))
+
+
+def result_of(name: str, seed: int):
+    """The file of a run."""
+    return RESULTS / HOME / "runs" / f"{name}-{seed}.json"
+
+
+def run_name(plan: Plan, seed: int) -> str:
+    return f"{HOME}/{plan.name}-{seed}"
+
+
+def is_trained(start: Plan, seed: int) -> bool:
+    """Whether the model is there that a run starts from, trained with the settings of today."""
+    folder = MODELS / run_name(start, seed)
+    return folder.is_dir() and read_description(folder)["provenance"].get("settings") == digests(start)
+
+
+@contextmanager
+def alone(plan: Plan, seed: int) -> Iterator[None]:
+    """Nobody else does this run meanwhile."""
+    with locked(RUNS / run_name(plan, seed)):
+        yield
+
+
+# --- trainings: the steps, the parameters and the tests of a run ------------------------------------------------------
+
+
+def _joint(plan: Plan, seed: int, where: torch.device, device: str) -> dict:
+    """Stage 1 or a baseline, from nothing or on from the start."""
+    experiment, name = plan.experiment, run_name(plan, seed)
+    if plan.variant.start == "none":
+        model, outcome = joint_model(experiment, f"{name}/joint", device=device, log=False)
+    else:
+        model, outcome = _further(plan, seed, device)
+    keep_crops(experiment, model, plan.tasks)
+    return told(experiment, model, outcome, plan.params.stage1.steps) | {"tests": judged(plan, model, where)}
+
+
+def _further(plan: Plan, seed: int, device: str) -> tuple[FaceModel, Outcome]:
+    experiment, stage = plan.experiment, plan.params.stage1
+    model = load_model(MODELS / start_of(plan, seed))
+    outcome = train_tasks(
+        experiment, model, stage, stage.tasks, f"{run_name(plan, seed)}/joint", named(stage.trainable, "*"), device,
+        facts=started_record(experiment, start_of(plan, seed)), section="stage1", log=False,
+    )  # fmt: skip
+    return model, outcome
+
+
+def _second_stage(plan: Plan, seed: int, where: torch.device, device: str) -> dict:
+    """Layer-Attention of each task, kept whatever it gained: what it gains is what the run is to tell."""
+    experiment, start = plan.experiment, start_of(plan, seed)
+    model, learnt, steps = load_model(MODELS / start), 0, plan.params.stage2.steps
+    for task in plan.tasks:
+        folder = f"{run_name(plan, seed)}/{task}"
+        outcome = train_layer_attention(experiment, model, task, folder, start=start, device=device, log=False)
+        learnt += outcome.trainable
+    found = told(experiment, model, outcome, steps) | {"trainable_parameters": learnt}
+    return found | {"tests": judged(plan, model, where)}
+
+
+def _transfer(plan: Plan, seed: int, where: torch.device, device: str) -> dict:
+    """Each data set by itself, and what the old tasks lost by it."""
+    experiment, start, steps = plan.experiment, start_of(plan, seed), plan.params.transfer.steps
+    (mode,) = plan.params.transfer.matrix.mode
+    old = load_model(MODELS / start)
+    before = None
+    found: dict[str, Any] = {"steps": steps, "trainable_parameters": 0, "total_parameters": 0}
+    tests, forgotten = {}, {}
+    for task in plan.tasks:
+        folder = f"{run_name(plan, seed)}/{task}"
+        model, outcome = taught_model(experiment, task, mode, folder, start=start, device=device, log=False)
+        keep_crops(experiment, model, [task])
+        new = told(experiment, model, outcome, steps)
+        found = {key: max(found[key], new[key]) for key in found}
+        parameters = {"trainable_parameters": new["trainable_parameters"]}
+        rows = tests_on(experiment, model, [task], where)
+        tests |= {test: row | parameters for test, row in rows.items()}
+        dataset = spelled(experiment.spec(task).dataset)
+        forgotten[dataset] = 0.0
+        if not (unchanged(model, old) and model.isolated):
+            before = before or tests_on(experiment, old.to(where), old.tasks, where)
+            after = tests_on(experiment, model, old.tasks, where)
+            lost = [before[test]["skill"] - row["skill"] for test, row in after.items()]
+            forgotten[dataset] = rounded(float(np.mean(lost)))
+    return found | {"tests": tests, "forgotten": forgotten}
+
+
+def _nothing(plan: Plan, seed: int, where: torch.device, device: str) -> dict:
+    model = load_model(MODELS / start_of(plan, seed))
+    return told(plan.experiment, model, None, 0) | {"tests": judged(plan, model, where)}
+
+
+TRAININGS = {"stage2": _second_stage, "transfer": _transfer, "nothing": _nothing}
+
+
+def start_of(plan: Plan, seed: int) -> str:
+    """The folder below models/ that a run starts from."""
+    return f"{HOME}/{plan.variant.start}-{seed}"
+
+
+def told(experiment: Experiment, model: FaceModel, outcome: Outcome | None, steps: int) -> dict[str, Any]:
+    return {
+        "steps": steps,
+        "trainable_parameters": outcome.trainable if outcome else 0,
+        "total_parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }
+
+
+def keep_crops(experiment: Experiment, model: FaceModel, tasks: Iterable[str]) -> None:
+    """Store in the model how test images of these tasks are cut, as they were trained; how faces lie in them is only
+    asked for photographs."""
+    for task in tasks:
+        model.crops[task] = experiment.crop(task, "test").to_dict()
+
+
+def unchanged(model: FaceModel, old: FaceModel) -> bool:
+    now = model.state_dict()
+    return all(name in now and torch.equal(value.cpu(), now[name].cpu()) for name, value in old.state_dict().items())
+
+
+# --- judging ----------------------------------------------------------------------------------------------------------
+
+
+def judged(plan: Plan, model: FaceModel, where: torch.device) -> dict[str, dict]:
+    """The tests of the tasks of a run."""
+    return tests_on(plan.experiment, model, plan.tasks, where)
+
+
+def tests_on(experiment: Experiment, model: FaceModel, tasks: Iterable[str], where: torch.device) -> dict[str, dict]:
+    """Test -> its numbers, without intervals; a test that cannot be judged is an error."""
+    rows, model = {}, model.to(where).eval()
+    for task in tasks:
+        spec = model.tasks[task]
+        baseline = constant_baselines(experiment, {task: spec}, {task: own_crop(model, task)})[task]
+        for test in tests_of_task(experiment, spec):
+            found = measure_test(experiment, model, test, device=str(where), baseline=baseline)
+            rows[test.name] = numbers(experiment, test, found)
+            print(f"{test.name}: {found.headline} {found.metrics[found.headline]:.3f}", flush=True)
+    return rows
+
+
+def numbers(experiment: Experiment, test: Test, found: Measured) -> dict[str, Any]:
+    """Plain data; `groups` where the test faces have labels of race, gender or age group."""
+    headline = found.headline
+    require_numbers(test, found.metrics, (headline, f"constant_{headline}"))
+    metrics = {name: rounded(value) for name, value in found.metrics.items() if math.isfinite(value)}
+    row = {"dataset": test.dataset, "headline": headline, "skill": rounded(found.skill), "metrics": metrics}
+    groups = by_group(experiment, test, found)
+    return row | ({"groups": groups} if groups else {})
+
+
+def by_group(experiment: Experiment, test: Test, found: Measured) -> dict[str, dict[str, float]]:
+    """Label column -> group -> the headline metric on its faces."""
+    samples = open_samples(test.spec, experiment.prepared(test.dataset), "test")
+    columns = [name for name in GROUPS if name in getattr(samples, "columns", ())]
+    rows = Spread(samples, experiment.params.evaluate.samples, run=KINDS[test.spec.kind].run_length).rows
+    unit = found.metric.drawn_with()
+    if not columns or unit is None or len(unit) != len(rows):
+        return {}
+    again, groups = found.metric.resampler(), {}
+    for column in columns:
+        labels, names = np.asarray(samples.column(column))[rows], experiment.readers[test.dataset].classes[column]
+        present = [number for number in range(len(names)) if (labels == number).any()]
+        values = again(np.stack([labels == number for number in present]).astype(np.float64))[found.headline]
+        told = zip(present, values, strict=True)
+        groups[column] = {names[number]: rounded(float(value)) for number, value in told if math.isfinite(value)}
+    return groups
