@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "load", "load_released", "predict"]
 
 _LAZY = {
-    "load": ("faceptor.weights.folder", "load_model"),
+    "load": ("faceptor.weights.shared", "load"),
     "load_released": ("faceptor.weights.released", "load_released"),
 }
 

@@ -16,14 +16,13 @@ import faceptor
 from faceptor.errors import WeightsError
 from faceptor.pipeline import repro
 from faceptor.weights.folder import model_hash, save_model
-from faceptor.weights.shared import load_shared
 from tests.toy import model_and_criteria
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = {
     "stages": {
         "train_stage1": {
-            "cmd": "mkdir -p models && cp -r toy models/stage1 && cp params.yaml metrics.yaml && echo run >> ../runs.txt",
+            "cmd": "mkdir -p models && cp -r toy models/stage1 && cp params.yaml metrics.yaml && echo >> ../runs.txt",
             "deps": ["toy"],
             "params": ["seed"],
             "outs": ["models/stage1"],
@@ -105,16 +104,18 @@ def test_an_experiment_goes_from_one_clone_to_another(clone, shared, monkeypatch
 def test_a_model_is_loaded_out_of_another_repository(shared, tmp_path, monkeypatch):
     bare, remote = shared
     monkeypatch.chdir(tmp_path)  # no repository here
-    model = load_shared("models/stage1", repo=str(bare), rev="main")
+    model = faceptor.load("models/stage1", repo=str(bare), rev="main")
     expected = model_and_criteria()[0].state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
     assert not list(tmp_path.iterdir())
-    given = load_shared("models/stage1", repo=str(bare), rev="stage1@v1.0.0", remote=str(remote))
+    given = faceptor.load("models/stage1", repo=str(bare), rev="stage1@v1.0.0", remote=str(remote))
     assert given.tasks == model.tasks
     for wrong in ({"folder": "models/stage9"}, {"rev": "nowhere"}, {"remote": str(tmp_path / "empty")}):
         arguments = {"folder": "models/stage1", "repo": str(bare), "rev": "main"} | wrong
-        with pytest.raises(WeightsError, match="bare.git: models/stage"):
-            load_shared(**arguments)
+        with pytest.raises(WeightsError, match=r"bare\.git: models/stage"):
+            faceptor.load(**arguments)
+    with pytest.raises(WeightsError, match="repo="):
+        faceptor.load("models/stage1", rev="main")
 
 
 def test_a_model_is_an_artifact(shared, tmp_path, monkeypatch):
