@@ -54,7 +54,7 @@ def compress(image: np.ndarray, strength: float, rng: Generator) -> np.ndarray:
     """Written as JPEG and read again; strength: the quality, 1 to 100."""
     flags = [cv2.IMWRITE_JPEG_QUALITY, round(strength)]
     written = cv2.imencode(".jpg", np.rint(255 * image[..., ::-1]).astype(np.uint8), flags)[1]
-    read = cv2.imdecode(written, cv2.IMREAD_COLOR)[..., ::-1]
+    read = np.asarray(cv2.imdecode(written, cv2.IMREAD_COLOR))[..., ::-1]
     return np.ascontiguousarray(read, np.float32) / np.float32(255)
 
 
