@@ -18,6 +18,7 @@ from faceptor.config import parse, preset_text
 from faceptor.errors import ConfigError, DataError, FaceptorError
 from faceptor.evaluation import measure as evaluate
 from faceptor.evaluation.measure import Measured, Validator
+from faceptor.models.low_rank import attention_maps
 from faceptor.pipeline import evaluation, run_parts, training, verdict
 from faceptor.pipeline import samples as samples_of
 from faceptor.pipeline.data import preprocess_set, synthesize_set
@@ -262,11 +263,26 @@ def test_full_fine_tuning_trains_everything_and_measures_what_is_forgotten(chain
         assert row["after_interval"][0] <= row["after"] <= row["after_interval"][1]
 
 
+def test_low_rank_adapters_learn_beside_the_queries_and_leave_a_plain_model(chain):
+    experiment, _ = chain
+    rank, old = experiment.params.transfer.modes["lora"].rank, load_model("models/stage1")
+    result = transfer(experiment, "lfw73", "lora")
+    adapters = sum(rank * sum(linear.weight.shape) for linear in attention_maps(old))
+    assert result["trainable_parameters"] == 2 * 73 * experiment.params.model.decoder.width + adapters
+    new = load_model("models/transfer/lfw73-lora")
+    assert set(new.state_dict()) - set(old.state_dict()) == {
+        f"queries.attributes_lfw73.{n}" for n in ("content", "position")
+    }
+    changed = {name for name, value in old.state_dict().items() if not torch.equal(value, new.state_dict()[name])}
+    assert len(changed) == len(attention_maps(old)) == result["forgotten"]["tensors_changed"]
+    assert all(name.endswith(".weight") for name in changed)
+
+
 def test_unknown_transfer_is_refused(chain):
     experiment, _ = chain
     with pytest.raises(ConfigError, match="expected one of lfw73"):
         transfer(experiment, "lapa", "prompt")
-    with pytest.raises(ConfigError, match="expected one of prompt, decoder, full"):
+    with pytest.raises(ConfigError, match="expected one of prompt, decoder, full, lora"):
         transfer(experiment, "lfw73", "promt")
 
 
@@ -329,6 +345,7 @@ KEYS = [
     ("stage1", "model.layer_attention.mode", "released"),
     ("stage1", "stage1.tasks.age_morph2.train.scale", 1.1),
     ("stage1", "stage1.tasks.age_morph2.augment.options.rotation", 0.2),
+    ("stage1", "stage1.tasks.age_morph2.faces", 20),
     ("stage1", "stage1.optimiser.lr", 1e-4),
     ("stage1", "stage1.threads", 2),
     ("stage1", "evaluate.batch", 3),

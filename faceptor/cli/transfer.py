@@ -11,15 +11,16 @@ from faceptor.config.sections import unspelled
 
 def transfer(
     dataset: Annotated[str, typer.Argument(help="A data set of transfer.tasks, e.g. aflw19.")],
-    mode: Annotated[str, typer.Argument(help="prompt, decoder or full (transfer.modes).")],
+    mode: Annotated[str, typer.Argument(help="prompt, decoder, full or lora (transfer.modes).")],
     device: Device = "auto",
     params: ParamsFile = PARAMS,
     json: Json = False,
 ):
-    """Teach a trained model an unseen data set in one of three ways, and measure what the old tasks lost by it.
+    """Teach a trained model an unseen data set in one of several ways, and measure what the old tasks lost by it.
 
     `prompt` trains the new task's queries, `decoder` also the decoders and output modules, `full` everything (Faceptor,
-    section 4.6). Writes results/transfer/<dataset>-<mode>.json and models/transfer/<dataset>-<mode>.
+    section 4.6); `lora`, not in the paper, trains the queries and low-rank adapters of the attention maps. Writes
+    results/transfer/<dataset>-<mode>.json and models/transfer/<dataset>-<mode>.
 
     Example: `faceptor transfer lapa prompt`
     """

@@ -74,7 +74,11 @@ class DecoderConfig(Section):
 
 
 class LayerAttentionConfig(Section):
+    """from_start: all tasks with values have it in stage 1 and train it there, "LA (Directly)" of Faceptor's Table 4;
+    otherwise it is added and trained in stage 2."""
+
     mode: Literal["paper", "released"] = "paper"
+    from_start: Flag = False
 
 
 Gain = Annotated[Real, Field(gt=0, le=1000)]
@@ -191,10 +195,14 @@ class BackboneConfig(Section):
 
 
 class TwoWayConfig(Section):
+    """cross_attention: how tokens and image attend to each other, the ablation of FaceXFormer's Table 7. two_way is the
+    model itself; token_to_image leaves the image as it is; with none, tokens are the same for all faces."""
+
     width: Width = 256
     depth: Depth = 2
     heads: Heads = 8
     hidden: Width = 2048
+    cross_attention: Literal["two_way", "token_to_image", "none"] = "two_way"
 
     @model_validator(mode="after")
     def _consistent(self):
@@ -207,6 +215,7 @@ class FaceXFormerConfig(_Start):
     name: Literal["facexformer"] = "facexformer"
     variant: Literal["paper", "released"] = "paper"  # how landmarks and pose are read
     backbone: BackboneConfig = BackboneConfig()
+    fusion: Literal["all", "last"] = "all"  # levels of the backbone that are fused; last: none is (Table 7)
     decoder: TwoWayConfig = TwoWayConfig()
     initialisation: FaceXFormerInitialisation = FaceXFormerInitialisation()  # for init: scratch
     embedding: Width = 512

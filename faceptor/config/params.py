@@ -118,6 +118,7 @@ class TaskSettings(Sampling):
     `test` crops the test images where the released code does that differently from training.
     """
 
+    faces: OrNone[Count] = None  # train on so many, spread evenly over the training split; None = all
     train: Crop
     test: OrNone[Crop] = None
     augment: Augment = Augment()
@@ -201,8 +202,11 @@ class Evaluation(Section):
 
 
 class TransferMode(Section):
+    """rank: low-rank adapters on attention maps learn beside what `trainable` names (LoRA; not in the papers)."""
+
     trainable: Patterns
     lr: Positive
+    rank: OrNone[Annotated[Count, Field(le=1024)]] = None
 
 
 class TransferMatrix(Section):

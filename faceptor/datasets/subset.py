@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from faceptor.errors import ConfigError
+
 
 def spread(size: int, count: int | None, *, run: int = 1) -> list[int]:
     """Up to `count` of `size` positions, ascending and spread evenly from the first to the last; None takes all.
@@ -36,3 +38,18 @@ class Spread(Sequence):
 
     def __getitem__(self, index: int) -> Any:
         return self.samples[self.rows[index]]
+
+
+class Fewer(Spread):
+    """`faces` samples of a training split, spread evenly: the few samples of Faceptor's Table 8 and the fractions of a
+    data set. ConfigError, naming the key `where` of params.yaml, if the split has not so many."""
+
+    def __init__(self, samples: Sequence, faces: int, *, where: str):
+        if faces > len(samples):
+            raise ConfigError(f"{where}: {faces}, but the training split has {len(samples)} samples; null takes all")
+        super().__init__(samples, faces)
+
+    def column(self, name: str) -> Any:
+        """The chosen samples' values of a column, see `faceptor.prepared.reading.Split.column`."""
+        values = self.samples.column(name)  # type: ignore[attr-defined]
+        return values[self.rows] if isinstance(values, np.ndarray) else [values[row] for row in self.rows]

@@ -10,7 +10,7 @@ from faceptor.models.encoder import Encoder
 from faceptor.models.faceptor import Faceptor
 from faceptor.models.facexformer import FaceXFormer
 from faceptor.models.facexformer_heads import readouts, released_spec
-from faceptor.models.fusion import Fusion
+from faceptor.models.fusion import FUSIONS
 from faceptor.models.naive import IdentityHead, NaiveFaceptor
 from faceptor.models.outputs import Outputs
 from faceptor.models.pixel_decoder import PixelDecoder
@@ -106,9 +106,15 @@ def build_facexformer(config: FaceXFormerConfig, tasks: Sequence[TaskSpec]) -> F
             raise ConfigError(f"model.inputs.{group}.size: {size} is no multiple of {stride}, as {backbone.name} needs")
     return FaceXFormer(
         backbone=body,
-        fusion=Fusion(channels=body.channels, dim=decoder.width),
+        fusion=FUSIONS[config.fusion](channels=body.channels, dim=decoder.width),
         position=FourierPosition(dim=decoder.width),
-        decoder=TwoWayDecoder(dim=decoder.width, depth=decoder.depth, heads=decoder.heads, hidden=decoder.hidden),
+        decoder=TwoWayDecoder(
+            dim=decoder.width,
+            depth=decoder.depth,
+            heads=decoder.heads,
+            hidden=decoder.hidden,
+            cross_attention=decoder.cross_attention,
+        ),
         readouts=readouts(variant=config.variant, dim=decoder.width, embedding=config.embedding),
         inputs=input_groups(config.inputs),
         tasks=tasks,

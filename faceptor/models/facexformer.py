@@ -17,7 +17,7 @@ from faceptor.models.backbone import Backbone
 from faceptor.models.base import FaceModel, InputGroup
 from faceptor.models.faceptor import shifted
 from faceptor.models.facexformer_heads import Head, Masks, Readout
-from faceptor.models.fusion import Fusion
+from faceptor.models.fusion import Fusion, LastLevel
 from faceptor.models.modules import M, ModuleDict
 from faceptor.models.positions import FourierPosition
 from faceptor.models.streams import cover
@@ -44,7 +44,7 @@ class FaceXFormer(FaceModel):
         self,
         *,
         backbone: Backbone,
-        fusion: Fusion,
+        fusion: Fusion | LastLevel,
         position: FourierPosition,
         decoder: TwoWayDecoder,
         readouts: Mapping[str, Readout],

@@ -35,3 +35,22 @@ class Fusion(nn.Module):
         ]
         raised = [F.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in fused[1:]]
         return torch.stack([fused[0], *raised]).sum(dim=0)
+
+
+class LastLevel(nn.Module):
+    """Instead of `Fusion`, for the ablation "without MLP-Fusion" (FaceXFormer, Table 7, row 1): a linear map of the
+    coarsest level alone, resized to the finest grid, so that all that follows sees a map of the same size.
+
+    The paper does not say what row 1 reads instead; this is our reading.
+    """
+
+    def __init__(self, *, channels: Sequence[int], dim: int):
+        super().__init__()
+        self.fuse = nn.Conv2d(channels[-1], dim, kernel_size=1)
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        """As `Fusion.forward`."""
+        return F.interpolate(self.fuse(levels[-1]), size=levels[0].shape[-2:], mode="bilinear", align_corners=False)
+
+
+FUSIONS = {"all": Fusion, "last": LastLevel}

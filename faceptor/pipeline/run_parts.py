@@ -6,12 +6,13 @@ from torch import nn
 
 from faceptor.config import Sampling
 from faceptor.config.sections import spelled
+from faceptor.datasets.subset import Fewer
 from faceptor.errors import ConfigError
 from faceptor.evaluation.measure import Validator
 from faceptor.io.files import RESULTS
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.samples import constant_baselines
-from faceptor.prepared.reading import open_split
+from faceptor.prepared.reading import Split, open_split
 from faceptor.tasks import KINDS, TaskSpec
 from faceptor.training.batches import ImageCache, Steps, TaskStream
 
@@ -24,7 +25,7 @@ def training_steps(
     streams = {
         name: TaskStream(
             spec=specs[name],
-            split=open_split(experiment.prepared(specs[name].dataset), "train"),
+            split=_faces(experiment, name, open_split(experiment.prepared(specs[name].dataset), "train")),
             crop=experiment.crop(name, "train"),
             policy=experiment.policy(name),
             samples=part.samples,
@@ -34,6 +35,12 @@ def training_steps(
         for name, part in sampling.items()
     }
     return Steps(streams, steps=steps)
+
+
+def _faces(experiment: Experiment, task: str, split: Split) -> Split | Fewer:
+    """What a task trains on: all of its training split, or so much as its settings say."""
+    faces = experiment.settings(task).faces
+    return split if faces is None else Fewer(split, faces, where=f"tasks.{task}.faces")
 
 
 def build_criteria(experiment: Experiment, steps: Steps) -> nn.ModuleDict:

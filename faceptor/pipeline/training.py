@@ -85,6 +85,8 @@ def train_stage2(experiment: Experiment, name: str, *, device: str = "auto") -> 
     params = experiment.params
     if name not in params.stage2.tasks:
         raise ConfigError(f"stage 2 of {name}: expected one of {', '.join(params.stage2.tasks)}")
+    if params.model.layer_attention.from_start:
+        raise ConfigError(f"stage 2 of {name}: stage 1 trains it already, set model.layer_attention.from_start: false")
     run_name, stage, where = f"stage2-{name}", params.stage2, pick_device(device)
     with running(run_name, stage):
         model = load_model(MODELS / "stage1")

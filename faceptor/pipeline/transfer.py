@@ -6,6 +6,7 @@ from faceptor.config.sections import spelled, unspelled
 from faceptor.errors import ConfigError, FaceptorError
 from faceptor.io.files import MODELS, RESULTS, RUNS, write_json
 from faceptor.models.base import FaceModel
+from faceptor.models.low_rank import LEARNT, adapt, merge
 from faceptor.pipeline.device import pick_device
 from faceptor.pipeline.evaluation import INTERVALS, judge, tests_of_task
 from faceptor.pipeline.experiment import Experiment
@@ -24,7 +25,8 @@ def transfer(experiment: Experiment, dataset: str, mode: str, *, device: str = "
     details/<dataset>-<mode>.json beside it; return the details.
 
     Modes are lists of trainable patterns: prompt (the new queries), decoder (and decoders and output modules),
-    full (everything). What the old tasks lost is measured where anything but the new queries changed.
+    full (everything); lora (the new queries and low-rank adapters) is not in the paper. What the old tasks lost is
+    measured where anything but the new queries changed.
     """
     params = experiment.params
     name = task_of(experiment, unspelled(dataset))
@@ -86,12 +88,17 @@ def taught_model(
     model = load_model(MODELS / start)
     torch.manual_seed(params.seed)
     model.add_task(experiment.spec(name))
+    trainable = named(settings.trainable, name)
+    if settings.rank:
+        adapt(model, rank=settings.rank)
+        trainable += (LEARNT,)
     of_mode = flatten(settings.model_dump(mode="json"), f"transfer.modes.{mode}")
     instead = {"transfer.optimiser.lr": None, "transfer.trainable": None}  # the mode's hold
     outcome = train_tasks(
-        experiment, model, stage, {name: stage.tasks[name]}, run_name, named(settings.trainable, name), device,
+        experiment, model, stage, {name: stage.tasks[name]}, run_name, trainable, device,
         facts=started_record(experiment, start) | of_mode | instead, section="transfer", log=log,
     )  # fmt: skip
+    merge(model)
     return model, outcome
 
 

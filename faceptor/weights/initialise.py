@@ -21,7 +21,8 @@ LOADERS: dict[str, Callable] = {"encoder": load_farl, "backbone": load_backbone}
 
 
 def initialise(model: FaceModel, config: ModelConfig, *, where: str = "model") -> None:
-    """Load the published weights that the configuration names, or initialise for training without any.
+    """Load the published weights that the configuration names, or initialise for training without any; then add what
+    learns with the first stage although it is no part of the plain model (`layer_attention.from_start`).
 
     where: what the section is called in params.yaml. Raises ConfigError or WeightsError where `init` is "released" and
     no file is named, or it is not there, or does not fit.
@@ -32,6 +33,10 @@ def initialise(model: FaceModel, config: ModelConfig, *, where: str = "model") -
     else:
         numbers = getattr(config, "initialisation", None)
         model.initialise(**({} if numbers is None else numbers.model_dump()))
+    attention = getattr(config, "layer_attention", None)
+    if attention and attention.from_start:
+        for task in [task for task, head in model.head.items() if head == "value"]:
+            model.enable_layer_attention(task, attention.mode)
 
 
 def load_part(model: FaceModel, config: ModelConfig, path: Path | str) -> None:

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from faceptor.datasets.subset import Spread, spread
+from faceptor.datasets.subset import Fewer, Spread, spread
+from faceptor.errors import ConfigError
+from tests.toy import FakeSplit
 
 
 @pytest.mark.parametrize("run", [1, 2, 8])
@@ -34,3 +36,20 @@ def test_a_split_in_its_owners_order_is_seen_whole():
     assert len(part) == 70 and set(np.bincount(list(part), minlength=7)) <= {9, 10, 11}
     with pytest.raises(IndexError):
         part[70]
+
+
+class Columns(FakeSplit):
+    def column(self, name):
+        values = [sample[name] for sample in self.samples]
+        return np.array(values) if name == "age" else values
+
+
+def test_few_faces_keep_their_labels():
+    """Image, array column and list column of the same samples, from the first to the last of the split."""
+    split = Columns(0, size=40)
+    few = Fewer(split, 10, where="stage1.tasks.age_morph2.faces")
+    assert len(few) == 10 and few[0] is split[0] and few[9] is split[39]
+    assert [few[i]["age"] for i in range(10)] == few.column("age").tolist()
+    assert [few[i]["key"] for i in range(10)] == few.column("key")
+    with pytest.raises(ConfigError, match=r"age_morph2\.faces: 41, but the training split has 40"):
+        Fewer(split, 41, where="stage1.tasks.age_morph2.faces")

@@ -41,11 +41,12 @@ SHAPES = {  # of one answer at 32 x 32: paper, released
 }
 
 
-def toy_config(*, backbone=CONVNEXT, variant="paper", dense=HALF, face=HALF):
+def toy_config(*, backbone=CONVNEXT, variant="paper", dense=HALF, face=HALF, fusion="all", cross_attention="two_way"):
     return FaceXFormerConfig(
         variant=variant,
         backbone={"name": backbone[0], "options": backbone[1]},
-        decoder={"width": 16, "depth": 2, "heads": 2, "hidden": 32},
+        fusion=fusion,
+        decoder={"width": 16, "depth": 2, "heads": 2, "hidden": 32, "cross_attention": cross_attention},
         embedding=12,
         inputs={"dense": dense, "face": face},
     )
@@ -82,6 +83,37 @@ def test_backbones_take_other_image_sizes(backbone, size):
     raw = model(torch.rand(1, 3, *size))
     assert raw["parsing_lapa"].shape == (1, 11, *size)
     assert raw["landmarks_aflw19"].shape == (1, 19, size[0] // 4, size[1] // 4)
+
+
+# --- the ablations of Table 7 ----------------------------------------------------------------------------------------
+
+
+def test_without_fusion_the_last_level_alone_is_seen():
+    model, images = toy_model(fusion="last"), torch.rand(2, 3, 64, 64)
+    assert {name: raw.shape for name, raw in model(images).items()} == {
+        name: raw.shape for name, raw in toy_model()(images).items()
+    }
+    levels = model.backbone(images)
+    other = [torch.rand_like(level) for level in levels[:-1]] + [levels[-1]]
+    assert torch.equal(model.fusion(levels), model.fusion(other))
+    assert not torch.equal(toy_model().fusion(levels), toy_model().fusion(other))
+
+
+@pytest.mark.parametrize("cross_attention", ["two_way", "token_to_image", "none"])
+def test_what_of_the_cross_attention_is_left_out(cross_attention):
+    """What an image changes: the tokens unless there is none; and what tokens change of the image's own map."""
+    model, images = toy_model(cross_attention=cross_attention), torch.rand(2, 3, 32, 32)
+    tokens, face = model.decode(images)
+    assert torch.equal(tokens[0], tokens[1]) == (cross_attention == "none")
+    assert torch.equal(face, model.fusion(model.backbone(images))) == (cross_attention != "two_way")
+    names = " ".join(name for name, _ in model.decoder.named_parameters())
+    assert ("image_to_token" in names) == (cross_attention == "two_way")
+    assert ("token_to_image" in names) == ("final_attention" in names) == (cross_attention != "none")
+    model.initialise(self_attention_gain=2.0, token_to_image_gain=2.0, mask_mlp_gain=2.0, mask_upsample_gain=2.0)
+    raw = model.train().forward_tasks({name: torch.rand(2, 3, 64, 64) for name in SHAPES})
+    sum((values * torch.randn_like(values)).sum() for values in raw.values()).backward()
+    dead = [n for n, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+    assert [name for name in dead if not name.endswith(".key.bias")] == []
 
 
 def test_rotations_are_rotations():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from faceptor.config import load_preset
+from faceptor.config.model import LayerAttentionConfig
 from faceptor.errors import ConfigError
 from faceptor.models.build import build_model
 from faceptor.tasks import task
@@ -64,6 +65,23 @@ def test_every_number_of_the_section_counts(name):
     for key, value in numbers.items():
         found = initialised(**{key: 2 * value})
         assert any(not torch.equal(tensor, found[each]) for each, tensor in expected.items()), key
+
+
+@pytest.mark.parametrize("mode", ["paper", "released"])
+def test_layer_attention_from_the_start_is_added_to_tasks_with_values(mode):
+    config = load_preset("embedded").model
+    directly = config.model_copy(update={"layer_attention": LayerAttentionConfig(mode=mode, from_start=True)})
+    plain = fresh(config)
+    initialise(plain, config)
+    model = fresh(directly)
+    initialise(model, directly)
+    assert model.structure() == {"layer_attention": [{"tasks": ["expression_rafdb"], "mode": mode}]}
+    assert plain.structure() == {"layer_attention": []}
+    found = model.state_dict()
+    assert all(torch.equal(tensor, found[name]) for name, tensor in plain.state_dict().items())
+    raw = model.train().forward_tasks({name: torch.rand(1, 3, 96, 96) for name in NAMES})
+    raw["expression_rafdb"].sum().backward()
+    assert all(p.grad.any() for p in model.layer_attention.parameters())
 
 
 @pytest.mark.parametrize("name", ["stage1", "naive", "facexformer"])
