@@ -32,7 +32,7 @@ FACES = {  # of every data set, fewer than `faceptor synthesize --all` draws
     name: {key: count if name == "ms1mv3" else -(-count * 3 // 5) for key, count in counts.items()}
     for name, counts in SMALL.items()
 }
-VALIDATING = {"ms1mv3": 0.4}  # share of the people: a few of them make too few pairs
+VALIDATING = {"ms1mv3": 0.4, "digiface": 0.4}  # share of the people: a few of them make too few pairs
 
 
 def paths_of_presets() -> dict[str, Path]:

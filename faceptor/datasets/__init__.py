@@ -12,6 +12,8 @@ from faceptor.datasets.readers.biwi import Biwi
 from faceptor.datasets.readers.celeba import CelebA
 from faceptor.datasets.readers.celebamaskhq import CelebAMaskHQ
 from faceptor.datasets.readers.cofw import COFW
+from faceptor.datasets.readers.digiface import DigiFace
+from faceptor.datasets.readers.facesynthetics import FaceSynthetics
 from faceptor.datasets.readers.fairface import FairFace
 from faceptor.datasets.readers.ferplus import FERPlus
 from faceptor.datasets.readers.ffhqaging import FFHQAging
@@ -35,6 +37,7 @@ READERS: dict[str, type[Reader]] = {
         *(W300, AFLW19, CelebAMaskHQ, LaPa, Morph2, AffectNet, RAFDB, CelebA, MS1MV3, LFW73),
         *(UTKFace, FairFace, LFWA, FERPlus, FFHQAging),
         *(WFLW, COFW, W300LP, AFLW2000, Biwi, W300VW),
+        *(FaceSynthetics, DigiFace),
     )
 }
 

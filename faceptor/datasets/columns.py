@@ -110,8 +110,11 @@ def _check_box(reader: Reader, value: np.ndarray | None, height: int, width: int
 
 def _check_mask(reader: Reader, value: np.ndarray, height: int, width: int) -> None:
     classes = len(reader.classes["mask"])
-    if value.max() >= classes:
-        raise BadSample(f"expected label values 0..{classes - 1}, found {value.max()}")
+    known = value if reader.mask_ignore is None else value[value != reader.mask_ignore]
+    if not known.size:
+        raise BadSample("no pixel has a class")
+    if known.max() >= classes:
+        raise BadSample(f"expected label values 0..{classes - 1}, found {known.max()}")
 
 
 def _check_age(reader: Reader, value: float | None, height: int, width: int) -> None:

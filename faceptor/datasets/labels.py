@@ -38,6 +38,7 @@ class LandmarkScheme:
     inter_ocular: tuple[int, int] | None = None
     inter_pupil: tuple[tuple[int, ...], tuple[int, ...]] | None = None  # points whose mean is each pupil
     five: tuple[tuple[int, ...], ...] = ()  # points whose means are the five alignment points
+    begins_with: str | None = None  # scheme whose points are the first ones of this
 
     def group(self, name: str) -> range:
         """Indices of a named group."""
@@ -69,7 +70,7 @@ def _pupils(entry: dict | list | None) -> tuple[tuple[int, ...], tuple[int, ...]
 
 
 def landmark_scheme(name: str | Mapping) -> LandmarkScheme:
-    """Scheme by name: "300W", "WFLW", "COFW", "AFLW-19" or "LaPa-106"; or the facts themselves, as one of the entries
+    """Scheme by name, such as "300W" or "LaPa-106" (those of `labels.yaml`); or the facts themselves, as one of the entries
     of `labels.yaml` with a `name` (the schemes of users' own data sets are kept that way)."""
     return _published_scheme(name) if isinstance(name, str) else _scheme(name["name"], name)
 
@@ -92,6 +93,7 @@ def _scheme(name: str, entry: Mapping) -> LandmarkScheme:
         inter_ocular=tuple(entry["inter_ocular"]) if "inter_ocular" in entry else None,
         inter_pupil=_pupils(entry.get("inter_pupil")),
         five=tuple(_members(member) for member in entry.get("five_alignment_points", ())),
+        begins_with=entry.get("begins_with"),
     )
 
 
@@ -118,6 +120,8 @@ RAFDB_TO_UNIFIED: dict[int, int] = dict(facts()["expression"]["RAF-DB_raw_to_uni
 CELEBAMASK_19: tuple[str, ...] = tuple(facts()["parsing"]["CelebAMask-HQ"]["faceptor_order"])
 CELEBAMASK_TO_LAPA = np.array(facts()["parsing"]["CelebAMask-HQ"]["to_LaPa"], np.uint8)  # class -> class
 LAPA_11: tuple[str, ...] = tuple(facts()["parsing"]["LaPa"]["faceptor_order"])
+FACESYNTHETICS_19: tuple[str, ...] = tuple(facts()["parsing"]["FaceSynthetics"]["names"])
+FACESYNTHETICS_IGNORE: int = facts()["parsing"]["FaceSynthetics"]["ignore"]  # value of pixels without a class
 AGES: tuple[int, ...] = tuple(range(facts()["age_bins_dldl"]["first"], facts()["age_bins_dldl"]["last"] + 1))
 GENDERS: tuple[str, ...] = tuple(facts()["demographics"]["UTKFace_gender"])
 FACEXFORMER_RACES: tuple[str, ...] = tuple(facts()["demographics"]["FaceXFormer_race"])

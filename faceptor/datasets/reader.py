@@ -119,6 +119,7 @@ class Reader(ABC):
     classes: ClassVar[dict[str, tuple[str, ...]]] = {}  # column -> names of its classes
     ranges: ClassVar[dict[str, tuple[float, float]]] = {}  # scale -> lowest and highest rating, in order
     mask_flip: tuple[int, ...] | None = None  # class permutation of a mirrored mask; None = the published one
+    mask_ignore: int | None = None  # value of pixels of which no class is known; None = every pixel has one
     task_options: ClassVar[dict[str, dict]] = {}  # kind -> what a protocol option changes in the options of its task
 
     def __init__(self, root: Path | str, *, follow_links: Links = False, **options):

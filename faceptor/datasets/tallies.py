@@ -18,6 +18,7 @@ from faceptor.datasets.own_columns import MOST_CLASSES, MOST_VALUES
 
 ANGLES = ("pitch", "yaw", "roll")
 DECADES = 10
+UNKNOWN = "unknown"  # pixels that have none of the classes
 
 
 def _nothing() -> np.ndarray:
@@ -66,7 +67,9 @@ def _histogram(most: int) -> Callable[[np.ndarray], Tally]:
 
 def _pixel_shares(tally: Tally, names: Sequence[str]) -> dict[str, float]:
     shares = tally.counts / tally.counts.sum()
-    return {name: round(float(share), 6) for name, share in zip(names, shares, strict=False)}
+    rest = {UNKNOWN: shares[len(names) :].sum()} if tally.counts[len(names) :].any() else {}
+    named = dict(zip(names, shares, strict=False)) | rest
+    return {name: round(float(share), 6) for name, share in named.items()}
 
 
 def _count_years(values: np.ndarray) -> Tally:

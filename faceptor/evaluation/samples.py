@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from faceptor.errors import DataError
-from faceptor.prepared.reading import open_split, open_verification, verification_sets
+from faceptor.prepared.reading import open_split, open_verification, read_card, verification_sets
 from faceptor.tasks import kind_of
 from faceptor.tasks.base import TaskSpec
 
 
 def open_samples(spec: TaskSpec, folder: Path, split: str) -> Sequence:
     """The "train", "val" or "test" split of a prepared data set; of a task whose labels are people, the test split is
-    the verification sets, pair by pair."""
-    pairs = split == "test" and kind_of(spec).identities
-    return VerificationSamples(folder) if pairs else open_split(folder, split)
+    the verification sets, pair by pair, and without any of them its test people, if it has some."""
+    if split == "test" and kind_of(spec).identities:
+        if verification_sets(folder) or "test" not in read_card(folder)["counts"]:
+            return VerificationSamples(folder)
+    return open_split(folder, split)
 
 
 class VerificationSamples(Sequence):

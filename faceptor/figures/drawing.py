@@ -33,7 +33,9 @@ def class_colours(count: int) -> np.ndarray:
 def blend_classes(
     canvas: np.ndarray, classes: np.ndarray, count: int, *, opacity: float = 0.5, background: int = 0
 ) -> np.ndarray:
-    """(H, W, 3) uint8 RGB with the (H, W) class map laid over it; the background stays as it is."""
+    """(H, W, 3) uint8 RGB with the (H, W) class map laid over it; the background, and what is no class, stay as they
+    are."""
+    classes = np.where(classes < count, classes, background)
     colours = class_colours(count)[classes].astype(np.float32)
     weight = np.where(classes == background, 0.0, opacity)[..., None].astype(np.float32)
     return np.rint(canvas * (1 - weight) + colours * weight).astype(np.uint8)

@@ -29,6 +29,8 @@ SMALL: dict[str, dict[str, int]] = {
     "aflw2000": {"test": 30},
     "biwi": {"test": 48},
     "ms1mv3": {"train": 120, "identities": 24, "pairs": 10},
+    "facesynthetics": {"train": 40, "test": 12},
+    "digiface": {"train": 100, "test": 20},
 }
 
 

@@ -74,7 +74,8 @@ def _of_detector(spec: TaskSpec, sample: Mapping) -> np.ndarray | None:
     return found[0].box if found else None
 
 
-_SCHEMES = {landmark_scheme(name).count: name for name in ("300W", "WFLW", "COFW", "AFLW-19", "LaPa-106")}
+_NAMES = ("300W", "WFLW", "COFW", "AFLW-19", "LaPa-106", "FaceSynthetics")
+_SCHEMES = {landmark_scheme(name).count: name for name in _NAMES}
 _SOURCES = {"landmarks": _of_landmarks, "points5": _of_points5, "mask": _of_mask, "image": _of_detector}
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from faceptor.datasets.labels import LandmarkScheme, landmark_scheme
 from faceptor.datasets.reader import Reader
 from faceptor.errors import DataError
 from faceptor.tasks.base import TaskSpec
@@ -30,13 +33,26 @@ def check_names(spec: TaskSpec, column: str, other: Reader) -> None:
 
 
 def check_points(spec: TaskSpec, other: Reader) -> None:
-    """The other data set has the same landmarks, and boxes where errors are divided by their size."""
-    if other.scheme != spec.options["scheme"]:
+    """The other data set has the same landmarks, or the first of them alone, and boxes where errors are divided by their
+    size."""
+    own = landmark_scheme(spec.options["scheme"])
+    if other.scheme != spec.options["scheme"] and (own.begins_with is None or other.scheme != own.begins_with):
         found = other.scheme if isinstance(other.scheme, str | None) else "its own"
         raise Misfit(f"expected landmarks of the scheme {spec.options['scheme']}, found {found}")
     by_box = [name for name, rule in spec.options.get("normalisers", {}).items() if isinstance(rule, str)]
     if by_box and "box" not in labelled(other):
         raise Misfit(f"expected face boxes, which {by_box[0]} needs, found none")
+
+
+def normalisers(scheme: LandmarkScheme, *names: str) -> dict[str, Any]:
+    """NME name -> two point groups whose means are a known distance apart, or a name for a box measure."""
+    known = {
+        "nme_inter_ocular": scheme.inter_ocular and tuple((index,) for index in scheme.inter_ocular),
+        "nme_inter_pupil": scheme.inter_pupil,
+        "nme_diag": "diag",
+        "nme_box": "box",
+    }
+    return {name: known[name] for name in names}
 
 
 def groups_by_name(spec: TaskSpec, column: str, own: Reader, other: Reader) -> tuple[int, ...]:

@@ -26,7 +26,7 @@ from faceptor.tasks.base import (
     key_of,
     label_of,
 )
-from faceptor.tasks.fitting import check_points
+from faceptor.tasks.fitting import check_points, normalisers
 from faceptor.tasks.metric import Metric, share_of
 
 
@@ -122,15 +122,16 @@ class LandmarksMetric(Metric):
 
     def _update(self, prediction: LandmarksPrediction, sample: Any) -> None:
         key, truth = key_of(sample), np.asarray(label_of(sample, "landmarks"), np.float64)
-        check_finite(key, prediction.points)
-        if prediction.points.shape != truth.shape:
+        points = prediction.points[: self.spec.options.get("first")]
+        check_finite(key, points)
+        if points.shape != truth.shape:
             raise DataError(
-                f"{key}: expected {len(truth)} predicted points, found shape {prediction.points.shape}; "
+                f"{key}: expected {len(truth)} predicted points, found shape {points.shape}; "
                 "the model belongs to another data set"
             )
         for name, rule in self.spec.options["normalisers"].items():
             length = normaliser(rule, truth, sample.get("box"), key)
-            self.errors[name].append(nme(prediction.points, truth, length) if length > 0 else float("nan"))
+            self.errors[name].append(nme(points, truth, length) if length > 0 else float("nan"))
         self.keys.append(key)
         self.subsets.append(tuple(sample.get("subsets", ())))
 
@@ -210,8 +211,13 @@ class Landmarks(Kind[LandmarksPrediction, LandmarksMetric]):
         return TaskSpec(f"landmarks_{dataset}", "landmarks", dataset, facts.labels, options)
 
     def options_on(self, spec, own, other):
+        """Where the other set has the first points alone, they are what is measured, by its own normalisers."""
         check_points(spec, other)
-        return dict(spec.options)
+        if other.scheme == spec.options["scheme"]:
+            return dict(spec.options)
+        scheme = landmark_scheme(other.scheme)
+        rules = normalisers(scheme, *spec.options["normalisers"])
+        return {**spec.options, "scheme": scheme.name, "normalisers": rules, "first": scheme.count}
 
     def loss(self, spec, name, **numbers):
         from faceptor.tasks.losses.landmarks import HeatmapLoss, L1Loss, StarLoss

@@ -3,6 +3,9 @@
 F1 comes from one confusion matrix over all pixels of the test set, in the images' own pixels; the headline is the
 mean over all classes but the background, in percent. A class that is neither labelled nor predicted anywhere has no F1
 (0/0): it is left out of the mean and named in `notes()`; the reference's mean would be nan.
+
+A data set may leave pixels without a class: `options["ignore"]` is their value in its maps. They count neither in a
+loss nor in the metric nor in the constant baseline; what a crop shows beyond the picture is background, as elsewhere.
 """
 
 from __future__ import annotations
@@ -58,6 +61,11 @@ class ParsingPrediction(Prediction):
         }
 
 
+def ignored(spec: TaskSpec) -> int | None:
+    """Value of pixels without a class; None where every pixel has one."""
+    return spec.options.get("ignore")
+
+
 class ParsingMetric(Metric):
     """f1_mean (foreground), f1_<class>, pixel_accuracy: percent."""
 
@@ -67,7 +75,10 @@ class ParsingMetric(Metric):
         self.pixels: list[np.ndarray] = []  # of each image (2, C): right, and labelled plus predicted
 
     def _update(self, prediction: ParsingPrediction, sample: Any) -> None:
-        found = confusion_matrix(np.asarray(label_of(sample, "mask")), prediction.classes, self.spec.queries)
+        truth, predicted, ignore = np.asarray(label_of(sample, "mask")), prediction.classes, ignored(self.spec)
+        if ignore is not None and truth.shape == predicted.shape:
+            truth, predicted = truth[truth != ignore], predicted[truth != ignore]
+        found = confusion_matrix(truth, predicted, self.spec.queries)
         self.confusion += found
         self.pixels.append(np.stack([np.diag(found), found.sum(0) + found.sum(1)]))
 
@@ -135,16 +146,17 @@ class Parsing(Kind[ParsingPrediction, ParsingMetric]):
         from faceptor.tasks.losses import parsing
 
         if name == "cross_entropy":
-            return parsing.ParsingLoss()
+            return parsing.ParsingLoss(ignore=ignored(spec))
         measure = {"dice_ce": parsing.generalised_dice, "batch_dice_ce": parsing.batch_dice}[name]
-        return parsing.DiceCrossEntropyLoss(measure=measure, **numbers)
+        return parsing.DiceCrossEntropyLoss(measure=measure, ignore=ignored(spec), **numbers)
 
     def target(self, spec, sample, crop):
         mask = crop.mask(label_of(sample, "mask"))
+        known = mask if ignored(spec) is None else mask[mask != ignored(spec)]
         check_within(
             f"{key_of(sample)}: mask",
-            mask.min(),
-            mask.max(),
+            known.min(initial=spec.queries - 1),
+            known.max(initial=0),
             (0, spec.queries - 1),
             f"{spec.name} has {spec.queries} classes",
         )
@@ -152,7 +164,8 @@ class Parsing(Kind[ParsingPrediction, ParsingMetric]):
 
     def mirrored(self, spec, target):
         """Left and right parts change their class too."""
-        swap = np.asarray(flip_classes(spec.options["scheme"]), np.uint8)
+        swap = np.arange(256, dtype=np.uint8)  # a value that is no class stays
+        swap[: spec.queries] = flip_classes(spec.options["scheme"])
         return {"mask": np.ascontiguousarray(swap[target["mask"][:, ::-1]])}
 
     def decode(self, spec, raw, crop):
@@ -175,8 +188,10 @@ class Parsing(Kind[ParsingPrediction, ParsingMetric]):
             sample = train.sample(index, labels=("mask", "box", "points5"), image=False)
             mask = place(sample).mask(label_of(sample, "mask"))
             cells = ((np.arange(grid) + 0.5) * len(mask) / grid).astype(int)
-            counts[mask[np.ix_(cells, cells)], rows, columns] += 1
-        frequency = counts / counts.sum(0)
+            seen = mask[np.ix_(cells, cells)]
+            known = seen != (-1 if ignored(spec) is None else ignored(spec))
+            counts[seen[known], rows[known], columns[known]] += 1
+        frequency = counts / np.maximum(counts.sum(0), 1)
         # Frequencies take the same way back as a network's logits.
         return lambda sample, crop: ParsingPrediction(crop.labels_back(frequency))
 

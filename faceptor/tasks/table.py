@@ -9,6 +9,7 @@ from typing import Any
 
 from faceptor.datasets import labels
 from faceptor.tasks.base import TaskSpec
+from faceptor.tasks.fitting import normalisers
 
 
 def _point_names(scheme: labels.LandmarkScheme) -> tuple[str, ...]:
@@ -22,24 +23,13 @@ def _point_names(scheme: labels.LandmarkScheme) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _normalisers(scheme: labels.LandmarkScheme, *names: str) -> dict[str, Any]:
-    """NME name -> two point groups whose means are a known distance apart, or a name for a box measure."""
-    known = {
-        "nme_inter_ocular": scheme.inter_ocular and tuple((index,) for index in scheme.inter_ocular),
-        "nme_inter_pupil": scheme.inter_pupil,
-        "nme_diag": "diag",
-        "nme_box": "box",
-    }
-    return {name: known[name] for name in names}
-
-
-def _landmarks(dataset: str, scheme: str, *normalisers: str, auc: dict[str, float] | None = None) -> TaskSpec:
+def _landmarks(dataset: str, scheme: str, *rules: str, auc: dict[str, float] | None = None) -> TaskSpec:
     facts = labels.landmark_scheme(scheme)
     options = {
         "scheme": scheme,
-        "normalisers": _normalisers(facts, *normalisers),
+        "normalisers": normalisers(facts, *rules),
         "auc": auc or {},  # NME name -> threshold (a fraction) of AUC and failure rate
-        "headline": normalisers[0],
+        "headline": rules[0],
     }
     return TaskSpec(f"landmarks_{dataset}", "landmarks", dataset, _point_names(facts), options)
 
@@ -81,5 +71,14 @@ TASKS: dict[str, TaskSpec] = {
         _plain("agegroup", "utkface", labels.AGE_DECADES, **_DECADES),
         _plain("agegroup", "fairface", labels.AGE_DECADES, groups=labels.FAIRFACE_AGE_TO_DECADE, **_DECADES),
         _plain("visibility", "cofw", _point_names(labels.landmark_scheme("COFW")), scheme="COFW"),
+        # Rendered sets that anyone may fetch.
+        _landmarks("facesynthetics", "FaceSynthetics", "nme_inter_ocular", "nme_inter_pupil"),
+        _plain(
+            *("parsing", "facesynthetics", labels.FACESYNTHETICS_19),
+            background=0,
+            scheme="FaceSynthetics",
+            ignore=labels.FACESYNTHETICS_IGNORE,
+        ),
+        _plain("recognition", "digiface", ()),
     )
 }

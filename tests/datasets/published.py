@@ -426,6 +426,36 @@ def ffhqaging(root, numbers=(0, 999, 1000, 60000, 69999)):
     put(root / "ffhq_aging_labels.csv", "\n".join(rows) + "\n")
 
 
+# --- rendered sets ------------------------------------------------------------------------------------------------
+
+
+def face70(shift=0.0):
+    """The 68 points and the pupils, image-left first."""
+    xy = face68(shift)
+    return np.concatenate([xy, [xy[36:42].mean(axis=0), xy[42:48].mean(axis=0)]])
+
+
+def facesynthetics(root):
+    """Three training faces and a test one, with a corner of no class."""
+    for number in (0, 1, 2, 19):
+        mask = np.zeros((60, 50), np.uint8)
+        mask[10:50, 10:40], mask[20, 15:20], mask[20, 30:35], mask[:5, :5] = 1, 3, 4, 255
+        put(root / f"{number:06d}.png", png(picture(number)))
+        put(root / f"{number:06d}_seg.png", png(mask))
+        put(root / f"{number:06d}_ldmks.txt", "".join(f"{x:.18e} {y:.18e}\n" for x, y in face70(0.25 * number)))
+    put(root / "LICENSE.txt", "terms\n")
+
+
+def digiface(root):
+    """People of both kinds of archive; 46 and 100270 are for testing."""
+    archives = {"subjects_0-1999_72_imgs": (0, 1, 46), "subjects_100000-133332_5_imgs": (100000, 100270)}
+    for archive, people in archives.items():
+        for person in people:
+            for number in range(3):
+                face = png(picture(10 * person + number, 112, 112))
+                put(root / archive / str(person) / f"{number}.png", face)
+
+
 # --- landmarks and head pose -------------------------------------------------------------------------------------
 
 
@@ -525,4 +555,5 @@ BUILDERS = {
     "affectnet": affectnet, "rafdb": rafdb, "celeba": celeba, "ms1mv3": ms1mv3, "lfw73": lfw73,
     "fairface": fairface, "utkface": utkface, "lfwa": lfwa, "ferplus": ferplus, "ffhqaging": ffhqaging,
     "wflw": wflw, "cofw": cofw, "300wlp": w300lp, "aflw2000": aflw2000, "biwi": biwi, "300vw": w300vw,
+    "facesynthetics": facesynthetics, "digiface": digiface,
 }  # fmt: skip

@@ -14,7 +14,7 @@ from faceptor.prepared.prepare import prepare
 from tests.datasets import published as pub
 
 TWIN = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        "  # how an AppleDouble file begins
-LISTING = ("300w", "lapa", "300wlp", "aflw2000", "biwi", "300vw")  # readers that go by what lies in folders
+LISTING = ("300w", "lapa", "300wlp", "aflw2000", "biwi", "300vw", "facesynthetics", "digiface")  # go by what is there
 
 
 def outcome(reader):

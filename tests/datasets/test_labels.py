@@ -37,10 +37,25 @@ def test_five_points_of_the_mirror_are_the_mirrored_five(name):
     np.testing.assert_allclose(mirrored, expected)
 
 
-@pytest.mark.parametrize(("name", "classes"), [("CelebAMask-HQ", labels.CELEBAMASK_19), ("LaPa", labels.LAPA_11)])
+PARSING = [
+    ("CelebAMask-HQ", labels.CELEBAMASK_19), ("LaPa", labels.LAPA_11), ("FaceSynthetics", labels.FACESYNTHETICS_19),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "classes"), PARSING)
 def test_parsing_flips(name, classes):
     flip = labels.flip_classes(name)
     assert [flip[flip[i]] for i in range(len(classes))] == list(range(len(classes)))
+
+
+def test_facesynthetics_begins_with_300w_and_its_sides_change_in_the_mirror():
+    scheme, ibug = labels.landmark_scheme("FaceSynthetics"), labels.landmark_scheme("300W")
+    assert scheme.flip[:68] == ibug.flip and scheme.inter_ocular == ibug.inter_ocular and scheme.five == ibug.five
+    names, flip = labels.FACESYNTHETICS_19, labels.flip_classes("FaceSynthetics")
+    swapped = {"left_": "right_", "right_": "left_"}
+    for i, name in enumerate(names):
+        side = next((side for side in swapped if name.startswith(side)), "")
+        assert names[flip[i]] == name.replace(side, swapped.get(side, ""), 1)
 
 
 def test_sizes():

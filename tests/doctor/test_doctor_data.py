@@ -26,7 +26,7 @@ LAYOUTS = {
     "ms1mv3": published.ms1mv3, "lfw73": published.lfw73, "utkface": published.utkface, "fairface": published.fairface,
     "lfwa": published.lfwa, "ferplus": published.ferplus, "ffhqaging": published.ffhqaging, "wflw": published.wflw,
     "cofw": published.cofw, "300wlp": published.w300lp, "aflw2000": published.aflw2000, "biwi": published.biwi,
-    "300vw": published.w300vw,
+    "300vw": published.w300vw, "facesynthetics": published.facesynthetics, "digiface": published.digiface,
 }  # fmt: skip
 
 

@@ -180,6 +180,8 @@ OTHERS = (
     Base("lapa", "hand", marked(hand.lapa)),
     Base("300vw", "video", marked(_w300vw_video)),
     Base("ms1mv3", "hand", marked(hand.ms1mv3)),
+    Base("facesynthetics", "hand", marked(hand.facesynthetics)),
+    Base("digiface", "hand", marked(hand.digiface)),
     Base("generic", "parquet", marked(own_parquet), {"description": "mine.yaml"}),
     Base("generic", "csv", marked(lambda root: own(root, faces=9, test=3)), {"description": "mine.yaml"}),
 )

@@ -34,6 +34,9 @@ COUNTS = {
     "agegroup_utkface": 8,
     "agegroup_fairface": 8,
     "visibility_cofw": 29,
+    "landmarks_facesynthetics": 70,
+    "parsing_facesynthetics": 19,
+    "recognition_digiface": 0,
 }
 RANGES = ((1.0, 7.0), (1.0, 9.0))
 RATING = TaskSpec("rating_own", "rating", "own", ("trust", "warmth"), {"ranges": RANGES, "units": ("points", "")})

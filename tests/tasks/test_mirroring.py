@@ -20,7 +20,7 @@ def mirrored_sample(spec, sample: dict) -> dict:
     scheme = spec.options.get("scheme")
     changes = {
         "landmarks": lambda xy: landmark_scheme(scheme).mirrored(xy, SIDE),
-        "mask": lambda mask: np.asarray(flip_classes(scheme), np.uint8)[mask[:, ::-1]],
+        "mask": lambda mask: np.append(flip_classes(scheme), range(spec.queries, 256))[mask[:, ::-1]].astype(np.uint8),
         "visibility": lambda flags: flags[list(landmark_scheme(scheme).flip)],
         "pose": lambda angles: angles * np.float32([1, -1, -1]),
     }
@@ -39,6 +39,8 @@ def sample_of(spec, seed: int = 0) -> dict:
         "age": 33.0,
         "attributes": rng.integers(-1, 2, queries).astype(np.int8),
     }
+    if "ignore" in spec.options:
+        labels["mask"][: SIDE // 3] = spec.options["ignore"]
     columns = KINDS[spec.kind].columns
     known = {name: labels.get(name, 1) for name in columns}
     image = rng.integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from faceptor.datasets import reader_class
 from faceptor.errors import ConfigError
 from faceptor.evaluation.test_sets import judged_on
 from faceptor.tasks import KINDS, TASKS
+from faceptor.tasks.landmarks import LandmarksPrediction
 
 
 def judge(name, dataset, own=None, **options):
@@ -30,6 +32,7 @@ FIT = [  # the tests across data sets of FaceXFormer's tables, and of 300W's and
     ("expression_rafdb", "affectnet", {}),
     ("age_morph2", "utkface", {}),
     ("parsing_lapa", "celebamaskhq", {"classes": 11}),
+    ("landmarks_facesynthetics", "300w", {}),
 ]
 
 
@@ -46,6 +49,7 @@ def test_pairs_that_fit(name, dataset, options):
     [
         ("attributes_celeba", "lfw73", {}, "attributes"),
         ("landmarks_300w", "wflw", {}, "WFLW"),
+        ("landmarks_300w", "facesynthetics", {}, "FaceSynthetics"),
         ("landmarks_300w", "celeba", {}, "landmarks"),
         ("pose_300wlp", "300w", {}, "pose"),
         ("agegroup_fairface", "ffhqaging", {}, "3-6"),  # its groups lie across those of the task
@@ -58,6 +62,16 @@ def test_pairs_that_fit(name, dataset, options):
 def test_pairs_that_do_not_fit_name_the_key_and_the_label(name, dataset, options, why):
     with pytest.raises(ConfigError, match=rf"evaluate\.test_sets\.{name}: {dataset} .*{why}"):
         judge(name, dataset, **options)
+
+
+def test_the_first_points_are_judged_by_the_normalisers_of_the_set_that_has_them_alone():
+    spec, plain = judge("landmarks_facesynthetics", "300w"), TASKS["landmarks_300w"]
+    truth = np.random.default_rng(0).uniform(0, 99, (68, 2))
+    found = np.concatenate([truth + 1, np.full((2, 2), 500.0)])  # pupils that nobody marked
+    metrics = [KINDS["landmarks"].metric(each) for each in (spec, plain)]
+    for metric, points in zip(metrics, (found, found[:68]), strict=True):
+        metric.update(LandmarksPrediction(points, None), {"key": "a", "landmarks": truth})
+    assert metrics[0].compute() == metrics[1].compute()
 
 
 def test_classes_in_another_order_are_told_by_name():

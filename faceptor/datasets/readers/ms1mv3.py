@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -12,15 +12,15 @@ import numpy as np
 from faceptor.datasets.formats.recordio import RecordFile, unpack
 from faceptor.datasets.formats.textfiles import lines
 from faceptor.datasets.labels import VERIFICATION
-from faceptor.datasets.reader import BadSample, Bulk, Check, Listed, Reader, Record, Reject
-from faceptor.errors import ConfigError
+from faceptor.datasets.reader import BadSample, Bulk, Check, Listed, Record, Reject
+from faceptor.datasets.readers.pairs import WithPairs
 
 MAX_RECORDS_SKIMMED = 5000  # records that a quick look opens at most
 LARGEST_LABEL = 1 << 24  # labels are float32: exact up to here
 RECORDS_AT_A_TIME = 4096  # read at once
 
 
-class MS1MV3(Reader):
+class MS1MV3(WithPairs):
     """Record 0 tells how many images there are; without such a record every key is an image.
 
     `verification` lists the `.bin` sets to prepare; without it, those that are there. `verify="full"` decodes every
@@ -35,15 +35,6 @@ class MS1MV3(Reader):
     published: ClassVar = {"train": 5179510, **{f"verification/{name}": pairs for name, pairs in VERIFICATION.items()}}
     choices: ClassVar = {"verify": ("auto", "full", "header")}
     columns = ("identity",)
-
-    def __init__(self, root: Path | str, *, verification: Sequence[str] | None = None, **options):
-        super().__init__(root, **options)
-        for name in verification or ():
-            if name not in VERIFICATION:
-                raise ConfigError(
-                    f"datasets.{self.name}.verification: expected {', '.join(VERIFICATION)}, found {name!r}"
-                )
-        self.options["verification"] = verification if verification is None else list(verification)
 
     @property
     def protocol(self) -> str:
@@ -154,15 +145,9 @@ class MS1MV3(Reader):
         """How many images the index lists."""
         return len(self._images)
 
-    def verification(self) -> dict[str, Path]:
-        folder, wanted = self._file.path.parent, self.options["verification"]
-        found = {name: folder / f"{name}.bin" for name in (VERIFICATION if wanted is None else wanted)}
-        if wanted is None:
-            return {name: path for name, path in found.items() if self.find(str(path.relative_to(self.root)))}
-        for name, path in found.items():
-            if not self.find(str(path.relative_to(self.root))):
-                raise self.wrong(path, expected=f"verification set {name}", found="no such file")
-        return found
+    @property
+    def pairs_folder(self) -> Path:
+        return self._file.path.parent
 
     def checks(self) -> Iterator[Check]:
         found = f"property {self._classes}, largest label + 1 = {self._largest + 1}"

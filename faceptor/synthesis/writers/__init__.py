@@ -7,6 +7,8 @@ from faceptor.synthesis.writers.biwi import BiwiLayout
 from faceptor.synthesis.writers.celeba import CelebALayout
 from faceptor.synthesis.writers.celebamaskhq import CelebAMaskHQLayout
 from faceptor.synthesis.writers.cofw import COFWLayout
+from faceptor.synthesis.writers.digiface import DigiFaceLayout
+from faceptor.synthesis.writers.facesynthetics import FaceSyntheticsLayout
 from faceptor.synthesis.writers.fairface import FairFaceLayout
 from faceptor.synthesis.writers.ferplus import FERPlusLayout
 from faceptor.synthesis.writers.ffhqaging import FFHQAgingLayout
@@ -30,5 +32,6 @@ LAYOUTS: dict[str, Layout] = {
         *(AffectNetLayout, RAFDBLayout, CelebALayout, MS1MV3Layout, LFW73Layout),
         *(UTKFaceLayout, FairFaceLayout, LFWALayout, FERPlusLayout, FFHQAgingLayout),
         *(WFLWLayout, COFWLayout, W300LPLayout, AFLW2000Layout, BiwiLayout, W300VWLayout),
+        *(FaceSyntheticsLayout, DigiFaceLayout),
     )
 }

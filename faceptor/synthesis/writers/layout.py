@@ -31,6 +31,7 @@ JPEG_QUALITY = 92
 DATASETS = (
     *("300w", "aflw19", "celebamaskhq", "lapa", "morph2", "affectnet", "rafdb", "celeba", "ms1mv3", "lfw73"),
     *("wflw", "cofw", "utkface", "ferplus", "300wlp", "biwi", "aflw2000", "fairface", "lfwa", "300vw", "ffhqaging"),
+    *("facesynthetics", "digiface"),
 )
 PARTS = ("train", "val", "test", "lfw", "cfp_fp", "agedb_30", "calfw", "cplfw")
 

@@ -11,63 +11,98 @@ from torch import Tensor, nn
 from faceptor.tasks.base import check_target
 
 
-def raised(raw: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+def raised(raw: Tensor, target: dict[str, Tensor], ignore: int | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
     """(B, C, h, w) logits of any size -> float logits raised bilinearly (half-pixel) to that of the (B, H, W) int64
-    label map, and that map, checked."""
-    mask = target["mask"].long()
+    label map; that map, checked; and where its pixels have a class, (B, H, W) bool, None for everywhere. Pixels of the
+    value `ignore` have none; the map is 0 there."""
+    mask, known = target["mask"].long(), None
+    if ignore is not None:
+        known = mask != ignore
+        mask = mask.where(known, 0)
     check_target("mask", mask, 0, raw.shape[1] - 1)
     logits = raw.float()
     if logits.shape[-2:] != mask.shape[-2:]:
         logits = F.interpolate(logits, size=mask.shape[-2:], mode="bilinear", align_corners=False)
-    return logits, mask
+    return logits, mask, known
+
+
+def pixel_loss(log_p: Tensor, mask: Tensor, known: Tensor | None) -> Tensor:
+    """Mean negative log likelihood over the pixels with a class; (B, C, H, W) log probabilities."""
+    if known is None:
+        return F.nll_loss(log_p, mask)
+    return (F.nll_loss(log_p, mask, reduction="none") * known).sum() / known.sum().clamp(min=1)
 
 
 class ParsingLoss(nn.Module):
-    """Mean pixel cross entropy, the logits raised bilinearly (half-pixel) to the size of the label map."""
+    """Mean pixel cross entropy, the logits raised bilinearly (half-pixel) to the size of the label map.
+
+    ignore: value of pixels without a class, which do not count.
+    """
+
+    def __init__(self, *, ignore: int | None = None):
+        super().__init__()
+        self.ignore = ignore
 
     def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {"loss": F.cross_entropy(*raised(raw, target))}
+        logits, mask, known = raised(raw, target, self.ignore)
+        if known is None:
+            return {"loss": F.cross_entropy(logits, mask)}
+        return {"loss": pixel_loss(logits.log_softmax(1), mask, known)}
 
 
-def generalised_dice(p: Tensor, mask: Tensor) -> Tensor:
+def generalised_dice(p: Tensor, mask: Tensor, known: Tensor | None = None) -> Tensor:
     """(B, C, H, W) probabilities, (B, H, W) int64 classes -> (B,) generalised dice loss of each image, in [0, 1].
 
     1 - 2 sum_c w_c sum_n t p / sum_c w_c sum_n (t + p), with w_c = 1 / (sum_n t)^2 (Sudre et al. 2017). A class that
-    the image does not have takes the largest weight of those it has, so that painting it costs something.
+    the image does not have takes the largest weight of those it has, so that painting it costs something. known: pixels
+    to sum over; an image without any costs nothing.
     """
+    p, counted = _over(p, mask, known)
     true, nothing = mask.flatten(1), p.new_zeros(p.shape[:2])
-    area = nothing.scatter_add(1, true, torch.ones_like(true, dtype=p.dtype))
+    area = nothing.scatter_add(1, true, counted.flatten(1))
     overlap = nothing.scatter_add(1, true, p.gather(1, mask[:, None]).flatten(1))
     weight = torch.where(area > 0, area.clamp(min=1) ** -2, 0)
     weight = torch.where(area > 0, weight, weight.amax(1, keepdim=True))
-    return 1 - 2 * (weight * overlap).sum(1) / (weight * (area + p.sum((-2, -1)))).sum(1)
+    total = (weight * (area + p.sum((-2, -1)))).sum(1)
+    if known is None:
+        return 1 - 2 * (weight * overlap).sum(1) / total
+    return torch.where(total > 0, 1 - 2 * (weight * overlap).sum(1) / total.where(total > 0, 1), 0)
 
 
-def batch_dice(p: Tensor, mask: Tensor) -> Tensor:
+def batch_dice(p: Tensor, mask: Tensor, known: Tensor | None = None) -> Tensor:
     """(B, C, H, W) probabilities, (B, H, W) int64 classes -> 1 - mean soft F1 of the classes that the batch has.
 
     F1_c = 2 sum t p / sum (t + p) over all pixels of all images, as the metric counts it: an earring weighs as much as
     the hair, and an image without earrings costs only what is painted there (Milletari et al. 2016, per class). No mean
-    over images: with several processes each takes the F1 of its own share of the batch.
+    over images: with several processes each takes the F1 of its own share of the batch. known: pixels to sum over.
     """
+    p, counted = _over(p, mask, known)
     t = F.one_hot(mask, p.shape[1]).movedim(-1, 1).to(p.dtype)
+    t = t if known is None else t * counted[:, None]
     over = (0, 2, 3)
     area = t.sum(over)
     f1 = 2 * (t * p).sum(over) / (area + p.sum(over))
-    return 1 - f1[area > 0].mean()
+    return 1 - (f1[area > 0].mean() if known is None or known.any() else f1.new_ones(()))
+
+
+def _over(p: Tensor, mask: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Probabilities that are 0 where no class is known, and what each pixel counts, (B, H, W)."""
+    if known is None:
+        return p, torch.ones_like(mask, dtype=p.dtype)
+    return p * known[:, None], known.to(p.dtype)
 
 
 class DiceCrossEntropyLoss(nn.Module):
     """dice * (dice loss) + ce * (pixel cross entropy); `measure` is the dice loss (FaceXFormer section 3.4: their
-    mean)."""
+    mean). ignore: value of pixels without a class, which count in neither."""
 
-    def __init__(self, *, dice: float, ce: float, measure: Callable[[Tensor, Tensor], Tensor]):
+    def __init__(self, *, dice: float, ce: float, measure: Callable[..., Tensor], ignore: int | None = None):
         super().__init__()
-        self.dice, self.ce, self.measure = dice, ce, measure
+        self.dice, self.ce, self.measure, self.ignore = dice, ce, measure, ignore
 
     def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        logits, mask = raised(raw, target)
+        logits, mask, known = raised(raw, target, self.ignore)
         log_p = logits.log_softmax(1)
-        ce = F.nll_loss(log_p, mask)
-        dice = self.measure(log_p.exp(), mask).mean()
+        ce = pixel_loss(log_p, mask, known)
+        dice = self.measure(log_p.exp(), mask, known).mean()
         return {"loss": self.dice * dice + self.ce * ce, "dice": dice, "ce": ce}

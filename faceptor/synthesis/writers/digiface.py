@@ -1,0 +1,67 @@
+"""DigiFace-1M: its first archives, unpacked: a folder for each person."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from faceptor.datasets.readers.digiface import ARCHIVES, is_test
+from faceptor.errors import ConfigError
+from faceptor.synthesis.writers.head_poses import sitting
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, png, put
+
+_PEOPLE = ARCHIVES[72]  # numbers of the people of the five archives that are written
+_IN_ARCHIVE = 2000  # people
+_EACH = 5  # pictures of a person, of the owner's 72; the last person of a part may have fewer
+
+
+class DigiFaceLayout(Layout):
+    name = "digiface"
+    title = "DigiFace-1M: identities"
+    default_size = 112
+
+    def check(self, order: Order) -> None:
+        super().check(order)
+        for split, people in _numbers().items():
+            if (found := getattr(order, split)) > (most := _EACH * len(people)):
+                raise ConfigError(f"synthesis.digiface.{split}: expected at most {most}, found {found}")
+
+    def plan(self, order: Order) -> list[Shot]:
+        shots, numbers = [], _numbers()
+        for split, pictures in (("train", order.train), ("test", order.test)):
+            for n, number in enumerate(numbers[split][: -(-pictures // _EACH)]):
+                shots += [
+                    Shot(
+                        split=split,
+                        key=f"{_archive(number)}/{number}/{sample}.png",
+                        person=self.person(split, n),
+                        sample=sample,
+                        size=self.size(order),
+                        frame="arcface",
+                        fixed=sitting(order.rng("pose", number, sample)),
+                        note={"number": number},
+                    )
+                    for sample in range(min(_EACH, pictures - n * _EACH))
+                ]
+        return shots
+
+    def draw(self, shot: Shot, portrait, root: Path) -> None:
+        put(root / shot.key, png(portrait.image))
+
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+        return self.count(shots, rows)
+
+    def shown(self, shots: Sequence[Shot], count: int) -> list[int]:
+        """The pictures of the first people, side by side."""
+        return list(range(min(count, len(shots))))
+
+    def tile(self, shot: Shot, portrait) -> Tile:
+        return Tile(image=portrait.image, group=f"person {shot.note['number']}")
+
+
+def _numbers() -> dict[str, list[int]]:
+    """The people of each part by the reader's draw."""
+    return {split: [n for n in _PEOPLE if is_test(str(n)) == (split == "test")] for split in ("train", "test")}
+
+
+def _archive(number: int) -> str:
+    first = number // _IN_ARCHIVE * _IN_ARCHIVE
+    return f"subjects_{first}-{first + _IN_ARCHIVE - 1}_72_imgs"

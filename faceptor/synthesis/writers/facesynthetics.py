@@ -1,0 +1,89 @@
+"""FaceSynthetics: pictures, 70 points and 19 classes with pixels of none, all in one folder."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+
+from faceptor.datasets.labels import CELEBAMASK_19, FACESYNTHETICS_19, FACESYNTHETICS_IGNORE
+from faceptor.datasets.readers.facesynthetics import is_test
+from faceptor.synthesis.portrait import Portrait
+from faceptor.synthesis.writers.head_poses import adorned, facing
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup, lines, png, put
+
+# Class of CelebAMask-HQ -> class here; sides are the person's in both names. What the owner does not render is no class.
+_SAME = {
+    "background": "background", "neck": "neck", "face": "skin", "cloth": "clothing", "rr": "right_ear",
+    "lr": "left_ear", "rb": "right_brow", "lb": "left_brow", "re": "right_eye", "le": "left_eye", "nose": "nose",
+    "imouth": "mouth_interior", "llip": "bottom_lip", "ulip": "top_lip", "hair": "hair", "glass": "glasses",
+    "hat": "headwear",
+}  # fmt: skip
+_CLASSES = np.array([
+    FACESYNTHETICS_19.index(_SAME[name]) if name in _SAME else FACESYNTHETICS_IGNORE for name in CELEBAMASK_19
+], np.uint8)  # fmt: skip
+
+
+class FaceSyntheticsLayout(Layout):
+    """Beards are skin and nothing hides a face here, so that two of the classes never occur; jewellery has no class."""
+
+    name = "facesynthetics"
+    title = "FaceSynthetics: 70 landmarks, 19 classes"
+    default_size = 200
+
+    def plan(self, order: Order) -> list[Shot]:
+        """Numbers are chosen so that the reader's draw gives as many of each part as are ordered."""
+        shots, people = [], {"train": count(), "test": count()}
+        for number in _numbers({"train": order.train, "test": order.test}):
+            split = "test" if is_test(number) else "train"
+            shots.append(
+                Shot(
+                    split=split,
+                    key=number,
+                    person=self.person(split, next(people[split])),
+                    size=self.size(order),
+                    frame="wild",
+                    maps=True,
+                    zoom=1.2,
+                    fixed=facing(order.rng("pose", number), yaw=18) | adorned(order.rng("worn", number)),
+                )
+            )
+        return shots
+
+    def draw(self, shot: Shot, portrait: Portrait, root: Path) -> None:
+        put(root / f"{shot.key}.png", png(portrait.image))
+        put(root / f"{shot.key}_seg.png", png(classes_of(portrait)))
+        put(root / f"{shot.key}_ldmks.txt", lines(f"{x:.6f} {y:.6f}" for x, y in points_of(portrait)))
+
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+        return self.count(shots, rows)
+
+    def tile(self, shot: Shot, portrait: Portrait) -> Tile:
+        mask = classes_of(portrait)
+        mask[mask == FACESYNTHETICS_IGNORE] = 0  # shown as the background is
+        tile = Tile(
+            image=portrait.image, mask=mask, landmarks=points_of(portrait), caption=f"{shot.split} {shot.key}"
+        )
+        return closeup(tile, portrait.box)
+
+
+def points_of(portrait: Portrait) -> np.ndarray:
+    """(70, 2) pixels: the 68 points, and the pupils, image-left first."""
+    return np.concatenate([portrait.landmarks["68"], portrait.landmarks["98"][96:]])
+
+
+def classes_of(portrait: Portrait) -> np.ndarray:
+    """(H, W) uint8 classes."""
+    return _CLASSES[portrait.classes19]
+
+
+def _numbers(wanted: dict[str, int]) -> Iterator[str]:
+    """Numbers from 0 of which as many are in each part as wanted."""
+    left = dict(wanted)
+    for number in map("{:06d}".format, count()):
+        if not any(left.values()):
+            return
+        split = "test" if is_test(number) else "train"
+        if left[split]:
+            left[split] -= 1
+            yield number
