@@ -70,8 +70,8 @@ def _pupils(entry: dict | list | None) -> tuple[tuple[int, ...], tuple[int, ...]
 
 
 def landmark_scheme(name: str | Mapping) -> LandmarkScheme:
-    """Scheme by name, such as "300W" or "LaPa-106" (those of `labels.yaml`); or the facts themselves, as one of the entries
-    of `labels.yaml` with a `name` (the schemes of users' own data sets are kept that way)."""
+    """Scheme by its name in `labels.yaml`, such as "300W" or "LaPa-106"; or the facts themselves, as one of the entries
+    there with a `name` (the schemes of users' own data sets are kept that way)."""
     return _published_scheme(name) if isinstance(name, str) else _scheme(name["name"], name)
 
 

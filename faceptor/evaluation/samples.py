@@ -15,9 +15,9 @@ from faceptor.tasks.base import TaskSpec
 def open_samples(spec: TaskSpec, folder: Path, split: str) -> Sequence:
     """The "train", "val" or "test" split of a prepared data set; of a task whose labels are people, the test split is
     the verification sets, pair by pair, and without any of them its test people, if it has some."""
-    if split == "test" and kind_of(spec).identities:
-        if verification_sets(folder) or "test" not in read_card(folder)["counts"]:
-            return VerificationSamples(folder)
+    pairs = split == "test" and kind_of(spec).identities
+    if pairs and (verification_sets(folder) or "test" not in read_card(folder)["counts"]):
+        return VerificationSamples(folder)
     return open_split(folder, split)
 
 

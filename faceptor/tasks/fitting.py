@@ -33,8 +33,8 @@ def check_names(spec: TaskSpec, column: str, other: Reader) -> None:
 
 
 def check_points(spec: TaskSpec, other: Reader) -> None:
-    """The other data set has the same landmarks, or the first of them alone, and boxes where errors are divided by their
-    size."""
+    """The other data set has the same landmarks, or the first of them alone, and boxes where their size divides
+    errors."""
     own = landmark_scheme(spec.options["scheme"])
     if other.scheme != spec.options["scheme"] and (own.begins_with is None or other.scheme != own.begins_with):
         found = other.scheme if isinstance(other.scheme, str | None) else "its own"

@@ -1,4 +1,4 @@
-"""DigiFace-1M: rendered people, a folder of 112 x 112 pictures for each, in folders that are called as their archives."""
+"""DigiFace-1M: rendered people with a folder of 112 x 112 pictures each, in folders that are called as the archives."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from faceptor.synthesis.portrait import Portrait
 from faceptor.synthesis.writers.head_poses import adorned, facing
 from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup, lines, png, put
 
-# Class of CelebAMask-HQ -> class here; sides are the person's in both names. What the owner does not render is no class.
+# Class of CelebAMask-HQ -> class here; sides are the person's in both. What the owner does not render has no class.
 _SAME = {
     "background": "background", "neck": "neck", "face": "skin", "cloth": "clothing", "rr": "right_ear",
     "lr": "left_ear", "rb": "right_brow", "lb": "left_brow", "re": "right_eye", "le": "left_eye", "nose": "nose",
@@ -61,9 +61,7 @@ class FaceSyntheticsLayout(Layout):
     def tile(self, shot: Shot, portrait: Portrait) -> Tile:
         mask = classes_of(portrait)
         mask[mask == FACESYNTHETICS_IGNORE] = 0  # shown as the background is
-        tile = Tile(
-            image=portrait.image, mask=mask, landmarks=points_of(portrait), caption=f"{shot.split} {shot.key}"
-        )
+        tile = Tile(image=portrait.image, mask=mask, landmarks=points_of(portrait), caption=f"{shot.split} {shot.key}")
         return closeup(tile, portrait.box)
 
 
