@@ -49,6 +49,6 @@ lint: $(VENV)/.ready ## ruff, types and the order of the rooms
 	@python -m basedpyright
 	@lint-imports
 
-lab: $(VENV)/.ready ## JupyterLab on this repository
-	@python -m jupyter lab
+lab: $(VENV)/.ready ## JupyterLab on this repository, with the tour of it open
+	@JUPYTER_CONFIG_PATH=$(CURDIR)/.ci/jupyter$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH} python -m jupyter lab
 

@@ -224,15 +224,20 @@ def open_photo(path: str | Path) -> tuple[Photo, str]:
     Raises DataError for what is missing, damaged, no regular file or no picture.
     """
     data = read_regular(path, largest=LARGEST_PHOTO_FILE, remedy=f"give a photograph as {FORMATS}")
+    return photo_of(data, path), hashlib.sha256(data).hexdigest()
+
+
+def photo_of(data: bytes, name: str | Path) -> Photo:
+    """An encoded photograph, decoded upright; `name` stands for it in errors, which are as of `open_photo`."""
     try:
-        return decode_photo(data), hashlib.sha256(data).hexdigest()
+        return decode_photo(data)
     except TooManyPixels as error:
         remedy = f"save it as a baseline JPEG, which may have any size, or scale it to {LARGEST_IMAGE:,} pixels"
-        raise DataError(f"{path}: {error}; {remedy}") from error
+        raise DataError(f"{name}: {error}; {remedy}") from error
     except BadSample as error:
-        raise DataError(f"{path}: {error}; expected a photograph as {FORMATS}") from error
+        raise DataError(f"{name}: {error}; expected a photograph as {FORMATS}") from error
     except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+        raise DataError(f"{name}: {error}") from error
 
 
 def read_photo(path: str | Path) -> np.ndarray:
