@@ -1,8 +1,10 @@
-"""A part of a data set that stands for all of it: spread evenly, because owners write their files in some order."""
+"""Parts of a data set that stand for all of it: spread evenly, because owners write their files in some order; halves,
+of which one judges what the other chose."""
 
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
@@ -24,6 +26,21 @@ def spread(size: int, count: int | None, *, run: int = 1) -> list[int]:
         taken = set(chosen)
         chosen += list(islice((index for index in range(size) if index not in taken), count - len(chosen)))
     return sorted(chosen[:count])
+
+
+def halves(groups: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Indices of two disjoint halves of the samples; a group (a person, a photograph) is on one side only.
+
+    Groups are taken in an order that a hash of their names shuffles, each to the side that has fewer samples, so that
+    the same samples always part the same way. The second half is never the larger one by more than a group.
+    """
+    members: dict[str, list[int]] = {}
+    for index, group in enumerate(groups):
+        members.setdefault(group, []).append(index)
+    sides: tuple[list[int], list[int]] = ([], [])
+    for group in sorted(members, key=lambda group: (crc32(group.encode()), group)):
+        min(sides, key=len).extend(members[group])
+    return sorted(sides[0]), sorted(sides[1])
 
 
 class Spread(Sequence):

@@ -78,14 +78,21 @@ class Grouping:
         return not self.interval.low > 0
 
     def to_json(self) -> dict[str, Any]:
-        """{"values": group -> headline metric where it is defined, "faces": group -> number} and, where groups can be
-        compared, "worst", "best", "gap" and "interval" of the gap."""
-        values = {one.name: round(one.value, 4) for one in self.groups if np.isfinite(one.value)}
-        told = {"values": values, "faces": {one.name: one.faces for one in self.groups}}
+        """By group "values" (the headline metric, where it is defined), "faces" (how many) and "intervals" (their ends,
+        None where they cannot be told); where groups can be compared "worst", "best", "gap" and "gap_interval"."""
+        told: dict[str, Any] = {
+            "values": {one.name: round(one.value, 4) for one in self.groups if np.isfinite(one.value)},
+            "faces": {one.name: one.faces for one in self.groups},
+            "intervals": {one.name: _ends(one.interval) for one in self.groups},
+        }
         if self.worst is None:
             return told
-        ends = [round(end, 4) for end in self.interval]
-        return told | {"worst": self.worst, "best": self.best, "gap": round(self.gap, 4), "interval": ends}
+        gap = {"gap": round(self.gap, 4), "gap_interval": _ends(self.interval)}
+        return told | {"worst": self.worst, "best": self.best} | gap
+
+
+def _ends(found: Interval) -> list[float | None]:
+    return [round(end, 4) if np.isfinite(end) else None for end in found]
 
 
 def labels_of(sample: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,9 +16,11 @@ from io import StringIO
 from pathlib import Path
 
 import faceptor
+from faceptor.analysis.task_faces import TaskFaces
 from faceptor.config.params import Synthesis
 from faceptor.config.sections import spelled
 from faceptor.datasets.subset import spread
+from faceptor.datasets.values import landmark_box
 from faceptor.errors import ConfigError, DataError
 from faceptor.evaluation.samples import open_samples
 from faceptor.io.files import MODELS, RUNS
@@ -26,9 +28,11 @@ from faceptor.io.paths import find_root
 from faceptor.models.base import FaceModel
 from faceptor.pipeline.data import prepare_set, synthesize_set
 from faceptor.pipeline.experiment import Experiment
-from faceptor.prepared.reading import held_out_split
+from faceptor.pipeline.samples import label_names
+from faceptor.prepared.reading import content_hashes, held_out_split, read_card
 from faceptor.synthesis import LAYOUTS
-from faceptor.tasks import kind_of
+from faceptor.tasks import TaskSpec, kind_of
+from faceptor.transforms.framing import own_crop
 from faceptor.weights.folder import DESCRIPTION, load_model
 
 MATERIAL = RUNS / "material"
@@ -60,7 +64,10 @@ def samples_of(
     if split not in SPLITS:
         raise ConfigError(f"split {split!r}: expected one of {', '.join(SPLITS)}; only evaluate and transfer test")
     spec = found.spec(task)
-    folder = prepared_of(found, spec.dataset, root=root)
+    return _some_of(spec, prepared_of(found, spec.dataset, root=root), split, faces)
+
+
+def _some_of(spec: TaskSpec, folder: Path, split: str, faces: int) -> list[Mapping]:
     part = held_out_split(folder) if split == "validation" else split
     opened = open_samples(spec, folder, part)
     if not len(opened):
@@ -115,3 +122,63 @@ def _order(order: Synthesis, least: Mapping[str, int]) -> Synthesis:
     if order.identities:
         fewer |= {"identities": fewer["train"] // PICTURES_OF_A_PERSON, "pairs": 2}
     return order.model_copy(update=fewer)
+
+
+# --- tasks and the faces that judge them ------------------------------------------------------------------------------
+
+
+def faces_of(found: Experiment, network: FaceModel, *, faces: int, root: Path | None = None) -> list[TaskFaces]:
+    """Every task of a model whose data set params.yaml names, with up to `faces` validation faces of that data set."""
+    known = [name for name, spec in network.tasks.items() if spec.dataset in found.params.datasets]
+    if not known:
+        raise ConfigError(f"datasets: none of those of the model's tasks is there ({', '.join(network.tasks)})")
+    return [task_faces(found, network, name, faces=faces, root=root) for name in known]
+
+
+def turned_faces(found: Experiment, network: FaceModel, *, faces: int, root: Path | None = None) -> list[TaskFaces]:
+    """Landmark tasks on validation faces of a data set that knows how far each head is turned, of those prepared here.
+
+    Boxes are those of the landmarks, as in 300W: other sets draw them wider. The error is in diagonals of that box,
+    because the eyes of a turned head come together in the picture.
+    """
+    root = root or find_root()
+    posed = [name for name in found.params.datasets if _has_pose(root / found.prepared(name))]
+    tasks = [name for name, spec in network.tasks.items() if spec.dataset in found.params.datasets]
+    return [
+        _by_landmark_box(task_faces(found, network, name, faces=faces, dataset=dataset, root=root))
+        for name in tasks
+        for dataset in posed
+        if network.tasks[name].kind == "landmarks" and _fits(found, network.tasks[name], dataset)
+    ]
+
+
+def _has_pose(folder: Path) -> bool:
+    there = (folder / "card.json").is_file()
+    return there and "pose" in read_card(folder)["columns"] and "val" in content_hashes(folder)
+
+
+def _fits(found: Experiment, spec: TaskSpec, dataset: str) -> bool:
+    try:
+        return spec.dataset != dataset and bool(found.judged_on(spec, dataset))
+    except ConfigError:
+        return False
+
+
+def _by_landmark_box(task: TaskFaces) -> TaskFaces:
+    by_box = {"normalisers": {"nme_diag": "diag"}, "auc": {}, "headline": "nme_diag"}
+    samples = [sample | {"box": landmark_box(sample["landmarks"])} for sample in task.samples]
+    return replace(task, spec=replace(task.spec, options=task.spec.options | by_box), samples=samples)
+
+
+def task_faces(
+    found: Experiment, network: FaceModel, task: str, *, faces: int, dataset: str | None = None,
+    root: Path | None = None,
+) -> TaskFaces:  # fmt: skip
+    """One task of a model, with faces of its own data set or of another one that fits (else ConfigError)."""
+    spec, crop = network.require_task(task), own_crop(network, task)
+    train = open_samples(spec, prepared_of(found, spec.dataset, root=root), "train")
+    baseline = kind_of(spec).constant_baseline(spec, train, crop.place_sample)
+    judged = found.judged_on(spec, dataset or spec.dataset)
+    folder = prepared_of(found, judged.dataset, root=root)
+    samples = _some_of(judged, folder, "validation", faces)
+    return TaskFaces(network, judged, samples, crop, baseline, label_names(folder))

@@ -2,29 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from zlib import crc32
 
 from torch.utils.data import Subset
 
+from faceptor.datasets.subset import halves
 from faceptor.errors import DataError
 from faceptor.evaluation.measure import Measured, gain, headline_of, measure
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.samples import constant_baselines
-
-
-def halves(groups: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Indices of two disjoint halves of the samples; a group (a person, a photograph) is on one side only.
-
-    Groups are taken in an order that a hash of their names shuffles, each to the side that has fewer samples, so that
-    the same samples always part the same way. The second half is never the larger one by more than a group.
-    """
-    members: dict[str, list[int]] = {}
-    for index, group in enumerate(groups):
-        members.setdefault(group, []).append(index)
-    sides: tuple[list[int], list[int]] = ([], [])
-    for group in sorted(members, key=lambda group: (crc32(group.encode()), group)):
-        min(sides, key=len).extend(members[group])
-    return sorted(sides[0]), sorted(sides[1])
 
 
 def choosing_and_judging(samples) -> tuple[Subset, Subset]:

@@ -95,11 +95,15 @@ class AttributesMetric(Metric):
         share = np.divide((truth == 1).sum(0), known, out=np.full(truth.shape[1], np.nan), where=known > 0)
         return np.maximum(share, 1 - share)
 
-    def reliability(self) -> Reliability:
-        """Over all known attributes together."""
+    def stated(self) -> tuple[np.ndarray, np.ndarray]:
+        """(m,) probability of a yes, and 1 where it was one, else 0; over all known attributes together."""
         p, truth = self.arrays()
         known = truth >= 0
-        return reliability(p[known], truth[known])
+        return p[known], truth[known]
+
+    def reliability(self) -> Reliability:
+        """Over all known attributes together."""
+        return reliability(*self.stated())
 
     def _compute(self) -> dict[str, float]:
         accuracies = self.accuracies()

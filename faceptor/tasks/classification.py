@@ -60,9 +60,13 @@ class ClassMetric(Metric):
         """(C, C) counts, rows = truth."""
         return confusion_matrix(np.asarray(self.truth), np.asarray(self.predicted), len(self.spec.labels))
 
+    def stated(self) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) probability of the chosen class, and 1 where it was right, else 0."""
+        return self._chosen(), np.equal(self.predicted, self.truth).astype(int)
+
     def reliability(self):
         """Probability of the chosen class against how often it was right."""
-        return reliability(self._chosen(), np.equal(self.predicted, self.truth))
+        return reliability(*self.stated())
 
     def _chosen(self) -> np.ndarray:
         """(n,) probability of the class that was answered."""
