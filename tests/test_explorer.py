@@ -165,13 +165,13 @@ def test_a_control_that_moves_changes_what_is_shown(explorer):
     first, (slot, second) = explorer.slots[0].face.value, explorer.slots
     assert explorer.model.value == SHIPPED and explorer.task.value == "age_morph2"
     assert "answered" in explorer.status.value
-    assert "crop as moved" not in slot.table.value and "years" in slot.table.value
+    assert "as moved" not in slot.table.value and "years" in slot.table.value
     explorer.moves["turn"].value = 20
     explorer.work.finish()
-    assert "crop as moved" in slot.table.value and slot.face.value != first
+    assert "as moved" in slot.table.value and slot.face.value != first
     explorer.reset.click()
     explorer.work.finish()
-    assert "crop as moved" not in slot.table.value and slot.face.value == first
+    assert "as moved" not in slot.table.value and slot.face.value == first
     explorer.beside.value = "toy"
     explorer.work.finish()
     assert "toy · age_morph2" in second.heading.value and second.face.layout.display == ""

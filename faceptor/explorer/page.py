@@ -28,7 +28,7 @@ from faceptor.models.base import FaceModel
 from faceptor.weights.folder import DESCRIPTION, load_model
 
 SHIPPED, NONE = "shipped", "none"  # the model that comes with the package; no second model
-COLUMN = 430  # pixels, of an answer
+COLUMN = 396  # pixels, of an answer; two of them fit beside each other
 CONTROL = widgets.Layout(width="272px")
 PICTURES = "image/jpeg,image/png,image/webp,image/tiff,image/bmp,image/gif"
 
@@ -61,7 +61,8 @@ class Slot:
         self.warning = ""
         self.heading, self.table, self.title = (widgets.HTML() for _ in range(3))
         self.face, self.maps = _picture(), _picture()
-        self.above = widgets.VBox([self.heading, self.face, self.table], layout=widgets.Layout(margin="0 16px 0 0"))
+        place = widgets.Layout(width=f"{COLUMN + 8}px", margin="0 10px 0 0")  # 8: margins of what stands in it
+        self.above = widgets.VBox([self.heading, self.face, self.table], layout=place)
         self.below = widgets.VBox([self.title, self.maps])
 
     def answer(self, heading: str, picture: Image.Image | None, table: str) -> None:
@@ -134,7 +135,7 @@ class Explorer(widgets.VBox):
         second = beside if beside in names else NONE
         self.beside = widgets.Dropdown(options=[NONE, *names], value=second, description="beside it", **named)
         self.task = widgets.Dropdown(options=[task] if task else [], description="task", **named)
-        self.query = widgets.SelectionSlider(options=[("-", 0)], description="query", **named)
+        self.query = widgets.Dropdown(options=[("-", 0)], description="query", **named)
         self.moves = {
             "right": widgets.FloatSlider(0, min=-0.3, max=0.3, step=0.01, description="right", **named),
             "down": widgets.FloatSlider(0, min=-0.3, max=0.3, step=0.01, description="down", **named),
@@ -277,9 +278,9 @@ def _numbered(names: tuple[str, ...]) -> list[tuple[str, int]]:
     return list(zip(told, range(len(told)), strict=True))
 
 
-def _offer(control, options: list[tuple[str, Any]], value: Any) -> None:
-    """Set a control's options and value only where they differ: setting options alone goes back to the first."""
-    if list(control.options) != options:
-        control.options = options
-    if control.value != value:
-        control.value = value
+def _offer(control: widgets.Dropdown, options: list[tuple[str, Any]], value: Any) -> None:
+    """Set a control's options and value where they differ, and tell the browser both at once: options alone would go
+    back to the first, and the browser would say so."""
+    if (list(control.options), control.value) != (options, value):
+        with control.hold_sync():
+            control.options, control.value = options, value

@@ -18,11 +18,11 @@ from faceptor.predict.page import INK, MUTED, beside, caption, fitted, font, lin
 from faceptor.predict.panels import answer_panel, drawn_parts
 from faceptor.tasks import kind_of
 
-WIDTH, GAP = 880, 12
+WIDTH, GAP = 836, 12
 TRAINED, MOVED = PALETTE[4], PALETTE[5]  # outlines of the crop as trained and as moved
 RING = PALETTE[1]  # about the point of the chosen query
 LARGEST_TILE, LABEL = 132, 112  # of an attention map; what is written left of a row of them
-ONE_LAYER = "Its queries read one encoder layer: this task has no Layer-Attention in this model."
+ONE_LAYER = "Its queries read this alone: the task has no Layer-Attention in this model."
 
 
 def png(picture: Image.Image) -> bytes:
@@ -127,7 +127,7 @@ def attention_picture(look: Look, query: int, width: int) -> Image.Image:
     query = min(query, len(found.queries) - 1)
     maps = found.weights[:, query]  # (D, L, h, w)
     rows = [f"decoder layer {number}" for number in range(1, len(maps) + 1)]
-    columns = [f"encoder {name}" for name in found.layers]
+    columns = list(map(_layer, found.layers))
     even, most = 1 / maps[0].size, float(maps.max())
     single = len(columns) == 1
     if single:  # its maps beside each other
@@ -186,13 +186,18 @@ def _scale(text: str, width: int) -> Image.Image:
     return picture
 
 
+def _layer(name: str) -> str:
+    """As `attended_layers` names it, for people: FaceXFormer's fused map is no layer."""
+    return f"encoder {name}" if name.startswith("layer") else f"{name} encoder"
+
+
 def layer_bars(found: Attention, query: int, width: int) -> Image.Image:
     """Shares of the encoder layers, mean over decoder layers: of the query, and of all queries of the task."""
     column = (width - 2 * GAP) // 2
     shares = reduce(found.weights, "d n l h w -> n l", "sum") / len(found.weights)
     blocks = []
     for title, values in ((f"query {spelt_out(found.queries[query])}", shares[query]), ("all queries", shares.mean(0))):
-        bars = [Bar(f"encoder {name}", float(value)) for name, value in zip(found.layers, values, strict=True)]
+        bars = [Bar(_layer(name), float(value)) for name, value in zip(found.layers, values, strict=True)]
         heading = line(f"attention by encoder layer, {title}", column, INK)
         blocks.append(stack([heading, *drawn_parts([Bars(bars)], column)], column))
     return beside(blocks, gap=2 * GAP)

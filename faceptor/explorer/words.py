@@ -13,7 +13,7 @@ from faceptor.figures.parts import spelt_out
 from faceptor.tasks import kind_of
 
 Row = tuple[str, str, str, str]  # what, as trained, as moved, the difference
-CELL = "padding:1px 14px 1px 0;text-align:left;vertical-align:top"
+CELL = "padding:1px 10px 1px 0;text-align:left;vertical-align:top"
 
 
 def changes(trained: Look, moved: Look, label: int | None, side: float) -> list[Row]:
@@ -29,15 +29,15 @@ def _points(look: Look, before: np.ndarray, after: np.ndarray, label: int | None
     away = np.linalg.norm(after - before, axis=1) / side
     if label is not None:
         (x, y), (u, v) = before[label], after[label]
-        yield f"point {_label(look, label)}", f"{x:.1f}, {y:.1f}", f"{u:.1f}, {v:.1f}", _of_box(away[label])
+        yield f"{_label(look, label)}, x and y", f"{x:.0f}, {y:.0f}", f"{u:.0f}, {v:.0f}", _of_box(away[label])
     yield "all points, mean", "", "", _of_box(away.mean())
-    yield f"farthest, point {_label(look, int(away.argmax()))}", "", "", _of_box(away.max())
+    yield f"farthest: {_label(look, int(away.argmax()))}", "", "", _of_box(away.max())
 
 
 def _classes(look: Look, before: np.ndarray, after: np.ndarray, label: int | None, side: float) -> Iterator[Row]:
     if label is not None:
         one, other = (100 * (classes == label).mean() for classes in (before, after))
-        what = f"area of {_label(look, label)}, of the picture"
+        what = f"{_label(look, label)}, share of the picture"
         yield what, f"{one:.1f} %", f"{other:.1f} %", _points_of(other - one)
     named = (before > 0) | (after > 0)
     share = (before != after)[named].mean() if named.any() else 0.0
@@ -89,11 +89,11 @@ def _label(look: Look, index: int) -> str:
 
 
 def _of_box(share: float) -> str:
-    return f"{100 * share:.1f} % of the face box"
+    return f"{100 * share:.1f} % of face"
 
 
 def _points_of(percent: float) -> str:
-    return f"{percent:+.1f} points"
+    return f"{round(percent, 1) + 0.0:+.1f} points"  # no -0.0
 
 
 # --- HTML ------------------------------------------------------------------------------------------------------------
@@ -106,14 +106,17 @@ def heading(name: str, look: Look | None) -> str:
 
 def table(rows: list[Row], moved: bool) -> str:
     """The rows; where nothing was moved, what the answer is now and nothing of a difference."""
-    head = ("", "crop as trained", "crop as moved", "difference") if moved else ("", "answer")
+    head = ("", "as trained", "as moved", "change") if moved else ("", "answer")
     kept = rows if moved else [row[:2] for row in rows if row[1]]
     lines = [_row("th", head) if kept else "", *(_row("td", row) for row in kept)]
     return f"<table style='line-height:1.4'>{''.join(lines)}</table>"
 
 
 def _row(tag: str, cells: tuple[str, ...]) -> str:
-    return "<tr>" + "".join(f"<{tag} style='{CELL}'>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+    """Only the first cell may take a second line."""
+    styles = [CELL, *[f"{CELL};white-space:nowrap"] * (len(cells) - 1)]
+    told = [f"<{tag} style='{style}'>{escape(cell)}</{tag}>" for style, cell in zip(styles, cells, strict=True)]
+    return f"<tr>{''.join(told)}</tr>"
 
 
 def attention_heading(name: str, look: Look, query: int) -> str:

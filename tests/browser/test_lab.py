@@ -64,7 +64,7 @@ def test_the_explorer_answers(opened, shots, tmp_path):
     turn.focus()
     for _ in range(6):
         turn.press("ArrowRight")
-    page.wait_for_selector(".widget-html table:has-text('crop as moved')")
+    page.wait_for_selector(".widget-html table:has-text('as moved')")
     assert picture.get_attribute("src") != before
 
     Image.fromarray(data.astronaut()).save(tmp_path / "astronaut.png")
