@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from faceptor.analysis import paper
-from faceptor.analysis.figures import grid
+from faceptor.analysis.canvas import grid
 from faceptor.analysis.trace import FLOPS_PER_MAC
 from faceptor.figures.plots import PALETTE
 

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from faceptor.analysis.canvas import grid
 from faceptor.analysis.crop_sensitivity import AXES, LOST_SHARE, NEUTRAL, limit_of
-from faceptor.analysis.figures import grid
 from faceptor.figures.plots import PALETTE
 
 LABELS = {

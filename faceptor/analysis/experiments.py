@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from faceptor.config import Params
-from faceptor.config.sections import did_you_mean
+from faceptor.config.sections import did_you_mean, spelled
 from faceptor.errors import ConfigError, DataError
+from faceptor.evaluation.groups import FEWEST_FACES
 from faceptor.io.files import RESULTS, read_json
 from faceptor.tasks import KINDS
 
@@ -73,7 +74,7 @@ def load_groups(params: Params, root: Path) -> pd.DataFrame:
         (variant, seed, test, column, group, value)
         for variant, seed, run in _found(params, root)
         for test, entry in run["tests"].items()
-        for column, values in entry.get("groups", {}).items()
+        for column, values in groups_of(entry).items()
         for group, value in values.items()
     ]
     return pd.DataFrame(rows, columns=["variant", "seed", "test", "column", "group", "value"])
@@ -100,21 +101,33 @@ def _check(path: Path, run: Mapping, variant: str, seed: int) -> None:
 def _rows(variant: str, seed: int, run: Mapping) -> Iterator[tuple]:
     for test, entry in run["tests"].items():
         skill, dataset = entry[SKILL], entry["dataset"]
-        for metric, value in (entry["metrics"] | _of_groups(test, entry)).items():
+        taught = {key: float(entry[key]) for key in COUNTS if key in entry}  # of a transfer: each test has its own
+        for metric, value in (entry["metrics"] | _of_groups(test, entry) | taught).items():
             yield variant, seed, test, dataset, metric, metric == entry["headline"], value, skill
-        if dataset in run.get("forgotten", {}):
-            yield variant, seed, test, dataset, LOST, False, run["forgotten"][dataset], skill
+        if (lost := run.get("forgotten", {}).get(spelled(dataset))) is not None:
+            yield variant, seed, test, dataset, LOST, False, lost, skill
     for count in COUNTS:
         if run.get(count) is not None:
             yield variant, seed, MODEL, "", count, False, float(run[count]), nan
 
 
+def groups_of(entry: Mapping) -> dict[str, dict[str, float]]:
+    """Column -> group -> headline metric of a test's entry, of the groups with faces enough to be compared; columns
+    with fewer than two of them are left out."""
+    found = {}
+    for column, groups in entry.get("groups", {}).items():
+        values, faces = groups.get("values", groups), groups.get("faces", {})
+        kept = {name: value for name, value in values.items() if faces.get(name, FEWEST_FACES) >= FEWEST_FACES}
+        if len(kept) > 1:
+            found[column] = kept
+    return found
+
+
 def _of_groups(test: str, entry: Mapping) -> dict[str, float]:
     """How far the best and the worst group of a column lie apart, and the worst one's value."""
     found, up = {}, higher_is_better(test, entry["headline"])
-    for column, values in entry.get("groups", {}).items():
-        numbers = [value for value in values.values() if value is not None and np.isfinite(value)]
-        if len(numbers) > 1:
+    for column, values in groups_of(entry).items():
+        if numbers := list(values.values()):
             found[f"{GAP}{column}"] = max(numbers) - min(numbers)
             found[f"{WORST}{column}"] = min(numbers) if up else max(numbers)
     return found
@@ -125,7 +138,7 @@ def _of_groups(test: str, entry: Mapping) -> dict[str, float]:
 
 def higher_is_better(test: str, metric: str) -> bool:
     """Whether more of a metric is better; the kind of the test decides (`KINDS`), with a few metrics the other way."""
-    if test == MODEL or metric == LOST:
+    if test == MODEL or metric in (LOST, *COUNTS):
         return False
     kind = test.split("_")[0]
     if kind not in KINDS:

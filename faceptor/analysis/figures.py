@@ -5,42 +5,23 @@ Figures are built without pyplot, as those of the task kinds: nothing global, no
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from io import BytesIO
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from faceptor.analysis import paper
 from faceptor.analysis.budget import BYTES, COMPONENTS, FACEPTOR, MIXES, NAIVE
+from faceptor.analysis.canvas import grid
 from faceptor.analysis.layer_attention import STAGE2, STATES, UNTRAINED
 from faceptor.figures.plots import PALETTE
 
-DPI = 110
 PANELS_PER_ROW = 3  # panels side by side, where there are many
 MAX_ROWS_NAMED = 45  # rows of a heatmap from which on only some are named
-
-
-class Shown(Figure):
-    """A figure that a notebook shows as the value of a cell, whichever backend is active."""
-
-    def _repr_png_(self) -> bytes:
-        picture = BytesIO()
-        self.savefig(picture, format="png", dpi=DPI, metadata={"Software": None})  # the figure alone, no version
-        return picture.getvalue()
-
-
-def grid(title: str, rows: int, columns: int, *, width: float, heights: Sequence[float]) -> tuple[Figure, np.ndarray]:
-    """A figure and its axes (rows, columns); width of a panel and heights of the rows in inches."""
-    figure = Shown(figsize=(width * columns, sum(heights) + 0.5), layout="constrained")
-    FigureCanvasAgg(figure)  # seaborn measures labels, which needs a canvas that can draw
-    figure.suptitle(title)
-    return figure, figure.subplots(rows, columns, squeeze=False, gridspec_kw={"height_ratios": heights})
 
 
 def _plain(panel: Axes) -> None:

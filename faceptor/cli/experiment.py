@@ -52,3 +52,19 @@ def experiment_start(
     from faceptor.pipeline.variants import Variants
 
     train_start(Variants.of(params), seed, device=device)
+
+
+@experiment_app.command("verdicts")
+def experiment_verdicts(params: ParamsFile = PARAMS):
+    """Judge the papers' claims (experiments/claims.yaml) by the runs that are there.
+
+    Writes results/experiments/claims.json: holds, does not hold, undecided or not run, with differences over seeds.
+
+    Example: `faceptor experiment verdicts`
+    """
+    from faceptor.analysis.verdicts import WRITTEN
+    from faceptor.config import load_params
+    from faceptor.pipeline.claims import write_verdicts
+
+    found = write_verdicts(load_params(params))
+    print(f"{WRITTEN}: " + ", ".join(f"{count} {name}" for name, count in found.items()))

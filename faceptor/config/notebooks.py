@@ -29,7 +29,24 @@ class CropSensitivity(Section):
     batch: Batch = 32
 
 
+class Ablations(Section):
+    variants: tuple[str, ...] = ()  # names or globs; none: all
+    baseline: str = "faceptor"  # what they are compared with
+    metric: str = "skill"  # or headline, or the name of one
+
+
+class Transfer(Section):
+    modes: tuple[str, ...] = ()  # none: all
+
+
+class Results(Section):
+    models: tuple[str, ...] = ()  # of evaluate.models, whose skill is drawn; none: all
+
+
 class Notebooks(Section):
     parameter_budget: ParameterBudget = ParameterBudget()
     layer_attention: LayerAttention = LayerAttention()
     crop_sensitivity: CropSensitivity = CropSensitivity()
+    ablations: Ablations = Ablations()
+    transfer: Transfer = Transfer()
+    results: Results = Results()

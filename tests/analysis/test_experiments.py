@@ -1,6 +1,7 @@
 """Tables and verdicts from made-up runs whose answers are known."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,8 +9,10 @@ import pytest
 from scipy.stats import ttest_rel
 
 from faceptor.analysis import experiments, verdicts
+from faceptor.config import load_params
 from faceptor.errors import ConfigError, DataError
 
+ROOT = Path(__file__).parents[2]
 SEEDS = (1, 2, 3)
 MAE = {"plain": (5.0, 6.0, 7.0), "better": (4.0, 5.9, 6.1), "worse": (9.0, 10.0, 11.1), "lonely": (5.0,)}
 
@@ -168,3 +171,12 @@ def test_a_claim_that_names_what_is_not_there(root, tmp_path, changes, message):
         claims = verdicts.load_claims(path, params())
         with pytest.raises(ConfigError, match=r"c: tests: worse has no 'age_morph'; did you mean 'age_morph2'"):
             verdicts.judge(claims, experiments.load_runs(params(), root))
+
+
+def test_the_committed_claims_name_what_is_there_and_are_all_judged():
+    asked, written = load_params(ROOT / "params.yaml"), ROOT / verdicts.WRITTEN
+    claims = verdicts.load_claims(ROOT / verdicts.FILE, asked)
+    stored = json.loads(written.read_text())
+    assert [each["name"] for each in stored["claims"]] == [claim.name for claim in claims.claims]
+    judged = verdicts.judge(claims, experiments.load_runs(asked, ROOT))
+    assert json.loads(json.dumps(verdicts.as_json(claims, judged))).items() <= stored.items()

@@ -11,7 +11,7 @@ from faceptor.pipeline import notebooks
 from faceptor.pipeline.experiment import preset
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("parameter_budget", "layer_attention")
+NAMES = ("parameter_budget", "layer_attention", "ablations", "transfer", "results")
 
 
 @pytest.fixture(params=NAMES)
@@ -100,7 +100,7 @@ def test_parameter_budget_runs(tmp_path, monkeypatch):
 def test_executed_again_elsewhere_it_is_the_same_file(tmp_path, monkeypatch):
     cells = [
         ("import pandas", {}), ("faces = 1\nbatch = 2", {"tags": ["parameters"]}),
-        ("from faceptor.analysis.figures import Shown", {}), ("Shown(figsize=(1, 1))", {}),
+        ("from faceptor.analysis.canvas import Shown", {}), ("Shown(figsize=(1, 1))", {}),
         ("pandas.DataFrame({'faces': [faces]})", {}),
     ]  # fmt: skip
     made = []

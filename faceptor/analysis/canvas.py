@@ -1,0 +1,29 @@
+"""What a notebook draws on: figures that show themselves as the value of a cell, built without pyplot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+DPI = 110
+
+
+class Shown(Figure):
+    """A figure that a notebook shows as the value of a cell, whichever backend is active."""
+
+    def _repr_png_(self) -> bytes:
+        picture = BytesIO()
+        self.savefig(picture, format="png", dpi=DPI, metadata={"Software": None})  # the figure alone, no version
+        return picture.getvalue()
+
+
+def grid(title: str, rows: int, columns: int, *, width: float, heights: Sequence[float]) -> tuple[Figure, np.ndarray]:
+    """A figure and its axes (rows, columns); width of a panel and heights of the rows in inches."""
+    figure = Shown(figsize=(width * columns, sum(heights) + 0.5), layout="constrained")
+    FigureCanvasAgg(figure)  # seaborn measures labels, which needs a canvas that can draw
+    figure.suptitle(title)
+    return figure, figure.subplots(rows, columns, squeeze=False, gridspec_kw={"height_ratios": heights})

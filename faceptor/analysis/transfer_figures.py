@@ -1,0 +1,113 @@
+"""Figures of the notebook `transfer`: skill and forgetting by trained parameters, and over fractions of the data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from faceptor.analysis import markdown
+from faceptor.analysis.canvas import grid
+from faceptor.analysis.transfer import NOT_RUN, named, with_intervals
+from faceptor.errors import DataError
+from faceptor.figures.plots import PALETTE
+
+if TYPE_CHECKING:
+    from IPython.display import Markdown
+
+MARKERS = "oDs^vPX*"
+MODES = ("prompt", "decoder", "full", "lora")
+LABELS = {"skill": "skill on the new task", "lost": "skill lost by old tasks"}
+
+
+def _look(mode: str, modes: list[str]) -> dict:
+    """Colour and marker of a mode, the same in every figure."""
+    place = MODES.index(mode) if mode in MODES else len(MODES) + modes.index(mode)
+    return {"color": PALETTE[place % len(PALETTE)], "marker": MARKERS[place % len(MARKERS)]}
+
+
+def by_parameters(found: pd.DataFrame) -> Figure:
+    """Skill, and skill lost, against trained parameters: `transfer.in_pipeline`, a column of panels per data set."""
+    if found.empty:
+        raise DataError("transfer: nothing to draw; run `faceptor repro transfer`")
+    tests, modes = list(dict.fromkeys(found["test"])), list(dict.fromkeys(found["mode"]))
+    title = "Skill against trained parameters (95 % intervals over test samples of one model)"
+    figure, axes = grid(title, 2, len(tests), width=3.2, heights=[2.3, 2.3])
+    for column, test in enumerate(tests):
+        part = found[found["test"] == test]
+        for panel, value in zip(axes[:, column], LABELS, strict=True):
+            for row in part.itertuples():
+                middle, low, high = (getattr(row, f"{value}{end}") for end in ("", "_low", "_high"))
+                reach = [[middle - low], [high - middle]]
+                look = _look(row.mode, modes)
+                panel.errorbar(row.trainable, middle, yerr=reach, fmt=look["marker"], color=look["color"],
+                               markersize=5.5, label=named(row.mode))  # fmt: skip
+            _axis(panel, "trained parameters (logarithmic)", LABELS[value] if not column else "")
+        axes[0, column].set_title(test, fontsize=9)
+    _level(axes[-1])
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(modes), fontsize=8)
+    return figure
+
+
+def over_fractions(table: pd.DataFrame) -> Figure | Markdown:
+    """Skill, and skill lost, against the number of target faces: `transfer.over_fractions`, means over seeds with their
+    intervals, the seeds faint; a column of panels per data set. One sentence where nothing was run."""
+    if table.empty:
+        return markdown.sentences([NOT_RUN])
+    tests, modes = list(dict.fromkeys(table["test"])), list(dict.fromkeys(table["mode"]))
+    title = f"Over fractions of the target data, {table['seed'].nunique()} seeds (bars: 95 % intervals over seeds)"
+    figure, axes = grid(title, 2, len(tests), width=3.2, heights=[2.3, 2.3])
+    for column, test in enumerate(tests):
+        for panel, value in zip(axes[:, column], LABELS, strict=True):
+            _lines(panel, table[table["test"] == test], value, modes)
+            _axis(panel, "target faces trained on (logarithmic)", LABELS[value] if not column else "")
+        axes[0, column].set_title(test, fontsize=9)
+    _level(axes[-1])
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(modes), fontsize=8)
+    return figure
+
+
+def _lines(panel: Axes, part: pd.DataFrame, value: str, modes: list[str]) -> None:
+    shown = with_intervals(part, value)
+    for number, mode in enumerate(modes):
+        look, mine = _look(mode, modes), shown[shown["mode"] == mode].sort_values("faces")
+        apart = 1.04 ** (number - (len(modes) - 1) / 2)  # side by side, not one on the other
+        seeds = part[part["mode"] == mode]
+        panel.plot(seeds["faces"] * apart, seeds[value], linestyle="", marker="_", color=look["color"], alpha=0.5)
+        reach = np.nan_to_num(np.array([mine["mean"] - mine["low"], mine["high"] - mine["mean"]]))
+        panel.errorbar(mine["faces"] * apart, mine["mean"], yerr=reach, fmt=f"-{look['marker']}", color=look["color"],
+                       markersize=4.5, linewidth=1.2, label=named(mode))  # fmt: skip
+    panel.set_xticks(sorted(shown["faces"].unique()))
+
+
+def _axis(panel: Axes, across: str, up: str) -> None:
+    ticks = panel.get_xticks() if "faces" in across else None
+    panel.set_xscale("log")
+    if ticks is not None:
+        panel.set_xticks(ticks)
+    panel.xaxis.set_major_formatter(FuncFormatter(_short))
+    panel.xaxis.set_minor_formatter(NullFormatter())
+    panel.axhline(0, color="0.6", linestyle="--", linewidth=0.8)
+    panel.set_xlabel(across, fontsize=8)
+    panel.set_ylabel(up, fontsize=8)
+    panel.tick_params(labelsize=7)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _short(value: float, place: int | None = None) -> str:
+    """10, 3.2k, 1.9M."""
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+def _level(row: np.ndarray) -> None:
+    """The same scale in all panels of a row."""
+    lows, highs = zip(*(panel.get_ylim() for panel in row), strict=True)
+    for panel in row:
+        panel.set_ylim(min(lows), max(highs))

@@ -1,0 +1,37 @@
+"""Judge the papers' claims by the runs that are there; write results/experiments/claims.json."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from faceptor.analysis.experiments import expected_runs, load_runs, missing_runs, run_path
+from faceptor.analysis.verdicts import FILE, WRITTEN, as_json, counts, judge, load_claims
+from faceptor.config import Params
+from faceptor.io.files import read_json, write_json
+
+HASH_CHARACTERS = 16
+
+
+def write_verdicts(params: Params, root: Path = Path(".")) -> dict[str, int]:
+    """Write the verdict on every claim of experiments/claims.yaml, and return how many claims have which.
+
+    The file also says how many runs there are and what they are by content, so that whatever shows the runs can depend
+    on it alone. The same runs and claims give the same file.
+    """
+    claims, table = load_claims(root / FILE, params), load_runs(params, root)
+    verdicts = judge(claims, table)
+    expected, missing = expected_runs(params), missing_runs(params, root)
+    found = [run for run in expected if run not in missing]
+    runs = {"expected": len(expected), "found": len(found), "content": digest(root, found)}
+    write_json(root / WRITTEN, {"runs": runs} | as_json(claims, verdicts))
+    return counts(verdicts)
+
+
+def digest(root: Path, runs: list[tuple[str, int]]) -> str:
+    """Of the content of runs, in their order; "" without any."""
+    if not runs:
+        return ""
+    content = [read_json(run_path(root, *run)) for run in runs]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:HASH_CHARACTERS]
