@@ -73,6 +73,11 @@ class Grouping:
     interval: Interval = UNKNOWN
 
     @property
+    def few(self) -> list[str]:
+        """Groups that are not compared with others."""
+        return [one.name for one in self.groups if one.few]
+
+    @property
     def undecided(self) -> bool:
         """Whether the groups may be alike, as far as these faces tell."""
         return not self.interval.low > 0
@@ -110,10 +115,10 @@ def groups_of(labels: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> 
     if "age" in labels:
         found["age"] = [_band(float(labels["age"]), AGE_STARTS, "years")]
     if "pose" in labels:
-        found["turn of the head"] = [_band(abs(float(labels["pose"][1])), YAW_STARTS, "degrees")]
+        found["turn_of_head"] = [_band(abs(float(labels["pose"][1])), YAW_STARTS, "degrees")]
     for name, value in zip(names.get("attributes", ()), labels.get("attributes", ()), strict=False):
         if name in ATTRIBUTES and value in (0, 1):
-            found[name.replace("_", " ").lower()] = [ATTRIBUTES[name][1 - int(value)]]
+            found[name.replace(" ", "_").lower()] = [ATTRIBUTES[name][1 - int(value)]]
     if labels.get("subsets"):
         found["subset"] = list(labels["subsets"])
     return found
@@ -132,10 +137,11 @@ def by_group(
     labels: Sequence[Mapping[str, Any]],
     names: Mapping[str, Sequence[str]],
     *,
-    seed: int | Sequence[int],
+    seed: int | Sequence[int] | None,
     fewest: int = FEWEST_FACES,
 ) -> list[Grouping]:
-    """The headline metric by every label that parts the faces into two groups or more.
+    """The headline metric by every label that parts the faces into two groups or more; seed: of the bootstrap, None
+    where nobody asks for intervals.
 
     metric: has judged the faces; labels: a sample, or `labels_of` it, for every one of them, in the same order; names:
     see `groups_of`. Verification pairs have no groups. Raises ValueError where faces and labels are not as many.
@@ -169,12 +175,13 @@ def _in_order(column: str, groups: dict[str, np.ndarray], names: Mapping[str, Se
     return {name: groups[name] for name in sorted(groups, key=lambda n: (known.index(n) if n in known else 99, n))}
 
 
-def _draws(metric: Metric, masks: Sequence[np.ndarray], seed: int | Sequence[int]) -> np.ndarray:
+def _draws(metric: Metric, masks: Sequence[np.ndarray], seed: int | Sequence[int] | None) -> np.ndarray:
     """(groups, 1 + draws) headline metric of each group: on the faces themselves, then in every draw of all faces."""
     headline, unit = kind_of(metric.spec).headline_of(metric.spec), metric.drawn_with()
     resampled = metric.resampler()
     found: list[list[np.ndarray]] = [[] for _ in masks]
-    for counts in (np.ones((1, sum(metric.strata()))), *draw_counts(metric.strata(), seed=seed)):
+    draws = () if seed is None else draw_counts(metric.strata(), seed=seed)
+    for counts in (np.ones((1, sum(metric.strata()))), *draws):
         each = counts if unit is None else counts[:, unit]
         for own, mask in zip(found, masks, strict=True):
             with np.errstate(invalid="ignore", divide="ignore"):  # a draw may miss a small group
@@ -186,18 +193,20 @@ def _grouping(metric: Metric, column: str, masks: Mapping[str, np.ndarray], draw
     groups, unseen = [], []  # unseen: standard error that the draws do not show
     for (name, mask), (value, *rest) in zip(masks.items(), drawn, strict=True):
         people = len({metric.groups[index] for index in np.flatnonzero(mask)})
-        wilson, values = _wilson(metric, mask), np.asarray(rest)
+        wilson, values = _wilson(metric, mask) if rest else UNKNOWN, np.asarray(rest)
         few = int(mask.sum()) < fewest or not np.isfinite(value)
         own = widened(interval(value, values, people), wilson)
         groups.append(Group(name, int(mask.sum()), float(value), own, few))
         # where all answers are right, or all are wrong, no draw differs
-        unseen.append(0.0 if np.nanstd(values) or np.isnan(wilson.low) else (wilson.high - wilson.low) / (2 * Z))
+        unseen.append(0.0 if np.isnan(wilson.low) or np.nanstd(values) else (wilson.high - wilson.low) / (2 * Z))
     compared = [place for place, group in enumerate(groups) if not group.few]
     if len(compared) < 2:
         return Grouping(column, tuple(groups))
     sign = 1 if kind_of(metric.spec).higher_is_better else -1
     worst, *_, best = sorted(compared, key=lambda place: sign * groups[place].value)
     gap = abs(groups[best].value - groups[worst].value)
+    if drawn.shape[1] == 1:
+        return Grouping(column, tuple(groups), groups[worst].name, groups[best].name, gap)
     reach = _reach(drawn[compared, 1:], np.array(unseen)[compared], compared.index(worst), compared.index(best))
     ends = Interval(gap - reach, min(gap + reach, 100.0) if sign > 0 else gap + reach)
     return Grouping(column, tuple(groups), groups[worst].name, groups[best].name, gap, ends)

@@ -17,9 +17,8 @@ import numpy as np
 import torch
 
 from faceptor.config.sections import spelled
-from faceptor.datasets.subset import Spread
+from faceptor.evaluation.groups import by_group
 from faceptor.evaluation.measure import Measured
-from faceptor.evaluation.samples import open_samples
 from faceptor.io.files import MODELS, RESULTS, RUNS, write_json
 from faceptor.io.lock import locked
 from faceptor.models.base import FaceModel
@@ -27,12 +26,11 @@ from faceptor.pipeline.device import pick_device
 from faceptor.pipeline.evaluation import Test, measure_test, require_numbers, rounded, tests_of_task
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.run_record import started_record
-from faceptor.pipeline.samples import constant_baselines
+from faceptor.pipeline.samples import constant_baselines, label_names
 from faceptor.pipeline.starting_weights import starting_weights_of
 from faceptor.pipeline.training import joint_model, named, provenance, train_layer_attention, train_tasks
 from faceptor.pipeline.transfer import taught_model
 from faceptor.pipeline.variants import Plan, Variants, digests
-from faceptor.tasks import KINDS
 from faceptor.training.checkpoint import clear
 from faceptor.training.loop import Outcome
 from faceptor.training.threads import fixed_threads
@@ -40,7 +38,6 @@ from faceptor.transforms.framing import own_crop
 from faceptor.weights.folder import load_model, read_description, save_model
 
 HOME = "experiments"  # below models/, results/ and runs/
-GROUPS = ("race", "gender", "agegroup")  # label columns by which a test's headline is told apart
 
 
 def run_variant(variants: Variants, name: str, seed: int, *, device: str = "auto") -> dict:
@@ -211,28 +208,11 @@ def tests_on(experiment: Experiment, model: FaceModel, tasks: Iterable[str], whe
 
 
 def numbers(experiment: Experiment, test: Test, found: Measured) -> dict[str, Any]:
-    """Plain data; `groups` where the test faces have labels of race, gender or age group."""
+    """Plain data, by group where the test faces have labels that tell groups."""
     headline = found.headline
     require_numbers(test, found.metrics, (headline, f"constant_{headline}"))
     metrics = {name: rounded(value) for name, value in found.metrics.items() if math.isfinite(value)}
     row = {"dataset": test.dataset, "headline": headline, "skill": rounded(found.skill), "metrics": metrics}
-    groups = by_group(experiment, test, found)
-    return row | ({"groups": groups} if groups else {})
-
-
-def by_group(experiment: Experiment, test: Test, found: Measured) -> dict[str, dict[str, float]]:
-    """Label column -> group -> the headline metric on its faces."""
-    samples = open_samples(test.spec, experiment.prepared(test.dataset), "test")
-    columns = [name for name in GROUPS if name in getattr(samples, "columns", ())]
-    rows = Spread(samples, experiment.params.evaluate.samples, run=KINDS[test.spec.kind].run_length).rows
-    unit = found.metric.drawn_with()
-    if not columns or unit is None or len(unit) != len(rows):
-        return {}
-    again, groups = found.metric.resampler(), {}
-    for column in columns:
-        labels, names = np.asarray(samples.column(column))[rows], experiment.readers[test.dataset].classes[column]
-        present = [number for number in range(len(names)) if (labels == number).any()]
-        values = again(np.stack([labels == number for number in present]).astype(np.float64))[found.headline]
-        told = zip(present, values, strict=True)
-        groups[column] = {names[number]: rounded(float(value)) for number, value in told if math.isfinite(value)}
-    return groups
+    groups = by_group(found.metric, found.labels, label_names(experiment.prepared(test.dataset)), seed=None)
+    told = {one.column: {key: one.to_json()[key] for key in ("values", "faces")} for one in groups}
+    return row | ({"groups": told} if told else {})

@@ -36,7 +36,10 @@ def test_a_small_group_is_marked_and_never_the_worst():
     found = by_group(ages(errors, labels), labels, NAMES, seed=1)[0]
     assert [group.few for group in found.groups] == [False, False, True]
     assert (found.worst, found.best, found.gap) == ("Black", "White", 1.0) and not found.undecided
-    assert found.to_json()["faces"]["Latino_Hispanic"] == FEWEST_FACES - 1
+    assert found.to_json()["faces"]["Latino_Hispanic"] == FEWEST_FACES - 1 and found.few == ["Latino_Hispanic"]
+    quick = by_group(ages(errors, labels), labels, NAMES, seed=None)[0]
+    assert (quick.worst, quick.gap, quick.to_json()["values"]) == ("Black", 1.0, found.to_json()["values"])
+    assert np.isnan(quick.interval.low)
 
 
 def test_groups_that_are_alike_are_undecided_and_those_that_are_not_are_found():
@@ -64,5 +67,5 @@ def test_groups_of_a_face():
     labels = {"age": 19.4, "pose": np.array([0, -50, 3.0]), "attributes": np.array([-1, 1]), "subsets": ("test/full",)}
     found = groups_of(labels, {"attributes": ("Young", "Male")})
     assert found == {
-        "age": ["0 to 19 years"], "turn of the head": ["45 degrees and more"], "male": ["male"], "subset": ["test/full"]
+        "age": ["0 to 19 years"], "turn_of_head": ["45 degrees and more"], "male": ["male"], "subset": ["test/full"]
     }  # fmt: skip
