@@ -41,6 +41,9 @@ RUNS = {  # stage -> the function of faceptor.pipeline that its verb calls
     "report_ablations": "notebooks.execute",
     "report_transfer": "notebooks.execute",
     "report_results": "notebooks.execute",
+    "report_00_tour": "notebooks.execute",
+    "report_data": "notebooks.execute",
+    "report_failure_cases": "notebooks.execute",
 }
 DRAWING = dict.fromkeys(  # the files of the kinds of task import it, and call nothing of it until something is shown
     ("train_stage1", "train_baseline", "train_stage2", "merge_stage2", "ship", "transfer"), "faceptor.figures"

@@ -17,7 +17,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from faceptor.analysis import paper
 from faceptor.analysis.budget import BYTES, COMPONENTS, FACEPTOR, MIXES, NAIVE
 from faceptor.analysis.canvas import grid
-from faceptor.analysis.layer_attention import STAGE2, STATES, UNTRAINED
+from faceptor.analysis.layer_attention import MEASURED, STAGE2
 from faceptor.figures.plots import PALETTE
 
 PANELS_PER_ROW = 3  # panels side by side, where there are many
@@ -36,17 +36,17 @@ def component_bars(tables: Mapping[str, pd.DataFrame]) -> Figure:
     columns = min(len(tables), PANELS_PER_ROW)
     lines = -(-len(tables) // columns)
     most = max(len(table) for table in tables.values())
-    figure, axes = grid("Where the parameters are", lines, columns, width=5.4, heights=[0.2 * most + 0.9] * lines)
+    figure, axes = grid("Where the parameters are", lines, columns, width=5.8, heights=[0.27 * most + 0.9] * lines)
     colours = dict(zip(COMPONENTS, PALETTE, strict=False))
     for panel in axes.flat[len(tables) :]:
         panel.remove()
     for panel, (name, table) in zip(axes.flat, tables.items(), strict=False):
         millions, places = table["parameters"] / 1e6, np.arange(len(table))
         panel.barh(places, millions, color=[colours[component] for component in table["component"]])
-        panel.set_yticks(places, table["component"].str.replace("_", " ") + ": " + table["part"], fontsize=7)
+        panel.set_yticks(places, table["component"].str.replace("_", " ") + ": " + table["part"], fontsize=9)
         panel.invert_yaxis()
         for place, value in zip(places, millions, strict=True):
-            panel.annotate(f" {value:.3g}", (value, place), va="center", fontsize=7)
+            panel.annotate(f" {value:.3g}", (value, place), va="center", fontsize=9)
         panel.set(xlabel="parameters, M", title=f"{name}: {millions.sum():,.1f} M", xlim=(0, 1.22 * millions.max()))
         _plain(panel)
     return figure
@@ -62,18 +62,18 @@ def task_bars(table: pd.DataFrame, *, title: str) -> Figure:
         "Layer-Attention, released: L_t and projections": shown["kilobytes_level_released"],
         "a head of its own (Naive Faceptor)": heads,
     }
-    figure, axes = grid(title, 1, 1, width=8.5, heights=[0.6 * len(shown) + 1.2])
+    figure, axes = grid(title, 1, 1, width=8.5, heights=[0.72 * len(shown) + 1.2])
     panel, thickness = axes[0, 0], 0.8 / len(series)
     for step, (name, values) in enumerate(series.items()):
         places = np.arange(len(shown)) + (step - 1.5) * thickness
         panel.barh(places, values, height=thickness, color=PALETTE[step], label=name)
         for place, value in zip(places, values, strict=True):
-            panel.annotate(f" {value:,.0f}", (value, place), va="center", fontsize=6)
+            panel.annotate(f" {value:,.0f}", (value, place), va="center", fontsize=8)
     panel.set_yticks(np.arange(len(shown)), shown["task"])
     panel.invert_yaxis()
     panel.set(xscale="log", xlabel="weights of one task, kB (float32, logarithmic)")
     panel.set_xlim(right=panel.get_xlim()[1] * 2)
-    panel.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
+    panel.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
     _plain(panel)
     return figure
 
@@ -109,12 +109,12 @@ def mass_bars(table: pd.DataFrame) -> Figure:
     tasks = list(dict.fromkeys(table["task"]))
     figure, axes = grid(
         "Attention mass by encoder layer (mean over heads, queries and validation faces)",
-        len(tasks), len(STATES), width=3.4, heights=[2.3] * len(tasks),
+        len(tasks), len(MEASURED), width=4.6, heights=[2.4] * len(tasks),
     )  # fmt: skip
     layers = sorted(table["encoder_layer"].unique())
     colours = seaborn.color_palette("viridis", len(layers))
     for row, task in zip(axes, tasks, strict=True):
-        for panel, state in zip(row, STATES, strict=True):
+        for panel, state in zip(row, MEASURED, strict=True):
             part = table[(table["task"] == task) & (table["state"] == state)]
             wide = part.pivot(index="decoder_layer", columns="encoder_layer", values="mass")
             bottom = np.zeros(len(wide))
@@ -122,7 +122,7 @@ def mass_bars(table: pd.DataFrame) -> Figure:
                 panel.bar(wide.index, wide[layer], bottom=bottom, color=colour, label=f"layer {layer}", width=0.85)
                 bottom += wide[layer].to_numpy()
             panel.set(ylim=(0, 1), xlabel="decoder layer", title=f"{task}, {state}", xticks=list(wide.index))
-            panel.title.set_fontsize(9)
+            panel.title.set_fontsize(10)
             _plain(panel)
         row[0].set_ylabel("share of the attention")
     handles, labels = axes[0, 0].get_legend_handles_labels()
@@ -140,7 +140,7 @@ def preference_maps(table: pd.DataFrame) -> Figure:
 
 def query_mass_maps(table: pd.DataFrame) -> Figure:
     """Attention mass by query in the last decoder layer, untrained and after stage 2, from `by_query`."""
-    last = table[(table["decoder_layer"] == table["decoder_layer"].max()) & table["state"].isin([UNTRAINED, STAGE2])]
+    last = table[(table["decoder_layer"] == table["decoder_layer"].max()) & table["state"].isin(MEASURED)]
     return _query_maps(
         last, "mass", columns="state", name="{}",
         title="Attention mass by query in the last decoder layer, mean over heads and faces",
@@ -150,8 +150,8 @@ def query_mass_maps(table: pd.DataFrame) -> Figure:
 def _query_maps(table: pd.DataFrame, value: str, *, columns: str, name: str, title: str) -> Figure:
     tasks, places = list(dict.fromkeys(table["task"])), list(dict.fromkeys(table[columns]))
     counts = [table.loc[table["task"] == task, "query"].max() + 1 for task in tasks]
-    heights = [float(np.clip(0.13 * count, 1.3, 5.5)) + 0.7 for count in counts]
-    figure, axes = grid(title, len(tasks), len(places), width=max(1.8, 7.8 / len(places)), heights=heights)
+    heights = [float(np.clip(0.19 * count, 1.5, 7.0)) + 0.7 for count in counts]
+    figure, axes = grid(title, len(tasks), len(places), width=max(2.4, 9.0 / len(places)), heights=heights)
     for row, task in zip(axes, tasks, strict=True):
         of_task = table[table["task"] == task]
         labels = of_task.drop_duplicates("query").sort_values("query")["label"]
@@ -159,18 +159,18 @@ def _query_maps(table: pd.DataFrame, value: str, *, columns: str, name: str, tit
             wide = of_task[of_task[columns] == place].pivot(index="query", columns="encoder_layer", values=value)
             names = labels if panel is row[0] else None
             _heatmap(panel, wide, value, of_task[value], labels=names, bar=panel is row[-1])
-            panel.set_title(f"{task}\n{name.format(place)}", fontsize=8)
-        row[0].set_ylabel("query", fontsize=8)
+            panel.set_title(f"{task}\n{name.format(place)}", fontsize=10)
+        row[0].set_ylabel("query", fontsize=10)
     return figure
 
 
 def head_maps(table: pd.DataFrame) -> Figure:
     """Attention mass by decoder layer and head, from `layer_attention.mass_by_head`: untrained and after stage 2."""
-    tasks, states = list(dict.fromkeys(table["task"])), (UNTRAINED, STAGE2)
+    tasks, states = list(dict.fromkeys(table["task"])), MEASURED
     rows = len(table[["decoder_layer", "head"]].drop_duplicates())
     figure, axes = grid(
         "Attention mass by decoder layer and head, mean over queries and faces",
-        len(tasks), len(states), width=4.0, heights=[float(np.clip(0.16 * rows, 1.8, 5.0)) + 0.6] * len(tasks),
+        len(tasks), len(states), width=4.6, heights=[float(np.clip(0.2 * rows, 2.0, 6.0)) + 0.6] * len(tasks),
     )  # fmt: skip
     for row, task in zip(axes, tasks, strict=True):
         of_task = table[(table["task"] == task) & table["state"].isin(states)]
@@ -181,8 +181,8 @@ def head_maps(table: pd.DataFrame) -> Figure:
             _heatmap(
                 panel, wide, "mass", of_task["mass"], labels=names, bar=panel is row[-1], every=table["head"].max()
             )
-            panel.set_title(f"{task}\n{state}", fontsize=8)
-        row[0].set_ylabel("decoder layer · head", fontsize=8)
+            panel.set_title(f"{task}\n{state}", fontsize=10)
+        row[0].set_ylabel("decoder layer · head", fontsize=10)
     return figure
 
 
@@ -206,13 +206,13 @@ def _heatmap(
     mesh = panel.pcolormesh(wide.to_numpy(), cmap=colours, vmin=low, vmax=high)
     panel.invert_yaxis()
     panel.spines[:].set_visible(False)
-    panel.set_xticks(np.arange(wide.shape[1]) + 0.5, wide.columns, fontsize=7)
+    panel.set_xticks(np.arange(wide.shape[1]) + 0.5, wide.columns, fontsize=9)
     panel.set_yticks([])
     if labels is not None:
         step = every if len(labels) > MAX_ROWS_NAMED else 1
-        panel.set_yticks(np.arange(0, len(labels), step) + 0.5, labels.iloc[::step], fontsize=6)
-    panel.set_xlabel("encoder layer", fontsize=8)
+        panel.set_yticks(np.arange(0, len(labels), step) + 0.5, labels.iloc[::step], fontsize=9)
+    panel.set_xlabel("encoder layer", fontsize=10)
     if bar:
         scale_axis = panel.figure.colorbar(mesh, ax=panel).ax
-        scale_axis.set_ylabel(units[value], fontsize=8)
-        scale_axis.tick_params(labelsize=7)
+        scale_axis.set_ylabel(units[value], fontsize=10)
+        scale_axis.tick_params(labelsize=9)

@@ -40,8 +40,10 @@ from faceptor.transforms.tensors import to_tensor
 from faceptor.weights.folder import model_hash, read_description
 from faceptor.weights.loading import load_strictly
 
+NUMBERED = 12  # faces that a number chooses from
 VALUES_OF_UNSEEN_LAYERS = {"preference": float("nan")}  # for a layer that the task cannot see; it carries no mass
 STAGE1, UNTRAINED, STAGE2 = STATES = ("stage 1", "untrained L_t", "stage 2")
+MEASURED = (UNTRAINED, STAGE2)  # in stage 1 the top layer gets everything, by definition
 
 
 # --- what was trained -----------------------------------------------------------------------------------------------
@@ -118,6 +120,19 @@ def validation_faces(experiment: Configured, spec: TaskSpec, *, root: Path, coun
     return torch.stack([_face(split[index], crop) for index in spread(len(split), count)])
 
 
+def one_face_each(
+    experiment: Configured, model: Faceptor, queries: Iterable[str], *, root: Path, number: int
+) -> dict[str, Tensor]:
+    """Task -> one of its validation faces, (3, S, S) in [0, 1], for the tasks of these queries (task:label) that the
+    model has. number: which of NUMBERED faces, spread over the split."""
+    tasks = dict.fromkeys(query.partition(":")[0] for query in queries)
+    found = {}
+    for task in (name for name in tasks if name in model.tasks):
+        faces = validation_faces(experiment, model.tasks[task], root=root, count=NUMBERED)
+        found[task] = faces[number % len(faces)]
+    return found
+
+
 def _face(sample: Mapping, crop) -> Tensor:
     return to_tensor(crop.place_sample(sample).image(sample["image"]))
 
@@ -185,11 +200,11 @@ def _frame(model: Faceptor, report: AttentionReport, means: Mapping[str, Tensor]
 
 
 def measure_states(
-    model: Faceptor, trained: Trained, faces: Tensor, *, batch: int, seed: int, labels: tuple[str, ...]
+    model: Faceptor, trained: Trained, faces: Tensor, *, batch: int, seed: int, labels: tuple[str, ...], states=MEASURED
 ) -> pd.DataFrame:
-    """One task in all STATES: the full frame."""
+    """One task in some states: the full frame."""
     frames = []
-    for state in STATES:
+    for state in states:
         with in_state(model, state, trained, seed=seed):
             frames.append(measure(model, trained.task, faces, batch=batch).assign(task=trained.task, state=state))
     table = pd.concat(frames, ignore_index=True)
@@ -200,7 +215,7 @@ def measure_states(
 def measure_tasks(
     model: Faceptor, trained: Mapping[str, Trained], experiment: Configured, *, root: Path, faces: int, batch: int
 ) -> pd.DataFrame:
-    """All trained tasks in all STATES, on validation faces of each task's own data set."""
+    """All trained tasks in the states of MEASURED, on validation faces of each task's own data set."""
     tables, seed = [], experiment.params.seed
     for name, state in trained.items():
         spec = model.require_task(name)

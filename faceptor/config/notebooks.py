@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from faceptor.config.sections import Count, Positive, Real, Section
+from faceptor.config.sections import Count, Positive, Real, Section, Whole
 
 Faces = Annotated[Count, Field(le=100_000)]
 Batch = Annotated[Count, Field(le=4096)]
@@ -15,9 +15,52 @@ class ParameterBudget(Section):
     max_tasks: Annotated[Count, Field(le=1000)] = 20  # the curves end at so many tasks
 
 
+Query = Annotated[str, Field(pattern=r"^[^:]+:.+$")]  # task:label
+Queries = Annotated[tuple[Query, ...], Field(min_length=1)]
+
+
+class Tour(Section):
+    """notebooks/00_tour.ipynb; a name of a notebook without the number that it begins with is its section."""
+
+    model: str = "stage2"  # a folder below models/
+    photo: str = ""  # a photograph; none: a validation face of the data set of `task`
+    task: str = "landmarks_300w"
+    number: Annotated[Whole, Field(le=10_000)] = 4  # which of these faces
+    queries: Queries = (
+        "landmarks_300w:left_eye_0",
+        "parsing_celebamaskhq:hair",
+        "attributes_celeba:Smiling",
+        "age_morph2:30",
+    )
+
+
+class DataSets(Section):
+    """notebooks/data.ipynb"""
+
+    data_sets: tuple[str, ...] = ()  # none named: all of params.yaml
+    faces: Annotated[Count, Field(le=12)] = 5  # shown of each
+
+
+class FailureCases(Section):
+    model: str = "stage2"  # a folder below models/
+    tasks: tuple[str, ...] = ()  # none named: all of the model whose faces are labelled one by one
+    faces: Faces = 96  # validation faces per task
+    worst: Annotated[Count, Field(le=8)] = 4  # shown of each task
+    share: Annotated[Real, Field(gt=0, le=0.5)] = 0.2  # of the faces that are compared with the others
+    batch: Batch = 32
+
+
 class LayerAttention(Section):
     faces: Faces = 96  # per task
     batch: Batch = 32
+    queries: Queries = (  # whose attention is drawn over a face
+        "landmarks_300w:left_eye_0",
+        "parsing_celebamaskhq:hair",
+        "attributes_celeba:Smiling",
+        "expression_rafdb:happy",
+        "age_morph2:30",
+    )
+    number: Annotated[Whole, Field(lt=12)] = 4  # which of twelve validation faces that is
 
 
 class CropSensitivity(Section):
@@ -44,9 +87,12 @@ class Results(Section):
 
 
 class Notebooks(Section):
+    tour: Tour = Tour()
+    data: DataSets = DataSets()
     parameter_budget: ParameterBudget = ParameterBudget()
     layer_attention: LayerAttention = LayerAttention()
     crop_sensitivity: CropSensitivity = CropSensitivity()
     ablations: Ablations = Ablations()
     transfer: Transfer = Transfer()
     results: Results = Results()
+    failure_cases: FailureCases = FailureCases()

@@ -15,7 +15,6 @@ from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
-import faceptor
 from faceptor.analysis.task_faces import TaskFaces
 from faceptor.config.params import Synthesis
 from faceptor.config.sections import spelled
@@ -49,7 +48,7 @@ def model_of(name: str, root: Path | None = None, *, device: str = "cpu") -> Fac
     if (folder / DESCRIPTION).is_file():
         return load_model(folder, device)
     print(f"models/{name} is not there (`make repro` trains it): the model that ships with the package answers instead")
-    return faceptor.load(device=device)
+    return load_model(device=device)
 
 
 def samples_of(

@@ -28,13 +28,14 @@ def execute(experiment: Experiment, name: str) -> Path:
     known = sorted(path.stem for path in NOTEBOOKS.glob("*.ipynb"))
     if name not in known:
         raise ConfigError(f"notebook {name!r}: expected one of {', '.join(known)}")
-    section = getattr(experiment.params.notebooks, name, None)
+    section = getattr(experiment.params.notebooks, section_of(name), None)
     values = section.model_dump(mode="json") if section else {}
     declared = papermill.inspect_notebook(str(source))
     strangers = sorted(set(values) - set(declared))
     if strangers:
         known = ", ".join(declared)
-        raise ConfigError(f"notebooks.{name}: {', '.join(strangers)} not declared in {source}; it has {known}")
+        where = f"notebooks.{section_of(name)}"
+        raise ConfigError(f"{where}: {', '.join(strangers)} not declared in {source}; it has {known}")
     REPORTS.mkdir(exist_ok=True)
     executed, report = REPORTS / f"{name}.ipynb", REPORTS / f"{name}.html"
     try:
@@ -49,6 +50,11 @@ def execute(experiment: Experiment, name: str) -> Path:
             write_whole(executed, nbformat.writes(notebook) + "\n")
             write_whole(report, _html(notebook))
     return report
+
+
+def section_of(name: str) -> str:
+    """The section of params.yaml that belongs to a notebook: its name without a number in front ("00_tour": tour)."""
+    return name.lstrip("0123456789_")
 
 
 def without_circumstances(notebook):

@@ -27,7 +27,7 @@ def measure_framing(spec: TaskSpec, split: Sequence, crop: CropSpec, *, limit: i
     edges = []
     for index in spread(len(split), limit):
         sample = split[index]
-        face = _face_box(spec, sample)
+        face = face_box(spec, sample)
         if face is not None:
             placed = crop.place_sample(sample)
             edges.append(framing_of(_seen(placed), face).to_list())
@@ -79,7 +79,7 @@ _SCHEMES = {landmark_scheme(name).count: name for name in _NAMES}
 _SOURCES = {"landmarks": _of_landmarks, "points5": _of_points5, "mask": _of_mask, "image": _of_detector}
 
 
-def _face_box(spec: TaskSpec, sample: Mapping) -> np.ndarray | None:
+def face_box(spec: TaskSpec, sample: Mapping) -> np.ndarray | None:
     """Face box of a sample from the first source that it has."""
     source = next((name for name in _SOURCES if sample.get(name) is not None), None)
     if source is None:

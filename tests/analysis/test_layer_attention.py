@@ -51,7 +51,8 @@ def state(mode: str = "paper", *, kept: bool = True, seed: int = 4) -> la.Traine
 
 
 def measured(model, faces, **settings):
-    return la.measure_states(model, state(**settings), faces, batch=2, seed=7, labels=task(NAME).labels)
+    labels = task(NAME).labels
+    return la.measure_states(model, state(**settings), faces, batch=2, seed=7, labels=labels, states=la.STATES)
 
 
 def wide(table, value: str, **where) -> torch.Tensor:
