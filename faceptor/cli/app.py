@@ -17,6 +17,7 @@ from faceptor.cli.params import params_app
 from faceptor.cli.predict import predict_command
 from faceptor.cli.preprocess import preprocess
 from faceptor.cli.readme import readme
+from faceptor.cli.report import report
 from faceptor.cli.repro import repro
 from faceptor.cli.synthesize import synthesize
 from faceptor.cli.train import train
@@ -50,7 +51,7 @@ app.add_typer(experiment_app, name="experiment")
 app.command("budget")(budget_command)
 app.command("predict")(predict_command)
 app.command("import-weights")(import_command)
-for verb in (synthesize, preprocess, train, evaluate, transfer, notebook, repro, readme):
+for verb in (synthesize, preprocess, train, evaluate, transfer, notebook, repro, readme, report):
     app.command()(verb)
 
 

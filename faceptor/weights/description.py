@@ -4,6 +4,7 @@ A folder may come from anywhere. What it says is compared with what the package 
 crops) and with the weights beside it before anything is built.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,14 +14,14 @@ import numpy as np
 
 from faceptor.config import ModelConfig, model_config
 from faceptor.errors import ConfigError, FaceptorError, WeightsError
-from faceptor.io.regular import MIB, read_regular
+from faceptor.io.regular import MIB, read_regular, sha256_of
 from faceptor.tasks import TaskSpec, kind_of
 from faceptor.transforms.crop import CropSpec
-from faceptor.weights.starting import BACKBONE_WEIGHTS, ENCODER_WEIGHTS
+from faceptor.weights.starting import BACKBONE_WEIGHTS, ENCODER_WEIGHTS, LARGEST_WEIGHTS_BYTES
 
 FORMAT = 2  # as written
 READABLE_FORMATS = (1, 2)  # as read; 1 has other names of tensors, see `folder.NAMES_IN_FORMAT_1`
-DESCRIPTION = "model.json"
+DESCRIPTION, WEIGHTS = "model.json", "weights.safetensors"
 LARGEST_DESCRIPTION_BYTES = 16 * MIB  # with many tasks it has some tens of thousands
 MAX_NESTING = 32  # levels of lists and sections within each other
 MAX_FRAMING_EDGE = 100.0  # in face boxes, from the centre of the face
@@ -97,6 +98,20 @@ def described_crops(folder: Path | str, description: Mapping[str, Any]) -> dict[
         if crop.get("framing") is not None:
             _check_framing(path, f"{where}.framing", crop["framing"])
     return description["crops"]
+
+
+def model_hash(folder: Path | str) -> str:
+    """Content hash (hex) of the weights as they are on disk and of all that shapes the model; not of its provenance."""
+    folder = Path(folder)
+    facts = {key: value for key, value in read_description(folder).items() if key != "provenance"}
+    facts["weights"] = weights_hash(folder / WEIGHTS)
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def weights_hash(path: Path) -> str:
+    """SHA-256 (hex) of a weights file."""
+    remedy = "`dvc pull` fetches the weights of model folders"
+    return sha256_of(path, largest=LARGEST_WEIGHTS_BYTES, error=WeightsError, remedy=remedy)
 
 
 def plain(value: Any) -> Any:

@@ -6,7 +6,6 @@ tasks, optional parts (Layer-Attention), the test crops of its tasks, the hash o
 comes with the package: `SHIPPED`.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from faceptor.config import ModelConfig
 from faceptor.errors import FaceptorError, WeightsError
 from faceptor.io.files import SHIPPED
-from faceptor.io.regular import sha256_of, size_text
+from faceptor.io.regular import size_text
 from faceptor.io.writing import whole_file
 from faceptor.models.base import FaceModel
 from faceptor.models.build import build_model
@@ -27,18 +26,19 @@ from faceptor.tasks import TaskSpec
 from faceptor.weights.description import (
     DESCRIPTION,
     FORMAT,
+    WEIGHTS,
     described_config,
     described_crops,
     described_tasks,
+    model_hash,
     plain,
     read_description,
+    weights_hash,
 )
 from faceptor.weights.loading import Facts, built_with, check_fit, plan, some
-from faceptor.weights.starting import LARGEST_WEIGHTS_BYTES
 
 __all__ = ["DESCRIPTION", "SHIPPED", "WEIGHTS", "load_model", "model_hash", "read_description", "save_model"]
 
-WEIGHTS = "weights.safetensors"
 HALF = "float16"
 COUNTING_WORDS = ("depth", "blocks", "layers")  # in the keys that say how often a model repeats something
 # What format 1 called parts of FaceXFormer's decoder.
@@ -77,7 +77,7 @@ def save_model(
             "tasks": [spec.to_dict() for spec in model.tasks.values()],
             "structure": model.structure(),
             "crops": {task: crop for task, crop in model.crops.items() if task in model.tasks},
-            "weights": _sha256(weights),
+            "weights": weights_hash(weights),
             "provenance": dict(provenance or {}),
         } | ({"precision": HALF} if half else {})
         description.write_text(json.dumps(plain(facts), indent=2, sort_keys=True, allow_nan=False) + "\n")
@@ -95,7 +95,7 @@ def load_model(folder: Path | str = SHIPPED, device: torch.device | str = "cpu")
     folder = Path(folder)
     description = read_description(folder)
     weights = folder / WEIGHTS
-    if _sha256(weights) != description["weights"]:
+    if weights_hash(weights) != description["weights"]:
         raise WeightsError(
             f"{weights}: not the file that {DESCRIPTION} describes (hash differs); "
             "an interrupted save or an edited file, restore the folder with `dvc checkout` or train again"
@@ -125,14 +125,6 @@ def load_model(folder: Path | str = SHIPPED, device: torch.device | str = "cpu")
             f"{weights}: {some(broken)}: expected finite numbers, found nan or inf; train again, or restore the folder"
         )
     return model.to(device)
-
-
-def model_hash(folder: Path | str) -> str:
-    """Content hash (hex) of the weights as they are on disk and of all that shapes the model; not of its provenance."""
-    folder = Path(folder)
-    facts = {key: value for key, value in read_description(folder).items() if key != "provenance"}
-    facts["weights"] = _sha256(folder / WEIGHTS)
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _halved(name: str, tensor: torch.Tensor) -> torch.Tensor:
@@ -198,12 +190,3 @@ def _build(folder: Path, config: ModelConfig, specs: list[TaskSpec], structure: 
 def _reason(error: Exception) -> str:
     words = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
     return words if len(words) <= 200 else f"{words[:197]}..."
-
-
-def _sha256(path: Path) -> str:
-    return sha256_of(
-        path,
-        largest=LARGEST_WEIGHTS_BYTES,
-        error=WeightsError,
-        remedy="`dvc pull` fetches the weights of model folders",
-    )

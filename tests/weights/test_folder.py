@@ -5,7 +5,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from faceptor.errors import WeightsError
-from faceptor.weights.folder import NAMES_IN_FORMAT_1, _sha256, load_model, model_hash, save_model
+from faceptor.weights.description import weights_hash
+from faceptor.weights.folder import NAMES_IN_FORMAT_1, load_model, model_hash, save_model
 from tests.models.test_facexformer import toy_model as facexformer
 from tests.models.toy_models import OTHER, toy_model
 
@@ -63,7 +64,7 @@ def rewrite(folder, change):
     tensors = load_file(folder / "weights.safetensors")
     change(tensors)
     save_file(tensors, folder / "weights.safetensors")
-    edit(folder, weights=_sha256(folder / "weights.safetensors"))
+    edit(folder, weights=weights_hash(folder / "weights.safetensors"))
 
 
 def edit(folder, **entries):
