@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import nbformat
 import networkx
 import numpy as np
 import pytest
@@ -21,6 +20,7 @@ from faceptor.predict import framing
 from faceptor.predict.detector import Detection
 from faceptor.tasks import task
 from tests import rehearsal
+from tests.cells import run_cells
 
 ROOT = Path(__file__).parents[1]
 
@@ -61,18 +61,6 @@ def run(words: list[str], monkeypatch) -> int:
     return 0
 
 
-def run_cells(notebook: str) -> None:
-    """The cells of a notebook with its section of params.yaml, in this process: a kernel takes ten seconds to start.
-    tests/analysis executes notebooks with one."""
-    values: dict = {}
-    for cell in nbformat.read(f"notebooks/{notebook}.ipynb", 4).cells:
-        if cell.cell_type == "code":
-            exec(cell.source, values)
-        if "parameters" in cell.metadata.get("tags", ()):
-            values |= getattr(load_params().notebooks, notebook).model_dump(mode="json")
-    plt.close("all")
-
-
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
 @pytest.mark.parametrize("preset", preset_names())
 def test_every_command_of_a_preset_runs(preset, raw, tmp_path, monkeypatch):
@@ -89,12 +77,15 @@ def test_every_command_of_a_preset_runs(preset, raw, tmp_path, monkeypatch):
     rehearsal.write_starting_weights(load_params())
     for stage, words, outs in commands():
         if stage == "report_parameter_budget":
-            continue  # shows all presets at their full size, whichever is chosen: tests/analysis executes it
+            continue  # shows all presets at their full size, whichever is chosen: test_comparison.py runs it
         # Figures are made by every stage, and rendered where each kind of task is drawn for the first time.
         drawn = preset == "embedded" and stage in ("evaluate@stage1", "evaluate@facexformer")
         monkeypatch.setattr(Figure, "draw", render if drawn else lambda figure, renderer: None)
         if stage.startswith("report_"):
-            run_cells(words[-1])
+            name = words[-1]
+            section = getattr(load_params().notebooks, name).model_dump(mode="json")
+            run_cells(Path(f"notebooks/{name}.ipynb"), section)
+            plt.close("all")
             continue
         assert run(words, monkeypatch) == 0, stage
         assert all(out.exists() for out in outs), stage

@@ -12,6 +12,7 @@ Degrees = Annotated[Annotated[int, Field(strict=True)] | Real, Field(gt=0, le=18
 
 
 class ParameterBudget(Section):
+    presets: tuple[str, ...] = ()  # to compare; none = all, and params.yaml where it equals none of them
     max_tasks: Annotated[Count, Field(le=1000)] = 20  # the curves end at so many tasks
 
 

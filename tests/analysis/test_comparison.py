@@ -1,9 +1,16 @@
+import contextlib
+import io
+from pathlib import Path
+
 import pandas as pd
 import pytest
+from IPython.display import Markdown
 
 from faceptor.analysis import budget, comparison, comparison_figures, paper, tables
 from faceptor.pipeline.experiment import preset
+from tests.cells import run_cells
 
+ROOT = Path(__file__).parents[2]
 NAMES = ("base", "naive", "facexformer")
 
 
@@ -13,8 +20,27 @@ def configured():
 
 
 @pytest.fixture(scope="module")
-def found(configured):
-    return comparison.reports(configured, alone=["naive"])
+def notebook():
+    """The notebook that shows all this: its names and what it shows."""
+    path = ROOT / "notebooks" / "parameter_budget.ipynb"
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        names, shown = run_cells(path, {"presets": NAMES, "max_tasks": 4})
+    return names | {"said": said.getvalue()}, shown
+
+
+@pytest.fixture(scope="module")
+def found(notebook):
+    return notebook[0]["found"]
+
+
+def test_the_notebook_shows_tables_figures_and_its_conclusions(notebook):
+    names, shown = notebook
+    tables_shown = [each for each in shown if isinstance(each, pd.DataFrame)]
+    assert len(tables_shown) >= 8 and not any(table.empty for table in tables_shown)
+    figures = [each for each in shown if hasattr(each, "_repr_png_")]
+    assert len(figures) == 5
+    text = names["said"] + "".join(getattr(each, "data", "") for each in shown if isinstance(each, Markdown))
+    assert "103,200,001" in text and "at 4 tasks" in text
 
 
 def test_every_printed_count_has_a_row(found):

@@ -77,23 +77,6 @@ def test_no_root_is_an_error(tmp_path):
         find_root(tmp_path)
 
 
-def test_parameter_budget_runs(tmp_path, monkeypatch):
-    # As JupyterLab would run it: from a folder below the root.
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
-    below = tmp_path / "notebooks"
-    below.mkdir()
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    executed = papermill.execute_notebook(
-        str(ROOT / "notebooks/parameter_budget.ipynb"), str(below / "out.ipynb"), parameters={"max_tasks": 4},
-        kernel_name="python3", progress_bar=False, cwd=str(below),
-    )  # fmt: skip
-    outputs = [output for cell in code(executed) for output in cell.outputs]
-    pictures = [output for output in outputs if "image/png" in output.get("data", {})]
-    assert len(pictures) == 5
-    said = "".join(output.get("text", "") for output in outputs)
-    assert "103,200,001" in said and "at 4 tasks" in said
-
-
 def test_executed_again_elsewhere_it_is_the_same_file(tmp_path, monkeypatch):
     cells = [
         ("import pandas", {}), ("faces = 1\nbatch = 2", {"tags": ["parameters"]}),
