@@ -26,7 +26,7 @@ from faceptor.pipeline.device import pick_device
 from faceptor.pipeline.evaluation import Test, measure_test, require_numbers, rounded, tests_of_task
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.run_record import started_record
-from faceptor.pipeline.samples import constant_baselines, label_names
+from faceptor.pipeline.samples import constant_baselines, data_facts, label_names
 from faceptor.pipeline.starting_weights import starting_weights_of
 from faceptor.pipeline.training import joint_model, named, provenance, train_layer_attention, train_tasks
 from faceptor.pipeline.transfer import taught_model
@@ -213,6 +213,7 @@ def numbers(experiment: Experiment, test: Test, found: Measured) -> dict[str, An
     require_numbers(test, found.metrics, (headline, f"constant_{headline}"))
     metrics = {name: rounded(value) for name, value in found.metrics.items() if math.isfinite(value)}
     row = {"dataset": test.dataset, "headline": headline, "skill": rounded(found.skill), "metrics": metrics}
+    row["generated"] = data_facts(experiment.prepared(test.dataset))["generated"]
     groups = by_group(found.metric, found.labels, label_names(experiment.prepared(test.dataset)), seed=None)
     told = {one.column: {key: one.to_json()[key] for key in ("values", "faces")} for one in groups}
     return row | ({"groups": told} if told else {})
