@@ -1,5 +1,7 @@
 """Parsing: size of the loss, F1 from one confusion matrix, absent classes, the majority map."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from faceptor.figures.drawing import blend_classes, class_colours
 from faceptor.tasks import KINDS, TASKS, TaskSpec
 from faceptor.tasks.measures import confusion_matrix, f1_per_class
 from faceptor.tasks.parsing import ParsingPrediction
+from faceptor.transforms.crop import CropSpec, Jitter
 
 KIND = KINDS["parsing"]
 SPEC = TaskSpec("parsing_toy", "parsing", "toy", ("background", "skin", "hair", "hat"), {"background": 0})
@@ -66,6 +69,56 @@ def test_background_alone_is_an_error():
 def test_other_size_is_an_error():
     with pytest.raises(DataError, match="shape"):
         KIND.metric(SPEC).update(ParsingPrediction(np.zeros((2, 2), np.uint8)), {"mask": np.zeros((3, 2), np.uint8)})
+
+
+IGNORING = replace(SPEC, options={"background": 0, "ignore": 255, "scheme": {"flip_permutation": [0, 2, 1, 3]}})
+
+
+@pytest.mark.parametrize("loss", KIND.losses)
+def test_pixels_without_a_class_do_not_count_in_a_loss(loss):
+    raw = torch.randn(2, 4, 4, 4, requires_grad=True)
+    mask = torch.randint(0, 4, (2, 4, 4), dtype=torch.uint8)
+    criterion = KIND.criterion(IGNORING, loss=loss)
+    whole = criterion(raw, {"mask": mask})["loss"]
+    torch.testing.assert_close(whole, KIND.criterion(SPEC, loss=loss)(raw, {"mask": mask})["loss"])
+    upper, known = raw[:, :, :2], mask.clone()
+    known[:, 2:] = 255
+    found = criterion(raw, {"mask": known})["loss"]
+    torch.testing.assert_close(found, criterion(upper, {"mask": mask[:, :2]})["loss"])
+    (slope,) = torch.autograd.grad(found, raw)
+    assert (slope[:, :, 2:] == 0).all() and (slope[:, :, :2] != 0).any()
+    none = criterion(raw, {"mask": torch.full_like(mask, 255)})["loss"]
+    assert none == 0 and torch.isfinite(torch.autograd.grad(none, raw)[0]).all()
+
+
+def test_pixels_without_a_class_do_not_count_in_metric_and_baseline(fake_crop, fake_split):
+    truth, found = np.array([[0, 0, 1], [1, 255, 255]], np.uint8), np.array([[0, 1, 1], [1, 3, 2]], np.uint8)
+    judge, plain = (KIND.metric(spec) for spec in (IGNORING, SPEC))
+    judge.update(ParsingPrediction(found), {"mask": truth})
+    plain.update(ParsingPrediction(found.ravel()[:4][None]), {"mask": truth.ravel()[:4][None]})
+    assert judge.compute() == plain.compute()
+    crop = fake_crop(8, (8, 8))
+    masks = np.full((3, 8, 8), 255, np.uint8)
+    masks[0, :, :4] = 2
+    train = fake_split([{"key": str(i), "size": (8, 8), "mask": mask} for i, mask in enumerate(masks)])
+    constant = KIND.constant_baseline(IGNORING, train, lambda sample: crop, grid=8)({}, crop).classes
+    assert (constant[:, :4] == 2).all() and (constant[:, 4:] == 0).all()
+
+
+def test_pixels_without_a_class_stay_so_through_crop_warp_and_mirror():
+    mask = np.full((40, 40), 255, np.uint8)
+    mask[10:30, 10:30] = 1
+    box = np.array([0, 0, 40, 40], np.float32)
+    crop = CropSpec(kind="box", size=32, warp=0.8).place((40, 40), box=box, jitter=Jitter(rotation=0.4))
+    target = KIND.target(IGNORING, {"mask": mask}, crop)["mask"]
+    assert set(np.unique(target)) == {0, 1, 255}  # 0: beyond the picture, as in the other sets
+    mirrored = KIND.mirrored(IGNORING, {"mask": target})["mask"]
+    np.testing.assert_array_equal(mirrored == 255, target[:, ::-1] == 255)
+    np.testing.assert_array_equal(mirrored == 2, target[:, ::-1] == 1)
+    with pytest.raises(DataError, match="4 classes"):
+        KIND.target(IGNORING, {"key": "img", "mask": np.where(mask == 1, 4, mask)}, crop)
+    canvas = np.full((40, 40, 3), 100, np.uint8)
+    assert (blend_classes(canvas, mask, 4)[mask == 255] == 100).all()
 
 
 def test_round_trip_through_the_crop(fake_crop):

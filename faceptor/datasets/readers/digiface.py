@@ -33,7 +33,7 @@ class DigiFace(WithPairs):
     """`subjects_0-1999_72_imgs/{person}/{k}.png` and the other archives, unpacked; or the people's folders themselves.
 
     The owner publishes no split: one in a hundred people, by a hash of the number, is for testing (`seed` draws
-    others). `images` says what was fetched: the five archives of 72 pictures a person, the three of 5, or all. The
+    others). `images` says what is read: the five archives of 72 pictures a person, the three of 5, or all. The
     identities are these people's numbers in a row: with all of them, 100000 becomes 10000. Verification sets (`.bin`,
     as those of MS1MV3) that lie in the folder are prepared; without any, pairs of the test people judge a model.
     """
@@ -76,10 +76,15 @@ class DigiFace(WithPairs):
         top = self.listing(self.root)
         found = [person for path in top if (name := ARCHIVE.fullmatch(path.name)) for person in self._of(path, name)]
         found += [Person(path.name, path) for path in top if PERSON.fullmatch(path.name) and path.is_dir()]
+        found = [person for person in found if person.problem or not self._left_out(int(person.name))]
         if not found:
             example = "subjects_0-1999_72_imgs/0/0.png"
             raise self.wrong(self.root, expected=f"unpacked archives with pictures like {example}", found="none")
         return sorted(found, key=lambda person: (bool(person.problem), int(person.name) if not person.problem else 0))
+
+    def _left_out(self, person: int) -> bool:
+        """Whether a person is of the archives that `images` leaves out."""
+        return any(person in people for each, people in ARCHIVES.items() if each not in self._numbers)
 
     def _of(self, archive: Path, name: re.Match) -> Iterator[Person]:
         """The people of one archive, which may have been unpacked into a folder of its own name."""
