@@ -42,7 +42,7 @@ class DigiFace(WithPairs):
     title = "DigiFace-1M (Microsoft)"
     source = "https://github.com/microsoft/DigiFace1M (direct downloads, without a form)"
     licence = "non-commercial research, by the LICENSE of the owner's repository (not read here: read it before use)"
-    redistribution = "see that licence"
+    redistribution = "not read"
     published: ClassVar = {"train": 1208968, "test": 11027}
     choices: ClassVar = {"images": ("all", 72, 5)}
     columns = ("identity",)
