@@ -45,19 +45,21 @@ RUNS = {  # stage -> the function of faceptor.pipeline that its verb calls
     "report_data": "notebooks.execute",
     "report_failure_cases": "notebooks.execute",
 }
-DRAWING = dict.fromkeys(  # the files of the kinds of task import it, and call nothing of it until something is shown
-    ("train_stage1", "train_baseline", "train_stage2", "merge_stage2", "ship", "transfer"), "faceptor.figures"
+SHOWN = frozenset({"faceptor.figures", "faceptor.pipeline.first_look"})
+DRAWING = dict.fromkeys(  # the kinds of task import the first, trainings write pictures into runs/ with the second
+    ("train_stage1", "train_baseline", "train_stage2", "merge_stage2", "ship", "transfer"), SHOWN
 )
 DETERMINED_OTHERWISE = DRAWING | {  # stage -> code that it runs, but whose outcome another dependency holds, if any
-    "preprocess": "faceptor.synthesis",  # faces drawn again must be those of the marker's hash, and the marker is one
+    # faces drawn again must be those of the marker's hash, and the marker is one
+    "preprocess": frozenset({"faceptor.synthesis"}),
 }
 # A caption, a page or a table must not train a model again. (What a kind of task writes on its own picture does: it
 # stands in the file of the kind, beside the metric that chooses the step. CONTRIBUTING.md says what `dvc commit` is
 # for.)
 NOTHING_OF_TRAINING = (
     "faceptor/analysis", "faceptor/cli", "faceptor/doctor", "faceptor/figures", "faceptor/synthesis",
-    "faceptor/pipeline/plots.py", "faceptor/pipeline/readme.py", "faceptor/predict/overlay.py",
-    "faceptor/predict/page.py", "faceptor/predict/panels.py",
+    "faceptor/pipeline/first_look.py", "faceptor/pipeline/plots.py", "faceptor/pipeline/readme.py",
+    "faceptor/predict/overlay.py", "faceptor/predict/page.py", "faceptor/predict/panels.py",
 )  # fmt: skip
 
 
@@ -76,7 +78,7 @@ def run_by(stage: str) -> set[str]:
         source = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
         entry += set(imports.imported(ast.parse(source)).values()) - {"faceptor"}
         entry += [module for name, module in AT_THE_TOP.items() if f"faceptor.{name}(" in source]
-    but = LEFT_OUT | ({DETERMINED_OTHERWISE[stage]} if stage in DETERMINED_OTHERWISE else set())
+    but = LEFT_OUT | DETERMINED_OTHERWISE.get(stage, frozenset())
     modules = imports.run_by(entry, but=but)
     code = [module for module in modules if len(imports.tree_of(module).body) > 1]
     return {str(imports.path_of(module).relative_to(ROOT)) for module in code}

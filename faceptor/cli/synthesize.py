@@ -17,9 +17,10 @@ def synthesize(
 
     Example: `faceptor synthesize 300w`
     """
-    from faceptor.pipeline.data import synthesize_set
+    from faceptor.pipeline.data import sheet_of, synthesize_set
 
     found = load(params, every=every)
     for name in chosen(names, found.params.synthesis, "synthesis"):
         counts = synthesize_set(found, name, workers=workers)
-        print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in counts.items()))
+        told = ", ".join(f"{key} {value}" for key, value in counts.items())
+        print(f"{name}: {told}; some of them, with their labels: {sheet_of(name)}")

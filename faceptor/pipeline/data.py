@@ -25,9 +25,14 @@ def synthesize_set(experiment: Experiment, name: str, *, workers: int = 0, sheet
             folder,
             seed=params.data.seed,
             workers=workers,
-            sheet=RESULTS / "synthesis" / f"{spelled(name)}.webp" if sheet else None,
+            sheet=sheet_of(name) if sheet else None,
             **settings,
         )
+
+
+def sheet_of(name: str) -> Path:
+    """The contact sheet of a generated data set."""
+    return RESULTS / "synthesis" / f"{spelled(name)}.webp"
 
 
 def preprocess_set(experiment: Experiment, name: str) -> dict:

@@ -16,6 +16,7 @@ from faceptor.models.base import FaceModel
 from faceptor.models.build import build_model
 from faceptor.pipeline.device import pick_device
 from faceptor.pipeline.experiment import Experiment
+from faceptor.pipeline.first_look import with_pictures
 from faceptor.pipeline.run_parts import build_criteria, build_validator, live_log, training_steps
 from faceptor.pipeline.run_record import built_record, data_record, started_record
 from faceptor.pipeline.samples import data_facts, validation_samples
@@ -158,7 +159,7 @@ def train_tasks(
 
     facts: what shapes the run beyond the stage and its data, for its record; section: where the stage is written in
     params.yaml. samples: validation samples of each task, where they are not the whole validation split. log: keep the
-    numbers of the way in results/train/<run_name>.
+    numbers of the way in results/train/<run_name>, and show validation faces in runs/pictures.
     """
     where = pick_device(device)
     params = experiment.params
@@ -168,6 +169,9 @@ def train_tasks(
         samples = validation_samples(experiment, sampling, limit=stage.validate_samples)
     select = getattr(stage, "select", ())
     validate = build_validator(experiment, samples, specs, device=where, select=select)
+    if log and validate:
+        crops = {name: experiment.crop(name, "test") for name in samples}
+        validate = with_pictures(validate, samples, specs, crops, run_name=run_name, device=where)
     if blind := [name for name in sampling if name not in samples]:
         print(f"{run_name}: trained on everything, not validated: {', '.join(blind)}", file=sys.stderr, flush=True)
     record = stage_facts(stage, sampling, section=section) | facts | data_record(experiment, specs)
