@@ -87,6 +87,8 @@ def test_every_key_means_something(preset):
     values = load_yaml(preset)
     unchanged = parse(values)
     for number, (keys, value) in enumerate(leaves(values)):
+        if keys[0] == "experiments" and keys[1] != "seeds":
+            continue  # of variants, `Variants.check` refuses what changes nothing
         try:
             assert parse(replaced(values, keys, other(value, number))) != unchanged, dotted(keys)
         except ConfigError as error:
