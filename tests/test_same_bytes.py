@@ -26,6 +26,7 @@ def toy_params():
     values["stage2"]["tasks"] = {TASK: {"samples": 4}}
     values["transfer"]["tasks"], values["transfer"]["matrix"] = {}, {"dataset": [], "mode": []}
     values["baselines"], values["evaluate"]["models"] = {}, ["stage1"]
+    values["shipped"], values["experiments"] = {}, {}  # of models that are not trained here
     return resolve(parse(values))
 
 
