@@ -44,6 +44,7 @@ RUNS = {  # stage -> the function of faceptor.pipeline that its verb calls
     "report_00_tour": "notebooks.execute",
     "report_data": "notebooks.execute",
     "report_failure_cases": "notebooks.execute",
+    "report_robustness": "notebooks.execute",
 }
 SHOWN = frozenset({"faceptor.figures", "faceptor.pipeline.first_look"})
 DRAWING = dict.fromkeys(  # the kinds of task import the first, trainings write pictures into runs/ with the second

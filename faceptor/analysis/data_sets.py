@@ -139,8 +139,9 @@ def _distributions(name: str, card: Mapping[str, Any]) -> Iterator[Distribution]
             yield Distribution(name, column, shares, None, "pixels")
         elif column == "visibility":
             yield _of_counts(name, column, pd.DataFrame(values), "points")
-        elif all(isinstance(count, int) for each in values.values() for count in each.values()) and column in (
-            card["label_names"]
+        elif (
+            all(isinstance(count, int) for each in values.values() for count in each.values())
+            and column in (card["label_names"])
         ):
             yield _of_counts(name, column, pd.DataFrame(values).fillna(0).rename(index=spelt_out), "faces")
 

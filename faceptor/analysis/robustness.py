@@ -17,9 +17,22 @@ import pandas as pd
 
 from faceptor.analysis.task_faces import SEED, TaskFaces
 from faceptor.evaluation.measure import Measured, gain
+from faceptor.tasks import kind_of
 from faceptor.transforms.corruptions import CORRUPTIONS, Corrupted, corruption
 
 CLEAN = "clean"
+
+
+def overview(tasks: Sequence[TaskFaces]) -> pd.DataFrame:
+    """What is judged: by task its metric, faces, how they are cut, and the side of the network's input in pixels."""
+    rows = [
+        {
+            "task": task.spec.name, "metric": kind_of(task.spec).headline_of(task.spec), "faces": len(task.samples),
+            "crop": task.crop.kind, "side, pixels": task.crop.size,
+        }
+        for task in tasks
+    ]  # fmt: skip
+    return pd.DataFrame(rows).set_index("task")
 
 
 def measure_corruptions(

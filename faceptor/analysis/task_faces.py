@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from faceptor.evaluation.groups import Grouping, by_group
+from faceptor.evaluation.groups import Grouping, by_group, groups_of
 from faceptor.evaluation.measure import Baseline, Measured, predict_samples
 from faceptor.models.base import FaceModel
 from faceptor.tasks import kind_of
@@ -35,6 +35,12 @@ class TaskFaces:
         """The task, and whose faces judge it where these are not its own."""
         task = self.spec.name
         return task if task.endswith(f"_{self.spec.dataset}") else f"{task}@{self.spec.dataset}"
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether labels part these faces into groups, or the answers can be compared with how sure they are."""
+        labelled = any(groups_of(sample, self.names) for sample in self.samples[:1])
+        return not kind_of(self.spec).identities and (labelled or self.spec.kind == "landmarks")
 
     def answers(self, crop: Any = None, *, batch: int) -> list[Prediction]:
         """What the model says of every face, in order; crop: stands where its own CropSpec does."""

@@ -87,12 +87,33 @@ class Results(Section):
     models: tuple[str, ...] = ()  # of evaluate.models, whose skill is drawn; none: all
 
 
+Shares = tuple[Annotated[Real, Field(ge=0, le=1)], ...]
+
+
+class Robustness(Section):
+    model: str = "stage2"  # a folder below models/
+    others: tuple[str, ...] = ("facexformer",)  # whose evaluated tests are listed by group, too
+    faces: Faces = 64  # per task, that are spoilt
+    judged: Faces = 512  # per task, that judge groups and calibration
+    blur: Shares = (0.01, 0.03, 0.06)  # sigma, in sides of the crop
+    occlusion: Shares = (0.1, 0.25, 0.5)  # of the crop's area
+    noise: Shares = (0.05, 0.15, 0.3)  # standard deviation, of the range from black to white
+    resolution: tuple[Count, ...] = (32, 16, 8)  # pixels across the crop
+    jpeg: tuple[Annotated[Count, Field(le=100)], ...] = (30, 10, 3)  # quality
+    light: tuple[Positive, ...] = (0.25, 0.5, 2.0)  # factor on all values
+    contrast: Shares = (0.5, 0.2)  # share that is left
+    turn: tuple[Degrees, ...] = (15, 30)  # degrees in the plane of the picture
+    coverage: Annotated[Real, Field(gt=0, lt=1)] = 0.9  # promised by conformal intervals
+    batch: Batch = 32
+
+
 class Notebooks(Section):
     tour: Tour = Tour()
     data: DataSets = DataSets()
     parameter_budget: ParameterBudget = ParameterBudget()
     layer_attention: LayerAttention = LayerAttention()
     crop_sensitivity: CropSensitivity = CropSensitivity()
+    robustness: Robustness = Robustness()
     ablations: Ablations = Ablations()
     transfer: Transfer = Transfer()
     results: Results = Results()

@@ -95,8 +95,10 @@ def _items(stage: Mapping, values: Mapping) -> Iterator[dict]:
         yield {}
         return
     found = _looked_up(REFERENCE.fullmatch(stage["foreach"])[1], values)
-    yield from ({"key": k, "item": v} for k, v in found.items()) if isinstance(found, dict) else (
-        {"item": item} for item in found
+    yield from (
+        ({"key": k, "item": v} for k, v in found.items())
+        if isinstance(found, dict)
+        else ({"item": item} for item in found)
     )
 
 

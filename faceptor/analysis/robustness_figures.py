@@ -1,0 +1,167 @@
+"""Figures of `robustness`: skill of spoilt pictures, the headline by group, reliability."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from faceptor.analysis.calibration import Calibration
+from faceptor.analysis.figures import grid
+from faceptor.analysis.task_faces import TaskFaces
+from faceptor.errors import DataError
+from faceptor.evaluation.groups import FEWEST_FACES
+from faceptor.figures.plots import PALETTE, draw_reliability
+from faceptor.transforms.corruptions import CORRUPTIONS, Corrupted
+
+PANELS_PER_ROW = 4
+COLOURS = (*PALETTE[:6], "#666666", "black")  # yellow is too light for lines
+MARKERS = "osD^vP*X"  # beside the colour, which alone not everybody can tell
+UNITS = {"age": "years", "pose": "degrees"}  # of the headline, by kind; percent elsewhere
+LOWEST_SKILL = -0.3  # that is shown; further below the constant baseline nothing is told by how far
+
+
+def corruption_curves(table: pd.DataFrame) -> Figure:
+    """Skill against the strength of every corruption, a line per task, bars of 95 % intervals over faces, from
+    `robustness.measure_corruptions`."""
+    if table.empty:
+        raise DataError("corruption_curves: expected at least one row, found none")
+    names, tasks = list(dict.fromkeys(table["corruption"])), list(dict.fromkeys(table["task"]))
+    lines = -(-len(names) // PANELS_PER_ROW)
+    figure, axes = grid(
+        f"Skill on spoilt crops, {table['faces'].max()} validation faces per task",
+        lines, min(len(names), PANELS_PER_ROW), width=3.5, heights=[2.9] * lines,
+    )  # fmt: skip
+    for panel in axes.flat[len(names) :]:
+        panel.remove()
+    for panel, name in zip(axes.flat, names, strict=False):
+        _curves(panel, table[table["corruption"] == name], name, tasks)
+    for row in axes:
+        row[0].set_ylabel("skill, % (0: constant baseline)")
+    handles = [
+        Line2D([], [], color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)], label=task, linewidth=1)
+        for i, task in enumerate(tasks)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=9)
+    return figure
+
+
+def examples(task: TaskFaces, strengths: Mapping[str, Sequence[float]]) -> Figure:
+    """One face of a task, clean and under every corruption at its first and last strength, as the network sees it."""
+    sample = next((one for one in task.samples), None)
+    if sample is None:
+        raise DataError(f"{task.test}: expected a face, found none")
+    figure, axes = grid("What the network sees", 2, len(strengths) + 1, width=1.35, heights=[1.6, 1.6])
+    for row, place in zip(axes, (0, -1), strict=True):
+        views = {"clean": task.crop} | {
+            f"{name}\n{CORRUPTIONS[name].form.format(values[place])}": Corrupted(task.crop, name, values[place])
+            for name, values in strengths.items()
+        }
+        for panel, (title, view) in zip(row, views.items(), strict=True):
+            panel.imshow(view.place_sample(sample).image(sample["image"]).clip(0, 1))
+            panel.set_title(title, fontsize=9)
+            panel.set_axis_off()
+    return figure
+
+
+def _curves(panel: Axes, part: pd.DataFrame, name: str, tasks: Sequence[str]) -> None:
+    labels = list(dict.fromkeys(part["label"]))
+    for place, task in enumerate(tasks):
+        rows = part[part["task"] == task]
+        offset = 0.6 * ((place + 0.5) / len(tasks) - 0.5)
+        skill, low, high = (100 * rows[key].to_numpy(float).clip(min=LOWEST_SKILL) for key in ("skill", "low", "high"))
+        bars = np.nan_to_num(np.abs(np.stack([skill - low, high - skill])))
+        panel.errorbar(
+            np.arange(len(labels)) + offset, skill, bars, color=COLOURS[place % len(COLOURS)],
+            marker=MARKERS[place % len(MARKERS)], markersize=4, linewidth=1, elinewidth=0.8,
+        )  # fmt: skip
+    panel.axhline(0, color="0.6", linestyle="--", linewidth=1)
+    panel.set_xticks(np.arange(len(labels)), labels)
+    panel.set(title=name, xlabel=CORRUPTIONS[name].unit, ylim=(100 * LOWEST_SKILL - 3, 103))
+    panel.tick_params(labelsize=8)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def group_dots(table: pd.DataFrame) -> Figure:
+    """The headline metric of every group with its 95 % interval, a panel per test, from `group_tables.by_group`. The
+    worst group is marked; groups of few faces are hollow."""
+    parts = sorted((part for _, part in table.groupby("test", sort=False)), key=len)
+    columns = min(3, len(parts))
+    rows = [parts[start : start + columns] for start in range(0, len(parts), columns)]
+    heights = [0.21 * max(len(part) + part["label"].nunique() for part in row) + 0.9 for row in rows]
+    figure, axes = grid("By group of faces", len(rows), columns, width=4.6, heights=heights)
+    for panel in axes.flat[len(parts) :]:
+        panel.remove()
+    for panel, part in zip(axes.flat, parts, strict=False):
+        _dots(panel, part)
+    handles = [
+        Line2D([], [], color=PALETTE[0], marker="o", linestyle="", label="group, 95 % interval"),
+        Line2D([], [], color=PALETTE[1], marker="D", linestyle="", label="worst group"),
+        Line2D([], [], color="0.5", marker="o", markerfacecolor="white", linestyle="",
+               label=f"fewer than {FEWEST_FACES} faces"),
+    ]  # fmt: skip
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=9)
+    return figure
+
+
+def _dots(panel: Axes, part: pd.DataFrame) -> None:
+    place, places, names = 0, [], []
+    for label, groups in part.groupby("label", sort=False):
+        places.append(place)
+        names.append(f"by {label}:")
+        for row in groups.itertuples():
+            place += 1
+            places.append(place)
+            names.append(f"{row.group} ({row.faces})")
+            if np.isfinite(row.value):
+                _dot(panel, place, row)
+        place += 1
+    panel.set_yticks(places, names)
+    for text in panel.get_yticklabels():
+        text.set_fontweight("bold" if text.get_text().endswith(":") else "normal")
+    panel.set(title=part["test"].iloc[0], xlabel=_axis(*part[["test", "metric"]].iloc[0]), ylim=(place - 0.3, -0.7))
+    panel.tick_params(labelsize=8)
+    panel.tick_params(axis="y", length=0)
+    panel.grid(axis="x", color="0.92")
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _dot(panel: Axes, place: int, row) -> None:
+    colour = "0.5" if row.few else PALETTE[1 if row.worst else 0]
+    bars = None
+    if np.isfinite(row.low):
+        bars = np.clip([[row.value - row.low], [row.high - row.value]], 0, None)
+    panel.errorbar(
+        [row.value], [place], xerr=bars, color=colour, marker="D" if row.worst else "o", markersize=5, linewidth=1.2,
+        markerfacecolor="white" if row.few else colour,
+    )  # fmt: skip
+
+
+def _axis(test: str, metric: str) -> str:
+    """A metric with its unit."""
+    unit = UNITS.get(test.split("_")[0], "%")
+    return f"{metric.replace('_', ' ')}, {unit}"
+
+
+def reliability_panels(found: Sequence[Calibration]) -> Figure:
+    """Reliability of every task that states probabilities, from `calibration.calibrations`."""
+    columns = min(3, len(found))
+    lines = -(-len(found) // columns)
+    figure, axes = grid(
+        "Stated probability against what came true (size of a dot: share of the answers)",
+        lines, columns, width=3.7, heights=[3.6] * lines,
+    )  # fmt: skip
+    for panel in axes.flat[len(found) :]:
+        panel.remove()
+    for panel, one in zip(axes.flat, found, strict=False):
+        draw_reliability(panel, one.bins, one.states)
+        low, high = one.interval
+        panel.set_title(f"{one.test}\nerror {one.ece:.1f} % [{low:.1f}, {high:.1f}]", fontsize=10)
+        panel.set_box_aspect(1)
+        panel.spines[["top", "right"]].set_visible(False)
+    return figure
