@@ -65,11 +65,25 @@ def test_a_large_photograph_is_reduced_and_says_so(monkeypatch):
     assert "2560 x 200 pixels, looked at with 1280 x 100, 1 face" in found.about
 
 
-@pytest.mark.parametrize("content, said", [(b"words", "not an image"), (b"", "image"), (None, "no face found")])
+def huge() -> bytes:
+    """A picture of few bytes and more pixels than are decoded."""
+    file = io.BytesIO()
+    Image.new("1", (16_000, 16_000)).save(file, "png")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (lambda: b"words", "not an image"),
+        (lambda: b"", "image"),
+        (lambda: encoded(np.full((64, 64, 3), 128, np.uint8)), "no face found"),
+        (huge, "16000 x 16000"),
+    ],
+)
 def test_what_cannot_be_looked_at_is_one_line(content, said):
-    grey = encoded(np.full((64, 64, 3), 128, np.uint8))
     with pytest.raises(DataError, match=said) as error:
-        faces.uploaded_picture(grey if content is None else content, "that.png")
+        faces.uploaded_picture(content(), "that.png")
     assert str(error.value).startswith("that.png: ") and "\n" not in str(error.value)
 
 

@@ -170,7 +170,7 @@ class Looker:
         say: Callable[[str], None] = lambda words: None,
     ):
         self.open_model, self.open_picture, self.say = open_model, open_picture, say
-        self.models, self.pictures, self.looks = Kept(4), Kept(8), Kept(64)
+        self.models, self.pictures, self.looks = Kept(4), Kept(8), Kept(16)
 
     def model(self, name: str) -> FaceModel:
         """A model by its name, loaded once."""

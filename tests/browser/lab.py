@@ -96,34 +96,44 @@ def browser() -> Iterator[Browser]:
             found.close()
 
 
-RUN_ALL = """async () => {
-  const panel = window.jupyterapp.shell.currentWidget;
-  await panel.context.ready;
-  await panel.sessionContext.ready;
-  await window.jupyterapp.commands.execute('notebook:run-all-cells');
-  return panel.context.model.toJSON().cells;
+# What stands behind Run > Run All Cells, once the kernel is connected: a click before that is lost.
+START = """path => {
+  const run = async () => {
+    const here = () => window.jupyterapp?.shell.currentWidget;
+    while (here()?.context?.path !== path) await new Promise(resolve => setTimeout(resolve, 50));
+    const panel = here();
+    await panel.context.ready;
+    await panel.sessionContext.ready;
+    await window.jupyterapp.commands.execute('notebook:run-all-cells');
+    return panel.context.model.toJSON().cells;
+  };
+  window.running = run();
 }"""
 
 
 class Notebook:
-    """One notebook, opened in a page of its own."""
+    """One notebook in a page of its own, all of whose cells begin to run. `start`: JupyterLab opens with it by itself,
+    which only the first page does."""
 
-    def __init__(self, within: Browser, server: Server, name: str):
-        self.page: Page = within.new_page(viewport={"width": 1300, "height": 1000})
+    def __init__(self, within: Browser, server: Server, name: str, *, start: bool = False):
+        path = f"notebooks/{name}.ipynb"
+        self.page: Page = within.new_page(viewport={"width": 1300, "height": 2400})
         self.page.set_default_timeout(1000 * PATIENCE_S)
         self.elsewhere: list[str] = []  # requests that leave this machine
         self.page.on("request", lambda request: self._note(request.url, server))
-        self.page.goto(f"{server.url}/lab/tree/notebooks/{name}.ipynb?token={server.token}&reset")
+        # reset: nothing of what another page had open
+        opened = "/?" if start else f"/lab/tree/{path}?reset&"
+        self.page.goto(f"{server.url}{opened}token={server.token}")
         self.page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
+        self.page.evaluate(START, path)
 
     def _note(self, url: str, server: Server) -> None:
         if url.startswith("http") and not url.startswith(server.url):
             self.elsewhere.append(url)
 
-    def run_all(self) -> list[dict]:
-        """What stands behind Run > Run All Cells, once the kernel is connected: a click before that is lost. The cells
-        with their outputs."""
-        return [cell for cell in self.page.evaluate(RUN_ALL) if cell["cell_type"] == "code"]
+    def cells(self) -> list[dict]:
+        """The code cells with their outputs, once all have run."""
+        return [cell for cell in self.page.evaluate("() => window.running") if cell["cell_type"] == "code"]
 
     def shot(self, folder: Path, name: str) -> None:
         self.page.screenshot(path=folder / f"{name}.png")

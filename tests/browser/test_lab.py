@@ -6,11 +6,12 @@
 import os
 from pathlib import Path
 
+import nbformat
 import pytest
 from PIL import Image
 from skimage import data
 
-from tests.browser.lab import Notebook, browser, checkout, chromium, lab
+from tests.browser.lab import ROOT, Notebook, browser, checkout, chromium, lab
 
 pytestmark = [
     pytest.mark.browser,
@@ -18,12 +19,17 @@ pytestmark = [
 ]
 
 
+TOUR, READ = "00_tour", ("ablations",)  # the one that JupyterLab opens with, and others that are read
+EXPLORER = "explorer"
+
+
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory):
+    """All of them at once, so that their kernels start beside each other."""
     home = tmp_path_factory.mktemp("lab")
     (home / "repo").mkdir()
     with lab(checkout(home / "repo"), home) as server, browser() as found:
-        yield lambda name: Notebook(found, server, name)
+        yield {name: Notebook(found, server, name, start=name == TOUR) for name in (TOUR, EXPLORER, *READ)}
 
 
 @pytest.fixture(scope="module")
@@ -33,28 +39,30 @@ def shots(tmp_path_factory) -> Path:
     return folder
 
 
-def check_ran(cells) -> None:
-    """Every code cell ran to its end."""
+def check_ran(cells, name: str) -> None:
+    """Every code cell of the notebook ran to its end."""
+    source = nbformat.read(ROOT / f"notebooks/{name}.ipynb", 4)
+    assert [cell["id"] for cell in cells] == [cell["id"] for cell in source.cells if cell.cell_type == "code"]
     for cell in cells:
         failed = [output for output in cell["outputs"] if output["output_type"] == "error"]
         assert not failed, (cell["id"], failed[0]["ename"], failed[0]["evalue"])
         assert cell["execution_count"], cell["id"]
 
 
-@pytest.mark.parametrize("name", ["parameter_budget"])
+@pytest.mark.parametrize("name", [TOUR, *READ])
 def test_all_cells_run(opened, shots, name):
-    notebook = opened(name)
-    cells = notebook.run_all()
+    notebook = opened[name]
+    cells = notebook.cells()
     notebook.shot(shots, name)
-    check_ran(cells)
+    check_ran(cells, name)
+    assert not notebook.page.get_by_text("Jupyter news").count() and not notebook.page.locator("dialog").count()
     assert not notebook.elsewhere
-    notebook.page.close()
 
 
 def test_the_explorer_answers(opened, shots, tmp_path):
-    notebook = opened("explorer")
+    notebook = opened[EXPLORER]
     page = notebook.page
-    check_ran(notebook.run_all())
+    check_ran(notebook.cells(), EXPLORER)
     page.wait_for_selector(".explorer-status:has-text('answered in')")
     notebook.shot(shots, "explorer")
     picture = page.locator(".widget-image:visible").first
@@ -81,4 +89,3 @@ def test_the_explorer_answers(opened, shots, tmp_path):
     assert page.locator(".widget-html", has_text="astronaut.png: a photograph of 512 x 512").count()
     assert not page.locator(".jp-RenderedText[data-mime-type*=stderr]").count()
     assert not notebook.elsewhere
-    page.close()
