@@ -32,16 +32,17 @@ def check_names(spec: TaskSpec, column: str, other: Reader) -> None:
         raise Misfit(f"{count}: they differ{about if found else ''}")
 
 
-def check_points(spec: TaskSpec, other: Reader) -> None:
-    """The other data set has the same landmarks, or the first of them alone, and boxes where their size divides
-    errors."""
+def check_points(spec: TaskSpec, other: Reader) -> LandmarkScheme:
+    """The other data set's scheme: it has the same landmarks, or the first of them alone, and boxes where their size
+    divides errors."""
     own = landmark_scheme(spec.options["scheme"])
-    if other.scheme != spec.options["scheme"] and (own.begins_with is None or other.scheme != own.begins_with):
+    if other.scheme is None or other.scheme not in (spec.options["scheme"], own.begins_with):
         found = other.scheme if isinstance(other.scheme, str | None) else "its own"
         raise Misfit(f"expected landmarks of the scheme {spec.options['scheme']}, found {found}")
     by_box = [name for name, rule in spec.options.get("normalisers", {}).items() if isinstance(rule, str)]
     if by_box and "box" not in labelled(other):
         raise Misfit(f"expected face boxes, which {by_box[0]} needs, found none")
+    return landmark_scheme(other.scheme)
 
 
 def normalisers(scheme: LandmarkScheme, *names: str) -> dict[str, Any]:

@@ -212,10 +212,9 @@ class Landmarks(Kind[LandmarksPrediction, LandmarksMetric]):
 
     def options_on(self, spec, own, other):
         """Where the other set has the first points alone, they are what is measured, by its own normalisers."""
-        check_points(spec, other)
+        scheme = check_points(spec, other)
         if other.scheme == spec.options["scheme"]:
             return dict(spec.options)
-        scheme = landmark_scheme(other.scheme)
         rules = normalisers(scheme, *spec.options["normalisers"])
         return {**spec.options, "scheme": scheme.name, "normalisers": rules, "first": scheme.count}
 
