@@ -68,3 +68,16 @@ def experiment_verdicts(params: ParamsFile = PARAMS):
 
     found = write_verdicts(load_params(params))
     print(f"{WRITTEN}: " + ", ".join(f"{count} {name}" for name, count in found.items()))
+
+
+@experiment_app.command("settings")
+def experiment_settings(params: ParamsFile = PARAMS):
+    """Check every variant, and write for each one a small file that changes where what shapes its runs does.
+
+    Example: `faceptor experiment settings`
+    """
+    from faceptor.pipeline.variants import SETTINGS, Variants, write_settings
+
+    variants = Variants.of(params)
+    write_settings(variants, SETTINGS)
+    print(f"experiments: {len(variants.section.variants)} variants, {len(variants.section.seeds)} seeds")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -16,13 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from faceptor.config import Params, parse
-from faceptor.config.experiments import NEED_A_START, Variant, dotted, overridden
+from faceptor.config.experiments import Variant, dotted, overridden
 from faceptor.config.sections import did_you_mean, spelled
 from faceptor.config.yaml12 import read_yaml
 from faceptor.errors import ConfigError
+from faceptor.io.files import RESULTS, write_json
 from faceptor.pipeline.experiment import Experiment, resolve
+from faceptor.weights.starting import starting_weights
 
 HASH_CHARACTERS = 16
+SETTINGS = RESULTS / "experiments" / "settings"
+START = "stage1"  # what variants can start from
 
 
 @dataclass(frozen=True)
@@ -71,10 +76,9 @@ class Variants:
             found += chosen
         return [name for name in known if name in found] if found else known
 
-    def start(self, name: str = "stage1") -> Plan:
+    def start(self) -> Plan:
         """How the model is trained that variants start from."""
-        tasks = tuple(self.at_scale.params.stage1.tasks)
-        return Plan(name, Variant(trains=name), self.at_scale, tasks)
+        return Plan(START, Variant(trains=START), self.at_scale, tuple(self.at_scale.params.stage1.tasks))
 
     def plan(self, name: str) -> Plan:
         """What a variant's runs do; every mistake in it is a ConfigError that names the key."""
@@ -200,8 +204,22 @@ def settings_of(plan: Plan) -> dict[str, Any]:
 
 
 def digests(plan: Plan) -> dict[str, Any]:
-    """Section -> hash of its settings: what stands in the small file that a variant's runs depend on."""
-    return {name: digest(section) for name, section in settings_of(plan).items()}
+    """Section -> hash of its settings, and of the published weights that a training from nothing begins with. It stands
+    in the small file that a variant's runs depend on."""
+    found = settings_of(plan)
+    if "model" in found:
+        where = f"baselines.{plan.variant.trains}.model" if plan.variant.trains != START else "model"
+        found["starting weights"] = starting_weights(plan.params.model, where=where)
+    return {name: digest(section) for name, section in found.items()}
+
+
+def write_settings(variants: Variants, folder: Path) -> None:
+    """Write <folder>/<variant>.json, and start-stage1.json, for all variants, each of which is checked: files that
+    change where, and only where, something changes that shapes the runs."""
+    plans = {f"start-{START}": variants.start(), **{name: variants.plan(name) for name in variants.section.variants}}
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, plan in plans.items():
+        write_json(folder / f"{name}.json", digests(plan))
 
 
 def digest(value: Any) -> str:
@@ -217,6 +235,3 @@ def unread(variant: Variant) -> str:
             f"this variant trains {variant.trains} from a start that is trained without overrides, and does not read it"
         )
     return f"this variant trains {variant.trains} and does not read it"
-
-
-__all__ = ["NEED_A_START", "Plan", "Variants", "digests", "settings_of"]
