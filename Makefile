@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export HF_HUB_OFFLINE := 1
 
-.PHONY: repro report test hostile coverage lab lint help
+.PHONY: repro experiments report test hostile coverage lab lint help
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -34,6 +34,9 @@ environment:
 repro: $(VENV)/.ready ## generate faces, train both stages, evaluate, transfer, execute the notebooks
 	@python -m faceptor repro
 	@python -m faceptor readme
+
+experiments: $(VENV)/.ready ## run the variants of `experiments` in params.yaml that are missing or changed
+	@python -m faceptor experiment all
 
 report: $(VENV)/.ready ## the site in docs/site: executed notebooks, results, claims and figures as static pages
 	@python -m faceptor report

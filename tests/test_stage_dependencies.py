@@ -19,7 +19,9 @@ from tests import imports
 
 ROOT = Path(__file__).parents[1]
 PIPELINE = {
-    name: stage.get("do", stage) for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items()
+    name: stage.get("do", stage)
+    for file in ("dvc.yaml", "experiments/dvc.yaml")
+    for name, stage in yaml.safe_load((ROOT / file).read_text())["stages"].items()
 }
 LEFT_OUT = frozenset({"faceptor.config", "faceptor.errors", "faceptor._compat"})
 AT_THE_TOP = {"load": "faceptor.weights.folder"}  # what notebooks take from `faceptor` itself
@@ -35,6 +37,9 @@ RUNS = {  # stage -> the function of faceptor.pipeline that its verb calls
     "evaluate": "evaluation.evaluate_model",
     "ship": "shipping.ship",
     "transfer": "transfer.transfer",
+    "settings": "variants.write_settings",
+    "start": "experiments.train_start",
+    "run": "experiments.run_variant",
     "report_parameter_budget": "notebooks.execute",
     "report_layer_attention": "notebooks.execute",
     "report_crop_sensitivity": "notebooks.execute",
@@ -101,7 +106,7 @@ def test_what_is_listed_is_run(stage):
     assert not unused
 
 
-@pytest.mark.parametrize("stage", [name for name in PIPELINE if name.startswith("train_")])
+@pytest.mark.parametrize("stage", [name for name in PIPELINE if name.startswith("train_") or name in ("start", "run")])
 def test_what_is_shown_trains_nothing(stage):
     assert not [(each, file) for each in code_of(stage) for file in NOTHING_OF_TRAINING if covers(each, file)]
 

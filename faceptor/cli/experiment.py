@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json as jsonlib
+from collections import Counter
 from typing import Annotated
 
 import typer
 
-from faceptor.cli.options import PARAMS, Device, ParamsFile
+from faceptor.cli.options import PARAMS, Device, Json, ParamsFile
 
 experiment_app = typer.Typer(
     no_args_is_help=True,
@@ -76,8 +78,52 @@ def experiment_settings(params: ParamsFile = PARAMS):
 
     Example: `faceptor experiment settings`
     """
-    from faceptor.pipeline.variants import SETTINGS, Variants, write_settings
+    from faceptor.pipeline.run_settings import write_settings
+    from faceptor.pipeline.variants import Variants
 
     variants = Variants.of(params)
-    write_settings(variants, SETTINGS)
+    write_settings(variants)
     print(f"experiments: {len(variants.section.variants)} variants, {len(variants.section.seeds)} seeds")
+
+
+@experiment_app.command("all")
+def experiment_all(
+    names: Names = None,
+    seed: SeedOption = None,
+    jobs: Annotated[int, typer.Option(help="Runs at a time; 0 = one a GPU, without GPU one a core.")] = 0,
+):
+    """Run what is missing or changed, side by side; a run that fails stops no other. Ctrl-C stops all, and the same
+    command goes on.
+
+    Example: `faceptor experiment all --jobs 4`, `faceptor experiment all 'la_*' --seed 1`
+    """
+    from faceptor.pipeline.experiment_queue import run_all
+    from faceptor.pipeline.variants import Variants
+
+    variants = Variants.of(PARAMS)
+    variants.check()
+    ran = run_all(variants, variants.names(names or []), variants.section.seeds if seed is None else [seed], jobs=jobs)
+    print(f"experiments: {len(ran)} runs" if ran else "experiments: nothing changed")
+
+
+@experiment_app.command("list")
+def experiment_list(json: Json = False):
+    """List the variants, and which of their runs are done, stale (what shapes them changed) or missing.
+
+    Example: `faceptor experiment list`
+    """
+    from faceptor.pipeline.experiment_queue import states
+    from faceptor.pipeline.variants import Variants
+
+    variants = Variants.of(PARAMS)
+    found = states(variants)
+    if json:
+        rows = [{"variant": name, "seed": each, "state": state} for (name, each), state in found.items()]
+        print(jsonlib.dumps(rows, indent=2))
+        return
+    width = max(map(len, variants.section.variants), default=0)
+    for name, variant in variants.section.variants.items():
+        runs = "  ".join(f"{each} {found[name, each]:7}" for each in variants.section.seeds)
+        print(f"{name:{width}}  {runs}  {variant.about}")
+    counted = Counter(found.values())
+    print(", ".join(f"{counted[state]} {state}" for state in ("done", "stale", "missing")))

@@ -9,7 +9,7 @@ stopped goes on from there.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,11 +26,12 @@ from faceptor.pipeline.device import pick_device
 from faceptor.pipeline.evaluation import Test, measure_test, require_numbers, rounded, tests_of_task
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.run_record import started_record
+from faceptor.pipeline.run_settings import digests
 from faceptor.pipeline.samples import constant_baselines, data_facts, label_names
 from faceptor.pipeline.starting_weights import starting_weights_of
 from faceptor.pipeline.training import joint_model, named, provenance, train_layer_attention, train_tasks
 from faceptor.pipeline.transfer import taught_model
-from faceptor.pipeline.variants import Plan, Variants, digests
+from faceptor.pipeline.variants import Plan, Variants
 from faceptor.training.checkpoint import clear
 from faceptor.training.loop import Outcome
 from faceptor.training.threads import fixed_threads

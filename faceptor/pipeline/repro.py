@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from graphlib import TopologicalSorter
@@ -24,6 +24,7 @@ from multiprocessing.process import BaseProcess
 from typing import BinaryIO
 
 import joblib
+from networkx import descendants
 
 from faceptor.errors import FaceptorError
 from faceptor.io.processes import stop_signals
@@ -52,13 +53,7 @@ def reproduce(
     if jobs < 0:
         raise FaceptorError(f"repro: jobs: expected at least 0 (0 = as many as pay), found {jobs}")
     graph, changed, lacking = pipeline(pull=pull, allow_missing=allow_missing)
-    wanted = with_dependents(graph, changed)
-    for stage in reversed(graph):
-        if stage in wanted:
-            wanted |= graph[stage] & lacking
-    wanted = with_dependents(graph, wanted)
-    if targets := list(targets):
-        wanted &= with_needs(graph, targets)
+    wanted = to_run(graph, changed, lacking, targets)
     cores = joblib.cpu_count()
     jobs = jobs or (2 if cores > 1 and not shutil.which("nvidia-smi") else 1)
     with stop_requests() as processes:
@@ -74,10 +69,24 @@ def reproduce(
     return [stage for stage in graph if stage in wanted]
 
 
-def pipeline(*, pull: bool | None = None, allow_missing: bool | None = None) -> tuple[Graph, set[str], set[str]]:
-    """The stages of dvc.yaml, those that DVC would run, and those that may stay as they are although files are missing.
+def to_run(graph: Graph, changed: set[str], lacking: set[str], targets: Iterable[str] = ()) -> set[str]:
+    """The stages to run for these targets (none = all): what changed, what comes after it, and of what lacks files that
+    which the others need."""
+    wanted = with_dependents(graph, changed)
+    for stage in reversed(graph):
+        if stage in wanted:
+            wanted |= graph[stage] & lacking
+    wanted = with_dependents(graph, wanted)
+    return wanted & with_needs(graph, targets) if (targets := list(targets)) else wanted
 
-    Outputs that are missing here are taken from the cache or, with `pull`, from the remote.
+
+def pipeline(
+    *, pull: bool | None = None, allow_missing: bool | None = None, file: str = "dvc.yaml"
+) -> tuple[Graph, set[str], set[str]]:
+    """The stages of a file, those that DVC would run, and those that may stay as they are although files are missing.
+
+    Outputs that are missing here are taken from the cache or, with `pull`, from the remote. Of the stages of another
+    file those count that these need.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -85,19 +94,19 @@ def pipeline(*, pull: bool | None = None, allow_missing: bool | None = None) -> 
 
     try:
         with Repo() as repo:
-            links = repo.index.graph
+            links = stages_of(repo, file)
             needs = {stage.addressing: {need.addressing for need in links.successors(stage)} for stage in links}
             graph = {stage: needs[stage] for stage in TopologicalSorter(needs).static_order()}
-            changed, lacking = states(repo)
+            changed, lacking = states(repo, links)
             remote = bool(repo.config["core"].get("remote"))
             restored = bring_back(repo, lacking, pull=remote if pull is None else pull)
             if restored:
-                changed, lacking = states(repo)
+                changed, lacking = states(repo, links)
             if allow_missing is None:
                 allow_missing = remote and (restored or not lacking)
             if not allow_missing:
                 return graph, changed | lacking, set()
-            if gone := absent(repo, lacking):
+            if file == "dvc.yaml" and (gone := absent(repo, lacking)):
                 few = ", ".join(gone[:4]) + (f" and {len(gone) - 4} more" if len(gone) > 4 else "")
                 print(f"repro: neither here nor on the remote: {few}; `faceptor repro --no-allow-missing` makes them")
             return graph, changed, lacking
@@ -109,15 +118,23 @@ def pipeline(*, pull: bool | None = None, allow_missing: bool | None = None) -> 
         raise FaceptorError(f"repro: {error}") from None
 
 
-def states(repo) -> tuple[set[str], set[str]]:
-    """The stages whose state is not that of dvc.lock; and those that lack files which DVC keeps, and nothing else."""
-    links, every, changed = repo.index.graph, set(), set()
+def stages_of(repo, file: str):
+    """The graph of the stages of a file, and of those that they need."""
+    links = repo.index.graph
+    named = [stage for stage in links if stage.path_in_repo == file]
+    return links.subgraph({*named, *(need for stage in named for need in descendants(links, stage))})
+
+
+def states(repo, links) -> tuple[set[str], set[str]]:
+    """The stages of a graph whose state is not that of dvc.lock; and those that lack files which DVC keeps, and nothing
+    else."""
+    every, changed = set(), set()
     with repo.lock:
         for stage in links:
             for found, allowed in ((every, False), (changed, True)):
                 if stage.changed(allow_missing=allowed, upstream=list(links.successors(stage))):
                     found.add(stage.addressing)
-    kept_by_git = {s.addressing for s in repo.index.stages for out in s.outs if not out.use_cache and not out.exists}
+    kept_by_git = {s.addressing for s in links for out in s.outs if not out.use_cache and not out.exists}
     changed |= every & kept_by_git  # DVC cannot bring these back
     return changed, every - changed
 
@@ -235,26 +252,31 @@ def stop_requests() -> Iterator[StageProcesses]:
         yield processes
 
 
-def run_stage(stage: str, *, threads: int, processes: StageProcesses) -> bool:
-    """Let DVC run one stage with so many threads, its lines marked with its name; True if it went well."""
+def run_stage(
+    stage: str, *, threads: int, processes: StageProcesses, say: Callable[[str], object] | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> bool:  # fmt: skip
+    """Let DVC run one stage with so many threads; True if it went well. say: told its lines; they are printed, marked
+    with its name, where nobody is told. variables: of the environment, for this stage."""
+    say = say or (lambda line: print(f"{stage}: {line}", flush=True))
     began = time.monotonic()
     reader, writer = FORKSERVER.Pipe(duplex=False)
     command = ["--wait-for-lock", "repro", "--single-item", stage]
-    process = FORKSERVER.Process(target=run_dvc, args=(command, writer, threads))
+    process = FORKSERVER.Process(target=run_dvc, args=(command, writer, threads, variables or {}))
     if not processes.start(process):
         return False
     writer.close()
     with open(reader.fileno(), "rb", closefd=False) as stream:
         for line in lines(stream):
-            print(f"{stage}: {line}", flush=True)
+            say(line)
     process.join()
     processes.ended(process)
     succeeded = process.exitcode == 0
-    print(f"{stage}: {'done' if succeeded else 'failed'} after {time.monotonic() - began:.0f} s", flush=True)
+    say(f"{'done' if succeeded else 'failed'} after {time.monotonic() - began:.0f} s")
     return succeeded
 
 
-def run_dvc(arguments: list[str], output: Connection, threads: int) -> None:
+def run_dvc(arguments: list[str], output: Connection, threads: int, variables: Mapping[str, str]) -> None:
     """`dvc ...` in this process, which says everything into `output` and ends with the process that started it."""
     os.setpgid(0, 0)  # a group of its own, for all that the stage will start
 
@@ -269,7 +291,7 @@ def run_dvc(arguments: list[str], output: Connection, threads: int) -> None:
 
     signal.signal(signal.SIGTERM, stop)
     threading.Thread(target=watch, daemon=True).start()
-    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT"), str(threads))
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT"), str(threads)) | variables
     for standard in (1, 2):
         os.dup2(output.fileno(), standard)
     output.close()

@@ -7,9 +7,7 @@ settings are one, and an override without which they are the same is an error. N
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -21,12 +19,8 @@ from faceptor.config.experiments import Variant, dotted, overridden
 from faceptor.config.sections import did_you_mean, spelled
 from faceptor.config.yaml12 import read_yaml
 from faceptor.errors import ConfigError
-from faceptor.io.files import RESULTS, write_json
 from faceptor.pipeline.experiment import Experiment, resolve
-from faceptor.weights.starting import starting_weights
 
-HASH_CHARACTERS = 16
-SETTINGS = RESULTS / "experiments" / "settings"
 START = "stage1"  # what variants can start from
 
 
@@ -201,29 +195,6 @@ def settings_of(plan: Plan) -> dict[str, Any]:
     judged = plan.tasks if variant.trains != "transfer" else (*plan.tasks, *params.stage1.tasks)
     found["evaluate.test_sets"] = {t: params.evaluate.test_sets[t] for t in judged if t in params.evaluate.test_sets}
     return json.loads(json.dumps(found))
-
-
-def digests(plan: Plan) -> dict[str, Any]:
-    """Section -> hash of its settings, and of the published weights that a training from nothing begins with. It stands
-    in the small file that a variant's runs depend on."""
-    found = settings_of(plan)
-    if "model" in found:
-        where = f"baselines.{plan.variant.trains}.model" if plan.variant.trains != START else "model"
-        found["starting weights"] = starting_weights(plan.params.model, where=where)
-    return {name: digest(section) for name, section in found.items()}
-
-
-def write_settings(variants: Variants, folder: Path) -> None:
-    """Write <folder>/<variant>.json, and start-stage1.json, for all variants, each of which is checked: files that
-    change where, and only where, something changes that shapes the runs."""
-    plans = {f"start-{START}": variants.start(), **{name: variants.plan(name) for name in variants.section.variants}}
-    shutil.rmtree(folder, ignore_errors=True)
-    for name, plan in plans.items():
-        write_json(folder / f"{name}.json", digests(plan))
-
-
-def digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:HASH_CHARACTERS]
 
 
 def unread(variant: Variant) -> str:
