@@ -32,8 +32,8 @@ def experiment_run(
 
     Example: `faceptor experiment run naive --seed 2`
     """
-    from faceptor.pipeline.experiments import result_of, run_variant
-    from faceptor.pipeline.variants import Variants
+    from faceptor.pipeline.experiments import run_variant
+    from faceptor.pipeline.variants import Variants, result_of
 
     variants = Variants.of(params)
     for name in variants.names(names):

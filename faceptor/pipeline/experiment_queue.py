@@ -16,7 +16,6 @@ import joblib
 
 from faceptor.errors import FaceptorError
 from faceptor.io.files import RUNS, read_json
-from faceptor.pipeline.experiments import HOME, result_of
 from faceptor.pipeline.repro import (
     StageProcesses,
     pipeline,
@@ -27,7 +26,7 @@ from faceptor.pipeline.repro import (
     with_needs,
 )
 from faceptor.pipeline.run_settings import PIPELINE, SETTINGS, all_settings
-from faceptor.pipeline.variants import Variants
+from faceptor.pipeline.variants import HOME, Variants, result_of
 
 FILE = PIPELINE.as_posix()
 LAST_LINES = 3  # of a failed run's file, that are shown

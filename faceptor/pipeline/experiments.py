@@ -19,7 +19,7 @@ import torch
 from faceptor.config.sections import spelled
 from faceptor.evaluation.groups import by_group
 from faceptor.evaluation.measure import Measured
-from faceptor.io.files import MODELS, RESULTS, RUNS, write_json
+from faceptor.io.files import MODELS, RUNS, write_json
 from faceptor.io.lock import locked
 from faceptor.models.base import FaceModel
 from faceptor.pipeline.device import pick_device
@@ -31,14 +31,12 @@ from faceptor.pipeline.samples import constant_baselines, data_facts, label_name
 from faceptor.pipeline.starting_weights import starting_weights_of
 from faceptor.pipeline.training import joint_model, named, provenance, train_layer_attention, train_tasks
 from faceptor.pipeline.transfer import taught_model
-from faceptor.pipeline.variants import Plan, Variants
+from faceptor.pipeline.variants import HOME, Plan, Variants, result_of
 from faceptor.training.checkpoint import clear
 from faceptor.training.loop import Outcome
 from faceptor.training.threads import fixed_threads
 from faceptor.transforms.framing import own_crop
 from faceptor.weights.folder import load_model, read_description, save_model
-
-HOME = "experiments"  # below models/, results/ and runs/
 
 
 def run_variant(variants: Variants, name: str, seed: int, *, device: str = "auto") -> dict:
@@ -67,11 +65,6 @@ def train_start(variants: Variants, seed: int, *, device: str = "auto") -> None:
         keep_crops(plan.experiment, model, plan.tasks)
         save_model(model, MODELS / run_name(plan, seed), provenance=made_of)
         clear(RUNS / run_name(plan, seed))
-
-
-def result_of(name: str, seed: int):
-    """The file of a run."""
-    return RESULTS / HOME / "runs" / f"{name}-{seed}.json"
 
 
 def run_name(plan: Plan, seed: int) -> str:

@@ -17,11 +17,11 @@ import yaml
 
 from faceptor.errors import ConfigError
 from faceptor.io.files import RESULTS, write_json
-from faceptor.pipeline.variants import START, Plan, Variants, settings_of
+from faceptor.pipeline.variants import HOME, START, Plan, Variants, settings_of
 from faceptor.prepared.reading import content_hashes
 from faceptor.weights.starting import starting_weights
 
-SETTINGS = RESULTS / "experiments" / "settings"
+SETTINGS = RESULTS / HOME / "settings"
 PIPELINE = Path("experiments/dvc.yaml")
 HASH_CHARACTERS = 16
 

@@ -19,8 +19,10 @@ from faceptor.config.experiments import Variant, dotted, overridden
 from faceptor.config.sections import did_you_mean, spelled
 from faceptor.config.yaml12 import read_yaml
 from faceptor.errors import ConfigError
+from faceptor.io.files import RESULTS
 from faceptor.pipeline.experiment import Experiment, resolve
 
+HOME = "experiments"  # below models/, results/ and runs/
 START = "stage1"  # what variants can start from
 
 
@@ -145,6 +147,11 @@ class Variants:
     def _below(self, where: str, error: ConfigError) -> ConfigError:
         """The error with its keys as they are written in the section of overrides."""
         return ConfigError(str(error).replace(f"{self.origin}: ", f"{self.origin}: {where}."))
+
+
+def result_of(name: str, seed: int) -> Path:
+    """The file of a run."""
+    return RESULTS / HOME / "runs" / f"{name}-{seed}.json"
 
 
 def tasks_of(experiment: Experiment, trains: str) -> tuple[str, ...]:
