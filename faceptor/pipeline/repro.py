@@ -135,7 +135,8 @@ def states(repo, links) -> tuple[set[str], set[str]]:
                 if stage.changed(allow_missing=allowed, upstream=list(links.successors(stage))):
                     found.add(stage.addressing)
     kept_by_git = {s.addressing for s in links for out in s.outs if not out.use_cache and not out.exists}
-    changed |= every & kept_by_git  # DVC cannot bring these back
+    never_run = {s.addressing for s in links for out in s.outs if not out.hash_info}
+    changed |= every & (kept_by_git | never_run)  # DVC cannot bring these back
     return changed, every - changed
 
 
