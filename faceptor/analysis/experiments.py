@@ -28,7 +28,7 @@ COUNTS = ("total_parameters", "trainable_parameters", "steps")
 SKILL, LOST = "skill", "skill_lost"
 GAP, WORST = "gap_by_", "worst_by_"  # + a column of groups: best less worst group, and the worst group's value
 HEADLINE = "headline"  # stands for the metric that stands for a test
-COLUMNS = ["variant", "seed", "test", "dataset", "metric", "headline", "value", "skill"]
+COLUMNS = ["variant", "seed", "test", "dataset", "generated", "metric", "headline", "value", "skill"]
 
 # First words of metrics whose direction is not that of their kind's headline: True if more is better.
 OTHER_DIRECTIONS = {
@@ -57,11 +57,12 @@ def missing_runs(params: Params, root: Path) -> list[tuple[str, int]]:
 
 
 def load_runs(params: Params, root: Path) -> pd.DataFrame:
-    """Rows (variant, seed, test, dataset, metric, headline, value, skill) of every run that is there.
+    """Rows (variant, seed, test, dataset, generated, metric, headline, value, skill) of every run that is there.
 
-    skill: the test's, repeated on each of its metrics; headline: whether the metric stands for the test. Values have
-    the unit of the metric (percent, years, degrees). Besides what was measured there are `skill_lost` on the test of a
-    transfer, `gap_by_<column>` and `worst_by_<column>` where groups are known, and the counts of the test `model`.
+    generated: whether the test faces were; skill: the test's, repeated on each of its metrics; headline: whether the
+    metric stands for the test. Values have the unit of the metric (percent, years, degrees). Besides what was measured
+    there are `skill_lost` on the test of a transfer, `gap_by_<column>` and `worst_by_<column>` where groups are known,
+    and the counts of the test `model`.
     Raises DataError for a file that is no run, or that of another variant or seed.
     """
     rows = [row for run in _found(params, root) for row in _rows(*run)]
@@ -100,15 +101,15 @@ def _check(path: Path, run: Mapping, variant: str, seed: int) -> None:
 
 def _rows(variant: str, seed: int, run: Mapping) -> Iterator[tuple]:
     for test, entry in run["tests"].items():
-        skill, dataset = entry[SKILL], entry["dataset"]
+        skill, dataset, generated = entry[SKILL], entry["dataset"], entry.get("generated", True)
         taught = {key: float(entry[key]) for key in COUNTS if key in entry}  # of a transfer: each test has its own
         for metric, value in (entry["metrics"] | _of_groups(test, entry) | taught).items():
-            yield variant, seed, test, dataset, metric, metric == entry["headline"], value, skill
+            yield variant, seed, test, dataset, generated, metric, metric == entry["headline"], value, skill
         if (lost := run.get("forgotten", {}).get(spelled(dataset))) is not None:
-            yield variant, seed, test, dataset, LOST, False, lost, skill
+            yield variant, seed, test, dataset, generated, LOST, False, lost, skill
     for count in COUNTS:
         if run.get(count) is not None:
-            yield variant, seed, MODEL, "", count, False, float(run[count]), nan
+            yield variant, seed, MODEL, "", False, count, False, float(run[count]), nan
 
 
 def groups_of(entry: Mapping) -> dict[str, dict[str, float]]:

@@ -75,11 +75,11 @@ def test_counterparts_are_of_the_same_structure_and_tasks(here):
 
 
 def test_a_variant_over_seeds_is_a_counterpart(here):
-    rows = [("la_direct", s, "age_morph2", "morph2", "mae", True, m, 0.5) for s, m in ((1, 5.0), (2, 7.0))]
+    rows = [("la_directly", s, "age_morph2", "morph2", True, "mae", True, m, 0.5) for s, m in ((1, 5.0), (2, 7.0))]
     runs = pd.DataFrame(rows, columns=experiments.COLUMNS)
     table = counterparts.beside(Found(here.params, ROOT, runs)).set_index(["where", "system", "what"])
     found = table.loc["Faceptor, Table 4", "Faceptor, Layer-Attention from the start", "MORPH II"]
-    assert found["here"] == 6.0 and found["on"] == "la_direct, 2 seeds, generated faces"
+    assert found["here"] == 6.0 and found["on"] == "la_directly, 2 seeds, generated faces"
     assert found["low"] < 5.0 and found["high"] > 7.0
 
 
