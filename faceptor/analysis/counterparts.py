@@ -218,8 +218,8 @@ def measured(table: pd.DataFrame, paper: str) -> pd.DataFrame:
 
 
 def to_run(table: pd.DataFrame, paper: str) -> pd.DataFrame:
-    """Rows (where, system, printed, command, data, notes) of `beside` for a paper: what was neither counted nor measured
-    on photographs; the numbers of one command together."""
+    """Rows (where, system, printed, command, data, notes) of `beside` for a paper: what was neither counted nor
+    measured on photographs; the numbers of one command together."""
     part = _of_paper(table, paper)
     known = (part["on"] == COUNTED) | part["on"].str.contains(PHOTOGRAPHS)
     part = part[~known].assign(told=lambda rows: rows["what"] + " " + rows["printed"].map("{:g}".format))

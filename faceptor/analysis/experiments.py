@@ -240,7 +240,8 @@ def paired_difference(
     means = pd.concat(each, axis=1).mean(axis=1, skipna=False).dropna().sort_index()
     mean, low, high = t_interval(means)
     seeds = tuple(int(seed) for seed in means.index)
-    return Difference(first, second, tuple(tests), metric, seeds, tuple(means), mean, low, high, ways.pop())
+    name = headline_of(table, tests[0]) if metric == HEADLINE else metric
+    return Difference(first, second, tuple(tests), name, seeds, tuple(means), mean, low, high, ways.pop())
 
 
 def _upwards(table: pd.DataFrame, test: str) -> bool:
