@@ -171,11 +171,13 @@ def verdict_table(judged: Sequence[Verdict]) -> Markdown:
 
 
 def interval_text(mean: float, low: float, high: float) -> str:
-    """ "+0.012 [-0.003, +0.027]"; nothing without a mean, no brackets for one seed."""
+    """A gain and its interval, as +0.012 [-0.003, +0.027]; nothing without a mean, no brackets for one seed."""
     if isnan(mean):
         return ""
-    digits = 3 if max(abs(mean), *(abs(end) for end in (low, high) if not isnan(end))) < 1 else 2
-    return f"{mean:+.{digits}f}" + ("" if isnan(low) else f" [{low:+.{digits}f}, {high:+.{digits}f}]")
+    largest = max(abs(number) for number in (mean, low, high) if not isnan(number))
+    digits = 3 if largest < 1 else 2 if largest < 1000 else 0
+    told = [f"{round(number, digits) + 0.0:+,.{digits}f}" for number in (mean, low, high)]  # + 0.0: no -0.000
+    return told[0] + ("" if isnan(low) else f" [{told[1]}, {told[2]}]")
 
 
 def how_to_add() -> Markdown:

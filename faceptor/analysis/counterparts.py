@@ -279,8 +279,8 @@ def provenance(table: pd.DataFrame) -> list[str]:
     there = table.loc[table["on"] != "", "on"]
     if there.empty:
         return ["Nothing of it was measured here."]
-    sources = there.str.replace(r"^.*?, (?=\d+ seeds|\D+ faces|photographs)", "", regex=True).value_counts(sort=False)
-    return [f"Beside {len(there)} of {len(table)} values: " + ", ".join(f"{n} {on}" for on, n in sources.items()) + "."]
+    faces = there.str.extract(rf"({COUNTED}|{GENERATED}.*|{PHOTOGRAPHS}.*)$")[0].value_counts(sort=False)
+    return [f"Beside {len(there)} of {len(table)} values: {', '.join(f'{n} {on}' for on, n in faces.items())}."]
 
 
 def conclusions(table: pd.DataFrame) -> list[str]:

@@ -37,6 +37,9 @@ def test_every_value_of_their_own_has_a_command_and_data():
         if system.transfer:
             dataset = unspelled(paper_results.dataset_key(column.tests[0]))
             assert dataset in params.transfer.matrix.dataset and system.transfer in params.transfer.matrix.mode, value
+        if not (system.model or system.transfer):
+            named = (system.called or paper_results.variant_of(system, value.column)).split()
+            assert set(named) <= set(params.experiments.variants), value
         assert paper_results.data(value) and paper_results.command(value).startswith("faceptor params use"), value
 
 
