@@ -205,7 +205,7 @@ def command(value: Value) -> str:
         return f"{before}faceptor repro evaluate@{system.model}"
     if system.transfer:
         return f"{before}faceptor repro transfer@{dataset_key(column.tests[0])}-{system.transfer}"
-    return f"{before}faceptor experiment run {system.called or variant_of(system, value.column)}"
+    return f"{before}faceptor experiment all {system.called or variant_of(system, value.column)}"
 
 
 def dataset_key(test: str) -> str:
