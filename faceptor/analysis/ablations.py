@@ -117,7 +117,11 @@ def differences(table: pd.DataFrame, variants: Sequence[str], baseline: str, met
         tests = experiments.tests_in_common(table, name, baseline)
         groups = [tests] if metric == SKILL else [[test] for test in tests if _has(table, name, test, metric)]
         found += [experiments.paired_difference(table, name, baseline, group, metric) for group in groups]
-    return [each for each in found if each.seeds]
+    found = [each for each in found if each.seeds]
+    if variants and not found:
+        known = sorted({SKILL, HEADLINE, *table["metric"]})
+        raise ConfigError(f"notebooks.ablations.metric: no test has {metric!r} here; {did_you_mean(metric, known)}")
+    return found
 
 
 def _has(table: pd.DataFrame, variant: str, test: str, metric: str) -> bool:

@@ -17,7 +17,6 @@ import pandas as pd
 from faceptor.config import Params
 from faceptor.config.sections import did_you_mean, spelled
 from faceptor.errors import ConfigError, DataError
-from faceptor.evaluation.groups import FEWEST_FACES
 from faceptor.io.files import RESULTS, read_json
 from faceptor.tasks import KINDS
 
@@ -27,6 +26,7 @@ MODEL = "model"  # a test of its own for what is counted and not measured on fac
 COUNTS = ("total_parameters", "trainable_parameters", "steps")
 SKILL, LOST = "skill", "skill_lost"
 GAP, WORST = "gap_by_", "worst_by_"  # + a column of groups: best less worst group, and the worst group's value
+FEWEST_FACES = 8  # of a group: runs are judged on few faces, and the spread over seeds tells what of a gap is chance
 HEADLINE = "headline"  # stands for the metric that stands for a test
 COLUMNS = ["variant", "seed", "test", "dataset", "generated", "metric", "headline", "value", "skill"]
 
@@ -113,8 +113,8 @@ def _rows(variant: str, seed: int, run: Mapping) -> Iterator[tuple]:
 
 
 def groups_of(entry: Mapping) -> dict[str, dict[str, float]]:
-    """Column -> group -> headline metric of a test's entry, of the groups with faces enough to be compared; columns
-    with fewer than two of them are left out."""
+    """Column -> group -> headline metric of a test's entry, of the groups with at least FEWEST_FACES; columns with
+    fewer than two of them are left out."""
     found = {}
     for column, groups in entry.get("groups", {}).items():
         values, faces = groups.get("values", groups), groups.get("faces", {})

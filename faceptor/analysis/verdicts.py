@@ -22,7 +22,7 @@ from typing import Any
 import pandas as pd
 
 from faceptor.analysis import experiments
-from faceptor.analysis.experiments import HEADLINE, SKILL, Difference
+from faceptor.analysis.experiments import GAP, HEADLINE, SKILL, WORST, Difference
 from faceptor.analysis.paper_claims import FILE, PAPERS, Claim, Claims
 from faceptor.config.sections import did_you_mean
 from faceptor.errors import ConfigError
@@ -82,7 +82,7 @@ def _check_in_runs(metric: str, rows: pd.DataFrame, where: str, every: pd.DataFr
         test = where.rpartition(": ")[2]
         raise ConfigError(f"{where}: no such test in its runs; {did_you_mean(test, sorted(set(every['test'])))}")
     known = {HEADLINE, SKILL, *rows["metric"]}
-    if metric not in known:
+    if metric not in known and not metric.startswith((GAP, WORST)):  # these need faces enough in every group
         raise ConfigError(f"{where}: no metric {metric!r} in its runs; {did_you_mean(metric, sorted(known))}")
 
 
@@ -163,6 +163,7 @@ def as_json(claims: Claims, verdicts: Sequence[Verdict]) -> dict[str, Any]:
         claim = verdict.claim
         entry = {key: getattr(claim, key) for key in ("name", "paper", "where", "says", "expects", "rule")}
         entry |= {"within": claim.within} if claim.within is not None else {}
+        entry |= {"note": claim.note} if claim.note else {}
         entries.append(entry | {"verdict": verdict.verdict, "compared": [_json(claim, c) for c in verdict.comparisons]})
     return {
         "level": experiments.LEVEL,
