@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from faceptor.analysis import experiment_figures, experiments, markdown, verdicts
-from faceptor.analysis.experiments import MODEL, SKILL, Difference
+from faceptor.analysis.experiments import HEADLINE, MODEL, SKILL, Difference
 from faceptor.analysis.verdicts import Verdict
 from faceptor.config import Params
 from faceptor.config.sections import did_you_mean
