@@ -9,11 +9,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
 from faceptor.errors import FaceptorError
-from faceptor.pipeline import experiment
+from faceptor.pipeline import experiment, notebooks
 from faceptor.pipeline.site import build, shell, sources
 from faceptor.pipeline.site.markup import markdown, tidy
 from faceptor.pipeline.site.notebook_page import notebook_page
@@ -43,10 +44,12 @@ def source_cells():
     ]
 
 
-def executed_notebook(faces=96):
+def executed_notebook(root=ROOT, **other):
     """As papermill leaves it: values of params.yaml in a cell of their own, outputs of several kinds."""
     cells = source_cells()
-    values = new_code_cell(f"# Parameters\nfaces = {faces}\nbatch = 32\n", metadata={"tags": ["injected-parameters"]})
+    given = sources.notebook_parameters(root, NAME) | other
+    assigned = "".join(f"{name} = {value!r}\n" for name, value in given.items())
+    values = new_code_cell(f"# Parameters\n{assigned}", metadata={"tags": ["injected-parameters"]})
     frame = "<style scoped>td {}</style><table border='1'><tr><td>1<script>x()</script></td></tr></table>"
     cells[3].outputs = [
         new_output("display_data", {"image/png": png(), "text/plain": "<Figure>"}),
@@ -90,7 +93,7 @@ def test_a_page_of_a_notebook():
     assert (page.title, page.line, page.picture) == ("A toy", "It shows.", f"{NAME}-1.webp")
     assert 'alt="A figure of nothing."' in page.body and "<strong>undecided</strong>" in page.body
     assert '<a href="glossary.html">more</a> or a log' in page.body  # what the site does not have is no link
-    assert "faces = 96" in page.body and "faces = 1\n" not in page.body
+    assert "# Parameters\nfaces = " in page.body and "faces = 1\nbatch = 2" not in page.body
     assert not re.search("script|style scoped|warning", page.body)
     assert "<details><summary>code</summary><pre><code>draw()" in page.body
     with Image.open(io.BytesIO(page.files[page.picture])) as picture:
@@ -123,8 +126,9 @@ def test_what_changed_is_told_and_a_page_without_its_notebook_is_kept(checkout, 
     assert site(checkout) == first  # as right after a clone
     (checkout / "results/numbers.json").write_text("{ }")
     judge(checkout, "another")
-    params = checkout / "params.yaml"
-    params.write_text(params.read_text().replace("{faces: 96, batch: 32}", "{faces: 95, batch: 32}"))
+    values = yaml.safe_load((checkout / "params.yaml").read_text())
+    values["notebooks"][NAME]["faces"] += 1
+    (checkout / "params.yaml").write_text(json.dumps(values))
     cells = [*source_cells()[:-1], new_code_cell("draw(2)", id="draw")]
     nbformat.write(new_notebook(cells=cells), checkout / f"notebooks/{NAME}.ipynb")
     changed = [f"notebooks/{NAME}.ipynb", f"params.yaml: notebooks.{NAME}", "results/numbers.json", "models/stage1"]
@@ -137,10 +141,12 @@ def test_what_changed_is_told_and_a_page_without_its_notebook_is_kept(checkout, 
     assert now[f"{NAME}-1.webp"] == first[f"{NAME}-1.webp"]
 
 
-def test_an_executed_copy_of_another_source_is_stale_at_once(checkout, embedded):
-    nbformat.write(executed_notebook(faces=7), checkout / f"reports/{NAME}.ipynb")
+def test_an_executed_copy_of_other_inputs_is_stale_at_once(checkout, embedded):
+    executed = executed_notebook(checkout, faces=7)
+    executed.metadata[notebooks.READ] = {"results/numbers.json": "then", "models/stage1": "gone"}
+    nbformat.write(executed, checkout / f"reports/{NAME}.ipynb")
     (page, _) = build.report(embedded, checkout)
-    assert page.stale == [f"params.yaml: notebooks.{NAME}"]
+    assert page.stale == [f"params.yaml: notebooks.{NAME}", "results/numbers.json"]
 
 
 @pytest.mark.parametrize(
@@ -168,10 +174,19 @@ def test_tables_and_headings():
     assert "<thead><tr><th>task</th><th>x</th></tr></thead>" in tidy(pandas)
 
 
+def test_a_code_host_shows_a_page_as_one_block_within_markdown():
+    page = notebook_page(NAME, executed_notebook(), group="")
+    page.body += '<a href="index.html#notebooks">x</a><pre>a\n\nb</pre>\n\n<p>c</p>'
+    head, title, body = shell.page_markdown(page).split("\n\n")
+    assert (head, title) == ("[faceptor](README.md)", "# A toy")
+    assert '"README.md#notebooks"' in body and '"glossary.md"' in body and "a&#10;&#10;b</pre>\n<p>c" in body
+
+
 def test_inputs_are_those_of_the_stage():
-    for name in sources.notebook_stages(ROOT):
-        assert all(path.startswith(sources.INPUTS) and "$" not in path for path in sources.notebook_inputs(ROOT, name))
-    assert "models/stage2" in sources.notebook_inputs(ROOT, "layer_attention")
+    for name in notebooks.notebook_stages(ROOT):
+        assert not any("$" in path for path in notebooks.notebook_inputs(ROOT, name))
+    assert "models/stage2" in notebooks.notebook_inputs(ROOT, "layer_attention")
+    assert notebooks.notebook_inputs(ROOT, "explorer") == []  # no stage
 
 
 # --- the committed site ----------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Where things lie in the repository, and JSON that is written whole or not at all."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -12,6 +13,16 @@ RESULTS = Path("results")
 RUNS = Path("runs")
 SHIPPED = Path(__file__).parents[1] / "shipped" / "embedded"  # the model that comes with the package
 LARGEST_JSON = 256 << 20  # bytes
+GONE = "gone"
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 (hex) of a file, or of the names and contents of a folder's files; `GONE` where there is neither."""
+    if path.is_dir():
+        inside = sorted(each for each in path.rglob("*") if each.is_file())
+        listed = [(each.relative_to(path).as_posix(), content_hash(each)) for each in inside]
+        return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else GONE
 
 
 def write_json(path: Path, value: dict) -> None:

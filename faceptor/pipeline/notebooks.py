@@ -1,16 +1,24 @@
 """Execute a notebook as a stage: parameters in from params.yaml, .ipynb and offline .html out."""
 
 import os
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import nbformat
 
+from faceptor.config.yaml12 import read_yaml
 from faceptor.errors import ConfigError, FaceptorError
+from faceptor.io.files import content_hash
 from faceptor.io.writing import write_whole
 from faceptor.pipeline.experiment import Experiment
 
 NOTEBOOKS = Path("notebooks")
 REPORTS = Path("reports")
+READ = "inputs"  # in the metadata of an executed notebook: what it read -> hash of the content
+INPUTS = ("results/", "models/", "experiments/", "faceptor/shipped/")  # of a stage's dependencies; no code, no data
+REFERENCE = re.compile(r"\$\{([^}]+)\}")  # of dvc.yaml to params.yaml
 
 
 def execute(experiment: Experiment, name: str) -> Path:
@@ -37,6 +45,7 @@ def execute(experiment: Experiment, name: str) -> Path:
         where = f"notebooks.{section_of(name)}"
         raise ConfigError(f"{where}: {', '.join(strangers)} not declared in {source}; it has {known}")
     REPORTS.mkdir(exist_ok=True)
+    read = {path: content_hash(Path(path)) for path in notebook_inputs(Path(), name)}
     executed, report = REPORTS / f"{name}.ipynb", REPORTS / f"{name}.html"
     try:
         papermill.execute_notebook(
@@ -47,6 +56,7 @@ def execute(experiment: Experiment, name: str) -> Path:
     finally:
         if executed.exists():
             notebook = without_circumstances(nbformat.read(executed, 4))
+            notebook.metadata[READ] = read
             write_whole(executed, nbformat.writes(notebook) + "\n")
             write_whole(report, _html(notebook))
     return report
@@ -55,6 +65,47 @@ def execute(experiment: Experiment, name: str) -> Path:
 def section_of(name: str) -> str:
     """The section of params.yaml that belongs to a notebook: its name without a number in front ("00_tour": tour)."""
     return name.lstrip("0123456789_")
+
+
+def notebook_stages(root: Path) -> list[str]:
+    """Notebooks that are stages, in the order of dvc.yaml."""
+    stages = _stages(root)
+    return [name.removeprefix("report_") for name in stages if name.startswith("report_")]
+
+
+def notebook_inputs(root: Path, name: str) -> list[str]:
+    """What the stage of a notebook depends on, without code and data, as params.yaml fills it in."""
+    if (stage := _stages(root).get(f"report_{name}")) is None:
+        return []
+    values = read_yaml(root / "params.yaml")
+    for item in _items(stage, values):
+        deps = [_filled(dep, values | item) for dep in stage.get("do", stage)["deps"]]
+        return [dep for dep in deps if dep.startswith(INPUTS)]
+    return []  # a stage for nothing under these parameters
+
+
+def _stages(root: Path) -> dict[str, Any]:
+    path = root / "dvc.yaml"
+    return read_yaml(path)["stages"] if path.is_file() else {}
+
+
+def _items(stage: Mapping, values: Mapping) -> Iterator[dict]:
+    if "foreach" not in stage:
+        yield {}
+        return
+    found = _looked_up(REFERENCE.sub(r"\1", stage["foreach"]), values)
+    items = found.items() if isinstance(found, dict) else enumerate(found)
+    yield from ({"key": key, "item": item} for key, item in items)
+
+
+def _filled(text: str, values: Mapping) -> str:
+    return REFERENCE.sub(lambda found: str(_looked_up(found[1], values)), text)
+
+
+def _looked_up(dotted: str, values: Any) -> Any:
+    for part in dotted.split("."):
+        values = values[part]
+    return values
 
 
 def without_circumstances(notebook):

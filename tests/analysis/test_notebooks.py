@@ -79,7 +79,7 @@ def test_no_root_is_an_error(tmp_path):
 
 def test_executed_again_elsewhere_it_is_the_same_file(tmp_path, monkeypatch):
     cells = [
-        ("import pandas", {}), ("faces = 1\nbatch = 2", {"tags": ["parameters"]}),
+        ("import pandas", {}), ("faces = 1\nbatch = 2\nnumber = 1\nqueries = []", {"tags": ["parameters"]}),
         ("from faceptor.analysis.canvas import Shown", {}), ("Shown(figsize=(1, 1))", {}),
         ("pandas.DataFrame({'faces': [faces]})", {}),
     ]  # fmt: skip

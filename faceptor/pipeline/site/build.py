@@ -15,17 +15,21 @@ from faceptor.io.files import read_json
 from faceptor.io.paths import replace_folder
 from faceptor.io.writing import write_whole
 from faceptor.pipeline.experiment import Experiment
-from faceptor.pipeline.notebooks import NOTEBOOKS, REPORTS
+from faceptor.pipeline.notebooks import NOTEBOOKS, REPORTS, notebook_stages
 from faceptor.pipeline.site.notebook_page import notebook_page
 from faceptor.pipeline.site.page import Page
 from faceptor.pipeline.site.pages import pages_of
-from faceptor.pipeline.site.shell import GROUPS, body_of, faults, index_html, page_html, readme
-from faceptor.pipeline.site.sources import changes, made_from, notebook_stages
+from faceptor.pipeline.site.shell import GROUPS, body_of, faults, index_html, page_html, page_markdown, readme
+from faceptor.pipeline.site.sources import changes, made_from
 
 SITE = Path("docs/site")
 MANIFEST = "site.json"  # what every page was made from
 LARGEST_SITE_BYTES = 6_000_000
 TOUR = "00_tour"
+READING_ORDER = (  # of notebooks; others come after them
+    TOUR, "data", "results", "ablations", "transfer", "layer_attention", "parameter_budget", "failure_cases",
+    "robustness", "pipeline_truth", "crop_sensitivity",
+)  # fmt: skip
 FACTS = ("name", "title", "line", "group", "picture", "made_from", "stale")
 
 
@@ -42,6 +46,7 @@ def report(experiment: Experiment, root: Path = Path()) -> list[Page]:
     other = {name: data for page in pages for name, data in page.files.items()}
     other |= {"style.css": files("faceptor.pipeline.site").joinpath("style.css").read_bytes()}
     other |= {MANIFEST: _manifest(pages), "README.md": readme(pages).encode()}
+    other |= {f"{page.name}.md": page_markdown(page).encode() for page in pages}
     written = {name: text.encode() for name, text in html.items()} | other
     _check(html, written)
     partial = root / SITE.with_name(".site.partial")
@@ -79,10 +84,15 @@ def _pages(experiment: Experiment, root: Path) -> Iterator[Page]:
     """Notebooks, the tour first, and what is made of results."""
     committed = _committed(root)
     made = list(pages_of(experiment, root))
-    names = sorted(notebook_stages(root), key=lambda name: name != TOUR)
+    names = sorted(notebook_stages(root), key=lambda name: _place(name, READING_ORDER))
     found = [page for name in names if (page := _notebook(root, name, committed)) is not None]
-    order = list(GROUPS)
-    yield from sorted(found + made, key=lambda page: order.index(page.group) if page.group in order else len(order))
+    if twice := sorted({page.name for page in found} & {page.name for page in made}):
+        raise FaceptorError(f"notebooks/{twice[0]}.ipynb: another page of the site has this name; choose another")
+    yield from sorted(found + made, key=lambda page: _place(page.group, tuple(GROUPS)))
+
+
+def _place(name: str, order: Sequence[str]) -> int:
+    return order.index(name) if name in order else len(order)
 
 
 def _notebook(root: Path, name: str, committed: dict[str, dict]) -> Page | None:

@@ -18,7 +18,7 @@ TABLE = re.compile(r"<table\b[^>]*>(.*?)</table>", re.DOTALL)
 TWO_HEADS = re.compile(r"<thead>\s*<tr>(?P<columns>.*?)</tr>\s*<tr>(?P<index>.*?)</tr>\s*</thead>", re.DOTALL)
 PAGES = {  # file of the repository -> its page on the site; a link to any other file becomes plain text
     "README.md": "index.html",
-    "docs/results.md": "results.html",
+    "docs/results.md": "metrics.html",
     "docs/glossary.md": "glossary.html",
     "faceptor/shipped/embedded/README.md": "model.html",
 }

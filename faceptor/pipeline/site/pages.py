@@ -13,7 +13,7 @@ from faceptor.io.files import RESULTS, read_json
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.site.markup import markdown
 from faceptor.pipeline.site.page import Page, Pictures, figure, table
-from faceptor.pipeline.site.sources import content_hash
+from faceptor.pipeline.site.sources import hash_in_git
 
 FIGURES = RESULTS / "evaluate" / "figures"
 SHEETS, CARDS = RESULTS / "synthesis", RESULTS / "preprocess"
@@ -41,21 +41,21 @@ HEADING = re.compile(r"^# .*\n+")
 
 def pages_of(experiment: Experiment, root: Path) -> Iterator[Page]:
     """Every page whose sources are there."""
-    for make in (results_page, claims_page, experiments_page, faces_page, model_page, glossary_page):
+    for make in (metrics_page, claims_page, experiments_page, sheets_page, model_page, glossary_page):
         if (page := make(experiment, root)) is not None:
             yield page
 
 
 def hashes(root: Path, *paths: Path) -> dict[str, str]:
-    return {path.as_posix(): content_hash(root, path.as_posix()) for path in paths}
+    return {path.as_posix(): hash_in_git(root, path.as_posix()) for path in paths}
 
 
-def results_page(experiment: Experiment, root: Path) -> Page | None:
+def metrics_page(experiment: Experiment, root: Path) -> Page | None:
     """docs/results.md, and below it the figures of every model's evaluation."""
     if not (root / RESULTS_PAGE).is_file():
         return None
     text = HEADING.sub("", (root / RESULTS_PAGE).read_text())
-    pictures = Pictures("results")
+    pictures = Pictures("metrics")
     parts = [markdown(text, origin=RESULTS_PAGE.as_posix()), '<h2 id="figures">Figures of every test</h2>']
     for model in experiment.params.evaluate.models:
         shown = [
@@ -66,7 +66,7 @@ def results_page(experiment: Experiment, root: Path) -> Page | None:
     made = hashes(root, RESULTS_PAGE, FIGURES)
     line = "Every metric of every model and transfer with its interval, and a figure of every test."
     picture = next((name for name in pictures.files if STANDING in name), pictures.first)
-    return Page("results", "Results", line, MEASURED, "\n".join(parts), picture, made, pictures.files)
+    return Page("metrics", "All metrics", line, MEASURED, "\n".join(parts), picture, made, pictures.files)
 
 
 def _figure(pictures: Pictures, path: Path, alt: str, stem: str) -> str:
@@ -88,7 +88,7 @@ def claims_page(experiment: Experiment, root: Path) -> Page | None:
     bar = figure(pictures.add_svg(verdict_bar(found["verdicts"]), f"Claims by verdict: {counted}"))
     parts = [
         bar,
-        f"<p>{sum(found['verdicts'].values())} claims of the papers: {counted}. Each verdict comes from differences "
+        f"<p>Claims of the papers by verdict: {counted}. Each verdict comes from differences "
         "paired by seed and their 95 % interval (Student's t), on small models and generated faces; it says nothing "
         "about the models of the papers at their size. A gain is turned so that more is better for the first.</p>",
         *map(_claim, found["claims"]),
@@ -102,17 +102,25 @@ def claims_page(experiment: Experiment, root: Path) -> Page | None:
 
 
 def _claim(claim: Mapping) -> str:
-    columns = ("first", "second", "tests", "metric", "seeds", "gain", "interval", "verdict")
+    columns = ("first", "second", "tests", "metric", "seeds", "gain", "interval")
     rows = [
-        [escape(_cell(each.get(name))) for name in columns[:-1]] + [_badge(each["verdict"])]
+        [escape(_cell(each.get(name))) for name in columns] + [_printed(each), _badge(each["verdict"])]
         for each in claim["compared"]
     ]
     title = f'<h3 id="{escape(claim["name"])}">{_badge(claim["verdict"])} {escape(claim["says"])}</h3>'
-    return f'<section>{title}<p class="where">{_where(claim)}</p>{table(columns, rows)}</section>'
+    compared = table((*columns, "printed", "verdict"), rows)
+    return f'<section>{title}<p class="where">{_where(claim)}</p>{compared}</section>'
 
 
 def _where(claim: Mapping) -> str:
     return escape(f"{ {'faceptor': 'Faceptor', 'facexformer': 'FaceXFormer'}[claim['paper']] }, {claim['where']}")
+
+
+def _printed(compared: Mapping) -> str:
+    """What the paper prints, test by test: first : second, or the gain."""
+    pairs = compared.get("printed", ())
+    told = [f"{p['first']:g} : {p['second']:g}" if "gain" not in p else f"better by {p['gain']:g}" for p in pairs]
+    return ", ".join(told) or "-"
 
 
 def _badge(verdict: str) -> str:
@@ -181,12 +189,12 @@ def _mean(row) -> str:
     return f"{row.mean:.2f}{ends}"
 
 
-def faces_page(experiment: Experiment, root: Path) -> Page | None:
+def sheets_page(experiment: Experiment, root: Path) -> Page | None:
     """The contact sheets of the generated data sets."""
     sheets = {path.stem: path for path in sorted((root / SHEETS).glob("*.webp"))}
     if not sheets:
         return None
-    pictures, parts = Pictures("faces"), []
+    pictures, parts = Pictures("sheets"), []
     parts.append(
         "<p>What stands in for the licensed data: faces drawn from geometry, with exact labels, in the layouts in "
         "which the owners publish their data sets. They are the only faces that the committed models have seen.</p>"
@@ -199,7 +207,7 @@ def faces_page(experiment: Experiment, root: Path) -> Page | None:
         parts += [f'<h2 id="{anchor}">{escape(title)}</h2>', f"<p>{counts}</p>" if counts else "", figure(image)]
     made = hashes(root, SHEETS)
     line = "Sheets of the drawn faces with their labels, one for each data set."
-    return Page("faces", "Generated faces", line, MADE, "\n".join(parts), pictures.first, made, pictures.files)
+    return Page("sheets", "Generated faces", line, MADE, "\n".join(parts), pictures.first, made, pictures.files)
 
 
 def _card(root: Path, name: str) -> tuple[str, str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from urllib.parse import unquote
+
+from PIL import Image
 
 from faceptor.errors import FaceptorError
 from faceptor.pipeline.site.page import Page, table
@@ -27,6 +30,8 @@ ABOUT = (
     "says nothing about photographs or about the papers' models at their size.",
 )
 WRITTEN = "<p>Written by <code>faceptor report</code>.</p>"
+MARKDOWN = {"index": "README"}  # page -> its name for a code host, where that is another
+PRE = re.compile(r"<pre\b.*?</pre>", re.DOTALL)
 REFERENCES = re.compile(r'\b(?:src|href)="([^"]*)"')
 LOADED = re.compile(r"<(?:script|iframe|object|embed)\b|<(?:img|source|link)\b[^>]*\b(?:src|href)=\"(?:\w+:)?//", re.I)
 
@@ -60,13 +65,25 @@ def index_html(pages: Sequence[Page]) -> str:
 
 def readme(pages: Sequence[Page]) -> str:
     """The index in Markdown, which a code host shows in the folder."""
-    lines = ["# The site", "", "Written by `faceptor report`; open [index.html](index.html) in a browser.", ""]
+    lines = ["# faceptor", "", *(f"{paragraph}\n" for paragraph in ABOUT)]
+    lines += ["In a clone open `index.html` in a browser. Written by `faceptor report`.", ""]
     for group, title in GROUPS.items():
-        for page in (each for each in pages if each.group == group):
+        mine = [page for page in pages if page.group == group]
+        lines += [f"## {title}", ""] if mine else []
+        for page in mine:
             mark = " (stale)" if page.stale else ""
-            lines += [f"## {title}: {page.title}{mark}", "", f"{page.line} [{page.file}]({page.file})", ""]
-            lines += [f"![{page.title}]({page.picture})", ""] if page.picture else []
+            lines += [f"### [{page.title}]({page.name}.md){mark}", "", page.line, ""]
+            if page.picture:
+                lines += [f'<a href="{page.name}.md"><img src="{page.picture}" alt="" height="240"></a>', ""]
     return "\n".join(lines)
+
+
+def page_markdown(page: Page) -> str:
+    """A page for a code host, which shows HTML only within Markdown: no empty line, which would end it."""
+    links = re.sub(r'href="(\w+)\.html', lambda found: f'href="{MARKDOWN.get(found[1], found[1])}.md', page.body)
+    body = PRE.sub(lambda found: found[0].replace("\n", "&#10;"), links)
+    parts = ["[faceptor](README.md)", f"# {page.title}", stale_note(page), re.sub(r"\n\s*\n", "\n", body)]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def stale_note(page: Page) -> str:
@@ -77,12 +94,21 @@ def stale_note(page: Page) -> str:
 
 
 def _card(page: Page) -> str:
-    picture = f'<img src="{page.picture}" alt="" loading="lazy">' if page.picture else ""
+    tall = ' class="tall"' if page.picture and _is_tall(page.files[page.picture]) else ""
+    picture = f'<img src="{page.picture}" alt="" loading="lazy"{tall}>' if page.picture else ""
     mark = ' <span class="badge" style="background:#946c00">stale</span>' if page.stale else ""
     return (
         f'<li><a href="{page.file}"><div class="thumb">{picture}</div><h3>{escape(page.title)}{mark}</h3>'
         f"<p>{escape(page.line)}</p></a></li>"
     )
+
+
+def _is_tall(picture: bytes) -> bool:
+    """Whether the whole of a picture would be too small in the index; an SVG is never."""
+    if not picture.startswith(b"RIFF"):
+        return False
+    with Image.open(io.BytesIO(picture)) as image:
+        return image.height > image.width
 
 
 def _navigation(current: str, pages: Iterable[Page]) -> str:

@@ -9,30 +9,22 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
 from faceptor.config import load_params
-from faceptor.config.yaml12 import read_yaml
-from faceptor.io.files import MODELS, RESULTS, read_json
+from faceptor.io.files import GONE, MODELS, RESULTS, content_hash, read_json
+from faceptor.pipeline.notebooks import READ, notebook_inputs, section_of
 from faceptor.weights.description import DESCRIPTION, model_hash
 
-INPUTS = ("results/", "models/", "experiments/", "faceptor/shipped/")  # of a stage's dependencies, what a page names
-REFERENCE = re.compile(r"\$\{([^}]+)\}")
 SECTION = "params.yaml: notebooks."
-GONE = "gone"
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def values_hash(values: Any) -> str:
-    return sha256(json.dumps(values, sort_keys=True, default=str).encode())
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def source_hash(notebook: Any) -> str:
@@ -48,19 +40,15 @@ def parameters_of(executed: Any) -> dict[str, Any]:
     return {node.targets[0].id: ast.literal_eval(node.value) for node in statements}
 
 
-def content_hash(root: Path, path: str) -> str:
+def hash_in_git(root: Path, path: str) -> str:
     """Hash of what Git holds of an input; "" for a model of which it holds nothing, `GONE` for what is missing."""
     if path.startswith(SECTION):
         return values_hash(notebook_parameters(root, path.removeprefix(SECTION)))
-    file = root / path
     if path.startswith(f"{MODELS}/"):
         return committed_model(root, path)
     if path.endswith(".ipynb"):
-        return source_hash(nbformat.read(file, 4)) if file.is_file() else GONE
-    if file.is_dir():
-        inside = sorted(each for each in file.rglob("*") if each.is_file())
-        return values_hash([(each.relative_to(file).as_posix(), sha256(each.read_bytes())) for each in inside])
-    return sha256(file.read_bytes()) if file.is_file() else GONE
+        return source_hash(nbformat.read(root / path, 4)) if (root / path).is_file() else GONE
+    return content_hash(root / path)
 
 
 def committed_model(root: Path, path: str) -> str:
@@ -69,63 +57,33 @@ def committed_model(root: Path, path: str) -> str:
     return read_json(details)["about"]["model_hash"] if details.is_file() else ""
 
 
-def notebook_parameters(root: Path, name: str) -> dict[str, Any]:
-    """The section of a notebook, whole; {} where it has none."""
-    section = getattr(load_params(root / "params.yaml").notebooks, name, None)
+def notebook_parameters(root: Path, section_name: str) -> dict[str, Any]:
+    """A section of `notebooks`, whole; {} where there is none."""
+    section = getattr(load_params(root / "params.yaml").notebooks, section_name, None)
     return section.model_dump(mode="json") if section else {}
 
 
-def notebook_stages(root: Path) -> list[str]:
-    """Notebooks that are stages, in the order of dvc.yaml."""
-    stages = read_yaml(root / "dvc.yaml")["stages"]
-    return [name.removeprefix("report_") for name in stages if name.startswith("report_")]
-
-
-def notebook_inputs(root: Path, name: str) -> list[str]:
-    """What the stage of a notebook depends on, without code and data, as params.yaml fills it in."""
-    stage, values = read_yaml(root / "dvc.yaml")["stages"][f"report_{name}"], read_yaml(root / "params.yaml")
-    for item in _items(stage, values):
-        deps = [_filled(dep, values | item) for dep in stage.get("do", stage)["deps"]]
-        return [dep for dep in deps if dep.startswith(INPUTS)]
-    return []  # a stage for nothing under these parameters
-
-
-def _items(stage: Mapping, values: Mapping) -> Iterator[dict]:
-    if "foreach" not in stage:
-        yield {}
-        return
-    found = _looked_up(REFERENCE.fullmatch(stage["foreach"])[1], values)
-    yield from (
-        ({"key": k, "item": v} for k, v in found.items())
-        if isinstance(found, dict)
-        else ({"item": item} for item in found)
-    )
-
-
-def _filled(text: str, values: Mapping) -> str:
-    return REFERENCE.sub(lambda found: str(_looked_up(found[1], values)), text)
-
-
-def _looked_up(dotted: str, values: Any) -> Any:
-    for part in dotted.split("."):
-        values = values[part]
-    return values
-
-
 def made_from(root: Path, name: str, executed: Any) -> dict[str, str]:
-    """Input -> hash, of an executed notebook: its own source and parameters, and the rest as it is here."""
+    """Input -> hash, of an executed notebook: its own source and parameters, and what it read.
+
+    What is no longer as it was read has the hash of then.
+    """
     found = {f"notebooks/{name}.ipynb": source_hash(executed)}
-    if notebook_parameters(root, name):
-        found[f"{SECTION}{name}"] = values_hash(parameters_of(executed))
-    return found | {path: _here(root, path) for path in notebook_inputs(root, name)}
+    if notebook_parameters(root, section_of(name)):
+        found[f"{SECTION}{section_of(name)}"] = values_hash(parameters_of(executed))
+    read = executed.metadata.get(READ, {})
+    for path in notebook_inputs(root, name):
+        then = read.get(path)
+        found[path] = _here(root, path) if then in (None, content_hash(root / path)) else then
+    return found
 
 
 def _here(root: Path, path: str) -> str:
     """Hash of an input; of a model that is in this checkout, its own."""
     is_model = path.startswith(f"{MODELS}/") and (root / path / DESCRIPTION).is_file()
-    return model_hash(root / path) if is_model else content_hash(root, path)
+    return model_hash(root / path) if is_model else hash_in_git(root, path)
 
 
 def changes(root: Path, made: Mapping[str, str]) -> list[str]:
     """Inputs that are no longer what a page was made from."""
-    return [path for path, was in made.items() if (now := content_hash(root, path)) and was and now != was]
+    return [path for path, was in made.items() if (now := hash_in_git(root, path)) and was and now != was]
