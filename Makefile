@@ -35,8 +35,9 @@ repro: $(VENV)/.ready ## generate faces, train both stages, evaluate, transfer, 
 	@python -m faceptor repro
 	@python -m faceptor readme
 
-experiments: $(VENV)/.ready ## run the variants of `experiments` in params.yaml that are missing or changed
+experiments: $(VENV)/.ready ## run the variants of `experiments` in params.yaml that are missing or changed, and judge the claims
 	@python -m faceptor experiment all
+	@python -m faceptor experiment verdicts
 
 report: $(VENV)/.ready ## the site in docs/site: executed notebooks, results, claims and figures as static pages
 	@python -m faceptor report

@@ -215,6 +215,20 @@ def test_a_photograph_is_met_with_a_warning_and_other_files_with_a_line(explorer
     assert "drawn face 6" in explorer.about.value and not explorer.warning.value
 
 
+def test_of_several_faces_one_is_chosen(explorer, monkeypatch):
+    boxes = np.array([[180.0, 87, 272, 178], [20, 20, 60, 60]])
+    monkeypatch.setattr(faces, "detect_faces", lambda pixels: [Detection(box, 0.9) for box in boxes])
+    put(explorer, "two.png", encoded(data.astronaut()))
+    first = explorer.slots[0].face.value
+    assert "2 faces" in explorer.about.value and [value for _, value in explorer.face.options] == [0, 1]
+    explorer.face.value = 1
+    explorer.work.finish()
+    assert explorer.slots[0].face.value != first
+    explorer.number.value = 8
+    explorer.work.finish()
+    assert explorer.face.value == 0 and explorer.face.disabled
+
+
 def test_the_notebook_runs_without_a_page(monkeypatch):
     monkeypatch.chdir(ROOT)
     cells = [cell for cell in nbformat.read(ROOT / "notebooks/explorer.ipynb", 4).cells if cell.cell_type == "code"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from faceptor.analysis import experiment_figures, experiments, markdown, verdicts
-from faceptor.analysis.experiments import MODEL, SKILL, Difference
+from faceptor.analysis.experiments import HEADLINE, MODEL, SKILL, Difference
 from faceptor.analysis.verdicts import Verdict
 from faceptor.config import Params
 from faceptor.config.sections import did_you_mean
@@ -117,7 +117,11 @@ def differences(table: pd.DataFrame, variants: Sequence[str], baseline: str, met
         tests = experiments.tests_in_common(table, name, baseline)
         groups = [tests] if metric == SKILL else [[test] for test in tests if _has(table, name, test, metric)]
         found += [experiments.paired_difference(table, name, baseline, group, metric) for group in groups]
-    return [each for each in found if each.seeds]
+    found = [each for each in found if each.seeds]
+    if variants and not found:
+        known = sorted({SKILL, HEADLINE, *table["metric"]})
+        raise ConfigError(f"notebooks.ablations.metric: no test has {metric!r} here; {did_you_mean(metric, known)}")
+    return found
 
 
 def _has(table: pd.DataFrame, variant: str, test: str, metric: str) -> bool:
@@ -171,11 +175,13 @@ def verdict_table(judged: Sequence[Verdict]) -> Markdown:
 
 
 def interval_text(mean: float, low: float, high: float) -> str:
-    """ "+0.012 [-0.003, +0.027]"; nothing without a mean, no brackets for one seed."""
+    """A gain and its interval, as +0.012 [-0.003, +0.027]; nothing without a mean, no brackets for one seed."""
     if isnan(mean):
         return ""
-    digits = 3 if max(abs(mean), *(abs(end) for end in (low, high) if not isnan(end))) < 1 else 2
-    return f"{mean:+.{digits}f}" + ("" if isnan(low) else f" [{low:+.{digits}f}, {high:+.{digits}f}]")
+    largest = max(abs(number) for number in (mean, low, high) if not isnan(number))
+    digits = 3 if largest < 1 else 2 if largest < 1000 else 0
+    told = [f"{round(number, digits) + 0.0:+,.{digits}f}" for number in (mean, low, high)]  # + 0.0: no -0.000
+    return told[0] + ("" if isnan(low) else f" [{told[1]}, {told[2]}]")
 
 
 def how_to_add() -> Markdown:

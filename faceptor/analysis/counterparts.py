@@ -16,6 +16,7 @@ import pandas as pd
 
 from faceptor.analysis import budget, claims, experiments
 from faceptor.analysis.configured import Configured
+from faceptor.analysis.paper_claims import FILE, load_claims
 from faceptor.analysis.paper_results import (
     MODEL,
     Column,
@@ -31,7 +32,7 @@ from faceptor.analysis.paper_results import (
     variant_of,
 )
 from faceptor.analysis.protocols import facts
-from faceptor.analysis.verdicts import Verdict
+from faceptor.analysis.verdicts import Verdict, judge
 from faceptor.config import Params
 from faceptor.config.sections import unspelled
 from faceptor.errors import DataError
@@ -60,6 +61,14 @@ class Found:
     runs: pd.DataFrame
     verdicts: Sequence[Verdict] = ()
     counts: Mapping[tuple[str, str], float] | None = None
+
+
+def found_here(params: Params, root: Path, base: Configured) -> Found:
+    """What this checkout has: runs of the experiments, the claims that they judge, parameters of the papers' models;
+    base: the experiment of preset base."""
+    runs = experiments.load_runs(params, root)
+    judged = judge(load_claims(Path(root) / FILE, params), runs)
+    return Found(params, root, runs, judged, parameter_counts(base))
 
 
 def beside(found: Found) -> pd.DataFrame:
@@ -143,12 +152,11 @@ def _over_seeds(variant: str | None, column: Column, found: Found) -> Here | Non
     values = experiments.values_of(mine, variant, judged, column.metric) if judged else ()
     if not len(values):
         return None
-    dataset = mine.loc[mine["test"] == judged, "dataset"].iloc[0]
-    return Here(*experiments.t_interval(values), on=f"{variant}, {len(values)} seeds, {_faces(dataset, found.params)}")
+    return Here(*experiments.t_interval(values), on=f"{variant}, {len(values)} seeds, {_faces(mine, judged)}")
 
 
-def _faces(dataset: str, params: Params) -> str:
-    return GENERATED if dataset in {unspelled(name) for name in params.synthesis} else PHOTOGRAPHS
+def _faces(runs: pd.DataFrame, test: str) -> str:
+    return GENERATED if runs.loc[runs["test"] == test, "generated"].any() else PHOTOGRAPHS
 
 
 def _claimed(name: str, column: Column, found: Found) -> Here | None:
@@ -156,7 +164,7 @@ def _claimed(name: str, column: Column, found: Found) -> Here | None:
     for verdict in found.verdicts:
         for each in _with_values(verdict) if verdict.claim.name == name else ():
             if _same(each.tests[0], column.tests[0]):
-                faces = _faces(unspelled(dataset_key(each.tests[0])), found.params)
+                faces = _faces(found.runs, each.tests[0])
                 on = f"{each.first} over {each.second}, {len(each.difference.seeds)} seeds, {faces}"
                 return Here(*each.difference.gain(), on=on)
     return None
@@ -210,10 +218,11 @@ def measured(table: pd.DataFrame, paper: str) -> pd.DataFrame:
 
 
 def to_run(table: pd.DataFrame, paper: str) -> pd.DataFrame:
-    """Rows (where, system, values, command, data, notes) of `beside` for a paper: what has no counterpart, those of one
-    command together, with the printed numbers."""
+    """Rows (where, system, printed, command, data, notes) of `beside` for a paper: what was neither counted nor
+    measured on photographs; the numbers of one command together."""
     part = _of_paper(table, paper)
-    part = part[part["on"] == ""].assign(told=lambda rows: rows["what"] + " " + rows["printed"].map("{:g}".format))
+    known = (part["on"] == COUNTED) | part["on"].str.contains(PHOTOGRAPHS)
+    part = part[~known].assign(told=lambda rows: rows["what"] + " " + rows["printed"].map("{:g}".format))
     grouped = part.groupby(["where", "system", "command"], sort=False)
     rows = [
         {
@@ -267,8 +276,11 @@ def training_sets(params: Params, root: Path) -> pd.DataFrame:
 
 def provenance(table: pd.DataFrame) -> list[str]:
     """What the counterparts of `beside` are of."""
-    sources = table.loc[table["on"] != "", "on"].value_counts(sort=False)
-    return [f"{count} values beside {name}." for name, count in sources.items()] or ["Nothing was measured here."]
+    there = table.loc[table["on"] != "", "on"]
+    if there.empty:
+        return ["Nothing of it was measured here."]
+    faces = there.str.extract(rf"({COUNTED}|{GENERATED}.*|{PHOTOGRAPHS}.*)$")[0].value_counts(sort=False)
+    return [f"Beside {len(there)} of {len(table)} values: {', '.join(f'{n} {on}' for on, n in faces.items())}."]
 
 
 def conclusions(table: pd.DataFrame) -> list[str]:

@@ -22,7 +22,7 @@ MARKERS = "oDs^vPX*"
 
 def _bare(panel: Axes) -> None:
     panel.spines[["top", "right"]].set_visible(False)
-    panel.tick_params(labelsize=8)
+    panel.tick_params(labelsize=9)
 
 
 def _some(found: Sequence, what: str) -> None:
@@ -71,24 +71,24 @@ def gain_map(table: pd.DataFrame, *, unit: str = "skill") -> Figure:
     wide = table.pivot(index="variant", columns="test", values="gain").reindex(index=order[0], columns=order[1])
     decided = table.pivot(index="variant", columns="test", values="decided").reindex(index=order[0], columns=order[1])
     rows, columns = wide.shape
-    title, width = f"Gain in {unit} by test (bold: decided over seeds)", 2.4 + 0.62 * columns
-    figure, axes = grid(title, 1, 1, width=width, heights=[0.22 * rows + 1.6])
+    title, width = f"Gain in {unit} by test (bold: decided over seeds)", 2.6 + 0.72 * columns
+    figure, axes = grid(title, 1, 1, width=width, heights=[0.25 * rows + 1.8])
     panel, most = axes[0, 0], float(np.nanmax(np.abs(wide.to_numpy()))) or 1.0
     mesh = panel.pcolormesh(np.ma.masked_invalid(wide.to_numpy()), cmap="PuOr", norm=TwoSlopeNorm(0, -most, most))
     for (row, column), value in np.ndenumerate(wide.to_numpy()):
         if np.isfinite(value):
             light = abs(value) < 0.6 * most
             panel.text(
-                column + 0.5, row + 0.5, signed(value), ha="center", va="center", fontsize=6.5,
+                column + 0.5, row + 0.5, signed(value), ha="center", va="center", fontsize=8,
                 color="black" if light else "white", weight="bold" if decided.iloc[row, column] is True else "normal",
             )  # fmt: skip
     panel.set_xticks(np.arange(columns) + 0.5, wide.columns, rotation=35, ha="right")
     panel.set_yticks(np.arange(rows) + 0.5, wide.index)
     panel.invert_yaxis()
     panel.spines[:].set_visible(False)
-    panel.tick_params(labelsize=7.5, length=0)
+    panel.tick_params(labelsize=9, length=0)
     bar = figure.colorbar(mesh, ax=panel, shrink=0.7)
-    bar.set_label(f"gain in {unit}", fontsize=8)
+    bar.set_label(f"gain in {unit}", fontsize=9)
     bar.ax.tick_params(labelsize=7)
     return figure
 
@@ -122,7 +122,7 @@ def skill_dots(table: pd.DataFrame) -> Figure:
     panel.set_yticks(range(len(tests)), tests)
     panel.set_ylim(len(tests) - 0.4, -0.6)
     panel.set_xlabel("skill, % (95 % intervals over test samples of one model)")
-    figure.legend(loc="outside lower center", ncols=min(len(models), 5), fontsize=8)
+    figure.legend(loc="outside lower center", ncols=min(len(models), 5), fontsize=9)
     _bare(panel)
     return figure
 
@@ -149,13 +149,13 @@ def quoted_dots(tables: Mapping[str, pd.DataFrame], own: Sequence[str]) -> Figur
                 (mine["value"] - worst) / width, [place] * len(mine), MARKERS[number % len(MARKERS)], label=label,
                 color=PALETTE[number % len(PALETTE)], markersize=6, markeredgecolor="white",
             )  # fmt: skip
-        panel.annotate(f"{worst:g}", (-0.03, place), ha="right", va="center", fontsize=7, color="0.35")
-        panel.annotate(f"{best:g}", (1.03, place), ha="left", va="center", fontsize=7, color="0.35")
+        panel.annotate(f"{worst:g}", (-0.03, place), ha="right", va="center", fontsize=8, color="0.35")
+        panel.annotate(f"{best:g}", (1.03, place), ha="left", va="center", fontsize=8, color="0.35")
     panel.set_yticks(range(len(tables)), list(tables))
     panel.set_ylim(len(tables) - 0.4, -0.6)
     panel.set(xlim=(-0.14, 1.14), xticks=[0, 1])
     panel.set_xticklabels(["worst printed", "best printed"])
-    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=9)
     _bare(panel)
     return figure
 

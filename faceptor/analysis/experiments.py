@@ -17,7 +17,6 @@ import pandas as pd
 from faceptor.config import Params
 from faceptor.config.sections import did_you_mean, spelled
 from faceptor.errors import ConfigError, DataError
-from faceptor.evaluation.groups import FEWEST_FACES
 from faceptor.io.files import RESULTS, read_json
 from faceptor.tasks import KINDS
 
@@ -27,8 +26,9 @@ MODEL = "model"  # a test of its own for what is counted and not measured on fac
 COUNTS = ("total_parameters", "trainable_parameters", "steps")
 SKILL, LOST = "skill", "skill_lost"
 GAP, WORST = "gap_by_", "worst_by_"  # + a column of groups: best less worst group, and the worst group's value
+FEWEST_FACES = 8  # of a group: runs are judged on few faces, and the spread over seeds tells what of a gap is chance
 HEADLINE = "headline"  # stands for the metric that stands for a test
-COLUMNS = ["variant", "seed", "test", "dataset", "metric", "headline", "value", "skill"]
+COLUMNS = ["variant", "seed", "test", "dataset", "generated", "metric", "headline", "value", "skill"]
 
 # First words of metrics whose direction is not that of their kind's headline: True if more is better.
 OTHER_DIRECTIONS = {
@@ -57,11 +57,12 @@ def missing_runs(params: Params, root: Path) -> list[tuple[str, int]]:
 
 
 def load_runs(params: Params, root: Path) -> pd.DataFrame:
-    """Rows (variant, seed, test, dataset, metric, headline, value, skill) of every run that is there.
+    """Rows (variant, seed, test, dataset, generated, metric, headline, value, skill) of every run that is there.
 
-    skill: the test's, repeated on each of its metrics; headline: whether the metric stands for the test. Values have
-    the unit of the metric (percent, years, degrees). Besides what was measured there are `skill_lost` on the test of a
-    transfer, `gap_by_<column>` and `worst_by_<column>` where groups are known, and the counts of the test `model`.
+    generated: whether the test faces were; skill: the test's, repeated on each of its metrics; headline: whether the
+    metric stands for the test. Values have the unit of the metric (percent, years, degrees). Besides what was measured
+    there are `skill_lost` on the test of a transfer, `gap_by_<column>` and `worst_by_<column>` where groups are known,
+    and the counts of the test `model`.
     Raises DataError for a file that is no run, or that of another variant or seed.
     """
     rows = [row for run in _found(params, root) for row in _rows(*run)]
@@ -100,20 +101,20 @@ def _check(path: Path, run: Mapping, variant: str, seed: int) -> None:
 
 def _rows(variant: str, seed: int, run: Mapping) -> Iterator[tuple]:
     for test, entry in run["tests"].items():
-        skill, dataset = entry[SKILL], entry["dataset"]
+        skill, dataset, generated = entry[SKILL], entry["dataset"], entry.get("generated", True)
         taught = {key: float(entry[key]) for key in COUNTS if key in entry}  # of a transfer: each test has its own
         for metric, value in (entry["metrics"] | _of_groups(test, entry) | taught).items():
-            yield variant, seed, test, dataset, metric, metric == entry["headline"], value, skill
+            yield variant, seed, test, dataset, generated, metric, metric == entry["headline"], value, skill
         if (lost := run.get("forgotten", {}).get(spelled(dataset))) is not None:
-            yield variant, seed, test, dataset, LOST, False, lost, skill
+            yield variant, seed, test, dataset, generated, LOST, False, lost, skill
     for count in COUNTS:
         if run.get(count) is not None:
-            yield variant, seed, MODEL, "", count, False, float(run[count]), nan
+            yield variant, seed, MODEL, "", False, count, False, float(run[count]), nan
 
 
 def groups_of(entry: Mapping) -> dict[str, dict[str, float]]:
-    """Column -> group -> headline metric of a test's entry, of the groups with faces enough to be compared; columns
-    with fewer than two of them are left out."""
+    """Column -> group -> headline metric of a test's entry, of the groups with at least FEWEST_FACES; columns with
+    fewer than two of them are left out."""
     found = {}
     for column, groups in entry.get("groups", {}).items():
         values, faces = groups.get("values", groups), groups.get("faces", {})
@@ -239,7 +240,8 @@ def paired_difference(
     means = pd.concat(each, axis=1).mean(axis=1, skipna=False).dropna().sort_index()
     mean, low, high = t_interval(means)
     seeds = tuple(int(seed) for seed in means.index)
-    return Difference(first, second, tuple(tests), metric, seeds, tuple(means), mean, low, high, ways.pop())
+    name = headline_of(table, tests[0]) if metric == HEADLINE else metric
+    return Difference(first, second, tuple(tests), name, seeds, tuple(means), mean, low, high, ways.pop())
 
 
 def _upwards(table: pd.DataFrame, test: str) -> bool:

@@ -15,7 +15,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from faceptor.analysis import experiments
-from faceptor.analysis.verdicts import PAPERS, OneOrMore
+from faceptor.analysis.paper_claims import PAPERS, OneOrMore
 from faceptor.config import Params, load_preset
 from faceptor.config.sections import Real, Section, spelled
 from faceptor.config.yaml12 import parse_yaml
@@ -47,6 +47,7 @@ class System(Section):
     transfer: str | None = None
     variant: str | dict[str, str] | None = None
     claim: str | None = None
+    called: str = ""  # the variants in the preset, where they are not called as here
 
     @model_validator(mode="after")
     def _one_way(self):
@@ -204,7 +205,7 @@ def command(value: Value) -> str:
         return f"{before}faceptor repro evaluate@{system.model}"
     if system.transfer:
         return f"{before}faceptor repro transfer@{dataset_key(column.tests[0])}-{system.transfer}"
-    return f"{before}faceptor experiment {variant_of(system, value.column) or system.claim}"
+    return f"{before}faceptor experiment all {system.called or variant_of(system, value.column)}"
 
 
 def dataset_key(test: str) -> str:

@@ -47,9 +47,9 @@ def by_parameters(found: pd.DataFrame) -> Figure:
                 panel.errorbar(row.trainable, middle, yerr=reach, fmt=look["marker"], color=look["color"],
                                markersize=5.5, label=named(row.mode))  # fmt: skip
             _axis(panel, "trained parameters (logarithmic)", LABELS[value] if not column else "")
-        axes[0, column].set_title(test, fontsize=9)
+        axes[0, column].set_title(test, fontsize=10)
     _level(axes[-1])
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(modes), fontsize=8)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(modes), fontsize=9)
     return figure
 
 
@@ -65,9 +65,9 @@ def over_fractions(table: pd.DataFrame) -> Figure | Markdown:
         for panel, value in zip(axes[:, column], LABELS, strict=True):
             _lines(panel, table[table["test"] == test], value, modes)
             _axis(panel, "target faces trained on (logarithmic)", LABELS[value] if not column else "")
-        axes[0, column].set_title(test, fontsize=9)
+        axes[0, column].set_title(test, fontsize=10)
     _level(axes[-1])
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(modes), fontsize=8)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(modes), fontsize=9)
     return figure
 
 
@@ -92,9 +92,9 @@ def _axis(panel: Axes, across: str, up: str) -> None:
     panel.xaxis.set_major_formatter(FuncFormatter(_short))
     panel.xaxis.set_minor_formatter(NullFormatter())
     panel.axhline(0, color="0.6", linestyle="--", linewidth=0.8)
-    panel.set_xlabel(across, fontsize=8)
-    panel.set_ylabel(up, fontsize=8)
-    panel.tick_params(labelsize=7)
+    panel.set_xlabel(across, fontsize=10)
+    panel.set_ylabel(up, fontsize=10)
+    panel.tick_params(labelsize=8.5)
     panel.spines[["top", "right"]].set_visible(False)
 
 

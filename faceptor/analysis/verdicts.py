@@ -14,86 +14,23 @@ tests of two variants are one comparison, their mean skill or the mean of one me
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isnan
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import pandas as pd
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from faceptor.analysis import experiments
-from faceptor.analysis.experiments import COUNTS, GAP, HEADLINE, LOST, MODEL, SKILL, WORST, Difference
-from faceptor.config import Params
-from faceptor.config.sections import NonNegative, Real, Section, did_you_mean, explain
-from faceptor.config.yaml12 import read_yaml
+from faceptor.analysis.experiments import GAP, HEADLINE, SKILL, WORST, Difference
+from faceptor.analysis.paper_claims import FILE, PAPERS, Claim, Claims
+from faceptor.config.sections import did_you_mean
 from faceptor.errors import ConfigError
 from faceptor.io.files import RESULTS
-from faceptor.tasks import KINDS, TASKS
 
-FILE = Path("experiments") / "claims.yaml"
 WRITTEN = RESULTS / "experiments" / "claims.json"
 HOLDS, FAILS, OPEN, NOT_RUN = "holds", "does not hold", "undecided", "not run"
 DIGITS = 5  # of what is written
-METRICS = f"{HEADLINE}, {SKILL}, {LOST}, {GAP}<column>, {WORST}<column>, of the test {MODEL} {', '.join(COUNTS)}"
-
-OneOrMore = Annotated[tuple[str, ...], BeforeValidator(lambda it: (it,) if isinstance(it, str) else it)]
-
-
-class PrintedPair(Section):
-    """What a paper prints for a comparison: both numbers, or only by how much the first is better."""
-
-    test: str
-    first: Real | None = None
-    second: Real | None = None
-    gain: Real | None = None
-
-
-class Claim(Section):
-    """A sentence of a paper, and what would have to be seen in the runs."""
-
-    name: str
-    paper: Literal["faceptor", "facexformer"]
-    where: str
-    says: str
-    first: Annotated[OneOrMore, Field(min_length=1)]
-    second: Annotated[OneOrMore, Field(min_length=1)]
-    tests: Annotated[OneOrMore, Field(min_length=1)]
-    metric: str = HEADLINE
-    expects: Literal["better", "worse", "not_worse", "close"]
-    within: NonNegative | None = None  # in the unit of the metric; of skill where that is asked
-    rule: Literal["each", "mean"] = "each"
-    printed: tuple[PrintedPair, ...] = ()
-    note: str = ""
-
-    @model_validator(mode="after")
-    def _margin(self):
-        if (self.within is not None) != (self.expects in ("not_worse", "close")):
-            raise ValueError(f"within: needed by not_worse and close alone, found {self.within} for {self.expects}")
-        return self
-
-
-class NotBound(Section):
-    """A sentence of a paper that no variant can judge, and why."""
-
-    name: str
-    paper: Literal["faceptor", "facexformer"]
-    where: str
-    says: str
-    why: str
-
-
-class Claims(Section):
-    claims: tuple[Claim, ...]
-    not_bound: tuple[NotBound, ...] = ()
-
-    @model_validator(mode="after")
-    def _once(self):
-        names = [claim.name for claim in (*self.claims, *self.not_bound)]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"claims: {', '.join(twice)} given twice")
-        return self
 
 
 @dataclass(frozen=True)
@@ -116,66 +53,6 @@ class Verdict:
     comparisons: tuple[Comparison, ...]
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
-
-
-def load_claims(path: Path, params: Params) -> Claims:
-    """The claims of a file; ConfigError naming the entry for a key, variant, test or metric that does not exist."""
-    values = read_yaml(path, remedy="restore it with Git")
-    try:
-        claims = Claims.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError("; ".join(explain(e, root=Claims, origin=str(path)) for e in error.errors())) from None
-    for claim in claims.claims:
-        _check_names(f"{path}: {claim.name}", claim, params)
-    return claims
-
-
-def _check_names(where: str, claim: Claim, params: Params) -> None:
-    variants = params.experiments.variants
-    for key in ("first", "second"):
-        for name in getattr(claim, key):
-            if name not in variants:
-                raise ConfigError(f"{where}: {key}: no variant {name!r}; {did_you_mean(name, variants)}")
-    known = (*TASKS, *params.stage1.tasks, *params.transfer.tasks)
-    for test in (*claim.tests, *(pair.test for pair in claim.printed)):
-        task = test.split("@")[0]
-        if task != MODEL and task not in known and task.split("_")[0] not in KINDS:
-            raise ConfigError(f"{where}: tests: no task {task!r}; {did_you_mean(task, known)}")
-        if not _may_have(task, claim.metric):
-            raise ConfigError(f"{where}: metric: no {claim.metric!r} of {task}; expected {METRICS}, or one of its kind")
-    if strangers := [pair.test for pair in claim.printed if pair.test not in claim.tests]:
-        raise ConfigError(f"{where}: printed: {', '.join(strangers)} not among tests ({', '.join(claim.tests)})")
-
-
-def _may_have(task: str, metric: str) -> bool:
-    """Whether a task can have a metric; what its runs really have is looked up when they are judged."""
-    if task == MODEL:
-        return metric in COUNTS
-    if metric in (HEADLINE, SKILL, LOST) or metric.startswith((GAP, WORST)):
-        return True
-    kind = KINDS[task.split("_")[0]]
-    return metric.split("_")[0] in {kind.headline.split("_")[0], *experiments.OTHER_DIRECTIONS}
-
-
-def _check_metric(claim: Claim, table: pd.DataFrame, origin: str) -> None:
-    """A metric that no run of the claim's variants has on a test which they answer."""
-    for variant in (*claim.first, *claim.second):
-        mine = table[table["variant"] == variant]
-        if mine.empty:
-            continue
-        tests = set(mine["test"])
-        for test in claim.tests:
-            if test not in tests:
-                raise ConfigError(f"{origin}: tests: {variant} has no {test!r}; {did_you_mean(test, sorted(tests))}")
-            known = {HEADLINE, SKILL, *mine.loc[mine["test"] == test, "metric"]}
-            if claim.metric not in known:
-                raise ConfigError(
-                    f"{origin}: metric: {test} of {variant} has no {claim.metric!r}; "
-                    f"{did_you_mean(claim.metric, sorted(known))}"
-                )
-
-
 # --- judging ----------------------------------------------------------------------------------------------------------
 
 
@@ -187,15 +64,26 @@ def judge(claims: Claims, table: pd.DataFrame, origin: str = str(FILE)) -> list[
 def judge_claim(claim: Claim, table: pd.DataFrame, origin: str = str(FILE)) -> Verdict:
     """The verdict on one claim; ConfigError where its runs have no such test or metric."""
     _check_metric(claim, table, f"{origin}: {claim.name}")
-    compared = tuple(_compare(claim, table, *pair) for pair in _pairs(claim))
+    compared = tuple(_compare(claim, table, *pair) for pair in claim.pairs())
     return Verdict(claim, _together([each.verdict for each in compared]), compared)
 
 
-def _pairs(claim: Claim) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    for first in claim.first:
-        for second in claim.second:
-            for tests in [claim.tests] if claim.rule == "mean" else [(test,) for test in claim.tests]:
-                yield first, second, tests
+def _check_metric(claim: Claim, table: pd.DataFrame, origin: str) -> None:
+    """A test, or a metric of it, that no run of the claim's variants has."""
+    for first, second, tests in claim.pairs():
+        for variant in (first, second):
+            mine = table[table["variant"] == variant]
+            for test in tests if len(mine) else ():
+                _check_in_runs(claim.metric, mine[mine["test"] == test], f"{origin}: {variant}: {test}", mine)
+
+
+def _check_in_runs(metric: str, rows: pd.DataFrame, where: str, every: pd.DataFrame) -> None:
+    if rows.empty:
+        test = where.rpartition(": ")[2]
+        raise ConfigError(f"{where}: no such test in its runs; {did_you_mean(test, sorted(set(every['test'])))}")
+    known = {HEADLINE, SKILL, *rows["metric"]}
+    if metric not in known and not metric.startswith((GAP, WORST)):  # these need faces enough in every group
+        raise ConfigError(f"{where}: no metric {metric!r} in its runs; {did_you_mean(metric, sorted(known))}")
 
 
 def _compare(claim: Claim, table: pd.DataFrame, first: str, second: str, tests: tuple[str, ...]) -> Comparison:
@@ -253,9 +141,6 @@ def _row(verdict: Verdict, each: Comparison) -> tuple:
     )  # fmt: skip
 
 
-PAPERS = {"faceptor": "Faceptor", "facexformer": "FaceXFormer"}
-
-
 def printed_text(claim: Claim, tests: Sequence[str]) -> str:
     """The paper's numbers for these tests, "first : second" or "better by"."""
     told = []
@@ -278,6 +163,7 @@ def as_json(claims: Claims, verdicts: Sequence[Verdict]) -> dict[str, Any]:
         claim = verdict.claim
         entry = {key: getattr(claim, key) for key in ("name", "paper", "where", "says", "expects", "rule")}
         entry |= {"within": claim.within} if claim.within is not None else {}
+        entry |= {"note": claim.note} if claim.note else {}
         entries.append(entry | {"verdict": verdict.verdict, "compared": [_json(claim, c) for c in verdict.comparisons]})
     return {
         "level": experiments.LEVEL,
@@ -300,4 +186,4 @@ def _json(claim: Claim, each: Comparison) -> dict[str, Any]:
 def concerning(verdicts: Iterable[Verdict], variants: Iterable[str]) -> list[Verdict]:
     """Those whose variants are all among these."""
     chosen = set(variants)
-    return [each for each in verdicts if {*each.claim.first, *each.claim.second} <= chosen]
+    return [each for each in verdicts if set(each.claim.variants) <= chosen]

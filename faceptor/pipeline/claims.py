@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 
 from faceptor.analysis.experiments import expected_runs, load_runs, missing_runs, run_path
-from faceptor.analysis.verdicts import FILE, WRITTEN, as_json, counts, judge, load_claims
+from faceptor.analysis.paper_claims import FILE, load_claims
+from faceptor.analysis.verdicts import WRITTEN, as_json, counts, judge
 from faceptor.config import Params
 from faceptor.io.files import read_json, write_json
 

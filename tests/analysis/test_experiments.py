@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
-from faceptor.analysis import experiments, verdicts
+from faceptor.analysis import experiments, paper_claims, verdicts
 from faceptor.config import load_params
 from faceptor.errors import ConfigError, DataError
 
@@ -117,7 +117,7 @@ def claim(**changes):
         "name": "c", "paper": "faceptor", "where": "Table 0", "says": "s", "first": "worse", "second": "plain",
         "tests": "age_morph2", "expects": "worse",
     }  # fmt: skip
-    return verdicts.Claim.model_validate(plain | changes)
+    return paper_claims.Claim.model_validate(plain | changes)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_verdicts(root, changes, expected):
 
 
 def test_nothing_is_run_and_no_claim_is_lost(tmp_path):
-    claims = verdicts.Claims(claims=(claim(), claim(name="d")))
+    claims = paper_claims.Claims(claims=(claim(), claim(name="d")))
     judged = verdicts.judge(claims, experiments.load_runs(params(), tmp_path))
     written = verdicts.as_json(claims, judged)
     assert [each["verdict"] for each in written["claims"]] == [verdicts.NOT_RUN] * 2
@@ -166,16 +166,16 @@ def test_a_claim_that_names_what_is_not_there(root, tmp_path, changes, message):
     path.write_text(json.dumps({"claims": [claim().model_dump(exclude_unset=True) | changes]}))
     if message:
         with pytest.raises(ConfigError, match=message):
-            verdicts.load_claims(path, params())
+            paper_claims.load_claims(path, params())
     else:  # of a kind that exists: only the runs know
-        claims = verdicts.load_claims(path, params())
-        with pytest.raises(ConfigError, match=r"c: tests: worse has no 'age_morph'; did you mean 'age_morph2'"):
+        claims = paper_claims.load_claims(path, params())
+        with pytest.raises(ConfigError, match="c: worse: age_morph: no such test in its runs; did you mean 'age_mor"):
             verdicts.judge(claims, experiments.load_runs(params(), root))
 
 
 def test_the_committed_claims_name_what_is_there_and_are_all_judged():
     asked, written = load_params(ROOT / "params.yaml"), ROOT / verdicts.WRITTEN
-    claims = verdicts.load_claims(ROOT / verdicts.FILE, asked)
+    claims = paper_claims.load_claims(ROOT / paper_claims.FILE, asked)
     stored = json.loads(written.read_text())
     assert [each["name"] for each in stored["claims"]] == [claim.name for claim in claims.claims]
     judged = verdicts.judge(claims, experiments.load_runs(asked, ROOT))

@@ -37,6 +37,9 @@ def test_every_value_of_their_own_has_a_command_and_data():
         if system.transfer:
             dataset = unspelled(paper_results.dataset_key(column.tests[0]))
             assert dataset in params.transfer.matrix.dataset and system.transfer in params.transfer.matrix.mode, value
+        if not (system.model or system.transfer):
+            named = (system.called or paper_results.variant_of(system, value.column)).split()
+            assert set(named) <= set(params.experiments.variants), value
         assert paper_results.data(value) and paper_results.command(value).startswith("faceptor params use"), value
 
 
@@ -75,11 +78,11 @@ def test_counterparts_are_of_the_same_structure_and_tasks(here):
 
 
 def test_a_variant_over_seeds_is_a_counterpart(here):
-    rows = [("la_direct", s, "age_morph2", "morph2", "mae", True, m, 0.5) for s, m in ((1, 5.0), (2, 7.0))]
+    rows = [("la_directly", s, "age_morph2", "morph2", True, "mae", True, m, 0.5) for s, m in ((1, 5.0), (2, 7.0))]
     runs = pd.DataFrame(rows, columns=experiments.COLUMNS)
     table = counterparts.beside(Found(here.params, ROOT, runs)).set_index(["where", "system", "what"])
     found = table.loc["Faceptor, Table 4", "Faceptor, Layer-Attention from the start", "MORPH II"]
-    assert found["here"] == 6.0 and found["on"] == "la_direct, 2 seeds, generated faces"
+    assert found["here"] == 6.0 and found["on"] == "la_directly, 2 seeds, generated faces"
     assert found["low"] < 5.0 and found["high"] > 7.0
 
 

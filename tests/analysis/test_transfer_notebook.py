@@ -1,18 +1,74 @@
 """What `transfer` and `ablations` make of made-up runs and of the committed results."""
 
+import ast
 import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import nbformat
 import pytest
+from IPython.display import Markdown
+from matplotlib.figure import Figure
 
 from faceptor.analysis import ablations, experiment_figures, experiments, transfer, transfer_figures
 from faceptor.config import load_preset
 from faceptor.config.experiments import Variant
 from faceptor.errors import ConfigError, DataError
+from faceptor.tasks import KINDS
 from tests.analysis.test_experiments import MAE, params, root, test_of, write  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
+
+
+def shown(name, **parameters):
+    """What the cells of a notebook show, run one after the other in this process."""
+    names, values = {}, []
+    for cell in nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", 4).cells:
+        if cell.cell_type == "code":
+            *body, last = ast.parse(cell.source).body
+            expression = isinstance(last, ast.Expr)
+            exec(compile(ast.Module(body if expression else [*body, last], []), name, "exec"), names)
+            values += [eval(compile(ast.Expression(last.value), name, "eval"), names)] if expression else []
+            names |= parameters if "parameters" in cell.metadata.get("tags", []) else {}
+    return values
+
+
+def checkout(folder):
+    """A folder with what the notebooks read, but no runs."""
+    for name in ("params.yaml", "experiments", "results/evaluate/details", "results/transfer/details",
+                 "results/preprocess"):  # fmt: skip
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+def words(values):
+    return "\n".join(value.data for value in values if isinstance(value, Markdown))
+
+
+@pytest.mark.parametrize("name, pictures", [("ablations", 0), ("transfer", 1)])
+def test_without_runs_it_says_so(name, pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(checkout(tmp_path))
+    values = shown(name)
+    assert sum(isinstance(value, Figure) for value in values) == pictures
+    assert "was run with these parameters" in words(values)
+
+
+def test_ablations_of_two_variants(tmp_path, monkeypatch):
+    monkeypatch.chdir(checkout(tmp_path))
+    tasks = load_preset("embedded").stage1.tasks
+    for name, value in (("faceptor", 80), ("naive", 70)):
+        for seed in (1, 2, 3):
+            headline = {task: KINDS[task.split("_")[0]].headline for task in tasks}
+            made = {task: test_of(task, headline[task], value + seed, value / 100) for task in tasks}
+            write(tmp_path, name, seed, made, total_parameters=1000 * value)
+    values = shown("ablations", variants=["naive"], metric="headline")
+    assert sum(isinstance(value, Figure) for value in values) == 2
+    assert "| holds | faceptor : naive | expression_rafdb | accuracy | 3 | +10.00 [+10.00, +10.00] | 90.38 : 87.58" in (
+        words(values)
+    )
+    with pytest.raises(ConfigError, match="metric: no test has 'acuracy' here; did you mean 'accuracy'"):
+        shown("ablations", variants=["naive"], metric="acuracy")
 
 
 def variant(mode, faces=None):
