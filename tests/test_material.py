@@ -8,6 +8,7 @@ import pytest
 from faceptor.errors import ConfigError
 from faceptor.pipeline import material
 from faceptor.pipeline.experiment import preset
+from faceptor.prepared.reading import read_card
 
 TASK = "expression_rafdb"
 
@@ -27,6 +28,12 @@ def test_a_missing_data_set_is_drawn_small_and_once(tmp_path, monkeypatch):
     own = tmp_path / found.prepared("rafdb")  # the data set itself comes first
     shutil.copytree(cards[0].parent, own)
     assert material.prepared_of(found, "rafdb", root=tmp_path) == own
+
+
+def test_a_set_for_tests_alone_stays_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(material, "FACES", 2)
+    folder = material.prepared_of(preset("embedded"), "aflw2000", root=tmp_path)
+    assert read_card(folder)["counts"] == {"test": 2}
 
 
 def test_a_real_data_set_is_never_drawn(tmp_path):

@@ -117,7 +117,9 @@ def _small(found: Experiment, dataset: str, root: Path) -> Experiment:
 
 def _order(order: Synthesis, least: Mapping[str, int]) -> Synthesis:
     """What to draw where params.yaml asks for `order`: at most FACES, and no more for tests than the layout needs."""
-    fewer = {"train": min(order.train or FACES, FACES), "test": least.get("test", 0)}
+    if not order.train:  # a set that its owner made for tests only
+        return order.model_copy(update={"test": min(order.test, FACES)})
+    fewer = {"train": min(order.train, FACES), "test": least.get("test", 0)}
     if order.identities:
         fewer |= {"identities": fewer["train"] // PICTURES_OF_A_PERSON, "pairs": 2}
     return order.model_copy(update=fewer)
