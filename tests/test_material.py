@@ -9,12 +9,17 @@ from faceptor.errors import ConfigError
 from faceptor.pipeline import material
 from faceptor.pipeline.experiment import preset
 from faceptor.prepared.reading import read_card
+from faceptor.synthesis import synthesize
 
 TASK = "expression_rafdb"
 
 
+def files(folder):
+    return {path.read_bytes() for path in folder.rglob("*.jpg")}
+
+
 def test_a_missing_data_set_is_drawn_small_and_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(material, "FACES", 8)
+    monkeypatch.setattr(material, "FACES", 16)
     found = preset("embedded")
     samples = material.samples_of(found, TASK, faces=3, root=tmp_path)
     cards = list((tmp_path / "runs/material").rglob("card.json"))
@@ -24,6 +29,10 @@ def test_a_missing_data_set_is_drawn_small_and_once(tmp_path, monkeypatch):
     monkeypatch.setattr(material, "synthesize_set", None)  # would fail, were it drawn again
     again = material.samples_of(found, TASK, faces=3, root=tmp_path)
     assert [sample["key"] for sample in again] == [sample["key"] for sample in samples]
+
+    full = tmp_path / "full"  # as the pipeline draws it: what the shipped model was trained on
+    synthesize("rafdb", full, seed=found.params.data.seed, train=8, test=1, workers=1)
+    assert files(full) and files(small := cards[0].parents[3] / "generated") and not files(full) & files(small)
 
     own = tmp_path / found.prepared("rafdb")  # the data set itself comes first
     shutil.copytree(cards[0].parent, own)

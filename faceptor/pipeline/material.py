@@ -36,6 +36,7 @@ from faceptor.weights.folder import DESCRIPTION, load_model
 
 MATERIAL = RUNS / "material"
 FACES = 96  # drawn of a data set that is missing
+OTHER_FACES = 1_000_003  # added to data.seed: with that seed itself, some would be faces that a model was trained on
 HELD_OUT = 0.5  # of them for validation
 PICTURES_OF_A_PERSON = 6  # at least, in a small recognition set
 SPLITS = ("train", "validation")  # what a notebook may look at
@@ -104,9 +105,10 @@ def _small(found: Experiment, dataset: str, root: Path) -> Experiment:
     params = found.params
     block = params.datasets[dataset].model_copy(update={"validation": None})
     order = _order(params.synthesis[dataset], LAYOUTS[dataset].min_pictures)
-    shaped_by = {"seed": params.data.seed, "block": block.model_dump(mode="json"), "order": order.model_dump()}
+    seed = params.data.seed + OTHER_FACES
+    shaped_by = {"seed": seed, "block": block.model_dump(mode="json"), "order": order.model_dump()}
     home = root / MATERIAL / f"{spelled(dataset)}-{hashlib.sha256(json.dumps(shaped_by).encode()).hexdigest()[:8]}"
-    places = {"root": home / "generated", "prepared": home / "prepared", "validation": HELD_OUT}
+    places = {"seed": seed, "root": home / "generated", "prepared": home / "prepared", "validation": HELD_OUT}
     changed = {
         "data": params.data.model_copy(update=places),
         "datasets": {**params.datasets, dataset: block},
