@@ -8,8 +8,11 @@ better for the first variant. What a claim expects of one comparison:
 * not_worse: the whole interval lies above -`within`; close: it lies between -`within` and `within`.
 
 A comparison that is contradicted (the whole interval lies where the claim says it does not) does not hold; the rest is
-undecided. With the rule `each` a claim holds if every comparison holds, and does not if one does not; with `mean` the
-tests of two variants are one comparison, their mean skill or the mean of one metric.
+undecided. So is what neither variant has learnt (a mean skill of at most 0 in both): how far two models that are no
+better than a constant answer lie apart says nothing about what they are made of.
+
+With the rule `each` a claim holds if every comparison holds, and does not if one does not; with `mean` the tests of two
+variants are one comparison, their mean skill or the mean of one metric.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from typing import Any
 import pandas as pd
 
 from faceptor.analysis import experiments
-from faceptor.analysis.experiments import GAP, HEADLINE, SKILL, WORST, Difference
+from faceptor.analysis.experiments import GAP, HEADLINE, MODEL, SKILL, WORST, Difference
 from faceptor.analysis.paper_claims import FILE, PAPERS, Claim, Claims
 from faceptor.config.sections import did_you_mean
 from faceptor.errors import ConfigError
@@ -35,13 +38,15 @@ DIGITS = 5  # of what is written
 
 @dataclass(frozen=True)
 class Comparison:
-    """One difference of a claim and what it says of it; no difference where runs are missing."""
+    """One difference of a claim and what it says of it; no difference where runs are missing. learnt: whether one of
+    the two is better than the constant baseline."""
 
     first: str
     second: str
     tests: tuple[str, ...]
     verdict: str
     difference: Difference | None = None
+    learnt: bool = True
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,15 @@ def _compare(claim: Claim, table: pd.DataFrame, first: str, second: str, tests: 
     if not {first, second} <= set(table["variant"]):
         return Comparison(first, second, tests, NOT_RUN)
     difference = experiments.paired_difference(table, first, second, tests, claim.metric)
-    return Comparison(first, second, tests, outcome(claim.expects, difference.gain(), claim.within), difference)
+    found = outcome(claim.expects, difference.gain(), claim.within)
+    learnt = any(_has_learnt(table, variant, tests) for variant in (first, second))
+    return Comparison(first, second, tests, found if learnt or found == NOT_RUN else OPEN, difference, learnt)
+
+
+def _has_learnt(table: pd.DataFrame, variant: str, tests: Sequence[str]) -> bool:
+    """Whether the mean skill over tests and seeds is above 0; what is counted and not measured needs no learning."""
+    skills = [experiments.values_of(table, variant, test, SKILL).mean() for test in tests if test != MODEL]
+    return not skills or sum(skills) / len(skills) > 0
 
 
 def outcome(expects: str, gain: tuple[float, float, float], within: float | None = None) -> str:
@@ -178,7 +191,7 @@ def _json(claim: Claim, each: Comparison) -> dict[str, Any]:
     if each.difference is not None and each.difference.seeds:
         mean, low, high = (None if isnan(end) else round(end, DIGITS) for end in each.difference.gain())
         entry |= {"metric": each.difference.metric, "seeds": len(each.difference.seeds), "gain": mean}
-        entry |= {"interval": None if low is None else [low, high]}
+        entry |= {"interval": None if low is None else [low, high]} | ({} if each.learnt else {"learnt": False})
     printed = [pair.model_dump(exclude_none=True) for pair in claim.printed if pair.test in each.tests]
     return entry | ({"printed": printed} if printed else {}) | {"verdict": each.verdict}
 

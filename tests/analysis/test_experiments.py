@@ -142,6 +142,16 @@ def test_verdicts(root, changes, expected):
     assert verdicts.judge_claim(claim(**changes), table).verdict == expected
 
 
+def test_what_neither_has_learnt_decides_nothing(tmp_path):
+    for variant, skill in (("worse", -0.4), ("plain", -0.1)):
+        for seed in SEEDS:
+            write(tmp_path, variant, seed, {"age_morph2": test_of("morph2", "mae", 10 - 10 * skill, skill)})
+    table = experiments.load_runs(params(), tmp_path)
+    judged = verdicts.judge_claim(claim(), table)
+    assert judged.comparisons[0].difference.decided and not judged.comparisons[0].learnt
+    assert judged.verdict == verdicts.OPEN
+
+
 def test_nothing_is_run_and_no_claim_is_lost(tmp_path):
     claims = paper_claims.Claims(claims=(claim(), claim(name="d")))
     judged = verdicts.judge(claims, experiments.load_runs(params(), tmp_path))
