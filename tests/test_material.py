@@ -21,13 +21,13 @@ def files(folder):
 def test_a_missing_data_set_is_drawn_small_and_once(tmp_path, monkeypatch):
     monkeypatch.setattr(material, "FACES", 16)
     found = preset("embedded")
-    samples = material.samples_of(found, TASK, faces=3, root=tmp_path)
+    samples = material.samples_of(found, TASK, faces=2, root=tmp_path)
     cards = list((tmp_path / "runs/material").rglob("card.json"))
-    assert len(samples) == 3 and all(sample["image"].ndim == 3 and "expression" in sample for sample in samples)
+    assert len(samples) == 2 and all(sample["image"].ndim == 3 and "expression" in sample for sample in samples)
     assert len(cards) == 1 and list(tmp_path.iterdir()) == [tmp_path / "runs"]
 
     monkeypatch.setattr(material, "synthesize_set", None)  # would fail, were it drawn again
-    again = material.samples_of(found, TASK, faces=3, root=tmp_path)
+    again = material.samples_of(found, TASK, faces=2, root=tmp_path)
     assert [sample["key"] for sample in again] == [sample["key"] for sample in samples]
 
     full = tmp_path / "full"  # as the pipeline draws it: what the shipped model was trained on
@@ -47,6 +47,6 @@ def test_a_set_for_tests_alone_stays_one(tmp_path, monkeypatch):
 
 def test_a_real_data_set_is_never_drawn(tmp_path):
     with pytest.raises(ConfigError, match=r"datasets.rafdb: .*not prepared.*faceptor preprocess rafdb"):
-        material.samples_of(preset("base"), TASK, faces=3, root=tmp_path)
+        material.samples_of(preset("base"), TASK, faces=2, root=tmp_path)
     with pytest.raises(ConfigError, match="split 'test'"):
         material.samples_of(preset("base"), TASK, "test", faces=3, root=Path())
