@@ -107,6 +107,12 @@ class Robustness(Section):
     batch: Batch = 32
 
 
+class PipelineTruth(Section):
+    model: str = "stage2"  # a folder below models/
+    faces: Faces = 96  # per task
+    batch: Batch = 32
+
+
 class Notebooks(Section):
     tour: Tour = Tour()
     data: DataSets = DataSets()
@@ -114,6 +120,7 @@ class Notebooks(Section):
     layer_attention: LayerAttention = LayerAttention()
     crop_sensitivity: CropSensitivity = CropSensitivity()
     robustness: Robustness = Robustness()
+    pipeline_truth: PipelineTruth = PipelineTruth()
     ablations: Ablations = Ablations()
     transfer: Transfer = Transfer()
     results: Results = Results()
