@@ -15,7 +15,7 @@ from PIL import Image
 
 from faceptor.errors import FaceptorError
 from faceptor.pipeline import experiment, notebooks
-from faceptor.pipeline.site import build, shell, sources
+from faceptor.pipeline.site import build, pages, shell, sources
 from faceptor.pipeline.site.markup import markdown, tidy
 from faceptor.pipeline.site.notebook_page import notebook_page
 from faceptor.pipeline.site.page import Page, recoded
@@ -115,8 +115,8 @@ def test_wide_pictures_become_narrower():
 
 
 def test_what_changed_is_told_and_a_page_without_its_notebook_is_kept(checkout, embedded):
-    pages = build.report(embedded, checkout)
-    assert [page.name for page in pages] == [NAME, "glossary"] and not any(page.stale for page in pages)
+    made = build.report(embedded, checkout)
+    assert [page.name for page in made] == [NAME, "glossary"] and not any(page.stale for page in made)
     first = site(checkout)
     assert "Stale" not in first["index.html"].decode() and build.check(checkout) == {}
     build.report(embedded, checkout)
@@ -172,6 +172,20 @@ def test_tables_and_headings():
     assert '<h2 id="two-words">' in html and '<div class="scroll" tabindex="0"><table>' in html
     pandas = "<table><thead><tr><th></th><th>x</th></tr><tr><th>task</th><th></th></tr></thead></table>"
     assert "<thead><tr><th>task</th><th>x</th></tr></thead>" in tidy(pandas)
+
+
+def test_experiments_are_told_by_mean_and_interval(checkout, embedded):
+    runs = checkout / "results/experiments/runs"
+    runs.mkdir(parents=True)
+    for variant, seed, error in (("faceptor", 1, 6.0), ("faceptor", 2, 8.0), ("naive", 1, 9.0)):
+        test = {"dataset": "300w", "headline": "nme_inter_ocular", "skill": 1 / error, "metrics": {}}
+        test["metrics"]["nme_inter_ocular"] = error
+        run = {"variant": variant, "seed": seed, "tests": {"landmarks_300w": test}}
+        (runs / f"{variant}-{seed}.json").write_text(json.dumps(run))
+    page = pages.experiments_page(embedded, checkout)
+    assert "7.00 [-5.71, 19.71]" in page.body and '<td class="short">9.00</td>' in page.body  # Student's t, 1 degree
+    drawing = page.files["experiments-1.svg"].decode()
+    assert drawing.count("<circle") == 2 and drawing.index(">faceptor<") < drawing.index(">naive<")
 
 
 def test_a_code_host_shows_a_page_as_one_block_within_markdown():

@@ -8,7 +8,7 @@ from html import escape
 from math import isnan
 from pathlib import Path
 
-from faceptor.analysis.experiments import load_runs, summary
+from faceptor.analysis.experiments import SKILL, load_runs, summary
 from faceptor.io.files import RESULTS, read_json
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.site.markup import markdown
@@ -145,10 +145,7 @@ def verdict_bar(verdicts: Mapping[str, int]) -> str:
             f'<text x="{number * 150 + 20}" y="88">{count} {name}</text>'
         )
         left += width
-    words = 'font-family="sans-serif" font-size="15" fill="#222"'
-    inside = "".join(parts)
-    size = 'viewBox="0 0 600 100" width="600" height="100"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {words}>{inside}</svg>\n'
+    return _svg(600, 100, "".join(parts))
 
 
 def experiments_page(experiment: Experiment, root: Path) -> Page | None:
@@ -157,11 +154,15 @@ def experiments_page(experiment: Experiment, root: Path) -> Page | None:
     if runs.empty:
         return None
     variants = experiment.params.experiments.variants
-    found = summary(runs, variants)
+    found, pictures = summary(runs, variants), Pictures("experiments")
+    test, skills = widest_test(summary(runs, variants, SKILL))
+    alt = f"Skill on {test} by variant: mean and 95 % interval over seeds"
+    chart = figure(pictures.add_svg(dots(skills), alt), escape(alt))
     rows = [(f"<code>{name}</code>", escape(each.about), str(_seeds(found, name))) for name, each in variants.items()]
     parts = [
         "<p>A variant is a few lines of <code>params.yaml</code>; <code>make experiments</code> runs all of them. "
         "Small models, few steps and generated faces: differences between variants are what they are for.</p>",
+        chart,
         table(("variant", "what it is", "seeds"), rows),
         '<h2 id="measured">Measured</h2>',
         "<p>Headline of each test: mean over seeds, in brackets its 95 % interval (Student's t).</p>",
@@ -169,7 +170,38 @@ def experiments_page(experiment: Experiment, root: Path) -> Page | None:
     ]
     made = hashes(root, RUNS)
     line = "Variants over several seeds: every ablation, transfer and single-task run in numbers."
-    return Page("experiments", "Experiments", line, MEASURED, "\n".join(parts), None, made, {})
+    return Page("experiments", "Experiments", line, MEASURED, "\n".join(parts), pictures.first, made, pictures.files)
+
+
+def widest_test(skills) -> tuple[str, list[tuple[str, float, float, float]]]:
+    """The test that most variants have, and their (variant, mean, low, high) on it, the best first."""
+    test = skills["test"].value_counts(sort=False).idxmax()
+    mine = skills[skills["test"] == test].sort_values("mean", ascending=False, kind="stable")
+    return test, [(row.variant, row.mean, row.low, row.high) for row in mine.itertuples()]
+
+
+def dots(rows: list[tuple[str, float, float, float]]) -> str:
+    """An SVG of means with intervals, a row each, from 0 or the lowest to the highest; one seed has no interval."""
+    ends = [end for _, *values in rows for end in values if not isnan(end)]
+    least, most, height = min(0.0, *ends), max(0.0, *ends), 22 * len(rows) + 30
+    place = {end: 240 + 400 * (end - least) / ((most - least) or 1) for end in (*ends, 0.0)}
+    zero = f'<line x1="{place[0.0]:.1f}" x2="{place[0.0]:.1f}" y1="0" y2="{height - 26}" stroke="#999"/>'
+    zero += f'<text x="{place[0.0]:.1f}" y="{height - 8}" text-anchor="middle">0</text>'
+    parts = [zero, f'<text x="440" y="{height - 8}" text-anchor="middle">skill</text>']
+    parts.append(f'<text x="640" y="{height - 8}" text-anchor="middle">{most:.2f}</text>')
+    for number, (name, mean, low, high) in enumerate(rows):
+        y = 22 * number + 12
+        parts.append(f'<text x="228" y="{y + 5}" text-anchor="end">{escape(name)}</text>')
+        if not isnan(low):
+            parts.append(f'<line x1="{place[low]:.1f}" x2="{place[high]:.1f}" y1="{y}" y2="{y}" stroke="#0072b2"/>')
+        parts.append(f'<circle cx="{place[mean]:.1f}" cy="{y}" r="4" fill="#0072b2"/>')
+    return _svg(660, height, "".join(parts))
+
+
+def _svg(width: int, height: int, inside: str) -> str:
+    size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
+    words = 'font-family="sans-serif" font-size="14" fill="#222"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {words}>{inside}</svg>\n'
 
 
 def _seeds(found, variant: str) -> int:

@@ -104,8 +104,10 @@ def _card(page: Page) -> str:
 
 
 def _is_tall(picture: bytes) -> bool:
-    """Whether the whole of a picture would be too small in the index; an SVG is never."""
-    if not picture.startswith(b"RIFF"):
+    """Whether the whole of a picture would be too small in the index."""
+    if size := re.search(rb'viewBox="0 0 (\d+) (\d+)"', picture[:500]):
+        return int(size[2]) > int(size[1])
+    if not picture.startswith(b"RIFF"):  # an SVG that says nothing
         return False
     with Image.open(io.BytesIO(picture)) as image:
         return image.height > image.width
