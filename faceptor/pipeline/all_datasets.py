@@ -30,7 +30,7 @@ SMALL: dict[str, dict[str, int]] = {
     "biwi": {"test": 48},
     "ms1mv3": {"train": 120, "identities": 24, "pairs": 10},
     "facesynthetics": {"train": 40, "test": 12},
-    "digiface": {"train": 100, "test": 20},
+    "digiface": {"train": 60, "test": 20},
 }
 
 
