@@ -91,6 +91,7 @@ def shrink(values: dict[str, Any], *, root: Path) -> None:
     values["evaluate"] |= {"batch": 8}
     notebooks = values["notebooks"]
     notebooks["layer_attention"] |= {"faces": 8, "batch": 8}
+    notebooks["tour"] |= {"number": 0}
     notebooks["crop_sensitivity"] |= {"faces": 24, "batch": 24, "margins": [0.8], "shifts": [0.1], "rotations": [20]}
 
 

@@ -27,11 +27,13 @@ def sentences(found: Iterable[str]) -> Markdown:
     return Markdown("\n".join("* " + NAME.sub(r"`\g<0>`", _plain(one)) for one in found))
 
 
-def table(frame: pd.DataFrame, *, digits: int = 3, index: bool = True) -> Markdown:
+def table(frame: pd.DataFrame, *, digits: int = 3, index: bool = True, none: str = "") -> Markdown:
     """A frame as a Markdown table: numbers with at most `digits` significant digits (whole ones in full), nothing where
-    there is no value. A frame without rows is a DataError."""
+    there is no value. A frame without rows is a DataError, or `none`, a sentence, where it may have none."""
     from IPython.display import Markdown
 
+    if frame.empty and none:
+        return Markdown(none)
     if frame.empty:
         raise DataError(f"table of {', '.join(map(str, frame.columns))}: expected at least one row, found none")
     frame = frame.reset_index() if index and any(frame.index.names) else frame
