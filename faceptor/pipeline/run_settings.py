@@ -13,8 +13,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from faceptor.config.yaml12 import read_yaml
 from faceptor.errors import ConfigError
 from faceptor.io.files import RESULTS, write_json
 from faceptor.pipeline.variants import HOME, START, Plan, Variants, settings_of
@@ -65,11 +64,12 @@ def datasets_of(plan: Plan) -> list[str]:
 
 def code_hashes(pipeline: Path = PIPELINE) -> dict[str, str]:
     """Room or file of the package -> hash of its files, for all that the stage `settings` depends on."""
+    remedy = "restore it, or run from the root of the repository"
+    stages = read_yaml(pipeline, remedy=remedy)
     try:
-        deps = yaml.safe_load(pipeline.read_text(encoding="utf-8"))["stages"]["settings"]["deps"]
-    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
-        told = f"{type(error).__name__}; restore it, or run from the root of the repository"
-        raise ConfigError(f"{pipeline}: expected a stage `settings` with its deps ({told})") from None
+        deps = stages["stages"]["settings"]["deps"]
+    except (KeyError, TypeError):
+        raise ConfigError(f"{pipeline}: expected a stage `settings` with its deps, found none; {remedy}") from None
     return {dep: _hash_of(Path(dep)) for dep in deps if dep.startswith("faceptor/")}
 
 
