@@ -41,6 +41,11 @@ def query_attention(model: FaceModel, image: Tensor, task: str) -> np.ndarray:
     return weights.float().cpu().numpy()
 
 
+def has_queries(model: FaceModel) -> bool:
+    """Whether the tasks of a model of this sort have queries; those of Naive Faceptor have heads of their own."""
+    return isinstance(model, tuple(READINGS))
+
+
 def attended_layers(model: FaceModel, task: str) -> tuple[str, ...]:
     """Names of the encoder layers of `query_attention`, bottom first: "layer 6"; "fused" for FaceXFormer."""
     _reading(model)

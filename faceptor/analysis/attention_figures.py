@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -15,10 +16,11 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from faceptor.analysis.attention import attended_layers, query_attention, query_names
+from faceptor.analysis.attention import attended_layers, has_queries, query_attention, query_names
 from faceptor.analysis.canvas import grid
 from faceptor.analysis.faces import TEXT
 from faceptor.analysis.layer_attention import STAGE1, STAGE2, Trained, in_state
+from faceptor.analysis.markdown import sentences
 from faceptor.config.sections import did_you_mean
 from faceptor.datasets.subset import spread
 from faceptor.errors import ConfigError
@@ -26,6 +28,9 @@ from faceptor.figures.parts import spelt_out
 from faceptor.models.base import FaceModel
 from faceptor.models.faceptor import Faceptor
 from faceptor.transforms.tensors import to_tensor
+
+if TYPE_CHECKING:
+    from IPython.display import Markdown
 
 OPACITY = (0.1, 0.75)  # of no attention, and of the most, over the face in grey
 COLOURS = "magma"
@@ -65,9 +70,14 @@ def chosen(model: FaceModel, names: Iterable[str], *, where: str) -> list[Query]
     return found
 
 
-def on_one_face(model: FaceModel, names: Iterable[str], crops: Mapping[str, np.ndarray], *, where: str) -> Figure:
+def on_one_face(
+    model: FaceModel, names: Iterable[str], crops: Mapping[str, np.ndarray], *, where: str
+) -> Figure | Markdown:
     """A row for every query: what its task was shown, and where it looks in every decoder layer, all encoder layers
-    together. names, where: see `chosen`; crops: task -> (S, S, 3) float in [0, 1]."""
+    together; a sentence for a model whose tasks have no queries. names, where: see `chosen`; crops: task -> (S, S, 3)
+    float in [0, 1]."""
+    if not has_queries(model):
+        return sentences([f"The tasks of {type(model).__name__} have heads of their own and no queries to look at."])
     queries = chosen(model, names, where=where)
     maps = [summed(model, crops[query.task], query) for query in queries]
     depth = max(len(each) for each in maps)

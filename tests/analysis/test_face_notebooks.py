@@ -8,10 +8,13 @@ import torch
 from faceptor.analysis import attention_figures, data_figures, failures, tour
 from faceptor.analysis import data_sets as sets
 from faceptor.errors import ConfigError, DataError
+from faceptor.models.build import build_model
 from faceptor.pipeline.experiment import preset
 from faceptor.pipeline.pictures import Picture
 from faceptor.predict.predictor import answer_image
+from faceptor.tasks import task
 from tests.models.test_facexformer import toy_model as toy_facexformer
+from tests.models.test_ten_kinds import CONFIGS
 from tests.models.toy_models import toy_model
 
 TASKS = ("landmarks_aflw19", "parsing_lapa", "age_morph2", "attributes_celeba", "recognition_ms1mv3")
@@ -75,6 +78,8 @@ def test_attention_is_drawn_for_every_decoder_layer(model):
     assert [panel.get_title() for panel in figure.axes[1:3]] == ["decoder layer 1", "decoder layer 2"]
     with pytest.raises(ConfigError):
         attention_figures.on_one_face(model, ["race_utkface:White"], crops, where="x")
+    heads = build_model(CONFIGS["naive"], [task("age_morph2")])
+    assert "no queries" in attention_figures.on_one_face(heads, ["age_morph2:30"], crops, where="x").data
 
 
 def test_before_and_after_gives_every_state_all_of_its_attention(model):
