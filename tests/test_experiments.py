@@ -72,7 +72,7 @@ def test_a_variant_is_the_file_with_its_scale_and_overrides():
         ({"trains": "naive", "start": "stage1"}, r"start: expected none"),
         ({"tasks": ["gender_fairface"]}, r"tasks: 'gender_fairface' is not trained"),
         ({"trains": "transfer", "start": "stage1"}, r"overrides\.transfer\.matrix\.mode: expected one mode"),
-        ({"begin": "stage1"}, r"begin: unknown key; did you mean"),
+        ({"override": {}}, r"override: unknown key; did you mean 'overrides'"),
     ],
 )
 def test_what_is_wrong_names_the_key_of_the_variant(variant, told):
@@ -232,7 +232,8 @@ def pipeline(tmp_path, monkeypatch):
     (tmp_path / "experiments").mkdir()
     stages = yaml.safe_load((ROOT / "experiments/dvc.yaml").read_text())
     commands = {
-        "settings": "mkdir -p results/experiments/settings results/experiments/runs && cd results/experiments/settings && "
+        "settings": "mkdir -p results/experiments/settings results/experiments/runs && "
+                    "cd results/experiments/settings && "
                     "echo 1 | tee code.json good.json bad.json start-stage1.json",
         "start": "mkdir -p models/experiments/stage1-1 && echo x > models/experiments/stage1-1/weights",
         "run": "test ${item.variant} = good && echo done > results/experiments/runs/${item.variant}-1.json",

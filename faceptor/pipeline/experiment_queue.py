@@ -49,8 +49,7 @@ def run_all(variants: Variants, names: Iterable[str], seeds: Iterable[int], *, j
         wanted = to_run(graph, changed, lacking, targets)
         crew = Crew(len(wanted), jobs, cards, processes)
         failed = schedule({stage: graph[stage] & wanted for stage in graph if stage in wanted}, crew.run, jobs=jobs)
-    if processes.asked:
-        raise FaceptorError("experiment all: stopped; the same command goes on where it was")
+    _require_not_stopped(processes)
     if failed:
         told = "; ".join(f"{short(stage)}: {crew.last_words(stage)}" for stage in failed)
         raise FaceptorError(f"experiment all: {len(failed)} of {len(wanted)} runs failed: {told}")
@@ -65,8 +64,15 @@ def _prepare(processes: StageProcesses) -> None:
     def run(stage: str, beside: int) -> bool:
         return run_stage(stage, threads=max(1, joblib.cpu_count() // beside), processes=processes)
 
-    if failed := schedule({stage: graph[stage] & wanted for stage in graph if stage in wanted}, run, jobs=1):
+    failed = schedule({stage: graph[stage] & wanted for stage in graph if stage in wanted}, run, jobs=1)
+    _require_not_stopped(processes)
+    if failed:
         raise FaceptorError(f"experiment all: {', '.join(failed)} failed (see above)")
+
+
+def _require_not_stopped(processes: StageProcesses) -> None:
+    if processes.asked:
+        raise FaceptorError("experiment all: stopped; the same command goes on where it was")
 
 
 class Crew:
