@@ -6,7 +6,7 @@ import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from faceptor.analysis.canvas import grid
 from faceptor.analysis.crop_sensitivity import AXES, LOST_SHARE, NEUTRAL, limit_of
@@ -14,7 +14,7 @@ from faceptor.figures.plots import PALETTE
 
 LABELS = {
     "margin": "margin (1: as trained; larger: looser)",
-    "shift": "shift, fraction of the crop's side",
+    "shift": "shift, share of the crop's side",
     "rotation": "rotation, degrees",
 }
 
@@ -37,9 +37,9 @@ def sensitivity_lines(table: pd.DataFrame, share: float = LOST_SHARE) -> Figure:
         for panel in row:
             panel.set_ylim(min(*lows, -0.05), max(highs))
             panel.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        row[0].set_title(task, loc="left", fontsize=9)
-        row[0].set_ylabel(f"skill\n({of_task['metric'].iloc[0].replace('_', ' ')})", fontsize=8)
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+        row[0].set_title(task, loc="left", fontsize=11)
+        row[0].set_ylabel(f"skill\n({of_task['metric'].iloc[0].replace('_', ' ')})", fontsize=10)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=10)
     return figure
 
 
@@ -53,6 +53,7 @@ def _curve(panel: Axes, part: pd.DataFrame, axis: str, share: float) -> None:
     panel.axhline(limit, color=PALETTE[1], linestyle=":", linewidth=1, label=f"{share:.0%} of the skill lost")
     panel.axhline(0, color="0.6", linestyle="--", linewidth=1, label="constant baseline")
     panel.set(xlabel=LABELS[axis], ylabel="")
-    panel.tick_params(labelsize=7)
-    panel.xaxis.label.set_size(8)
+    panel.tick_params(labelsize=9)
+    panel.xaxis.set_major_locator(MaxNLocator(5))
+    panel.xaxis.label.set_size(10)
     panel.spines[["top", "right"]].set_visible(False)
