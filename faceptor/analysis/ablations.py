@@ -24,11 +24,16 @@ if TYPE_CHECKING:
 MOST_NAMED = 6  # variants in one sentence
 NOT_RUN = "Nothing was run with these parameters: `make experiments` runs the variants of `params.yaml`."
 HOW_TO_ADD = """
-1. Write it into `params.yaml`: `experiments.variants.NAME: {start: none, overrides: {stage1.steps: 100}, about: ...}`.
-2. `faceptor params check` reads it: an override that is unknown, or that changes nothing, is an error there.
-3. `faceptor experiment run NAME` runs it, once for each of `experiments.seeds`.
-4. `faceptor notebook ablations` shows it here, and with `notebooks.ablations.variants: [NAME]` alone.
-5. A sentence that it is to decide goes into `experiments/claims.yaml`, and `faceptor experiment verdicts` judges it.
+```
+faceptor params check                   # after these lines below experiments.variants in params.yaml:
+#   deeper: {overrides: {model: {decoder: {depth: 3}}}, about: three decoder layers}
+faceptor experiment all deeper          # its runs; without a name, all runs that are missing or changed (make experiments)
+faceptor experiment verdicts            # judges the papers' claims again
+faceptor notebook ablations
+```
+
+`notebooks.ablations.variants: [deeper]` shows it alone. A sentence that it is to decide goes into
+`experiments/claims.yaml`. What a variant may say is in `docs/experiments.md`.
 """
 
 
@@ -185,7 +190,7 @@ def interval_text(mean: float, low: float, high: float) -> str:
 
 
 def how_to_add() -> Markdown:
-    """Five steps, as in docs/experiments.md."""
+    """Five lines, as in docs/experiments.md."""
     from IPython.display import Markdown
 
     return Markdown(HOW_TO_ADD)
