@@ -27,7 +27,7 @@ HOW_TO_ADD = """
 ```
 faceptor params check                   # after these lines below experiments.variants in params.yaml:
 #   deeper: {overrides: {model: {decoder: {depth: 3}}}, about: three decoder layers}
-faceptor experiment all deeper          # its runs; without a name, all runs that are missing or changed (make experiments)
+faceptor experiment all deeper          # its runs; without a name all that are missing or changed (make experiments)
 faceptor experiment verdicts            # judges the papers' claims again
 faceptor notebook ablations
 ```

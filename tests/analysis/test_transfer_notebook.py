@@ -137,3 +137,8 @@ def test_conclusions_of_ablations_are_computed(root):  # noqa: F811
     gains = ablations.gains_by_test(table, ["worse"], "plain", "headline").set_index("test")
     assert gains.loc["age_morph2", "gain"] < 0 and gains.loc["age_morph2", "decided"]
     assert ablations.conclusions([], [])[0] == ablations.NOT_RUN
+
+
+def test_a_variant_is_added_as_the_docs_say():
+    block = ablations.HOW_TO_ADD[: ablations.HOW_TO_ADD.rindex("```")]
+    assert block.strip() in (ROOT / "docs/experiments.md").read_text()
