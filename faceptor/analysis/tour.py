@@ -28,6 +28,7 @@ from faceptor.transforms.crop import PlacedCrop
 from faceptor.transforms.framing import crop_of, describe_crop, place_face
 
 ABREAST = 4  # tiles side by side
+SIDES_SHOWN = 2.6  # of the picture about a face, in sides of its box
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
@@ -38,6 +39,7 @@ def answers(rgb: np.ndarray, face: Any, *, title: str) -> Figure:
     if not face.results:
         raise DataError("face: expected the answer of at least one task, found none")
     figure, panels = tiles(title, 1 + len(face.results), height=3.1)
+    near, shift = about(rgb, face.box)
     boxed, matrix = enlarged(rgb)
     show(panels[0], boxed, "the picture, and the face box")
     x1, y1, x2, y2 = (matrix[:, :2] @ np.reshape(face.box, (2, 2)).T + matrix[:, 2:]).T.ravel()
@@ -45,10 +47,18 @@ def answers(rgb: np.ndarray, face: Any, *, title: str) -> Figure:
     for panel, (name, answer) in zip(panels[1:], face.results.items(), strict=True):
         spec, kind = face.specs[name], kind_of(face.specs[name])
         if kind.drawn:
-            show(panel, overlaid(spec, rgb, answer), name, _told(spec, answer))
+            show(panel, overlaid(spec, near, answer.windowed(shift, near.shape[1::-1])), name, _told(spec, answer))
         else:
             tell(panel, kind.panel(spec, answer), name)
     return figure
+
+
+def about(rgb: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a picture about a face box, as far as the picture reaches, and the (2, 3) matrix of pixels there."""
+    (x, y), reach = (box[:2] + box[2:]) / 2, SIDES_SHOWN / 2 * float(max(box[2:] - box[:2]))
+    left, top = max(0, int(x - reach)), max(0, int(y - reach))
+    right, bottom = int(np.ceil(x + reach)) + 1, int(np.ceil(y + reach)) + 1
+    return rgb[top:bottom, left:right], np.array([[1.0, 0.0, -left], [0.0, 1.0, -top]])
 
 
 def _told(spec: TaskSpec, answer: Prediction) -> str:
