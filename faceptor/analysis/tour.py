@@ -65,7 +65,7 @@ def _told(spec: TaskSpec, answer: Prediction) -> str:
     """A line below a drawing: the colours' names where it has a legend, else the answer in words."""
     kind = kind_of(spec)
     named = [name for part in kind.legend(spec, answer) if isinstance(part, Swatches) for name, _ in part.colours]
-    return shorten(", ".join(named or kind.describe(spec, answer)), 40, placeholder=" …")
+    return shorten(", ".join(named or kind.describe(spec, answer)), 30, placeholder=" …")
 
 
 def tiles(title: str, count: int, *, height: float, width: float = 3.2) -> tuple[Figure, list]:
