@@ -257,7 +257,8 @@ class Params(Section):
             raise ValueError(f"baselines.{name}: models/{name} is the folder of something else; choose another name")
         models = {"stage1", *self.stage2.merged, *self.baselines}
         _subset("evaluate.models", self.evaluate.models, "the models", models)
-        _subset("shipped", self.shipped.values(), "evaluate.models", self.evaluate.models)
+        for name, model in self.shipped.items():
+            _subset(f"shipped.{name}", [model], "evaluate.models", self.evaluate.models)
         _subset("transfer.start", [self.transfer.start], "the models", models)
         notebook = self.notebooks.crop_sensitivity.model
         _subset("notebooks.crop_sensitivity.model", [notebook], "the models", models)
