@@ -47,6 +47,7 @@ def experiment():
         values[stage] |= {"steps": 3, "validate_every": 2, "checkpoint_every": 2, "log_every": 1}
         values[stage]["optimiser"]["warmup"] = 1
     values["evaluate"] = {"models": ["stage1"], "batch": 8}
+    values["shipped"], values["experiments"] = {}, {}  # of models and baselines that are not these
     return resolve(parse({key: value for key, value in values.items() if key not in ("baselines", "ablations")}))
 
 

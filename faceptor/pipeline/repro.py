@@ -131,9 +131,11 @@ def states(repo, links) -> tuple[set[str], set[str]]:
     every, changed = set(), set()
     with repo.lock:
         for stage in links:
-            for found, allowed in ((every, False), (changed, True)):
-                if stage.changed(allow_missing=allowed, upstream=list(links.successors(stage))):
-                    found.add(stage.addressing)
+            upstream = list(links.successors(stage))
+            if stage.changed(allow_missing=False, upstream=upstream):
+                every.add(stage.addressing)
+                if stage.changed(allow_missing=True, upstream=upstream):  # asked apart: it takes as long again
+                    changed.add(stage.addressing)
     kept_by_git = {s.addressing for s in links for out in s.outs if not out.use_cache and not out.exists}
     never_run = {s.addressing for s in links for out in s.outs if not out.hash_info}
     changed |= every & (kept_by_git | never_run)  # DVC cannot bring these back
