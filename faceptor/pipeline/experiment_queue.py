@@ -29,7 +29,6 @@ from faceptor.pipeline.run_settings import PIPELINE, SETTINGS, all_settings
 from faceptor.pipeline.variants import HOME, Variants, result_of
 
 FILE = PIPELINE.as_posix()
-LAST_LINES = 3  # of a failed run's file, that are shown
 
 
 def run_all(variants: Variants, names: Iterable[str], seeds: Iterable[int], *, jobs: int = 0) -> list[str]:
