@@ -30,7 +30,7 @@ from faceptor.predict.overlay import draw_faces
 from faceptor.predict.panels import COLOURS
 from faceptor.predict.predictor import predict
 from faceptor.tasks import KINDS, TASKS, task
-from faceptor.training.batches import ImageCache, Steps, TaskStream
+from faceptor.training.batches import ImageCache, Steps, TaskStream, ready
 from faceptor.training.loop import Run, train
 from faceptor.training.record import stage_facts
 from faceptor.transforms.augment import make_policy
@@ -92,7 +92,7 @@ def test_a_kind_is_trained(kind, spec, model):
         spec=spec, split=toy.FakeSplit(0), crop=CROP, policy=make_policy("flip"), samples=6, seed=7,
         cache=ImageCache(2**20),
     )  # fmt: skip
-    batch = Steps({spec.name: stream}, steps=1)[0][spec.name]
+    batch = ready(Steps({spec.name: stream}, steps=1)[0])[spec.name]
     plain, weighted = kind.criterion(spec), kind.criterion(spec, loss="logistic", weight=2.0)
     raw = model(batch["image"], tasks=[spec.name])[spec.name]
     loss = weighted(raw, batch)["loss"]

@@ -3,32 +3,27 @@
 A run that is resumed, or split over more processes, sees the same samples with the same augmentation.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from zlib import crc32
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from faceptor.errors import ConfigError, DataError, FaceptorError
-from faceptor.io.processes import end_with_parent
+from faceptor.errors import ConfigError, DataError
+from faceptor.prepared.ahead import made_ahead
 from faceptor.tasks import KINDS
 from faceptor.tasks.base import TaskSpec
+from faceptor.training.packed import Packed, Packing
 from faceptor.transforms.augment import Policy
 from faceptor.transforms.crop import CropSpec
-from faceptor.transforms.photometric import flip
-from faceptor.transforms.tensors import to_tensor
+from faceptor.transforms.photometric import eight_bits, flip
+from faceptor.transforms.tensors import stacked_images, to_tensor, unit_images
 
 Batch = Mapping[str, Mapping[str, torch.Tensor]]
 """Task -> {"image": (n, 3, S, S), target name: (n, ...)}."""
-
-LOADER_ENDED = (
-    "a loader process ended before it had handed over its batch, mostly killed for memory: lower data.workers in "
-    "params.yaml, then run the same command again; it goes on from its last checkpoint"
-)
 
 
 def generator(*key: int | str) -> np.random.Generator:
@@ -84,18 +79,26 @@ class TaskStream:
         return int(_order(self.spec.name, len(self.split), self.seed, epoch)[offset])
 
     def __getitem__(self, position: int) -> tuple[torch.Tensor, dict]:
+        """The image (3, S, S), float32 in [0, 1], and its target."""
+        image, target = self.example(position)
+        return to_tensor(image), target
+
+    def example(self, position: int) -> tuple[np.ndarray, dict]:
+        """The image (S, S, 3), uint8 where 8 bits hold it, else float32 in [0, 1], and its target."""
         rng = generator(self.seed, self.spec.name, "augment", position)
         sample = self.cache.get(self.split, self.index(position))
         crop = self.crop.place_sample(sample, jitter=self.policy.jitter(rng))
-        mirrored, image = self.policy.mirror(rng), crop.image(sample["image"])
+        mirrored, image = self.policy.mirror(rng), crop.pixels(sample["image"])
+        image = eight_bits(image) if self.policy.rounds else image
         image = self.policy.photometric(flip(image) if mirrored else image, rng)
         kind = KINDS[self.spec.kind]
         target = kind.target(self.spec, sample, crop)
-        return to_tensor(image), kind.mirrored(self.spec, target) if mirrored else target
+        return image, kind.mirrored(self.spec, target) if mirrored else target
 
 
 class Steps(Dataset):
-    """Item i is the whole multi-task `Batch` of step i; of several processes, each gets its share."""
+    """Item i is the whole multi-task `Batch` of step i, images as they travel (`ready` makes all of them floats); of
+    several processes, each gets its share."""
 
     def __init__(self, streams: Mapping[str, TaskStream], *, steps: int, rank: int = 0, world: int = 1):
         self.streams, self.steps, self.rank, self.world = streams, steps, rank, world
@@ -114,55 +117,23 @@ class Steps(Dataset):
     def _batch(self, stream: TaskStream, step: int) -> dict[str, torch.Tensor]:
         share = stream.samples // self.world
         first = step * stream.samples + self.rank * share
-        images, targets = zip(*(stream[position] for position in range(first, first + share)), strict=True)
+        images, targets = zip(*(stream.example(position) for position in range(first, first + share)), strict=True)
         batch = {key: torch.as_tensor(np.stack([t[key] for t in targets])) for key in targets[0]}
-        return {"image": torch.stack(images), **batch}
+        return stacked_images(images) | batch
 
 
-def _end_with(parent: int, worker: int) -> None:
-    end_with_parent(parent=parent)
+def stream_batches(steps: Steps, *, start: int, workers: int, device: torch.device | str = "cpu") -> Iterator[Batch]:
+    """Yield the batches of steps start, start + 1, ... on a device, images as float32 in [0, 1].
 
-
-def stream_batches(steps: Steps, *, start: int, workers: int) -> Iterator[Batch]:
-    """Yield the batches of steps start, start + 1, ...; with workers they are made ahead in other processes.
-
-    A FaceptorError in one of those arrives here as it was raised.
+    With workers they are made ahead in other processes, and travel as one stretch of memory each; see `made_ahead` for
+    what is raised.
     """
-    loader = DataLoader(
-        _ErrorsHandedOver(steps),
-        batch_size=None,
-        sampler=range(start, len(steps)),
-        num_workers=workers,
-        prefetch_factor=2 if workers else None,
-        worker_init_fn=partial(_end_with, os.getpid()),
-        pin_memory=torch.cuda.is_available(),
-        generator=torch.Generator(),  # starting the loader must not draw from the model's random stream
-    )
-    for batch in _received(loader):
-        if isinstance(batch, FaceptorError):
-            raise batch
-        yield batch
+    on_gpu = torch.device(device).type == "cuda"
+    items = Packing(steps) if workers or on_gpu else steps
+    for batch in made_ahead(items, range(start, len(steps)), workers=workers, pin=on_gpu):
+        yield ready(batch.unpacked(device) if isinstance(batch, Packed) else batch)
 
 
-def _received(loader: DataLoader) -> Iterator[Batch | FaceptorError]:
-    """What the loader processes send. One that is killed while it hands a tensor over leaves one of these errors."""
-    try:
-        yield from loader
-    except (EOFError, ConnectionError, FileNotFoundError, RuntimeError) as error:
-        raised_by_a_step = str(error).startswith("Caught ")  # in a loader process, and sent here as it should be
-        if raised_by_a_step or (isinstance(error, RuntimeError) and "ancdata" not in str(error)):
-            raise
-        raise DataError(f"{LOADER_ENDED} ({type(error).__name__})") from error
-
-
-@dataclass
-class _ErrorsHandedOver(Dataset):
-    """Steps that hand their errors over; raised in a loader process, they would come back with its traceback."""
-
-    steps: Steps
-
-    def __getitem__(self, step: int) -> Batch | FaceptorError:
-        try:
-            return self.steps[step]
-        except FaceptorError as error:
-            return error
+def ready(batch: Batch) -> Batch:
+    """A batch as a step takes it: every image float32 in [0, 1], whatever it travelled as."""
+    return {name: unit_images(parts) for name, parts in batch.items()}

@@ -91,7 +91,7 @@ def train(
     with fixed_threads(stage.threads), stop_requests() as stop:
         progress = Progress(begin=state.step, steps=stage.steps, live=run.live)
         progress.report(*state.history)
-        for batch in stream_batches(steps, start=state.step, workers=run.workers):
+        for batch in stream_batches(steps, start=state.step, workers=run.workers, device=run.device):
             found = train_step(state, on_device(batch, run.device), stage=stage, weights=weights, precision=precision)
             last, logged = state.step == stage.steps, {}
             if last or state.step % stage.log_every == 0:

@@ -1,11 +1,11 @@
 """Augmentation: the policies of the papers' tasks, which draw the steps of `photometric` and their strengths.
 
-Images are (H, W, 3) float32 RGB in [0, 1]. A policy draws from the NumPy generator it is handed and from
+Images are (H, W, 3) RGB, float32 in [0, 1] or uint8. A policy draws from the NumPy generator it is handed and from
 nothing else, so a sample's augmentation is a function of its generator.
 
 >>> policy = make_policy("landmarks", shift=0.02)
 >>> crop = spec.place(size, box=box, jitter=policy.jitter(rng))
->>> mirrored, image = policy.mirror(rng), crop.image(rgb)
+>>> mirrored, image = policy.mirror(rng), crop.pixels(rgb)
 >>> image = policy.photometric(flip(image) if mirrored else image, rng)
 
 Labels follow the crop by `Kind.target` and the mirror by `Kind.mirrored`.
@@ -32,6 +32,7 @@ from faceptor.transforms.photometric import (
     gray,
     occlude,
     occlusion_box,
+    unit,
 )
 from faceptor.transforms.rand_augment import RAND_AUGMENT, RAND_AUGMENT_PATTERN, rand_augment
 
@@ -60,6 +61,7 @@ class Policy:
 
     name: ClassVar[str] = "none"
     displaces: ClassVar[bool] = False  # whether `photometric` moves pixels, which labels with a place cannot follow
+    rounds: ClassVar[bool] = False  # whether `photometric` rounds to 8 bits, before anything else is done
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -81,7 +83,8 @@ class Policy:
         return False
 
     def photometric(self, image: np.ndarray, rng: Generator) -> np.ndarray:
-        """(S, S, 3) float32 in [0, 1] -> the same shape; the input is not changed."""
+        """(S, S, 3) float32 in [0, 1], or uint8 -> the same shape, uint8 where 8 bits hold what was done to uint8; the
+        input is not changed."""
         return image
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,6 +133,10 @@ class Attributes(Flip):
     def displaces(self) -> bool:
         return bool(self.randaugment)  # it also turns, shears and shifts
 
+    @property
+    def rounds(self) -> bool:
+        return bool(self.randaugment)
+
     def photometric(self, image: np.ndarray, rng: Generator) -> np.ndarray:
         if self.randaugment:
             image = rand_augment(image, self.randaugment, int(rng.integers(2**32)))
@@ -137,7 +144,7 @@ class Attributes(Flip):
             window = erasing_window(rng, *image.shape[:2])
             if window is not None:
                 top, left, height, width = window
-                image = erase(image, top, left, rng.standard_normal((height, width, 3), np.float32))
+                image = erase(unit(image), top, left, rng.standard_normal((height, width, 3), np.float32))
         return image
 
 
@@ -166,7 +173,7 @@ class Parsing(Policy):
         return Jitter(shift=(x, y), rotation=rng.normal(0, self.rotation), zoom=rng.normal(0, self.zoom))
 
     def photometric(self, image: np.ndarray, rng: Generator) -> np.ndarray:
-        u_gray, u_gamma, u_blur = rng.random(3)
+        image, (u_gray, u_gamma, u_blur) = unit(image), rng.random(3)
         power = GAMMAS[rng.integers(len(GAMMAS))]
         image = gray(image) if u_gray < self.gray else image
         image = gamma(image, power) if u_gamma < self.gamma else image
@@ -192,7 +199,7 @@ class Landmarks(Parsing):
         return _uniform_jitter(rng, shift=self.shift, rotation=self.rotation, zoom=self.zoom)
 
     def photometric(self, image: np.ndarray, rng: Generator) -> np.ndarray:
-        draws, u_occlusion, u_noise, u_share = rng.random(4), *rng.random(3)
+        image, draws, u_occlusion, u_noise, u_share = unit(image), rng.random(4), *rng.random(3)
         if u_occlusion < self.occlusion:
             image = occlude(image, occlusion_box(draws, *image.shape[:2]))
         if u_noise < self.noise:
@@ -237,7 +244,7 @@ class FaceXFormer(Policy):
         return replace(moved, shift=(moved.shift[0] + float(x), moved.shift[1] + float(y)), magnify=magnify)
 
     def photometric(self, image: np.ndarray, rng: Generator) -> np.ndarray:
-        u_occlusion, u_gray, u_gamma, u_blur, u_colour = rng.random(5)
+        image, (u_occlusion, u_gray, u_gamma, u_blur, u_colour) = unit(image), rng.random(5)
         draws, power, colours = rng.random(4), rng.uniform(-1, 1), rng.uniform(-1, 1, size=3)
         sigma = rng.uniform(self.blur_sigma / 4, self.blur_sigma) * sum(image.shape[:2]) / 2
         if u_occlusion < self.occlusion:

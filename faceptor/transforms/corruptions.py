@@ -18,7 +18,7 @@ from numpy.random import Generator
 
 from faceptor.errors import ConfigError
 from faceptor.transforms.crop import CropSpec, Jitter, PlacedCrop
-from faceptor.transforms.photometric import LUMA, gaussian_blur
+from faceptor.transforms.photometric import LUMA, gaussian_blur, unit
 
 OCCLUDER = 0.5  # grey of what lies over a face
 
@@ -120,8 +120,8 @@ class CorruptedCrop(PlacedCrop):
 
     spoil: Callable[[np.ndarray], np.ndarray]
 
-    def image(self, rgb: np.ndarray) -> np.ndarray:
-        return self.spoil(super().image(rgb))
+    def pixels(self, rgb: np.ndarray) -> np.ndarray:
+        return self.spoil(unit(super().pixels(rgb)))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from faceptor.config import Crop
 from faceptor.config.sections import Count, explain
 from faceptor.errors import ConfigError, DataError
 from faceptor.transforms import geometry
+from faceptor.transforms.photometric import unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +48,13 @@ class Resize:
         return geometry.box_matrix(np.array([x - 0.5, y - 0.5, x + width - 0.5, y + height - 0.5]), size)
 
     def __call__(self, image: np.ndarray, size: int) -> np.ndarray:
-        """(H, W, 3) uint8 or float32 -> (size, size, 3) float32; uint8 is rounded to 8 bits."""
+        """(H, W, 3) -> (size, size, 3) of the same type, uint8 or float32; uint8 is rounded to 8 bits."""
         x, y, width, height = self.window
         part = image[y : y + height, x : x + width]
+        if part.shape[:2] == (size, size):
+            return part
         if part.dtype == np.uint8:
-            return _unit(np.asarray(Image.fromarray(part).resize((size, size), self.filter)))
+            return np.asarray(Image.fromarray(part).resize((size, size), self.filter))
         planes = [Image.fromarray(part[..., c]).resize((size, size), self.filter) for c in range(3)]
         return np.stack([np.asarray(p) for p in planes], axis=-1)
 
@@ -167,6 +170,10 @@ class PlacedCrop:
 
     def image(self, rgb: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8, or float in [0, 1] -> (S, S, 3) float32 in [0, 1]; bilinear, black outside."""
+        return unit(self.pixels(rgb))
+
+    def pixels(self, rgb: np.ndarray) -> np.ndarray:
+        """As `image`, but uint8 where 8 bits hold every pixel of the crop: a resized picture that nothing displaces."""
         rgb = np.asarray(rgb)
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.shape[:2] != self.image_size:
             expected = (*self.image_size, 3)
@@ -180,7 +187,7 @@ class PlacedCrop:
         rest = self.matrix @ np.linalg.inv(self.resize.matrix(self.size))
         if self.warp == 0 and np.abs(rest - np.eye(3)).max() < 1e-6:
             return image
-        return self._sample(image, rest)
+        return self._sample(unit(image), rest)
 
     def mask(self, label: np.ndarray) -> np.ndarray:
         """(H, W) uint8 class map -> (S, S) uint8, nearest pixel, 0 outside.
@@ -244,7 +251,7 @@ class PlacedCrop:
         x1, y1 = np.clip(np.ceil(seen.max(axis=0)) + margin + 1, 0, limit).astype(int)
         if x1 <= x0 or y1 <= y0:
             return np.zeros((self.size, self.size, 3), np.float32)
-        part = _unit(image[y0:y1, x0:x1])
+        part = unit(image[y0:y1, x0:x1])
         matrix = self.matrix @ np.array([[1, 0, x0], [0, 1, y0], [0, 0, 1]])
         if self.antialias and pace.max() > 1:
             small = tuple(max(1, round(n / max(p, 1))) for n, p in zip((x1 - x0, y1 - y0), pace, strict=True))
@@ -256,11 +263,6 @@ class PlacedCrop:
         if self.warp == 0:
             return geometry.sample_affine(image, matrix, self.size)
         return geometry.sample(image, geometry.sampling_map(matrix, self.size, self.warp))
-
-
-def _unit(image: np.ndarray) -> np.ndarray:
-    """uint8 -> float32 in [0, 1]; float32 as it is."""
-    return image.astype(np.float32) / np.float32(255) if image.dtype == np.uint8 else image
 
 
 def _rescale(source: tuple[int, ...], target: tuple[int, int]) -> np.ndarray:

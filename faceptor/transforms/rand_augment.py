@@ -1,4 +1,4 @@
-"""timm's RandAugment on float images, as a function of one seed."""
+"""timm's RandAugment as a function of one seed."""
 
 import random
 from collections.abc import Iterator
@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
+
+from faceptor.transforms.photometric import eight_bits, unit
 
 RAND_AUGMENT = "rand-m9-mstd0.5-inc1"
 # timm itself skips sections that it does not know.
@@ -58,9 +60,10 @@ def posterize(picture: Image.Image, bits: int, **_: Any) -> Image.Image:
 
 
 def rand_augment(image: np.ndarray, config: str, seed: int) -> np.ndarray:
-    """timm's RandAugment on the 8-bit image; `seed` fixes all its choices."""
+    """timm's RandAugment on the 8-bit image, uint8 or float32 in [0, 1] that is rounded; the result has the same type.
+    `seed` fixes all its choices."""
     operations = _rand_augment_operations(config, min(image.shape[:2]))
-    picture = Image.fromarray(np.round(np.clip(image, 0, 1) * 255).astype(np.uint8))
+    picture = Image.fromarray(eight_bits(image))
     with seeded_globals(seed):
         picture = operations(picture)
-    return np.asarray(picture, np.float32) / np.float32(255)
+    return np.asarray(picture) if image.dtype == np.uint8 else unit(np.asarray(picture))
