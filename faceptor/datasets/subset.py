@@ -43,18 +43,25 @@ def halves(groups: Sequence[str]) -> tuple[list[int], list[int]]:
     return sorted(sides[0]), sorted(sides[1])
 
 
-class Spread(Sequence):
-    """Up to `limit` samples of a split, spread evenly over it: always the same ones, so that scores of different steps
-    compare. `rows` are their positions in `samples`."""
+class Chosen(Sequence):
+    """Some samples of a split. `rows` are their positions in `samples`."""
 
-    def __init__(self, samples: Sequence, limit: int | None, *, run: int = 1):
-        self.samples, self.rows = samples, spread(len(samples), limit, run=run)
+    def __init__(self, samples: Sequence, rows: Sequence[int]):
+        self.samples, self.rows = samples, list(rows)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Any:
         return self.samples[self.rows[index]]
+
+
+class Spread(Chosen):
+    """Up to `limit` samples of a split, spread evenly over it: always the same ones, so that scores of different steps
+    compare."""
+
+    def __init__(self, samples: Sequence, limit: int | None, *, run: int = 1):
+        super().__init__(samples, spread(len(samples), limit, run=run))
 
 
 class Fewer(Spread):

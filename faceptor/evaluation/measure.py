@@ -5,23 +5,28 @@ baseline from the training labels is measured beside it, so that a number can be
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from faceptor.datasets.subset import Chosen
 from faceptor.errors import DataError
+from faceptor.evaluation.cropped import Cropped, CroppedBatch, batches_of, threads_of, without_image
 from faceptor.evaluation.groups import labels_of
 from faceptor.tasks import KINDS
 from faceptor.tasks.base import Prediction, TaskSpec
 from faceptor.tasks.intervals import Interval, interval, widened
 from faceptor.tasks.metric import Metric
 from faceptor.transforms.crop import CropSpec, PlacedCrop
-from faceptor.transforms.tensors import to_tensor
+
+LOOKED_AT = 32  # validation samples, before a training begins
+HELD_AT_ONCE = 64  # answers of the constant baseline: class maps take memory
 
 Baseline = Callable[[Mapping, PlacedCrop], Prediction]
 """Sample, crop -> the constant answer, see `Kind.constant_baseline`."""
@@ -97,22 +102,53 @@ def gain(after: Measured, before: Measured, *, seed: int | Sequence[int]) -> Gai
     return Gain(difference, *interval(difference, drawn, sum(after.metric.strata())))
 
 
-@torch.inference_mode()
 def predict_samples(
     model: nn.Module, spec: TaskSpec, samples: Sequence, crop_spec: CropSpec, *, batch: int, device="cpu"
 ) -> Iterator[tuple[Mapping, PlacedCrop, Prediction]]:
     """Yield (sample, crop, prediction in the image's own pixels and units) for every sample, in order."""
-    kind = KINDS[spec.kind]
-    indices = iter(range(len(samples)))
-    while chunk := list(islice(indices, batch)):
-        items = [samples[i] for i in chunk]
-        crops = [crop_spec.place_sample(sample) for sample in items]
-        images = torch.stack([to_tensor(c.image(s["image"])) for s, c in zip(items, crops, strict=True)]).to(device)
-        raw = model(images, tasks=[spec.name])[spec.name]
-        if kind.mirror:  # (B, ...) -> (B, 2, ...): the image and its mirror
-            raw = torch.stack([raw, model(images.flip(-1), tasks=[spec.name])[spec.name]], dim=1)
-        for sample, crop, answer in zip(items, crops, raw.float().cpu(), strict=True):
-            yield sample, crop, kind.decode(spec, answer, crop)
+    batches = batches_of([Cropped(samples, crop_spec, batch=batch)], workers=0)
+    for sample, crop, prediction, _ in answers(model, spec, batches, device=device):
+        yield sample, crop, prediction
+
+
+@torch.inference_mode()
+def answers(
+    model: nn.Module,
+    spec: TaskSpec,
+    batches: Iterable[CroppedBatch],
+    *,
+    device="cpu",
+    baseline: Baseline | None = None,
+    threads: int = 0,
+) -> Iterator[tuple[Mapping, PlacedCrop, Prediction, Prediction | None]]:
+    """Yield (sample, crop, the model's prediction, the constant baseline's) for every sample, in order.
+
+    While the model answers a batch, the raw output of the one before is brought back to its pictures in `threads`
+    threads.
+    """
+    told: Iterable = ()
+    with threads_of(threads) as each:
+        for batch in batches:
+            raw = raw_answers(model, spec, batch.images_on(device))
+            now = each(partial(_answer, spec, baseline), batch.samples, batch.crops, raw.float().cpu())
+            yield from told
+            told = now
+        yield from told
+
+
+def raw_answers(model: nn.Module, spec: TaskSpec, images: Tensor) -> Tensor:
+    """(B, 3, S, S) -> (B, ...) raw output, or (B, 2, ...) of the images and their mirrors where the kind takes both."""
+    raw = model(images, tasks=[spec.name])[spec.name]
+    if not KINDS[spec.kind].mirror:
+        return raw
+    return torch.stack([raw, model(images.flip(-1), tasks=[spec.name])[spec.name]], dim=1)
+
+
+@torch.inference_mode()
+def _answer(spec: TaskSpec, baseline: Baseline | None, sample: Mapping, crop: PlacedCrop, raw: Tensor):
+    """In a thread of its own, where inference mode has to be entered again."""
+    prediction = KINDS[spec.kind].decode(spec, raw, crop)
+    return sample, crop, prediction, baseline(sample, crop) if baseline else None
 
 
 def measure(
@@ -123,17 +159,32 @@ def measure(
     *,
     batch: int,
     device="cpu",
-    baseline: Baseline | None = None,
+    baseline: Baseline | Metric | None = None,
+    workers: int = 0,
+    batches: Iterable[CroppedBatch] | None = None,
 ) -> Measured:
-    """Judge a model, and beside it the constant baseline, on every sample; DataError where these allow no number."""
-    metric, constant = (KINDS[spec.kind].metric(spec) for _ in range(2))
+    """Judge a model, and beside it the constant baseline, on every sample; DataError where these allow no number.
+
+    baseline: the constant one, or what it was found to be worth on these samples. workers: loader processes that decode
+    and crop ahead, and as many threads that bring answers back to their pictures; no number depends on them. batches:
+    the cropped samples, where somebody else makes them ahead.
+    """
+    metric = KINDS[spec.kind].metric(spec)
+    measured = isinstance(baseline, Metric)
+    constant = baseline if measured else KINDS[spec.kind].metric(spec)
+    if batches is None:
+        parts = [Cropped(samples, crop_spec, batch=batch, whole=not workers)]
+        batches = batches_of(parts, workers=workers, device=device)
     model.eval()
     labels = []
-    for sample, crop, prediction in predict_samples(model, spec, samples, crop_spec, batch=batch, device=device):
+    judged = answers(
+        model, spec, batches, device=device, baseline=None if measured else baseline, threads=workers
+    )  # fmt: skip
+    for sample, _, prediction, constant_answer in judged:
         metric.update(prediction, sample)
         labels.append(labels_of(sample))
-        if baseline:
-            constant.update(baseline(sample, crop), sample)
+        if constant_answer is not None:
+            constant.update(constant_answer, sample)
     return Measured(spec, metric, constant if baseline else None, labels)
 
 
@@ -154,8 +205,9 @@ def skill_of(spec: TaskSpec, value: float, constant: float) -> float:
 class Validator:
     """Scores a model during training on validation samples: the mean skill over the tasks of `select` (default: all).
 
-    What the constant baseline is worth on these samples is measured when the validator is made: once, and before any
-    training, so that samples on which the task cannot be measured (one identity, say) are refused in time.
+    What the constant baseline is worth on these samples is measured once, from labels alone. A look at the first ones,
+    before any training, refuses samples on which a task cannot be measured (one identity, say); the others wait for the
+    first validation. constants: task -> that number, as far as it is known; what is found is added.
     """
 
     def __init__(
@@ -168,30 +220,67 @@ class Validator:
         batch: int,
         device,
         select: Sequence[str] = (),
+        workers: int = 0,
+        constants: MutableMapping[str, float] | None = None,
     ):
-        self.samples, self.specs, self.crops = samples, specs, crops
-        self.batch, self.device, self.select = batch, device, tuple(select or specs)
-        self.constants = {
-            name: measure_baseline(spec, samples[name], crops[name], baselines[name]) for name, spec in specs.items()
-        }
+        self.samples, self.specs, self.crops, self.baselines = samples, specs, crops, baselines
+        self.batch, self.device, self.select, self.workers = batch, device, tuple(select or specs), workers
+        self.constants = {} if constants is None else constants
+        for name in specs:
+            if name not in self.constants and not self._measurable(name):
+                self.constant(name)
 
     def __call__(self, model: nn.Module) -> tuple[float, dict[str, dict[str, float]]]:
         """The score, and task -> {"headline", "skill"}."""
-        found = {}
+        parts = {
+            name: Cropped(self.samples[name], self.crops[name], batch=self.batch, whole=False) for name in self.specs
+        }
+        found, ahead = {}, batches_of(list(parts.values()), workers=self.workers, device=self.device)
         for name, spec in self.specs.items():
-            result = measure(model, spec, self.samples[name], self.crops[name], batch=self.batch, device=self.device)
+            result = measure(
+                model, spec, self.samples[name], self.crops[name], batch=self.batch, device=self.device,
+                workers=self.workers, batches=islice(ahead, len(parts[name])),
+            )  # fmt: skip
             value = result.metrics[result.headline]
-            found[name] = {"headline": value, "skill": skill_of(spec, value, self.constants[name])}
+            found[name] = {"headline": value, "skill": skill_of(spec, value, self.constant(name))}
         return sum(found[name]["skill"] for name in self.select) / len(self.select), found
 
+    def constant(self, name: str) -> float:
+        """Headline of a task's constant baseline on its samples; DataError where they do not allow a number."""
+        if name not in self.constants:
+            self.constants[name] = self._measured(name, len(self.samples[name]))
+        return self.constants[name]
 
-def measure_baseline(spec: TaskSpec, samples: Sequence, crop_spec: CropSpec, baseline: Baseline) -> float:
-    """Headline of the constant baseline on samples; DataError where they do not allow a number."""
+    def _measurable(self, name: str) -> bool:
+        """Whether the first samples already allow a number, and all of them then do."""
+        try:
+            return len(self.samples[name]) > LOOKED_AT and math.isfinite(self._measured(name, LOOKED_AT))
+        except DataError:
+            return False
+
+    def _measured(self, name: str, count: int) -> float:
+        part = Chosen(self.samples[name], range(count))
+        return measure_baseline(
+            self.specs[name], part, self.crops[name], self.baselines[name], threads=self.workers
+        )  # fmt: skip
+
+
+def measure_baseline(
+    spec: TaskSpec, samples: Sequence, crop_spec: CropSpec, baseline: Baseline, *, threads: int = 0
+) -> float:
+    """Headline of the constant baseline on samples, whose images are not decoded; DataError where they do not allow a
+    number."""
     metric = KINDS[spec.kind].metric(spec)
+
+    def told(index: int) -> tuple[Prediction, Mapping]:
+        sample = without_image(samples, index)
+        return baseline(sample, crop_spec.place_sample(sample)), sample
+
     try:
-        for index in range(len(samples)):
-            sample = samples[index]
-            metric.update(baseline(sample, crop_spec.place_sample(sample)), sample)
+        with threads_of(threads) as each:
+            for first in range(0, len(samples), HELD_AT_ONCE):
+                for prediction, sample in each(told, range(first, min(first + HELD_AT_ONCE, len(samples)))):
+                    metric.update(prediction, sample)
         value = metric.compute()[headline_of(spec)]
     except DataError as error:
         raise DataError(f"{spec.name}: validation on {spec.dataset}: {error}") from error

@@ -180,7 +180,7 @@ def measure_test(experiment: Experiment, model, test: Test, *, device: str, base
     params, samples = experiment.params, open_samples(spec, experiment.prepared(test.dataset), "test")
     return measure(
         model, spec, Spread(samples, params.evaluate.samples, run=kind.run_length), own_crop(model, test.task),
-        batch=params.evaluate.batch, device=pick_device(device), baseline=baseline,
+        batch=params.evaluate.batch, device=pick_device(device), baseline=baseline, workers=params.data.workers,
     )  # fmt: skip
 
 

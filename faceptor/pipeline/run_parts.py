@@ -71,7 +71,7 @@ def build_validator(
     crops = {name: experiment.crop(name, "test") for name in specs}
     return Validator(
         samples, specs, crops, constant_baselines(experiment, specs, crops),
-        batch=experiment.params.evaluate.batch, device=device, select=select,
+        batch=experiment.params.evaluate.batch, device=device, select=select, workers=experiment.params.data.workers,
     )  # fmt: skip
 
 

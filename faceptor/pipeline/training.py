@@ -98,7 +98,7 @@ def train_stage2(experiment: Experiment, name: str, *, device: str = "auto") -> 
             experiment, model, name, run_name, start="stage1", samples={name: choosing} if held_out else {},
             device=device,
         )  # fmt: skip
-        after = judge(experiment, model, name, judging, device=where) if held_out else None
+        after = judge(experiment, model, name, judging, device=where, before=before) if held_out else None
         found = {"task": name, "mode": params.model.layer_attention.mode}
         found |= verdict(before, after, seed=params.seed) | chosen(outcome)
         found |= {"seeds": [params.seed], "trainable_parameters": outcome.trainable}

@@ -3,16 +3,14 @@
 import math
 from collections.abc import Sequence
 
-from torch.utils.data import Subset
-
-from faceptor.datasets.subset import halves
+from faceptor.datasets.subset import Chosen, halves
 from faceptor.errors import DataError
 from faceptor.evaluation.measure import Measured, gain, headline_of, measure
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.samples import constant_baselines
 
 
-def choosing_and_judging(samples) -> tuple[Subset, Subset]:
+def choosing_and_judging(samples) -> tuple[Chosen, Chosen]:
     """Validation samples that choose the step, and those that judge the outcome."""
     rows = [samples.samples.sample(row, labels=(), image=False) for row in samples.rows]
     choosing, judging = halves([row["group"] or row["key"] for row in rows])
@@ -21,16 +19,21 @@ def choosing_and_judging(samples) -> tuple[Subset, Subset]:
             f"{samples.samples.folder}: expected at least 2 validation samples, one to choose a step, one to judge it, "
             f"found {len(rows)}; hold out more (data.validation, stage2.validate_samples)"
         )
-    return Subset(samples, choosing), Subset(samples, judging)
+    return Chosen(samples, choosing), Chosen(samples, judging)
 
 
-def judge(experiment: Experiment, model, name: str, samples: Sequence, *, device) -> Measured:
-    """A model's task on validation samples, cropped as for testing; DataError where they give no number."""
+def judge(
+    experiment: Experiment, model, name: str, samples: Sequence, *, device, before: Measured | None = None
+) -> Measured:
+    """A model's task on validation samples, cropped as for testing; DataError where they give no number. before: of
+    another model on the same samples, whose constant baseline is the same."""
     spec = model.own_spec(experiment.spec(name))
     crop = experiment.crop(name, "test")
-    constant = constant_baselines(experiment, {name: spec}, {name: crop})[name]
-    batch = experiment.params.evaluate.batch
-    found = measure(model.to(device), spec, samples, crop, batch=batch, device=device, baseline=constant)
+    constant = before.constant if before else constant_baselines(experiment, {name: spec}, {name: crop})[name]
+    found = measure(
+        model.to(device), spec, samples, crop, batch=experiment.params.evaluate.batch, device=device,
+        baseline=constant, workers=experiment.params.data.workers,
+    )  # fmt: skip
     if not math.isfinite(found.skill):
         raise DataError(
             f"stage 2 of {name}: {headline_of(spec)} is not defined on the {len(samples)} validation samples that "
