@@ -13,12 +13,13 @@ from torch import nn
 from typer.testing import CliRunner
 
 import faceptor
-from faceptor.cli.predict import file_names, json_text, predict_command
+from faceptor.cli.predict import predict_command
 from faceptor.config import FaceptorConfig
 from faceptor.errors import ConfigError, DataError
 from faceptor.models.base import FaceModel, InputGroup
 from faceptor.models.build import build_model
 from faceptor.predict.detector import detect_faces, overlap
+from faceptor.predict.files import file_names, json_text
 from faceptor.predict.framing import measure_framing
 from faceptor.predict.overlay import draw_faces
 from faceptor.predict.predictor import FACES_PER_PASS, predict, read_photo
@@ -439,7 +440,8 @@ def test_one_bad_photograph_does_not_stop_the_others(command, photo, tmp_path):
     Image.fromarray(photo).save(tmp_path / "good.jpg", quality=95)
     (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8 nothing")
     out = tmp_path / "out"
-    photos = tmp_path / "bad.jpg", tmp_path, tmp_path / "good.jpg"
+    (tmp_path / "empty").mkdir()
+    photos = tmp_path / "bad.jpg", tmp_path / "empty", tmp_path / "good.jpg"
     result = command(*photos, "--out", out, "--task", "age_morph2", "--json")
     assert result.exit_code == 1
     bad, folder, good = json.loads(result.stdout)["photos"]

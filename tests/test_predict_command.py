@@ -12,15 +12,14 @@ import torch
 from PIL import Image
 
 from faceptor import cli
-from faceptor.cli import predict as predict_cli
 from faceptor.cli import trouble
-from faceptor.cli.predict import file_names, shortened
 from faceptor.datasets.formats import images
 from faceptor.errors import DataError, WeightsError
 from faceptor.models.build import build_model
-from faceptor.predict import overlay, photographs
+from faceptor.predict import files, overlay, photographs
 from faceptor.predict import predictor as prediction
 from faceptor.predict.detector import detect_faces
+from faceptor.predict.files import file_names, shortened
 from faceptor.predict.overlay import draw_faces
 from faceptor.predict.predictor import GeneratedFacesWarning, predict
 from faceptor.tasks import task
@@ -55,7 +54,7 @@ def command(folder, tmp_path, monkeypatch, capsys):
     """Run the command line in `tmp_path`, as main does: exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(trouble.TRACEBACK_VARIABLE, raising=False)
-    monkeypatch.setattr(overlay, "draw_faces", lambda rgb, faces: Image.new("RGB", (4, 4)))  # takes a second
+    monkeypatch.setattr(overlay, "draw_pages", lambda rgb, faces: [Image.new("RGB", (4, 4))])  # takes a second
 
     def call(*arguments, box=BOX):
         boxes = ["--box", box] if box else []
@@ -165,10 +164,10 @@ def test_strips_and_dots_have_no_face_and_can_be_pointed_at(model, size):
 def test_a_fault_on_one_photograph_is_shown_and_the_others_are_answered(command, tmp_path, monkeypatch):
     true = prediction.answer_photo
 
-    def faulty(network, photo, *arguments, name):
+    def faulty(network, photo, *arguments, name, **options):
         if name == "first.jpg":
             raise KeyError("a fault of this program")
-        return true(network, photo, *arguments, name=name)
+        return true(network, photo, *arguments, name=name, **options)
 
     monkeypatch.setattr(prediction, "answer_photo", faulty)
     code, _, err = command(save("first.jpg"), save("second.jpg"))
@@ -180,14 +179,14 @@ def test_a_fault_on_one_photograph_is_shown_and_the_others_are_answered(command,
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
 def test_a_disk_that_takes_no_more_leaves_no_half_answer(command, tmp_path, monkeypatch, number):
     """The overlay cannot be written; the class map, written before it, goes again."""
-    true = predict_cli.write_whole
+    true = files.write_whole
 
     def full(path, data):
         if path.name == "x.png":
             raise OSError(number, os.strerror(number), str(path))
         true(path, data)
 
-    monkeypatch.setattr(predict_cli, "write_whole", full)
+    monkeypatch.setattr(files, "write_whole", full)
     code, _, err = command(save("x.jpg"))
     assert code == 1
     (line,) = [line for line in err.splitlines() if line.startswith("error: ")]

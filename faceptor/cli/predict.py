@@ -1,16 +1,10 @@
-"""`faceptor predict`: for every photograph a picture of what was found and a JSON file, in one folder."""
+"""`faceptor predict`: the faces of photographs, folders and videos, as pictures and JSON files or as one table."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json as jsonlib
-import os
-import re
 import sys
-import traceback
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,13 +13,15 @@ import typer
 
 from faceptor.cli.options import Device, Json
 from faceptor.errors import ConfigError, DataError, FaceptorError
-from faceptor.io.writing import describe, write_whole
 
-LARGEST_JSON = 64 << 20  # bytes of a model.json or of an earlier answer
-LARGEST_HASHED = 1 << 30  # bytes of a photograph that is compared with an earlier answer's
+LARGEST_JSON = 64 << 20  # bytes of a model.json
+EACH, TABLES, PICTURES = "json", ("jsonl", "csv", "parquet"), ("png", "jpg", "webp")
+MOST_LISTED = 20  # photographs that are named again at the end because they failed
 
-Photos = Annotated[list[Path], typer.Argument(help="Photographs: JPEG, PNG, WebP, TIFF, ...", show_default=False)]
-Out = Annotated[Path, typer.Option("--out", help="Folder for the pictures and JSON files.")]
+Photos = Annotated[
+    list[Path], typer.Argument(help="Photographs, folders (all below them), videos.", show_default=False)
+]
+Out = Annotated[Path, typer.Option("--out", help="Folder for what is written.")]
 TRAINED = Path("models/stage2")
 ModelFolder = Annotated[
     Path | None,
@@ -36,6 +32,32 @@ Boxes = Annotated[
     typer.Option("--box", metavar="X1,Y1,X2,Y2", help="A face, from brows to chin, in pixels; repeat for more faces."),
 ]
 Tasks = Annotated[list[str] | None, typer.Option("--task", metavar="NAME", help="A task; repeat for more; none = all.")]
+Patterns = Annotated[
+    list[str] | None, typer.Option("--pattern", help="Of folders take the files that fit, as '*.jpg'; repeat for more.")
+]
+EveryFrame = Annotated[
+    str, typer.Option("--every", help="Of a video each n-th frame (10), or one each so long (0.5s).")
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help="json: a picture and a JSON file each. jsonl, csv, parquet: one file that grows, and goes on where a run "
+        "was stopped. None: json for photographs, jsonl for folders and videos.",
+    ),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(help="Of csv and parquet: short (no points or embeddings; what csv has), all, or age*,*.Smiling."),
+]
+MinScore = Annotated[
+    float | None, typer.Option(min=0, max=1, help="How sure the detector must be of a face; none = its own.")
+]
+Overlay = Annotated[
+    str, typer.Option(help="Pictures of --format json, and sheets, as png, jpg or webp; none = no overlays.")
+]
+Sheet = Annotated[bool, typer.Option("--sheet", help="Contact sheets, too: a tile for each face, 24 on a page.")]
+Again = Annotated[bool, typer.Option("--again", help="Answer everything again, and replace the results file.")]
 
 
 def predict_command(
@@ -44,42 +66,78 @@ def predict_command(
     model: ModelFolder = None,
     box: Boxes = None,
     task: Tasks = None,
+    format: Format = None,
+    columns: Columns = None,
+    pattern: Patterns = None,
+    every: EveryFrame = "1",
+    min_score: MinScore = None,
+    overlay: Overlay = "png",
+    sheet: Sheet = False,
+    again: Again = False,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Find the faces of photographs and answer all tasks about them; write a picture and a JSON file per photograph.
+    """Find faces and answer all tasks about them: a picture and a JSON file per photograph, or a table of many.
 
     A photograph that cannot be answered is reported and the others go on; the exit code is then 1. Photographs have any
     name and up to 89 megapixels, JPEGs any number (larger ones are looked at reduced).
 
-    Example: `faceptor predict party.jpg --out answers`
+    Example: `faceptor predict party.jpg --out answers`, `faceptor predict holiday/ --out answers --format csv`,
+    `faceptor predict talk.mp4 --every 0.5s --sheet --out answers`
     """
     boxes = [parse_box(text) for text in box] if box else None
+    form = check_options(photos, format, columns, overlay, every)
     model = model or at_hand()
     check_names(model, task)
+    if missing := all_missing(photos):
+        _finish(missing, json, {})
+    network, facts = load(model, device)
+    network.choose_tasks(task)  # a wrong name is one error, not one per photograph
+    _make_folder(out)
+    from faceptor.predict.job import Job, run
+    from faceptor.predict.video import parse_every
+
+    job = Job(
+        photos, out, form, facts, boxes=boxes, tasks=task, patterns=pattern or (), every=parse_every(every),
+        min_score=min_score, columns=columns or ("short" if form == "csv" else "all"),
+        picture=None if overlay == "none" else overlay, sheet=sheet, again=again,
+    )  # fmt: skip
+    from faceptor.cli.progress import watched
+
+    reports = watched(run(network, job), total=_total(job), what="photographs and frames")
+    if form == EACH:
+        _finish(_told(reports, everything=json), json, facts)
+    else:
+        _sum_up(reports, job, json)
+
+
+def check_options(photos: Sequence[Path], form: str | None, columns: str | None, overlay: str, every: str) -> str:
+    """The format that is meant; ConfigError for an option that cannot be, before anything is loaded."""
+    from faceptor.predict.folder import is_video
+    from faceptor.predict.video import parse_every, require_av
+
+    parse_every(every)
+    if any(is_video(photo) for photo in photos):
+        require_av()
+    known = EACH, *TABLES
+    form = form or ("jsonl" if all(photo.is_dir() or is_video(photo) for photo in photos) else EACH)
+    if form not in known:
+        raise ConfigError(f"--format {form!r}: expected one of {', '.join(known)}")
+    if overlay not in (*PICTURES, "none"):
+        raise ConfigError(f"--overlay {overlay!r}: expected one of {', '.join(PICTURES)}, none")
+    if columns and form not in ("csv", "parquet"):
+        raise ConfigError(f"--columns {columns}: {form} has no columns; add --format csv or --format parquet")
+    if form == "parquet":
+        import pyarrow  # noqa: F401 (said now where it is missing)
+    return form
+
+
+def load(model: Path, device: str) -> tuple[Any, dict[str, Any]]:
+    """The network of a model folder, and what is said of it beside every answer."""
     from faceptor.pipeline.device import pick_device
     from faceptor.weights.folder import load_model, model_hash
 
-    network = load_model(model, device=pick_device(device))
-    network.choose_tasks(task)  # a wrong name is one error, not one per photograph
-    facts = {"folder": str(model), "hash": model_hash(model)}
-    _make_folder(out)
-    reports = []
-    for photo, stem in zip(photos, file_names(photos, out, network.tasks), strict=True):
-        report = _report(network, photo, out, stem, boxes=boxes, tasks=task, facts=facts)
-        reports.append(report)
-        if "warning" in report:
-            print(f"warning: {photo}: {report['warning']}", file=sys.stderr)
-        if not json and "error" not in report:
-            print("\n".join(_summary(report)))
-    failed = [report for report in reports if "error" in report]
-    if json:
-        print(json_text({"model": facts, "photos": [_plain(report) for report in reports]}))
-    elif failed and len(reports) > 1:
-        listed = "\n".join(f"  {report['photo']}" for report in failed)
-        print(f"{len(failed)} of {len(reports)} photographs were not answered:\n{listed}", file=sys.stderr)
-    if failed:
-        raise typer.Exit(1)
+    return load_model(model, device=pick_device(device)), {"folder": str(model), "hash": model_hash(model)}
 
 
 def at_hand() -> Path:
@@ -111,96 +169,108 @@ def check_names(model: Path, tasks: Sequence[str] | None) -> None:
             raise ConfigError(f"--task {name!r}: not in this model; {hint}{model} has {', '.join(map(str, known))}")
 
 
-def _report(network, photo: Path, out: Path, stem: str, **settings) -> dict[str, Any]:
-    """What is known about one photograph, its error included, so that the others go on."""
-    try:
-        return _answer(network, photo, out, stem, **settings)
-    except FaceptorError as error:
-        reason = str(error)
-    except MemoryError:
-        reason = f"{photo}: this machine has not enough memory for it; scale it down"
-    except OSError as error:
-        reason = describe(error, error.filename or photo)
-    except Exception as error:  # a fault of this program, which is shown; the other photographs do not pay for it
-        traceback.print_exc()
-        reason = f"{photo}: {type(error).__name__} in this program (see above); please report it"
-    print(f"error: {reason}", file=sys.stderr)
-    return {"photo": str(photo), "error": reason}
+def all_missing(photos: Sequence[Path]) -> list[dict[str, Any]]:
+    """A report of each path, where not one can be read: told before a network is loaded for nothing."""
+    from faceptor.io.regular import open_regular
+    from faceptor.predict.folder import FORMATS
+
+    reports = []
+    for photo in photos:
+        if photo.exists():
+            return []
+        try:
+            open_regular(photo, largest=0, remedy=f"give a photograph as {FORMATS}").close()
+        except FaceptorError as error:
+            reports.append({"photo": str(photo), "error": str(error)})
+    for report in reports:
+        print(f"error: {report['error']}", file=sys.stderr)
+    return reports
 
 
-def _answer(network, photo: Path, out: Path, stem: str, *, boxes, tasks, facts: dict) -> dict[str, Any]:
-    """Predict one photograph and write its files; returns what the JSON file holds, and the faces in words."""
-    from faceptor.predict.overlay import draw_faces
-    from faceptor.predict.predictor import answer_photo, generated_warning, open_photo
-    from faceptor.tasks import kind_of
-
-    opened, sha256 = open_photo(photo)
-    faces = answer_photo(network, opened, boxes, tasks, name=str(photo))
-    entries, files = [], {}
-    for number, face in enumerate(faces, start=1):
-        entry = face.magnified(opened.reduction).to_json()
-        for name, answer in face.results.items():
-            if kind_of(face.specs[name]).class_map:  # written to a file of its own, which the JSON names
-                file = f"{stem}-{name}.png" if len(faces) == 1 else f"{stem}-{name}-{number}.png"
-                files[file] = _class_map(face.specs[name], answer)
-                told = entry["tasks"][name]
-                entry["tasks"][name] = {key: value for key, value in told.items() if key != "runs"} | {"map": file}
-        entries.append(entry)
-    overlay = io.BytesIO()
-    draw_faces(opened.pixels, faces).save(overlay, "PNG")
-    files[f"{stem}.png"] = overlay.getvalue()
-    report = {"photo": str(photo), "sha256": sha256, "width": opened.size[1], "height": opened.size[0], "model": facts}
-    if opened.reduction > 1:
-        report["reduced"] = opened.reduction  # class maps are that much smaller
-    if faces[0].generated:
-        report |= {"generated": True, "warning": generated_warning(faces[0].generated, of=len(faces[0].results))}
-    report |= {"overlay": f"{stem}.png", "faces": entries}
-    _write_all(out, files | {f"{stem}.json": f"{json_text(report)}\n".encode()})
-    words = [{n: kind_of(f.specs[n]).describe(f.specs[n], a) for n, a in f.results.items()} for f in faces]
-    return report | {"json": str(out / f"{stem}.json"), "words": words}
+def _told(reports: Iterable[dict[str, Any]], *, everything: bool) -> Iterator[dict[str, Any]]:
+    """Tell each report as it comes; those that are needed at the end, `everything` or the errors alone."""
+    for report in reports:
+        if "error" in report:
+            print(f"error: {report['error']}", file=sys.stderr)
+        elif not everything:
+            print("\n".join(_summary(report)))
+        if "warning" in report:
+            print(f"warning: {report['photo']}: {report['warning']}", file=sys.stderr)
+        plain = {key: value for key, value in report.items() if key not in ("words", "model")}
+        yield plain if everything or "error" in report else {}
 
 
-def _write_all(folder: Path, files: dict[str, bytes]) -> None:
-    """The files of one photograph; where one cannot be written, those that were not there before go again."""
-    new = [folder / name for name in files if not (folder / name).exists()]
-    try:
-        for name, data in files.items():
-            write_whole(folder / name, data)
-    except BaseException:
-        for path in new:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-        raise
+def _finish(told: Iterable[dict[str, Any]], json: bool, facts: dict[str, Any]) -> None:
+    """The end of a run that writes files for each photograph."""
+    from faceptor.predict.files import json_text
+
+    count, kept = 0, []
+    for report in told:
+        count += 1
+        kept += [report] if report else []
+    failed = [report for report in kept if "error" in report]
+    if json:
+        print(json_text({"model": facts, "photos": kept}))
+    elif failed and count > 1:
+        listed = "\n".join(f"  {report['photo']}" for report in failed[:MOST_LISTED])
+        more = f"\n  and {len(failed) - MOST_LISTED} more" if len(failed) > MOST_LISTED else ""
+        print(f"{len(failed)} of {count} photographs were not answered:\n{listed}{more}", file=sys.stderr)
+    if failed:
+        raise typer.Exit(1)
 
 
-def _class_map(spec, prediction) -> bytes:
-    """A class map as a PNG whose pixel values are class numbers and whose palette shows them in colour."""
-    import numpy as np
-    from PIL import Image
+def _sum_up(reports: Iterable[dict[str, Any]], job: Any, json: bool) -> None:
+    """The end of a run that writes one file: how many, and where."""
+    counts = dict.fromkeys(("answered", "faces", "earlier", "failed"), 0)
+    warning = ""
+    for report in reports:
+        if "error" in report:
+            print(f"error: {report['error']}", file=sys.stderr)
+            counts["failed"] += 1
+        elif "answered" in report:
+            counts["earlier"] += 1
+        else:
+            counts["answered"] += 1
+            counts["faces"] += len(report["faces"])
+        if report.get("warning", warning) != warning:
+            warning = report["warning"]
+            print(f"warning: {warning}", file=sys.stderr)
+    path = job.out / f"faces.{job.form}"
+    if json:
+        print(jsonlib.dumps({"model": job.model, "results": str(path)} | counts, indent=2))
+    else:
+        before = f", {counts['earlier']:,} of an earlier run" if counts["earlier"] else ""
+        failed = f", {counts['failed']:,} not answered" if counts["failed"] else ""
+        print(f"{counts['answered']:,} photographs and frames with {counts['faces']:,} faces{before}{failed} -> {path}")
+    if counts["failed"]:
+        raise typer.Exit(1)
 
-    from faceptor.figures.drawing import class_colours
 
-    picture = Image.fromarray(prediction.classes)
-    picture.putpalette(np.ascontiguousarray(class_colours(spec.queries)).tobytes())
-    data = io.BytesIO()
-    picture.save(data, "PNG")
-    return data.getvalue()
+def _total(job: Any) -> int | None:
+    """How many photographs and frames there are, about; None where a video does not say."""
+    from faceptor.predict.folder import sources
+    from faceptor.predict.video import count_frames
+
+    total = 0
+    for source in sources(job.given, job.patterns, but=job.out):
+        count = count_frames(source.path, job.every) if source.video else 1
+        if count is None:
+            return None
+        total += count
+    return total
 
 
 def _summary(report: dict[str, Any], most: int = 4) -> Iterable[str]:
     """Lines for people: how many faces, then each face's answers."""
     count = len(report["faces"])
-    yield f"{report['photo']}: {count} face{'s' if count != 1 else ''} -> {report['json']}"
+    when = f" at {report['seconds']:.2f} s" if "seconds" in report else ""
+    yield f"{report['photo']}{when}: {count} face{'s' if count != 1 else ''} -> {report['json']}"
     for number, (face, words) in enumerate(zip(report["faces"], report["words"], strict=True), start=1):
         x1, y1, x2, y2 = face["box"]
         yield f"  face {number} at {x1:.0f},{y1:.0f},{x2:.0f},{y2:.0f}"
         for name, said in words.items():
             more = f", and {len(said) - most} more" if len(said) > most else ""
             yield f"    {name}: {', '.join(said[:most])}{more}"
-
-
-def _plain(report: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in report.items() if key not in ("words", "model")}
 
 
 def parse_box(text: str) -> tuple[float, float, float, float]:
@@ -212,98 +282,8 @@ def parse_box(text: str) -> tuple[float, float, float, float]:
     return x1, y1, x2, y2
 
 
-# --- files -----------------------------------------------------------------------------------------------------------
-
-
-def file_names(photos: Sequence[Path], out: Path, tasks: Iterable[str]) -> list[str]:
-    """A stem in `out` for each photograph, such that no file of one replaces a file of another, or a photograph.
-
-    A photograph keeps its stem; "_2", "_3", ... is added where another one, of this run or an earlier, has it. (Not
-    "-2": so end the maps of a second face.) Stems too long for the files' names are cut and end in a hash of the whole.
-    """
-    tasks = list(tasks)
-    room = _longest_name(out) - max(len(os.fsencode(f"_99999-{task}-9999.json")) for task in ("", *tasks))
-    originals = {_real(photo) for photo in photos}
-    taken: list[tuple[str, Path]] = []
-
-    def clash(stem: str, photo: Path) -> bool:
-        files = [out / f"{name}.png" for name in (stem, *(f"{stem}-{task}" for task in tasks))]
-        files.append(out / f"{stem}.json")
-        if any(_real(file) in originals for file in files):
-            return True
-        if any(photo != other and _meet(stem, name, tasks) for name, other in taken):
-            return True
-        return any(file.exists() for file in files) and not _about(files[-1], photo)
-
-    stems = []
-    for photo in photos:
-        base = shortened(photo.stem, room) or "photo"
-        number, stem = 1, base
-        while clash(stem, _real(photo)):
-            number += 1
-            stem = f"{base}_{number}"
-        taken.append((stem, _real(photo)))
-        stems.append(stem)
-    return stems
-
-
-def shortened(stem: str, room: int) -> str:
-    """A stem of at most `room` bytes; what is cut has a mark of its own for each whole stem."""
-    whole = os.fsencode(stem)
-    if len(whole) <= room:
-        return stem
-    mark = "~" + hashlib.sha256(whole).hexdigest()[:12]
-    return whole[: max(room - len(mark), 0)].decode(errors="ignore") + mark
-
-
-def _longest_name(folder: Path) -> int:
-    """Bytes that a file name may have there."""
-    try:
-        return os.pathconf(folder, "PC_NAME_MAX")
-    except (OSError, AttributeError, ValueError):
-        return 255
-
-
-def _meet(one: str, other: str, tasks: Sequence[str]) -> bool:
-    """Whether two stems could name the same file; case does not tell files apart everywhere."""
-    maps = "|".join(re.escape(task) for task in tasks)
-
-    def reaches(a: str, b: str) -> bool:
-        return re.fullmatch(rf"{re.escape(a)}(-({maps})(-\d+)?)?", b, re.IGNORECASE) is not None
-
-    return reaches(one, other) or reaches(other, one)
-
-
-def _about(file: Path, photo: Path) -> bool:
-    """Whether a JSON file in the output folder is an earlier answer about the same photograph."""
-    from faceptor.io.regular import read_regular, sha256_of
-
-    try:
-        report = jsonlib.loads(read_regular(file, largest=LARGEST_JSON))
-        if _real(Path(report["photo"])) == photo:
-            return True
-        return report["sha256"] == sha256_of(photo, largest=LARGEST_HASHED)
-    except (FaceptorError, OSError, ValueError, KeyError, TypeError, RecursionError):
-        return False  # not ours: leave it alone
-
-
-def _real(path: Path) -> Path:
-    return Path(os.path.realpath(path))
-
-
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"--out {folder}: cannot be made a folder ({error.strerror}); choose another") from None
-
-
-def json_text(value: Any, pad: str = "\n") -> str:
-    """Indented JSON that keeps lists of numbers and words on one line."""
-    inner = pad + "  "
-    if isinstance(value, dict) and value:
-        items = [f"{jsonlib.dumps(key)}: {json_text(item, inner)}" for key, item in value.items()]
-        return "{" + ",".join(inner + item for item in items) + pad + "}"
-    if isinstance(value, list) and any(isinstance(item, dict | list) for item in value):
-        return "[" + ",".join(inner + json_text(item, inner) for item in value) + pad + "]"
-    return jsonlib.dumps(value, allow_nan=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -17,34 +17,76 @@ from faceptor.transforms.geometry import rotation
 
 MAX_PHOTO_SIDE, MIN_PHOTO_SIDE = 1600, 860  # pixels the photograph's longer side is brought to
 MARGIN, GAP = 24, 14  # pixels, about the whole picture and between its parts
-CARD_WIDTH, MAX_CARDS = 620, 12  # a card for each face
+CARD_WIDTH, CARD_COLUMNS = 620, 3  # a card for each face
+PAGE_WIDTH = CARD_COLUMNS * CARD_WIDTH + (CARD_COLUMNS - 1) * 2 * GAP  # of several faces
+MAX_PAGE_HEIGHT, MAX_PHOTO_HEIGHT = 2600, 1100  # pixels of such a page without its margins; of the photograph on it
+MAX_BESIDE, MAX_CARDS = 2, 60  # faces beside their photograph, others are below it; cards of one photograph
 PANEL_COLUMNS, MAX_TILES_PER_ROW = 2, 3  # of a card
 TILE_SIDE = 2.1  # of the part of the photograph that a tile shows, in sides of the face box
 
 
 def draw_faces(rgb: np.ndarray, faces: Sequence[Face]) -> Image.Image:
-    """(H, W, 3) uint8 RGB and its faces -> a picture to look at."""
-    photo = _photo(rgb, faces)
+    """(H, W, 3) uint8 RGB and its faces -> a picture to look at, of several faces the first page."""
+    return next(draw_pages(rgb, faces))
+
+
+def draw_pages(rgb: np.ndarray, faces: Sequence[Face]) -> Iterator[Image.Image]:
+    """One picture of up to two faces; of more, pages of one width with the photograph on the first."""
     shown = list(faces)[:MAX_CARDS]
-    cards = [_card(rgb, face, number) for number, face in enumerate(shown, start=1)]
+    cards = (_card(rgb, face, number) for number, face in enumerate(shown, start=1))
+    if len(shown) <= MAX_BESIDE:
+        parts = [_photo(rgb, faces), *([stack(list(cards), CARD_WIDTH, gap=2 * GAP)] if shown else [])]
+        yield _framed(_warned(beside(parts, gap=2 * GAP), faces))
+        return
+    photo = _photo(rgb, faces, longest=(PAGE_WIDTH, MAX_PHOTO_HEIGHT))
+    rows = [[photo]]
+    for row in _in_rows(cards):
+        if len(rows) > 1 and sum(_tall(each) + 2 * GAP for each in rows) + _tall(row) > MAX_PAGE_HEIGHT:
+            yield _page(rows, faces)
+            rows = []
+        rows.append(row)
     if len(faces) > len(shown):
-        cards.append(line(f"{len(faces) - len(shown)} more faces: see the JSON file", CARD_WIDTH))
-    columns = _columns(cards, max([photo.height, *(card.height for card in cards)]))
-    panel = beside([stack(column, CARD_WIDTH, gap=2 * GAP) for column in columns], gap=2 * GAP)
-    picture = beside([photo, panel], gap=2 * GAP)
+        rows.append([line(f"{len(faces) - len(shown)} more faces: see the JSON file", PAGE_WIDTH)])
+    yield _page(rows, faces)
+
+
+def _in_rows(cards: Iterable[Image.Image]) -> Iterator[list[Image.Image]]:
+    row: list[Image.Image] = []
+    for card in cards:
+        row.append(card)
+        if len(row) == CARD_COLUMNS:
+            yield row
+            row = []
+    if row:
+        yield row
+
+
+def _tall(row: Sequence[Image.Image]) -> int:
+    return max(part.height for part in row)
+
+
+def _page(rows: Sequence[Sequence[Image.Image]], faces: Sequence[Face]) -> Image.Image:
+    return _framed(_warned(stack([beside(row, gap=2 * GAP) for row in rows], PAGE_WIDTH, gap=2 * GAP), faces))
+
+
+def _warned(picture: Image.Image, faces: Sequence[Face]) -> Image.Image:
+    """What the answers are worth, above them."""
     generated = next((face.generated for face in faces), ())
-    if generated:
-        words = generated_warning(generated, of=len(faces[0].results))
-        picture = stack([banner(words[0].upper() + words[1:], picture.width), picture], picture.width, gap=GAP)
-    return _framed(picture)
+    if not generated:
+        return picture
+    words = generated_warning(generated, of=len(faces[0].results))
+    return stack([banner(words[0].upper() + words[1:], picture.width), picture], picture.width, gap=GAP)
 
 
 # --- the photograph --------------------------------------------------------------------------------------------------
 
 
-def _photo(rgb: np.ndarray, faces: Sequence[Face]) -> Image.Image:
+def _photo(rgb: np.ndarray, faces: Sequence[Face], *, longest: tuple[int, int] | None = None) -> Image.Image:
+    """The photograph with its faces; longest: (w, h) that it fits into, else as its longer side says."""
     longer = max(rgb.shape[:2])
     scale = min(max(1.0, MIN_PHOTO_SIDE / longer), MAX_PHOTO_SIDE / longer)
+    if longest:
+        scale = min(scale, longest[0] / rgb.shape[1], longest[1] / rgb.shape[0])
     canvas = _view(rgb, 0.0, 0.0, scale, tuple(max(1, round(side * scale)) for side in rgb.shape[1::-1]))
     for face in faces:
         first = next((name for name in face.results if kind_of(face.specs[name]).on_photograph), None)
@@ -109,16 +151,6 @@ def _balanced(panels: Sequence[Image.Image]) -> list[list[Image.Image]]:
     return [[panels[index] for index in sorted(column)] for column in sorted(columns, key=lambda c: min(c, default=99))]
 
 
-def _columns(cards: Sequence[Image.Image], height: int) -> list[list[Image.Image]]:
-    """Cards from top to bottom, and a new column where one is full."""
-    columns: list[list[Image.Image]] = [[]]
-    for card in cards:
-        if columns[-1] and sum(item.height + 2 * GAP for item in columns[-1]) + card.height > height:
-            columns.append([])
-        columns[-1].append(card)
-    return columns
-
-
 # --- tiles: answers with a place in the image ------------------------------------------------------------------------
 
 
@@ -130,6 +162,17 @@ def _tile(rgb: np.ndarray, face: Face, name: str, width: int) -> Image.Image:
     drawn = Image.fromarray(kind.draw(spec, _view(rgb, x, y, scale, size), seen))
     picture = stack([drawn, caption(name, width)], width, gap=2)
     return stack([picture, *drawn_parts(kind.legend(spec, seen), width)], width)
+
+
+def face_tile(rgb: np.ndarray, face: Face, width: int) -> Image.Image:
+    """The face from near, (width, width), with the first answer drawn over it that is drawn on photographs."""
+    x, y, scale = _window(face, width)
+    canvas = _view(rgb, x, y, scale, (width, width))
+    first = next((name for name in face.results if kind_of(face.specs[name]).on_photograph), None)
+    if first:
+        seen = face.results[first].windowed(_matrix(x, y, scale), (width, width))
+        canvas = kind_of(face.specs[first]).draw(face.specs[first], canvas, seen)
+    return Image.fromarray(canvas)
 
 
 def _window(face: Face, width: int) -> tuple[float, float, float]:

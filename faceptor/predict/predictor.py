@@ -22,6 +22,7 @@ from faceptor.datasets.reader import BadSample
 from faceptor.errors import DataError, WeightsError
 from faceptor.io.regular import read_regular
 from faceptor.predict.detector import Detection, detect_faces
+from faceptor.predict.folder import FORMATS
 from faceptor.predict.photographs import LARGEST_PHOTO_FILE, Photo, decode_photo
 from faceptor.tasks import kind_of
 from faceptor.tasks.base import Prediction, TaskSpec
@@ -30,7 +31,6 @@ from faceptor.transforms.framing import crop_of, place_face, square
 from faceptor.transforms.tensors import to_tensor
 
 FACES_PER_PASS = 8  # bounds the memory that a group photograph takes
-FORMATS = "JPEG, PNG, WebP, TIFF, BMP or GIF"
 MAX_BOX_SIDES = 4  # sides of a given face box, in longer sides of the photograph
 
 
@@ -87,6 +87,10 @@ def generated_warning(tasks: Sequence[str], *, of: int) -> str:
     return f"learned from generated faces alone{which}; do not rely on what it says about photographs"
 
 
+class NoFaceError(DataError):
+    """A picture was looked at, and the detector found no face in it."""
+
+
 class GeneratedFacesWarning(UserWarning):
     """A model that has seen no photograph answers one."""
 
@@ -115,20 +119,28 @@ def predict(
     return [face.magnified(photo.reduction) for face in answer_photo(model, photo, boxes, tasks, name=str(image))]
 
 
-def answer_photo(model: Any, photo: Photo, boxes=None, tasks=None, *, name: str) -> list[Face]:
+def answer_photo(
+    model: Any, photo: Photo, boxes=None, tasks=None, *, name: str, min_score: float | None = None
+) -> list[Face]:
     """Faces of a photograph in the pixels that were decoded (`Face.magnified` takes them to its own); `boxes` in its
     own pixels."""
     if boxes is None:
-        return answer_image(model, photo.pixels, tasks=tasks, name=name)
+        return answer_image(model, photo.pixels, tasks=tasks, name=name, min_score=min_score)
     own = np.stack([place.box for place in given_faces(boxes, photo.size, name=name)])
     return answer_image(model, photo.pixels, boxes=(own + 0.5) / photo.reduction - 0.5, tasks=tasks, name=name)
 
 
 @torch.inference_mode()
-def answer_image(model: Any, rgb: np.ndarray, *, boxes=None, tasks=None, name: str = "image") -> list[Face]:
-    """`predict` for an (H, W, 3) image at hand; `name` stands for it in errors."""
+def answer_image(
+    model: Any, rgb: np.ndarray, *, boxes=None, tasks=None, name: str = "image", min_score: float | None = None
+) -> list[Face]:
+    """`predict` for an (H, W, 3) image at hand; `name` stands for it in errors. min_score: of a face, 0 to 1; None: the
+    detector's own."""
     names = model.choose_tasks(tasks)
-    places = find_faces(rgb, name=name) if boxes is None else given_faces(boxes, rgb.shape[:2], name=name)
+    if boxes is None:
+        places = find_faces(rgb, name=name, min_score=min_score)
+    else:
+        places = given_faces(boxes, rgb.shape[:2], name=name)
     specs = {task: model.require_task(task) for task in names}
     generated = taught_by_generated(model.provenance, names)
     was_training = model.training
@@ -180,11 +192,11 @@ def _answer(model, rgb: np.ndarray, places: list[Detection], specs: dict[str, Ta
 # --- faces -----------------------------------------------------------------------------------------------------------
 
 
-def find_faces(rgb: np.ndarray, *, name: str = "image") -> list[Detection]:
-    """Detected faces, largest first; DataError if there is none."""
-    found = detect_faces(rgb)
+def find_faces(rgb: np.ndarray, *, name: str = "image", min_score: float | None = None) -> list[Detection]:
+    """Detected faces, largest first; NoFaceError if there is none."""
+    found = detect_faces(rgb) if min_score is None else detect_faces(rgb, min_score=min_score)
     if not found:
-        raise DataError(
+        raise NoFaceError(
             f"{name}: no face found (the detector sees near-frontal faces of 5 % of the picture and more); say where "
             "it is with --box x1,y1,x2,y2 (in Python boxes=[(x1, y1, x2, y2)]), from the brows to the chin"
         )
