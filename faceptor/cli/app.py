@@ -23,7 +23,7 @@ from faceptor.cli.synthesize import synthesize
 from faceptor.cli.train import train
 from faceptor.cli.transfer import transfer
 from faceptor.cli.trouble import after_a_failed_experiment, flushed, guarded, speakable
-from faceptor.io.processes import end_with_parent
+from faceptor.io.processes import ERRORS_FOLDER, end_with_parent
 
 
 class Verbs(TyperGroup):
@@ -59,7 +59,7 @@ def main() -> None:
     """Entry point: what lies outside the program is one line and an exit code (see `trouble`), a fault a traceback."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    if "DVC_STAGE" in os.environ:  # run by DVC: stop, with a checkpoint where there is one, when DVC is killed
+    if os.environ.keys() & {"DVC_STAGE", ERRORS_FOLDER}:  # stop, with a checkpoint, when DVC or the launcher is killed
         end_with_parent(signal.SIGTERM)
     speakable()
     try:

@@ -32,6 +32,16 @@ def load(path: Path, *, every: bool = False) -> Experiment:
     return experiment.resolve(with_every_data_set(load_params(path)), origin=str(path))
 
 
+def in_processes(experiment: Experiment, arguments: list[str], device: str) -> bool:
+    """Whether `train.processes` is more than 1 and they have done, by now, what `faceptor <arguments>` asks for."""
+    settings = experiment.params.train
+    if settings.processes == 1:
+        return False
+    from faceptor.pipeline.launch import launched
+
+    return launched(settings, arguments, device=device)
+
+
 def chosen(names: list[str] | None, known: Iterable[str], section: str) -> list[str]:
     """The data sets asked for, none = all; one that the section does not have is an error."""
     names = [unspelled(name) for name in names or []]

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceptor.cli.options import PARAMS, Device, ParamsFile, load
+from faceptor.cli.options import PARAMS, Device, ParamsFile, in_processes, load
 from faceptor.errors import FaceptorError
+from faceptor.io.processes import is_rank_0
 
 if TYPE_CHECKING:
     from faceptor.pipeline.experiment import Experiment
@@ -19,7 +20,8 @@ def train(
     device: Device = "auto",
     params: ParamsFile = PARAMS,
 ):
-    """Train a stage; a run that was stopped goes on where it was.
+    """Train a stage; a run that was stopped goes on where it was. `train.processes` in params.yaml says how many
+    processes share the work.
 
     `start` trains nothing: it records in models/starts the weights that trainings begin with, by content (DVC's stage
     starting_weights). `ship` trains nothing either: it writes the model that comes with the package, in half precision
@@ -31,6 +33,10 @@ def train(
     joint = ("stage1", *experiment.params.baselines)
     if stage not in (known := (*joint, "stage2", "merge", "start", "ship")):
         raise FaceptorError(f"train {stage!r}: expected one of {', '.join(known)}")
+    if stage in (*joint, "stage2"):
+        arguments = ["train", stage, *(["--task", task] if task else []), "--device", device, "--params", str(params)]
+        if in_processes(experiment, arguments, device):
+            return
     verbs = {"start": _start, "stage2": _stage2, "merge": _merge, "ship": _ship}
     verbs.get(stage, _joint)(experiment, stage, task, device)
 
@@ -48,7 +54,8 @@ def _joint(experiment: Experiment, name: str, _, device: str) -> None:
 
     check_joint(experiment, name)
     outcome = training.train_joint(experiment, name, device=device)
-    print(f"{name}: weights of step {outcome.best_step} ({outcome.selected})")
+    if is_rank_0():
+        print(f"{name}: weights of step {outcome.best_step} ({outcome.selected})")
 
 
 def _stage2(experiment: Experiment, _, task: str | None, device: str) -> None:
@@ -60,7 +67,9 @@ def _stage2(experiment: Experiment, _, task: str | None, device: str) -> None:
     from faceptor.pipeline.patterns import check_stage2
 
     check_stage2(experiment, [task])
-    print(training.train_stage2(experiment, task, device=device))
+    found = training.train_stage2(experiment, task, device=device)
+    if is_rank_0():
+        print(found)
 
 
 def _merge(experiment: Experiment, *_) -> None:

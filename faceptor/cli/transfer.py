@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from faceptor.cli.options import PARAMS, Device, Json, ParamsFile, load
+from faceptor.cli.options import PARAMS, Device, Json, ParamsFile, in_processes, load
 from faceptor.config.sections import unspelled
+from faceptor.io.processes import is_rank_0
 
 
 def transfer(
@@ -33,6 +34,9 @@ def transfer(
     check_transfer(experiment, [task_of(experiment, unspelled(dataset))])
     start = experiment.params.transfer.start
     read_json(RESULTS / "evaluate" / "details" / f"{start}.json")  # forgetting is told against it
+    arguments = ["transfer", dataset, mode, "--device", device, "--params", str(params), *(["--json"] if json else [])]
+    if in_processes(experiment, arguments, device):
+        return
     report = run(experiment, dataset, mode, device=device)
-    if json:
+    if json and is_rank_0():
         print(jsonlib.dumps(report, indent=2))

@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, requires
 from typing import Any
 
 from faceptor.errors import FaceptorError
+from faceptor.io.processes import FAULT, LOST, SAID, tell_launcher
 from faceptor.io.writing import describe, system_error
 
 ERROR, INTERRUPTED, PIPE_CLOSED = 2, 130, 141  # exit codes; the latter two as shells report SIGINT and SIGPIPE
@@ -36,10 +37,14 @@ def guarded(verb: Callable[[], Any]) -> Any:
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
             _close_stdout()
             sys.exit(PIPE_CLOSED)
+        if _lost_another_process(error) and tell_launcher(LOST, str(error)):
+            sys.exit(ERROR)
         line = said(error)
         if line is None or os.environ.get(TRACEBACK_VARIABLE):
+            tell_launcher(FAULT, repr(error))
             raise
-        _tell(line)
+        if not tell_launcher(SAID, line):
+            _tell(line)
         sys.exit(ERROR)
 
 
@@ -52,6 +57,13 @@ def said(error: Exception) -> str | None:
     if isinstance(error, ModuleNotFoundError):
         return _extra_missing(error.name or "")
     return _about_the_machine(error) or _about_a_file(error)
+
+
+def _lost_another_process(error: Exception) -> bool:
+    """Whether it tells no more than that another of the processes that train together has ended."""
+    gone = ("closed by peer", "reset by peer", "Broken pipe", "Connection refused", "remote process exited")
+    named = any(type(e).__name__ in ("DistBackendError", "DistNetworkError", "DistStoreError") for e in _chain(error))
+    return named or (isinstance(error, RuntimeError) and any(words in str(error) for words in gone))
 
 
 def _extra_missing(module: str) -> str | None:

@@ -58,6 +58,13 @@ class Data(Section):
     cache_mb: Whole = 1024  # decoded images kept in memory, per process
 
 
+class Training(Section):
+    """How trainings run; it shapes nothing but the order in which sums are added."""
+
+    processes: Annotated[Whole, Field(le=1024)] = 1  # that train together; 0 = one for each GPU, see docs/multi_gpu.md
+    restarts: Annotated[Whole, Field(le=1000)] = 0  # from the last checkpoint, when one of several processes is killed
+
+
 class Synthesis(Section):
     """How many faces to generate for one data set (train and test identities never overlap)."""
 
@@ -234,6 +241,7 @@ class Transfer(Stage):
 class Params(Section):
     seed: Seed  # of training: initialisation, order of samples, augmentation
     data: Data
+    train: Training = Training()
     synthesis: dict[str, Synthesis] = Field(default_factory=dict)
     datasets: dict[str, Dataset]
     model: ModelConfig

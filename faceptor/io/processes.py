@@ -5,6 +5,7 @@ calling `end_with_parent` first thing; a stage that DVC runs asks in `faceptor.c
 """
 
 import ctypes
+import json
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -19,6 +21,32 @@ TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # malloc.h of the GNU C library
 LARGEST_ON_THE_HEAP = 32 << 20  # bytes, the most that it takes
 KEPT_ON_THE_HEAP = 256 << 20  # bytes
 SECONDS_BETWEEN_LOOKS = 1.0  # where the kernel does not tell of a parent's death
+RANK, WORLD_SIZE, LOCAL_RANK = "RANK", "WORLD_SIZE", "LOCAL_RANK"  # torchrun's variables
+ERRORS_FOLDER = "FACEPTOR_RANK_ERRORS"  # variable: where the ranks that a command started write why they stopped
+SAID, LOST, FAULT = "said", "lost", "fault"  # why: one line of ours; another rank went; anything else
+
+
+def started_by_torchrun() -> bool:
+    """Whether this is one of several processes that torchrun started, on this machine or on several."""
+    return {RANK, WORLD_SIZE, LOCAL_RANK} <= os.environ.keys() and int(os.environ[WORLD_SIZE]) > 1
+
+
+def is_rank_0() -> bool:
+    """Whether this process is alone, or the one of several that prints."""
+    return not started_by_torchrun() or os.environ[RANK] == "0"
+
+
+def tell_launcher(kind: str, message: str) -> bool:
+    """Write why this rank stops to where the command that started it looks; False if none did."""
+    folder = os.environ.get(ERRORS_FOLDER)
+    if folder is None or not started_by_torchrun():
+        return False
+    told = {"kind": kind, "message": message, "time": time.time()}
+    try:
+        Path(folder, f"{os.environ[RANK]}.json").write_text(json.dumps(told), encoding="utf-8")
+    except OSError:  # the command is gone
+        return False
+    return True
 
 
 def end_with_parent(number: int = signal.SIGKILL, *, parent: int | None = None) -> None:

@@ -107,7 +107,7 @@ class FaceModel(nn.Module):
         return {task: raw[task] for task in names}
 
     def forward_tasks(self, batches: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Training: every task has its own images (as in `forward`); one encoder pass per image size."""
+        """Training: every task has its own images (as in `forward`, or none); one encoder pass per image size."""
         names = self.choose_tasks(list(batches))
         for task in names:
             self.check_images(batches[task], where=f"images of {task}", values=False)
@@ -146,7 +146,8 @@ class FaceModel(nn.Module):
             raise FaceptorError(f"{where}: expected a tensor (B, 3, H, W), found {found}")
         if not images.is_floating_point():
             raise FaceptorError(f"{where}: expected float RGB in [0, 1], found {images.dtype}; divide by 255")
-        if images.shape[-2] % self.stride or images.shape[-1] % self.stride or not images.numel():
+        empty = 0 in images.shape[1:] or (values and not len(images))  # of several processes one may have no sample
+        if images.shape[-2] % self.stride or images.shape[-1] % self.stride or empty:
             raise FaceptorError(
                 f"{where}: expected a batch with H and W divisible by {self.stride}, found {tuple(images.shape)}; "
                 "resize or pad"

@@ -27,8 +27,8 @@ class ChannelGate(nn.Module):
 class AttributeHead(nn.Module):
     """One kind of task with values: a trunk shared by its tasks, and one linear layer per task (`outputs`).
 
-    layers: the encoder layers it sees, 1-based. The norm runs over whatever images it is given; where training is
-    distributed, `nn.SyncBatchNorm.convert_sync_batchnorm` makes that all processes' images.
+    layers: the encoder layers it sees, 1-based. The norm runs over whatever images it is given; where several processes
+    train, `faceptor.training.batch_norm` makes that all processes' images.
     """
 
     def __init__(self, *, layers: Sequence[int], features: int, width: int, reduction: int = 16, dropout: float = 0.5):

@@ -69,8 +69,8 @@ class DenseHead(nn.Module):
     """One kind of task with maps: a UPerNet shared by its tasks, and one 1x1 convolution per task (`outputs`).
 
     layers: the encoder layers it sees, 1-based; they become the levels H/4, H/8, H/16, H/32 in this order, whatever
-    the patch. The norms run over whatever images they are given; where training is distributed,
-    `nn.SyncBatchNorm.convert_sync_batchnorm` makes that all processes' images, as the paper's code does.
+    the patch. The norms run over whatever images they are given; where several processes train,
+    `faceptor.training.batch_norm` makes that all processes' images, as the paper's code does.
     """
 
     def __init__(

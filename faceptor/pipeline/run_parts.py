@@ -1,7 +1,9 @@
 """What a training is built of: its batches, criteria, validation and log."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 
+import torch
 from torch import nn
 
 from faceptor.config import Sampling
@@ -10,10 +12,12 @@ from faceptor.datasets.subset import Fewer
 from faceptor.errors import ConfigError
 from faceptor.evaluation.measure import Validator
 from faceptor.io.files import RESULTS
+from faceptor.pipeline.dealt_validation import DealtValidation, dealt_tasks
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.samples import constant_baselines
 from faceptor.prepared.reading import Split, open_split
 from faceptor.tasks import KINDS, TaskSpec
+from faceptor.tasks.losses.across_processes import processes, rank
 from faceptor.training.batches import ImageCache, Steps, TaskStream
 
 
@@ -34,7 +38,7 @@ def training_steps(
         )
         for name, part in sampling.items()
     }
-    return Steps(streams, steps=steps)
+    return Steps(streams, steps=steps, rank=rank(), world=processes())
 
 
 def _faces(experiment: Experiment, task: str, split: Split) -> Split | Fewer:
@@ -44,7 +48,8 @@ def _faces(experiment: Experiment, task: str, split: Split) -> Split | Fewer:
 
 
 def build_criteria(experiment: Experiment, steps: Steps) -> nn.ModuleDict:
-    """One criterion per task; a recognition criterion owns a classifier with a row per training identity."""
+    """One criterion per task; a recognition criterion owns a classifier with a row per training identity, which are
+    dealt over the processes where there are several."""
     criteria = nn.ModuleDict()
     for name, stream in steps.streams.items():
         kind = KINDS[stream.spec.kind]
@@ -52,14 +57,19 @@ def build_criteria(experiment: Experiment, steps: Steps) -> nn.ModuleDict:
         if kind.identities:
             numbers["classes"] = int(max(stream.split.column(kind.columns[0]))) + 1
             numbers["embedding"] = experiment.params.model.embedding
-        criteria[name] = kind.criterion(stream.spec, **numbers)
+        dealt = kind.identities and processes() > 1
+        with torch.device("meta") if dealt else nullcontext():  # no process has room for all of them
+            criteria[name] = kind.criterion(stream.spec, **numbers)
+        if dealt:
+            criteria[name].deal(rank(), processes())
     return criteria
 
 
 def build_validator(
     experiment: Experiment, samples: Mapping[str, Sequence], specs: Mapping[str, TaskSpec], *, device, select=()
-) -> Validator | None:
-    """Validation on these samples; None where no task has any. select: tasks whose mean skill chooses the step."""
+) -> Validator | DealtValidation | None:
+    """Validation on these samples; None where no task has any. select: tasks whose mean skill chooses the step. Of
+    several processes, each judges some of the tasks."""
     if missing := [name for name in select if name not in samples]:
         key = f"datasets.{spelled(experiment.spec(missing[0]).dataset)}.validation"
         raise ConfigError(
@@ -67,12 +77,16 @@ def build_validator(
         )
     if not samples:
         return None
-    specs = {name: specs[name] for name in samples}
-    crops = {name: experiment.crop(name, "test") for name in specs}
-    return Validator(
-        samples, specs, crops, constant_baselines(experiment, specs, crops),
-        batch=experiment.params.evaluate.batch, device=device, select=select, workers=experiment.params.data.workers,
+    crops = {name: experiment.crop(name, "test") for name in samples}
+    own = dealt_tasks({name: len(part) * crops[name].size ** 2 for name, part in samples.items()})
+    specs = {name: specs[name] for name in own}
+    validator = Validator(
+        {name: samples[name] for name in own}, specs, {name: crops[name] for name in own},
+        constant_baselines(experiment, specs, crops),
+        batch=experiment.params.evaluate.batch, device=device, select=select if processes() == 1 else (),
+        workers=experiment.params.data.workers,
     )  # fmt: skip
+    return validator if processes() == 1 else DealtValidation(validator, tuple(samples), select or tuple(samples))
 
 
 def live_log(name: str):

@@ -1,7 +1,6 @@
 """The training stages: stage 1, stage 2 of each task, and the one model folder that holds them all."""
 
 import shutil
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 
@@ -25,7 +24,9 @@ from faceptor.pipeline.verdict import choosing_and_judging, judge, verdict
 from faceptor.predict.framing import measure_framing
 from faceptor.prepared.reading import open_split
 from faceptor.training.checkpoint import clear
+from faceptor.training.distributed import is_first, joined
 from faceptor.training.loop import Outcome, Run, train
+from faceptor.training.progress import say
 from faceptor.training.record import Record, flatten, stage_facts
 from faceptor.training.threads import fixed_threads
 from faceptor.weights.folder import load_model, model_hash, read_description, save_model
@@ -41,8 +42,9 @@ def named(patterns, name: str) -> tuple[str, ...]:
 
 @contextmanager
 def running(run_name: str, stage: Stage) -> Iterator[None]:
-    """Around all that a training does: nobody else trains it, and its threads are as many as its section says."""
-    with locked(RUNS / run_name), fixed_threads(stage.threads):
+    """Around all that a training does: nobody else trains it, and its threads are as many as its section says. Where
+    torchrun started several processes, they train together; the first one holds the lock and writes what comes out."""
+    with joined(), locked(RUNS / run_name) if is_first() else nullcontext(), fixed_threads(stage.threads):
         yield
 
 
@@ -55,9 +57,10 @@ def train_joint(experiment: Experiment, name: str = "stage1", *, device: str = "
     with running(name, stage):
         made_of = provenance(experiment, name, stage.tasks) | {"starting_weights": weights}
         model, outcome = joint_model(experiment, name, model=f"{home}model", section=section, device=device)
-        set_crops(experiment, model, stage.tasks)
-        save_model(model, MODELS / name, provenance=made_of | chosen(outcome))
-        clear(RUNS / name)
+        if is_first():
+            set_crops(experiment, model, stage.tasks)
+            save_model(model, MODELS / name, provenance=made_of | chosen(outcome))
+            clear(RUNS / name)
     return outcome
 
 
@@ -81,7 +84,8 @@ def joint_model(
 def train_stage2(experiment: Experiment, name: str, *, device: str = "auto") -> dict:
     """Layer-Attention of one task on top of frozen stage 1.
 
-    Kept only if it gains on validation samples that did not choose its step, see `faceptor.pipeline.verdict`.
+    Kept only if it gains on validation samples that did not choose its step, see `faceptor.pipeline.verdict`. Returns
+    the verdict, on the first process alone; nothing on the others.
     """
     params = experiment.params
     if name not in params.stage2.tasks:
@@ -93,11 +97,13 @@ def train_stage2(experiment: Experiment, name: str, *, device: str = "auto") -> 
         model = load_model(MODELS / "stage1")
         held_out = validation_samples(experiment, [name], limit=stage.validate_samples)
         choosing, judging = choosing_and_judging(held_out[name]) if held_out else (None, None)
-        before = judge(experiment, model, name, judging, device=where) if held_out else None
+        before = judge(experiment, model, name, judging, device=where) if held_out and is_first() else None
         outcome = train_layer_attention(
             experiment, model, name, run_name, start="stage1", samples={name: choosing} if held_out else {},
             device=device,
         )  # fmt: skip
+        if not is_first():
+            return {}
         after = judge(experiment, model, name, judging, device=where, before=before) if held_out else None
         found = {"task": name, "mode": params.model.layer_attention.mode}
         found |= verdict(before, after, seed=params.seed) | chosen(outcome)
@@ -169,11 +175,12 @@ def train_tasks(
         samples = validation_samples(experiment, sampling, limit=stage.validate_samples)
     select = getattr(stage, "select", ())
     validate = build_validator(experiment, samples, specs, device=where, select=select)
+    log = log and is_first()
     if log and validate:
         crops = {name: experiment.crop(name, "test") for name in samples}
         validate = with_pictures(validate, samples, specs, crops, run_name=run_name, device=where)
     if blind := [name for name in sampling if name not in samples]:
-        print(f"{run_name}: trained on everything, not validated: {', '.join(blind)}", file=sys.stderr, flush=True)
+        say(f"{run_name}: trained on everything, not validated: {', '.join(blind)}")
     record = stage_facts(stage, sampling, section=section) | facts | data_record(experiment, specs)
     record["evaluate.batch"] = params.evaluate.batch  # of validation, whose scores choose the step
     torch.manual_seed(params.seed)

@@ -15,6 +15,7 @@ from faceptor.pipeline.run_record import started_record
 from faceptor.pipeline.samples import data_facts
 from faceptor.pipeline.training import chosen, named, running, set_crops, train_tasks
 from faceptor.training.checkpoint import clear
+from faceptor.training.distributed import is_first
 from faceptor.training.loop import Outcome
 from faceptor.training.record import flatten
 from faceptor.weights.folder import load_model, model_hash, read_description, save_model
@@ -22,7 +23,7 @@ from faceptor.weights.folder import load_model, model_hash, read_description, sa
 
 def transfer(experiment: Experiment, dataset: str, mode: str, *, device: str = "auto") -> dict:
     """Teach the start model a new data set; write results/transfer/<dataset>-<mode>.json, the headline numbers, and
-    details/<dataset>-<mode>.json beside it; return the details.
+    details/<dataset>-<mode>.json beside it; return the details, on the first of several processes alone.
 
     Modes are lists of trainable patterns: prompt (the new queries), decoder (and decoders and output modules),
     full (everything); lora (the new queries and low-rank adapters) is not in the paper. What the old tasks lost is
@@ -52,6 +53,8 @@ def _transfer(experiment: Experiment, name: str, dataset: str, mode: str, run_na
     }
     taught = read_description(start)["provenance"].get("data", {}) | about["data"]
     model, outcome = taught_model(experiment, name, mode, run_name, start=params.transfer.start, device=device)
+    if not is_first():
+        return {}
     set_crops(experiment, model, [name])
     model.to(pick_device(device))
     tests = tests_of_task(experiment, model.tasks[name])

@@ -229,7 +229,10 @@ class Recognition(Kind[IdentityPrediction, RecognitionMetric]):
     headline, higher_is_better, mirror = "accuracy", True, True
     run_length = 8  # a person's pictures, four pairs
     identities = True
-    losses: ClassVar = {"cosface": {"scale": 64.0, "margin": 0.4}, "arcface": {"scale": 64.0, "margin": 0.5}}
+    losses: ClassVar = {
+        "cosface": {"scale": 64.0, "margin": 0.4, "sample_rate": 1.0},
+        "arcface": {"scale": 64.0, "margin": 0.5, "sample_rate": 1.0},
+    }
 
     def loss(self, spec, name, *, classes, embedding, **numbers):
         from faceptor.tasks.losses.margins import ArcFace, CosFace

@@ -102,9 +102,7 @@ class Steps(Dataset):
 
     def __init__(self, streams: Mapping[str, TaskStream], *, steps: int, rank: int = 0, world: int = 1):
         self.streams, self.steps, self.rank, self.world = streams, steps, rank, world
-        for name, stream in streams.items():
-            if stream.samples % world:
-                raise DataError(f"{name}: {stream.samples} samples per step do not divide over {world} processes")
+        self.shares = dealt({name: (s.crop.size, s.samples) for name, s in streams.items()}, rank=rank, world=world)
 
     def __len__(self) -> int:
         return self.steps
@@ -112,14 +110,32 @@ class Steps(Dataset):
     def __getitem__(self, step: int) -> Batch:
         if not 0 <= step < self.steps:
             raise IndexError(step)
-        return {name: self._batch(stream, step) for name, stream in self.streams.items()}
+        return {name: self._batch(name, step) for name in self.streams}
 
-    def _batch(self, stream: TaskStream, step: int) -> dict[str, torch.Tensor]:
-        share = stream.samples // self.world
-        first = step * stream.samples + self.rank * share
-        images, targets = zip(*(stream.example(position) for position in range(first, first + share)), strict=True)
+    def _batch(self, name: str, step: int) -> dict[str, torch.Tensor]:
+        stream, share = self.streams[name], self.shares[name]
+        first = step * stream.samples
+        own = range(first + share.start, first + share.stop)
+        images, targets = zip(*(stream.example(position) for position in own or [first]), strict=True)
         batch = {key: torch.as_tensor(np.stack([t[key] for t in targets])) for key in targets[0]}
-        return stacked_images(images) | batch
+        # without a sample of its own, a process has the tensors of one, with no rows
+        return {key: value[: len(own)] for key, value in (stacked_images(images) | batch).items()}
+
+
+def dealt(samples: Mapping[str, tuple[int, int]], *, rank: int, world: int) -> dict[str, range]:
+    """Task -> (side of its images, n_t) -> which of the n_t samples of a step a process takes, in the order of ranks.
+
+    What is left over when n_t is divided goes to one process more each, beginning where the last task of that image
+    size ended, so that all processes have equally many of a size, but for one.
+    """
+    shares, begin = {}, {}
+    for name, (size, count) in samples.items():
+        least, left = divmod(count, world)
+        more = [(place - begin.get(size, 0)) % world < left for place in range(world)]
+        first = rank * least + sum(more[:rank])
+        shares[name] = range(first, first + least + more[rank])
+        begin[size] = (begin.get(size, 0) + left) % world
+    return shares
 
 
 def stream_batches(steps: Steps, *, start: int, workers: int, device: torch.device | str = "cpu") -> Iterator[Batch]:

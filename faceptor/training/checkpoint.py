@@ -34,10 +34,10 @@ def save_atomic(state: dict, path: Path) -> None:
 def load_checkpoint(path: Path) -> dict | None:
     """The checkpoint, or None if there is none; a damaged one is an error, never a silent restart.
 
-    Called by the only process that trains in this folder: what others left half-written is removed.
+    Called by those that train in this folder and before they do: what others left half-written is removed.
     """
     for stale in path.parent.glob(f".{path.name}.*.partial"):
-        stale.unlink()
+        stale.unlink(missing_ok=True)
     if not path.exists():
         return None
     if not path.is_file():

@@ -19,14 +19,26 @@ from torch import Tensor, nn
 from faceptor.config import Stage
 from faceptor.errors import FaceptorError
 from faceptor.models.base import FaceModel
+from faceptor.training.batch_norm import shared_statistics
 from faceptor.training.batches import Batch, Steps, stream_batches
 from faceptor.training.checkpoint import FORMAT
+from faceptor.training.distributed import (
+    Losses,
+    agreed,
+    clip,
+    require_whole_matrices,
+    rows_here,
+    scaler_of,
+    shared_losses,
+    totals,
+    whole_shape,
+)
 from faceptor.training.interruption import Interrupted, stop_requests
 from faceptor.training.optimiser import build_optimiser, rate_at, set_rate
 from faceptor.training.precision import autocast, choose_precision
 from faceptor.training.progress import Live, Progress, say
 from faceptor.training.record import FORMAT_KEY, Record
-from faceptor.training.state import Metrics, TrainState
+from faceptor.training.state import Metrics, TrainState, seed_process
 from faceptor.training.threads import fixed_threads
 from faceptor.training.trainable import Parameters, named_parameters, set_modes, set_trainable
 
@@ -88,20 +100,24 @@ def train(
     """
     precision = choose_precision(stage.precision, run.device)
     state, record = start_or_resume(model, criteria, stage=stage, trainable=trainable, run=run, precision=precision)
-    with fixed_threads(stage.threads), stop_requests() as stop:
+    losses_of = shared_losses(model, criteria, steps, task_losses)
+    with fixed_threads(stage.threads), shared_statistics(model), stop_requests() as asked:
         progress = Progress(begin=state.step, steps=stage.steps, live=run.live)
         progress.report(*state.history)
         for batch in stream_batches(steps, start=state.step, workers=run.workers, device=run.device):
-            found = train_step(state, on_device(batch, run.device), stage=stage, weights=weights, precision=precision)
+            found = train_step(
+                state, on_device(batch, run.device), losses_of, stage=stage, weights=weights, precision=precision
+            )
             last, logged = state.step == stage.steps, {}
             if last or state.step % stage.log_every == 0:
-                logged |= {name: float(value) for name, value in found.items()}
+                logged |= totals(found)
                 progress.losses(state.step, logged)
             if validate and (last or state.step % stage.validate_every == 0):
                 logged |= validation(state, validate)
             if logged:
                 state.history.append({"step": state.step, **logged})
                 progress.report(state.history[-1])
+            stop = agreed(bool(asked))
             if last or stop or state.step % stage.checkpoint_every == 0:
                 state.save(run.checkpoint, record)
             if stop and not last:
@@ -126,19 +142,27 @@ def start_or_resume(
     criteria.to(run.device)
     parameters = named_parameters(model, criteria)
     set_trainable(parameters, trainable, what="trainable")
-    scaler = torch.amp.GradScaler(run.device.type, enabled=precision == torch.float16)
+    dealt = any(rows_here(parameter) for parameter in parameters.values())
+    scaler = scaler_of(run.device, enabled=precision == torch.float16, dealt=dealt)
     state = TrainState(model, criteria, build_optimiser(parameters, stage.optimiser), scaler)
+    require_whole_matrices(state.optimiser)
     record = run.record | facts(run, precision, parameters)
     if state.resume(run.checkpoint, record):
         say(f"resuming at step {state.step} of {stage.steps} from {run.checkpoint}")
     else:
-        torch.manual_seed(run.seed)
+        seed_process(run.seed)
     set_modes(model, criteria)
     return state, record
 
 
 def train_step(
-    state: TrainState, batch: Batch, *, stage: Stage, weights: Mapping[str, float], precision: torch.dtype
+    state: TrainState,
+    batch: Batch,
+    losses_of: Callable[[Batch], Losses],
+    *,
+    stage: Stage,
+    weights: Mapping[str, float],
+    precision: torch.dtype,
 ) -> dict[str, Tensor | float]:
     """One step of the optimiser. Returns the losses (scalars on the device: reading them waits for it), the learning
     rate, and the norm of the gradient before clipping where it is finite.
@@ -149,13 +173,13 @@ def train_step(
     set_rate(state.optimiser, rate)
     state.optimiser.zero_grad(set_to_none=True)
     with autocast(next(state.model.parameters()).device, precision):
-        losses = task_losses(state.model, state.criteria, batch)
+        losses = losses_of(batch)
     total = weighted_mean(losses, weights)
     _require_finite(total, losses, state.step)
 
     state.scaler.scale(total).backward()
     state.scaler.unscale_(state.optimiser)
-    norm = nn.utils.clip_grad_norm_(state.learning, stage.optimiser.clip or math.inf).item()
+    norm = clip(state.learning, stage.optimiser.clip or math.inf).item()
     if math.isfinite(norm):
         state.scaler.step(state.optimiser)
     elif not state.scaler.is_enabled():
@@ -167,7 +191,7 @@ def train_step(
     return found | ({"gradient_norm": norm} if math.isfinite(norm) else {})
 
 
-def task_losses(model: FaceModel, criteria: nn.ModuleDict, batch: Batch) -> dict[str, dict[str, Tensor]]:
+def task_losses(model: FaceModel, criteria: nn.ModuleDict, batch: Batch) -> Losses:
     """Loss terms of every task in the batch: {task: {"loss": scalar, named parts ...}}."""
     raw = model.forward_tasks({name: items["image"] for name, items in batch.items()})
     targets = {name: {k: v for k, v in items.items() if k != "image"} for name, items in batch.items()}
@@ -202,7 +226,7 @@ def outcome_of(state: TrainState, record: Record) -> Outcome:
 
 def facts(run: Run, precision: torch.dtype, parameters: Parameters) -> Record:
     """What the loop itself adds to the record of a run."""
-    shapes = {name: (list(parameter.shape), parameter.requires_grad) for name, parameter in parameters.items()}
+    shapes = {name: (whole_shape(parameter), parameter.requires_grad) for name, parameter in parameters.items()}
     learning = sum(parameter.requires_grad for parameter in parameters.values())
     digest = hashlib.sha256(json.dumps(shapes, sort_keys=True).encode()).hexdigest()
     return {

@@ -5,6 +5,8 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
+from faceptor.tasks.losses.across_processes import rank
+
 
 class Live(Protocol):
     """The part of dvclive.Live that a training uses."""
@@ -42,4 +44,6 @@ class Progress:
 
 
 def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    """A line on stderr; of several processes, the first one speaks."""
+    if rank() == 0:
+        print(line, file=sys.stderr, flush=True)

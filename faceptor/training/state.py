@@ -11,11 +11,17 @@ from torch import Tensor, nn
 
 from faceptor.errors import FaceptorError
 from faceptor.models.base import FaceModel
+from faceptor.tasks.losses.across_processes import processes, rank
 from faceptor.training.checkpoint import damaged, random_state, restore_random_state, resumable, save_atomic
+from faceptor.training.distributed import told_to_all
 from faceptor.training.record import Record
+from faceptor.training.sharded_state import ROWS, put_back, remove_others, taken_out, write_rows
 
 Metrics = Mapping[str, Mapping[str, float]]
 """Task -> metric -> value."""
+
+
+SEEDS_APART = 1_000_003  # between the random streams of neighbouring processes
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,9 @@ class TrainState:
         """Tensors and plain data, random state included."""
         state = {name: part.state_dict() for name, part in self.parts().items()}
         best = vars(self.best) if self.best else None
-        return state | {"step": self.step, "best": best, "history": self.history, "random": random_state()}
+        own = random_state()
+        state |= {"step": self.step, "best": best, "history": self.history, "random": own}
+        return state if processes() == 1 else state | {"random of processes": told_to_all(own)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """The inverse of `state_dict`: the next step is the one that would have followed."""
@@ -61,11 +69,21 @@ class TrainState:
             part.load_state_dict(state[name])
         self.step, self.history = state["step"], state["history"]
         self.best = Best(**state["best"]) if state["best"] else None
-        restore_random_state(state["random"])
+        streams = state.get("random of processes", [state["random"]])
+        if rank() < len(streams):
+            restore_random_state(streams[rank()])
+        else:  # more processes than before: the new ones have streams of their own
+            seed_process(self.step)
 
     def save(self, path: Path, record: Record) -> None:
-        """Write the checkpoint of the run with this record. Raises WriteError; the old file stays then."""
-        save_atomic(self.state_dict() | {"record": record}, path)
+        """Write the checkpoint of the run with this record: every process its own rows, the first one all the rest.
+        Raises WriteError; the old file stays then."""
+        state = self.state_dict() | {"record": record}
+        if processes() > 1 and (parts := taken_out(state, self.criteria, self.optimiser)):
+            state[ROWS] = write_rows(parts, path.parent / f"{ROWS}-{self.step}")
+        if rank() == 0:
+            save_atomic(state, path)
+            remove_others(path.parent, state.get(ROWS, {}).get("folder"))
 
     def resume(self, path: Path, record: Record) -> bool:
         """Go on from the checkpoint, if there is one and the same record shaped it. Raises WeightsError if damaged."""
@@ -73,6 +91,7 @@ class TrainState:
         if saved is None:
             return False
         try:
+            put_back(saved, path.parent, self.criteria, self.optimiser)
             self.load_state_dict(saved)
         except Exception as error:  # every kind of part has its own complaints
             reason = str(error).splitlines()[0]
@@ -92,6 +111,12 @@ class TrainState:
         """Give the model its weights of the best validation; where nothing was validated, it keeps the last ones."""
         if self.best is not None:
             self.model.load_state_dict(self.best.weights)
+
+
+def seed_process(seed: int) -> None:
+    """The random numbers of this process begin anew; each process of a run has its own, the first one those of a
+    process alone."""
+    torch.manual_seed(seed + rank() * SEEDS_APART)
 
 
 def _require_score(score: float, metrics: Metrics, step: int) -> None:

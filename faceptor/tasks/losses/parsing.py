@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceptor.tasks.base import check_target
+from faceptor.tasks.losses.across_processes import own_mean, summed
 
 
 def raised(raw: Tensor, target: dict[str, Tensor], ignore: int | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -29,8 +30,9 @@ def raised(raw: Tensor, target: dict[str, Tensor], ignore: int | None = None) ->
 def pixel_loss(log_p: Tensor, mask: Tensor, known: Tensor | None) -> Tensor:
     """Mean negative log likelihood over the pixels with a class; (B, C, H, W) log probabilities."""
     if known is None:
-        return F.nll_loss(log_p, mask)
-    return (F.nll_loss(log_p, mask, reduction="none") * known).sum() / known.sum().clamp(min=1)
+        return F.nll_loss(log_p, mask) if len(mask) else log_p.sum()
+    terms = F.nll_loss(log_p, mask, reduction="none") * known
+    return summed(terms.sum()) / summed(known.sum()).clamp(min=1)
 
 
 class ParsingLoss(nn.Module):
@@ -39,6 +41,8 @@ class ParsingLoss(nn.Module):
     ignore: value of pixels without a class, which do not count.
     """
 
+    across_processes = True  # a mean over the known pixels of all processes
+
     def __init__(self, *, ignore: int | None = None):
         super().__init__()
         self.ignore = ignore
@@ -46,7 +50,7 @@ class ParsingLoss(nn.Module):
     def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
         logits, mask, known = raised(raw, target, self.ignore)
         if known is None:
-            return {"loss": F.cross_entropy(logits, mask)}
+            return {"loss": F.cross_entropy(logits, mask) if len(mask) else logits.sum()}
         return {"loss": pixel_loss(logits.log_softmax(1), mask, known)}
 
 
@@ -74,15 +78,15 @@ def batch_dice(p: Tensor, mask: Tensor, known: Tensor | None = None) -> Tensor:
 
     F1_c = 2 sum t p / sum (t + p) over all pixels of all images, as the metric counts it: an earring weighs as much as
     the hair, and an image without earrings costs only what is painted there (Milletari et al. 2016, per class). No mean
-    over images: with several processes each takes the F1 of its own share of the batch. known: pixels to sum over.
+    over images: the sums are those of all processes. known: pixels to sum over.
     """
     p, counted = _over(p, mask, known)
     t = F.one_hot(mask, p.shape[1]).movedim(-1, 1).to(p.dtype)
     t = t if known is None else t * counted[:, None]
     over = (0, 2, 3)
-    area = t.sum(over)
-    f1 = 2 * (t * p).sum(over) / (area + p.sum(over))
-    return 1 - (f1[area > 0].mean() if known is None or known.any() else f1.new_ones(()))
+    area, overlap, painted = summed(torch.stack([t.sum(over), (t * p).sum(over), p.sum(over)]))
+    f1 = 2 * overlap / (area + painted)
+    return 1 - (f1[area > 0].mean() if known is None or area.any() else f1.new_ones(()))
 
 
 def _over(p: Tensor, mask: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -96,6 +100,8 @@ class DiceCrossEntropyLoss(nn.Module):
     """dice * (dice loss) + ce * (pixel cross entropy); `measure` is the dice loss (FaceXFormer section 3.4: their
     mean). ignore: value of pixels without a class, which count in neither."""
 
+    across_processes = True
+
     def __init__(self, *, dice: float, ce: float, measure: Callable[..., Tensor], ignore: int | None = None):
         super().__init__()
         self.dice, self.ce, self.measure, self.ignore = dice, ce, measure, ignore
@@ -104,5 +110,5 @@ class DiceCrossEntropyLoss(nn.Module):
         logits, mask, known = raised(raw, target, self.ignore)
         log_p = logits.log_softmax(1)
         ce = pixel_loss(log_p, mask, known)
-        dice = self.measure(log_p.exp(), mask, known).mean()
+        dice = own_mean(self.measure(log_p.exp(), mask, known))
         return {"loss": self.dice * dice + self.ce * ce, "dice": dice, "ce": ce}

@@ -7,11 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from faceptor.errors import DataError
+from faceptor.tasks.losses.across_processes import summed
 
 
 class RatingLoss(nn.Module):
     """Mean over the known ratings of |error| or error^2, in shares of the range, so that every scale weighs alike."""
 
+    across_processes = True  # a mean over the known ratings of all processes
     low: Tensor
     width: Tensor
 
@@ -29,4 +31,4 @@ class RatingLoss(nn.Module):
                 "ratings: expected values within the range of their scale; check the labels of the data set"
             )
         errors = (raw.float().sigmoid() - wanted.nan_to_num()).abs() ** self.power * known
-        return {"loss": errors.sum() / known.sum().clamp(min=1)}
+        return {"loss": summed(errors.sum()) / summed(known.sum()).clamp(min=1)}
