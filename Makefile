@@ -26,7 +26,7 @@ environment:
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt uv
 	@links=$$($(BIN)/python -m pip config get :env:.find-links 2>/dev/null || true); \
 	  VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode $${links:+--find-links "$$links"} \
-	  -c constraints.txt -e '.[train,notebooks,dev]'
+	  -c constraints.txt -e '.[train,notebooks,export,dev]'
 	@UV_HTTP_TIMEOUT=20 $(BIN)/uv run --quiet --python $(BIN)/python --script .ci/plots.py 2>/dev/null || \
 	  echo "vl-convert-python is out of reach: the page of dvc plots show will need a network"
 	@cat pyproject.toml constraints.txt | cksum > $(VENV)/.ready

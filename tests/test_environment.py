@@ -51,13 +51,13 @@ def test_conda_takes_python_from_conda_and_all_else_from_the_same_pins():
     python, pip, nested = environment["dependencies"]
     assert python.split("=")[1] in SpecifierSet(PROJECT["requires-python"])
     assert pip == "pip"
-    assert nested["pip"] == ["-c constraints.txt", "-e .[train,notebooks,dev]"]
+    assert nested["pip"] == ["-c constraints.txt", "-e .[train,notebooks,export,dev]"]
 
 
 def test_makefile_installs_from_the_same_files():
     text = (ROOT / "Makefile").read_text()
     assert "-c constraints.txt" in text
-    assert "'.[train,notebooks,dev]'" in text
+    assert "'.[train,notebooks,export,dev]'" in text
 
 
 def closure(texts: list[str]) -> set[str]:

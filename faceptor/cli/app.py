@@ -11,6 +11,7 @@ from faceptor.cli.budget import budget_command
 from faceptor.cli.doctor import doctor_app
 from faceptor.cli.evaluate import evaluate
 from faceptor.cli.experiment import experiment_app
+from faceptor.cli.export import export
 from faceptor.cli.import_weights import import_command
 from faceptor.cli.notebook import notebook
 from faceptor.cli.params import params_app
@@ -20,6 +21,7 @@ from faceptor.cli.readme import readme
 from faceptor.cli.report import report
 from faceptor.cli.repro import repro
 from faceptor.cli.synthesize import synthesize
+from faceptor.cli.tasks import tasks_app
 from faceptor.cli.train import train
 from faceptor.cli.transfer import transfer
 from faceptor.cli.trouble import after_a_failed_experiment, flushed, guarded, speakable
@@ -48,10 +50,11 @@ app = typer.Typer(
 app.add_typer(params_app, name="params")
 app.add_typer(doctor_app, name="doctor")
 app.add_typer(experiment_app, name="experiment")
+app.add_typer(tasks_app, name="tasks")
 app.command("budget")(budget_command)
 app.command("predict")(predict_command)
 app.command("import-weights")(import_command)
-for verb in (synthesize, preprocess, train, evaluate, transfer, notebook, repro, readme, report):
+for verb in (synthesize, preprocess, train, evaluate, transfer, export, notebook, repro, readme, report):
     app.command()(verb)
 
 

@@ -25,7 +25,7 @@ def examine_model(folder: Path | str) -> dict[str, Any]:
         "tasks": {name: _task(model, name) for name in model.tasks},
         "structure": description["structure"],
         "provenance": description["provenance"],
-        "licence": _licence(model, description["provenance"]),
+        "licence": licence_of(model, description["provenance"]),
     }
 
 
@@ -58,7 +58,7 @@ def _task(model: FaceModel, name: str) -> dict[str, Any]:
     }
 
 
-def _licence(model: FaceModel, provenance: dict) -> dict[str, Any]:
+def licence_of(model: FaceModel, provenance: dict) -> dict[str, Any]:
     """What is stated about the weights, and the terms of the data sets behind its tasks; none where every face that
     taught it was generated."""
     taught = provenance.get("data") or {}

@@ -67,8 +67,13 @@ def described_config(folder: Path | str, description: Mapping[str, Any]) -> Mode
 
 def described_tasks(folder: Path | str, description: Mapping[str, Any]) -> list[TaskSpec]:
     """The tasks. Raises WeightsError where an entry is no task that exists here."""
-    path, specs = Path(folder) / DESCRIPTION, []
-    for index, entry in enumerate(description["tasks"]):
+    return tasks_in(Path(folder) / DESCRIPTION, description["tasks"])
+
+
+def tasks_in(path: Path, entries: list) -> list[TaskSpec]:
+    """The tasks of a file that describes them, see `described_tasks`."""
+    specs = []
+    for index, entry in enumerate(entries):
         where = f"tasks[{index}]"
         _expect(path, where, entry, dict)
         if odd := sorted(entry.keys() ^ TASK_FIELDS.keys()):
@@ -87,8 +92,12 @@ def described_tasks(folder: Path | str, description: Mapping[str, Any]) -> list[
 
 def described_crops(folder: Path | str, description: Mapping[str, Any]) -> dict[str, dict]:
     """Task -> its crop, plain values. Raises WeightsError for crops and framings that cannot be."""
-    path = Path(folder) / DESCRIPTION
-    for task, crop in description["crops"].items():
+    return crops_in(Path(folder) / DESCRIPTION, description["crops"])
+
+
+def crops_in(path: Path, crops: dict) -> dict[str, dict]:
+    """The crops of a file that describes them, see `described_crops`."""
+    for task, crop in crops.items():
         where = f"crops.{task}"
         _expect(path, where, crop, dict)
         try:
@@ -97,7 +106,7 @@ def described_crops(folder: Path | str, description: Mapping[str, Any]) -> dict[
             raise WeightsError(f"{path}: {where}: {error}") from None
         if crop.get("framing") is not None:
             _check_framing(path, f"{where}.framing", crop["framing"])
-    return description["crops"]
+    return crops
 
 
 def model_hash(folder: Path | str) -> str:
