@@ -12,13 +12,13 @@ from faceptor.datasets.subset import Fewer
 from faceptor.errors import ConfigError
 from faceptor.evaluation.measure import Validator
 from faceptor.io.files import RESULTS
-from faceptor.pipeline.dealt_validation import DealtValidation, dealt_tasks
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.samples import constant_baselines
 from faceptor.prepared.reading import Split, open_split
 from faceptor.tasks import KINDS, TaskSpec
 from faceptor.tasks.losses.across_processes import processes, rank
 from faceptor.training.batches import ImageCache, Steps, TaskStream
+from faceptor.training.dealt_validation import DealtValidation, dealt_tasks
 
 
 def training_steps(
@@ -86,7 +86,9 @@ def build_validator(
         batch=experiment.params.evaluate.batch, device=device, select=select if processes() == 1 else (),
         workers=experiment.params.data.workers,
     )  # fmt: skip
-    return validator if processes() == 1 else DealtValidation(validator, tuple(samples), select or tuple(samples))
+    if processes() == 1:
+        return validator
+    return DealtValidation(validator if own else None, tasks=tuple(samples), select=select or tuple(samples))
 
 
 def live_log(name: str):

@@ -1,11 +1,9 @@
 """Validation by several processes: each judges whole tasks, so that every number is that of one process."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from torch import nn
-
-from faceptor.evaluation.measure import Validator
+from faceptor.models.base import FaceModel
 from faceptor.tasks.losses.across_processes import processes, rank
 from faceptor.training.distributed import told_to_all
 from faceptor.training.state import Metrics
@@ -26,14 +24,17 @@ def dealt_tasks(costs: Mapping[str, float]) -> list[str]:
 
 @dataclass(frozen=True)
 class DealtValidation:
-    """A model -> its score and the metrics of all tasks, on every process. validator: of the own tasks, maybe none."""
+    """A model -> its score, the mean skill of the tasks of `select`, and the metrics of all tasks, on every process.
 
-    validator: Validator
+    own: the same of the tasks that this process judges, None where it judges none.
+    """
+
+    own: Callable[[FaceModel], tuple[float, Metrics]] | None
     tasks: Sequence[str]
     select: Sequence[str]
 
-    def __call__(self, model: nn.Module) -> tuple[float, Metrics]:
-        own = self.validator(model)[1] if self.validator.specs else {}
-        told = {name: found for each in told_to_all(own) for name, found in each.items()}
+    def __call__(self, model: FaceModel) -> tuple[float, Metrics]:
+        of_all = told_to_all(self.own(model)[1] if self.own else {})
+        told = {name: found for each in of_all for name, found in each.items()}
         found = {name: told[name] for name in self.tasks}
         return sum(found[name]["skill"] for name in self.select) / len(self.select), found
