@@ -19,10 +19,11 @@ from faceptor.errors import ConfigError, DataError
 from faceptor.models.base import FaceModel, InputGroup
 from faceptor.models.build import build_model
 from faceptor.predict.detector import detect_faces, overlap
+from faceptor.predict.engine import FACES_PER_PASS
 from faceptor.predict.files import file_names, json_text
 from faceptor.predict.framing import measure_framing
 from faceptor.predict.overlay import draw_faces
-from faceptor.predict.predictor import FACES_PER_PASS, predict, read_photo
+from faceptor.predict.predictor import predict, read_photo
 from faceptor.tasks import task
 from faceptor.tasks.age import AgePrediction
 from faceptor.tasks.attributes import AttributesPrediction

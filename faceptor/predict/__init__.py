@@ -8,11 +8,11 @@ from types import ModuleType
 
 
 class _Callable(ModuleType):
-    def __call__(self, model, image, boxes=None, tasks=None):
+    def __call__(self, model, image, boxes=None, tasks=None, **settings):
         """See `faceptor.predict.predictor.predict`."""
         from faceptor.predict.predictor import predict  # brings torch
 
-        return predict(model, image, boxes=boxes, tasks=tasks)
+        return predict(model, image, boxes=boxes, tasks=tasks, **settings)
 
 
 sys.modules[__name__].__class__ = _Callable

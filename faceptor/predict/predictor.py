@@ -9,28 +9,27 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from torch import Tensor
 
 from faceptor.datasets.formats.images import LARGEST_IMAGE, TooManyPixels
 from faceptor.datasets.reader import BadSample
-from faceptor.errors import DataError, WeightsError
+from faceptor.errors import DataError
 from faceptor.io.regular import read_regular
+from faceptor.predict.crops import Cuts, Plan, answers_of, cut_faces, plan_of
 from faceptor.predict.detector import Detection, detect_faces
+from faceptor.predict.engine import Engine, engine_of
 from faceptor.predict.folder import FORMATS
+from faceptor.predict.layout import Crops
 from faceptor.predict.photographs import LARGEST_PHOTO_FILE, Photo, decode_photo
-from faceptor.tasks import kind_of
 from faceptor.tasks.base import Prediction, TaskSpec
-from faceptor.transforms.crop import PlacedCrop
-from faceptor.transforms.framing import crop_of, place_face, square
-from faceptor.transforms.tensors import to_tensor
+from faceptor.transforms.framing import square
 
-FACES_PER_PASS = 8  # bounds the memory that a group photograph takes
 MAX_BOX_SIDES = 4  # sides of a given face box, in longer sides of the photograph
 
 
@@ -100,101 +99,119 @@ def predict(
     image: str | Path | np.ndarray,
     boxes: Sequence[Sequence[float]] | None = None,
     tasks: Sequence[str] | None = None,
+    *,
+    crops: str = "own",
+    detector: Any = None,
+    min_score: float | None = None,
 ) -> list[Face]:
     """All tasks (None) or some, for the faces of one photograph; detected faces come largest first.
 
-    image: a file, or an (H, W, 3) uint8 RGB array. boxes: face boxes (x1, y1, x2, y2) in its pixels, from the brows to
-    the chin; None looks for faces. Every task sees the face framed as in its training pictures. Images of one size go
-    through the network together, faces and tasks alike. A JPEG above 89 megapixels is looked at reduced by 2, 4 or 8:
-    boxes and points are in its own pixels, class maps have the reduced size. Raises DataError if the image cannot be
-    read, a box is impossible, or no face is found.
+    model: a model, or an `Engine` of one. image: a file, or an (H, W, 3) uint8 RGB array. boxes: face boxes (x1, y1,
+    x2, y2) in its pixels, from the brows to the chin; None looks for faces with `detector`, a Detector (None: the one
+    that ships with the package), and takes those it is at least `min_score` sure of. crops: "own", every task sees the
+    face framed as in its training pictures, or "shared", the tasks of an input group see one crop, which is faster and
+    less exact (`faceptor.predict.crops`). Images of one size go through the network together, faces and tasks alike.
+
+    A JPEG above 89 megapixels is looked at reduced by 2, 4 or 8: boxes and points are in its own pixels, class maps
+    have the reduced size. Raises DataError if the image cannot be read, a box is impossible, or no face is found.
     """
     names = model.choose_tasks(tasks)
     generated = taught_by_generated(model.provenance, names)
     if generated:
         warnings.warn(generated_warning(generated, of=len(names)), GeneratedFacesWarning, stacklevel=3)
+    settings = {"crops": crops, "detector": detector, "min_score": min_score}
     if not isinstance(image, str | Path):
-        return answer_image(model, _checked(image), boxes=boxes, tasks=tasks)
+        return answer_image(model, checked_image(image), boxes=boxes, tasks=tasks, **settings)
     photo, _ = open_photo(image)
-    return [face.magnified(photo.reduction) for face in answer_photo(model, photo, boxes, tasks, name=str(image))]
+    faces = answer_photo(model, photo, boxes, tasks, name=str(image), **settings)
+    return [face.magnified(photo.reduction) for face in faces]
 
 
-def answer_photo(
-    model: Any, photo: Photo, boxes=None, tasks=None, *, name: str, min_score: float | None = None
-) -> list[Face]:
+def answer_photo(model: Any, photo: Photo, boxes=None, tasks=None, *, name: str, **settings) -> list[Face]:
     """Faces of a photograph in the pixels that were decoded (`Face.magnified` takes them to its own); `boxes` in its
-    own pixels."""
-    if boxes is None:
-        return answer_image(model, photo.pixels, tasks=tasks, name=name, min_score=min_score)
-    own = np.stack([place.box for place in given_faces(boxes, photo.size, name=name)])
-    return answer_image(model, photo.pixels, boxes=(own + 0.5) / photo.reduction - 0.5, tasks=tasks, name=name)
+    own pixels, `settings` as of `answer_image`."""
+    work = Work.of(model, tasks, **settings)
+    return work.faces(photo.pixels, work.find(photo, boxes, name=name), given=boxes is not None)
 
 
-@torch.inference_mode()
-def answer_image(
-    model: Any, rgb: np.ndarray, *, boxes=None, tasks=None, name: str = "image", min_score: float | None = None
-) -> list[Face]:
-    """`predict` for an (H, W, 3) image at hand; `name` stands for it in errors. min_score: of a face, 0 to 1; None: the
-    detector's own."""
-    names = model.choose_tasks(tasks)
-    if boxes is None:
-        places = find_faces(rgb, name=name, min_score=min_score)
-    else:
-        places = given_faces(boxes, rgb.shape[:2], name=name)
-    specs = {task: model.require_task(task) for task in names}
-    generated = taught_by_generated(model.provenance, names)
-    was_training = model.training
-    model.eval()
-    try:
-        results = [
-            answer
-            for start in range(0, len(places), FACES_PER_PASS)
-            for answer in _answer(model, rgb, places[start : start + FACES_PER_PASS], specs)
-        ]
-    finally:
-        model.train(was_training)
-    return [
-        Face(
-            box=place.box, score=place.score if boxes is None else None, results=result, roll=place.roll, specs=specs,
-            generated=generated,
-        )
-        for place, result in zip(places, results, strict=True)
-    ]  # fmt: skip
+def answer_image(model: Any, rgb: np.ndarray, *, boxes=None, tasks=None, name: str = "image", **settings) -> list[Face]:
+    """`predict` for an (H, W, 3) image at hand; `name` stands for it in errors. settings: `crops`, `detector` and
+    `min_score`."""
+    return answer_photo(model, Photo(rgb, rgb.shape[:2]), boxes, tasks, name=name, **settings)
 
 
-def _answer(model, rgb: np.ndarray, places: list[Detection], specs: dict[str, TaskSpec]) -> Iterator[dict]:
-    """Results of a few faces: one pass per image size for all of them and all tasks."""
-    device = next(model.parameters()).device
-    crops: dict[str, list[PlacedCrop]] = {}
-    batches = {}
-    for task, spec in specs.items():
-        crop, framing = crop_of(model, task)
-        crops[task] = [
-            place_face(crop, framing, image_size=rgb.shape[:2], box=place.box, roll=place.roll) for place in places
-        ]
-        images = torch.stack([to_tensor(one.image(rgb)) for one in crops[task]])
-        batches[task] = torch.cat([images, images.flip(-1)]) if kind_of(spec).mirror else images
-    raw = model.forward_tasks({task: images.to(device) for task, images in batches.items()})
-    raw = {task: values.float().cpu() for task, values in raw.items()}
-    for task, values in raw.items():
-        if not torch.isfinite(values).all():
-            raise WeightsError(f"{task}: the network answers NaN or infinity; restore its weights or train again")
-    for index in range(len(places)):
-        # Kinds that want the mirror image get rows (face, mirrored face).
-        yield {
-            task: kind_of(spec).decode(
-                spec, raw[task][index :: len(places)] if kind_of(spec).mirror else raw[task][index], crops[task][index]
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What is done with every photograph of a call.
+
+    >>> work = Work.of(model, ["age_morph2"])
+    >>> places = work.find(photo, None, name="party.jpg")
+    >>> cuts = work.cut(photo.pixels, places)
+    >>> work.told(places, cuts, work.raw(cuts.images), given=False)
+    """
+
+    engine: Engine
+    plan: Plan
+    specs: dict[str, TaskSpec]
+    generated: tuple[str, ...]
+    detector: Any
+    min_score: float | None
+
+    @classmethod
+    def of(cls, model: Any, tasks=None, *, crops: str = "own", detector=None, min_score=None) -> Work:
+        """ConfigError for a task that the model does not have, or other `crops` than there are."""
+        engine = engine_of(model)
+        names = engine.choose_tasks(tasks)
+        specs = {task: engine.require_task(task) for task in names}
+        generated = taught_by_generated(engine.provenance, names)
+        return cls(engine, plan_of(engine, names, crops), specs, generated, detector, min_score)
+
+    def find(self, photo: Photo, boxes: Sequence[Sequence[float]] | None, *, name: str) -> list[Detection]:
+        """Faces in the pixels that were decoded: given ones (in the photograph's own pixels), else detected ones."""
+        if boxes is None:
+            return find_faces(photo.pixels, name=name, detector=self.detector, min_score=self.min_score)
+        given = given_faces(boxes, photo.size, name=name)
+        if photo.reduction == 1:
+            return given
+        own = np.stack([place.box for place in given])
+        return given_faces((own + 0.5) / photo.reduction - 0.5, photo.pixels.shape[:2], name=name)
+
+    def cut(self, rgb: np.ndarray, places: Sequence[Detection]) -> Cuts:
+        return cut_faces(self.plan, rgb, places)
+
+    def raw(self, crops: Crops) -> dict[str, Tensor]:
+        """The network's numbers of any faces, on the CPU."""
+        return {task: values.cpu() for task, values in self.engine.answer(crops).items()}
+
+    def told(self, places: Sequence[Detection], cuts: Cuts, raw: dict[str, Tensor], *, given: bool) -> list[Face]:
+        """Raw numbers of the faces that were cut as answers in the pixels of their picture."""
+        return [
+            Face(
+                box=place.box, score=None if given else place.score, results=result, roll=place.roll, specs=self.specs,
+                generated=self.generated,
             )
-            for task, spec in specs.items()
-        }
+            for place, result in zip(places, answers_of(self.engine, cuts, raw, list(self.specs)), strict=True)
+        ]  # fmt: skip
+
+    def faces(self, rgb: np.ndarray, places: Sequence[Detection], *, given: bool) -> list[Face]:
+        """All of this for one picture, a few faces at a time, so that a group photograph takes bounded memory."""
+        found = []
+        for start in range(0, len(places), self.engine.faces_per_pass):
+            some = places[start : start + self.engine.faces_per_pass]
+            cuts = self.cut(rgb, some)
+            found += self.told(some, cuts, self.raw(cuts.images), given=given)
+        return found
 
 
 # --- faces -----------------------------------------------------------------------------------------------------------
 
 
-def find_faces(rgb: np.ndarray, *, name: str = "image", min_score: float | None = None) -> list[Detection]:
+def find_faces(
+    rgb: np.ndarray, *, name: str = "image", detector: Any = None, min_score: float | None = None
+) -> list[Detection]:
     """Detected faces, largest first; NoFaceError if there is none."""
-    found = detect_faces(rgb) if min_score is None else detect_faces(rgb, min_score=min_score)
+    detect = detector.detect if detector else detect_faces
+    found = detect(rgb) if min_score is None else detect(rgb, min_score=min_score)
     if not found:
         raise NoFaceError(
             f"{name}: no face found (the detector sees near-frontal faces of 5 % of the picture and more); say where "
@@ -257,7 +274,7 @@ def read_photo(path: str | Path) -> np.ndarray:
     return open_photo(path)[0].pixels
 
 
-def _checked(image: Any) -> np.ndarray:
+def checked_image(image: Any) -> np.ndarray:
     if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         found = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
         raise DataError(f"image: expected a path or an (H, W, 3) uint8 RGB array, found {found}; convert it")
