@@ -162,14 +162,14 @@ def test_strips_and_dots_have_no_face_and_can_be_pointed_at(model, size):
 
 
 def test_a_fault_on_one_photograph_is_shown_and_the_others_are_answered(command, tmp_path, monkeypatch):
-    true = prediction.answer_photo
+    true = prediction.Work.find
 
-    def faulty(network, photo, *arguments, name, **options):
+    def faulty(work, photo, boxes, *, name):
         if name == "first.jpg":
             raise KeyError("a fault of this program")
-        return true(network, photo, *arguments, name=name, **options)
+        return true(work, photo, boxes, name=name)
 
-    monkeypatch.setattr(prediction, "answer_photo", faulty)
+    monkeypatch.setattr(prediction.Work, "find", faulty)
     code, _, err = command(save("first.jpg"), save("second.jpg"))
     assert code == 1
     assert "KeyError" in err and "Traceback" in err

@@ -20,9 +20,10 @@ from faceptor.cli import predict as predict_cli
 from faceptor.cli.progress import line
 from faceptor.errors import ConfigError, DataError
 from faceptor.predict import job as jobs
-from faceptor.predict import parquet, predictor, results, sheet, stream, table
+from faceptor.predict import parquet, results, sheet, stream, table
 from faceptor.predict.folder import sources
 from faceptor.predict.job import Job, run
+from faceptor.predict.many import Answer
 from faceptor.predict.predictor import Face, NoFaceError
 from faceptor.predict.video import Every, count_frames, frames, parse_every
 from faceptor.tasks import TASKS
@@ -62,14 +63,21 @@ def stub(monkeypatch):
     """Answers without a network: as many faces as the red of the first pixel says; a list of what was asked."""
     asked = []
 
-    def answer_photo(network, photo, boxes, tasks, *, name, **settings):
-        asked.append(name)
-        count = int(photo.pixels[0, 0, 0]) // 40
-        if not count:
-            raise NoFaceError(f"{name}: no face found")
-        return [face(photo.pixels, tasks)] * count
+    def answer_photos(network, questions, *, tasks, **_):
+        for question in questions:
+            try:
+                photo = question.photo()
+            except DataError as error:
+                yield Answer(question, error=error)
+                continue
+            if photo is None:
+                yield Answer(question)
+                continue
+            asked.append(question.name)
+            faces = [face(photo.pixels, tasks)] * (int(photo.pixels[0, 0, 0]) // 40)
+            yield Answer(question, photo, faces=faces, error=None if faces else NoFaceError("no face found"))
 
-    monkeypatch.setattr(predictor, "answer_photo", answer_photo)
+    monkeypatch.setattr(stream, "answer_photos", answer_photos)
     monkeypatch.setattr(jobs, "answer_image", lambda network, rgb, *, boxes, tasks, **_: [face(rgb, tasks)])
     return asked
 

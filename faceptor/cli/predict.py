@@ -56,6 +56,11 @@ MinScore = Annotated[
 Overlay = Annotated[
     str, typer.Option(help="Pictures of --format json, and sheets, as png, jpg or webp; none = no overlays.")
 ]
+Crops = Annotated[
+    str, typer.Option(help="own: each task sees the face as in training; shared: one crop for all of a sort, faster.")
+]
+Precision = Annotated[str, typer.Option(help="fp32, bf16 or fp16.")]
+Batch = Annotated[int | None, typer.Option(min=1, help="Faces that go through a GPU together; none = up to 128.")]
 Sheet = Annotated[bool, typer.Option("--sheet", help="Contact sheets, too: a tile for each face, 24 on a page.")]
 Again = Annotated[bool, typer.Option("--again", help="Answer everything again, and replace the results file.")]
 
@@ -74,6 +79,9 @@ def predict_command(
     overlay: Overlay = "png",
     sheet: Sheet = False,
     again: Again = False,
+    crops: Crops = "own",
+    precision: Precision = "fp32",
+    batch: Batch = None,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -87,11 +95,14 @@ def predict_command(
     """
     boxes = [parse_box(text) for text in box] if box else None
     form = check_options(photos, format, columns, overlay, every)
+    for name, value, known in (("crops", crops, ("own", "shared")), ("precision", precision, ("fp32", "bf16", "fp16"))):
+        if value not in known:
+            raise ConfigError(f"--{name} {value!r}: expected one of {', '.join(known)}")
     model = model or at_hand()
     check_names(model, task)
     if missing := all_missing(photos):
         _finish(missing, json, {})
-    network, facts = load(model, device)
+    network, facts = load(model, device, precision, batch)
     network.choose_tasks(task)  # a wrong name is one error, not one per photograph
     _make_folder(out)
     from faceptor.predict.job import Job, run
@@ -99,7 +110,7 @@ def predict_command(
 
     job = Job(
         photos, out, form, facts, boxes=boxes, tasks=task, patterns=pattern or (), every=parse_every(every),
-        min_score=min_score, columns=columns or ("short" if form == "csv" else "all"),
+        min_score=min_score, crops=crops, precision=precision, columns=columns or ("short" if form == "csv" else "all"),
         picture=None if overlay == "none" else overlay, sheet=sheet, again=again,
     )  # fmt: skip
     from faceptor.cli.progress import watched
@@ -132,12 +143,15 @@ def check_options(photos: Sequence[Path], form: str | None, columns: str | None,
     return form
 
 
-def load(model: Path, device: str) -> tuple[Any, dict[str, Any]]:
-    """The network of a model folder, and what is said of it beside every answer."""
+def load(model: Path, device: str, precision: str = "fp32", batch: int | None = None) -> tuple[Any, dict[str, Any]]:
+    """The engine of a model folder, and what is said of it beside every answer."""
     from faceptor.pipeline.device import pick_device
+    from faceptor.predict.engine import BATCH_SIZES, Engine
     from faceptor.weights.folder import load_model, model_hash
 
-    return load_model(model, device=pick_device(device)), {"folder": str(model), "hash": model_hash(model)}
+    sizes = [*(size for size in BATCH_SIZES if size < batch), batch] if batch else BATCH_SIZES
+    engine = Engine(load_model(model, device=pick_device(device)), precision, batch_sizes=sizes)
+    return engine, {"folder": str(model), "hash": model_hash(model)}
 
 
 def at_hand() -> Path:

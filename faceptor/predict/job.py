@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ class Job:
 
     given     photographs, folders, videos; patterns: of files in folders; every: which frames of a video
     out       an existing folder; form: "json", files for each photograph, or one of `results.FORMATS`
-    model     facts of the model, which stand beside the answers
+    model     facts of the model, which stand beside the answers; precision: of the engine that it runs in
+    boxes, tasks, min_score, crops  of `faceptor.predict.many.answer_photos`
     picture   ending of overlays and sheets; None: no overlays; sheet: contact sheets
     """
 
@@ -39,6 +40,8 @@ class Job:
     patterns: Sequence[str] = ()
     every: Every = field(default_factory=Every)
     min_score: float | None = None
+    crops: str = "own"
+    precision: str = "fp32"
     columns: str = table.SHORT
     picture: str | None = "png"
     sheet: bool = False
@@ -48,7 +51,8 @@ class Job:
         """What the answers depend on, beside the photograph itself."""
         return {
             "model": self.model["hash"], "tasks": network.choose_tasks(self.tasks), "boxes": self.boxes,
-            "min_score": self.min_score, "every": str(self.every), "columns": self.columns,
+            "min_score": self.min_score, "crops": self.crops, "precision": self.precision, "every": str(self.every),
+            "columns": self.columns,
         }  # fmt: skip
 
 
@@ -76,7 +80,7 @@ def _each(network: Any, job: Job, sheets: Sheets | None) -> Iterator[dict[str, A
                 yield report | {"json": str(job.out / f"{stem}.json"), "words": words(faces)}
                 continue
             except Exception as error:
-                item = replace(item, error=stream.reason_of(error, item.name))
+                item.error = stream.reason_of(error, item.name)
         yield {"photo": str(item.path), "error": item.error}
 
 
@@ -100,7 +104,7 @@ def _growing(network: Any, job: Job, sheets: Sheets | None) -> Iterator[dict[str
 
 def _answers(network: Any, job: Job, answered, *, required: bool) -> Iterator[tuple[stream.Item, list[Face]]]:
     looked_at = stream.items(sources(job.given, job.patterns, but=job.out), job.every, answered)
-    options = {"boxes": job.boxes, "tasks": job.tasks, "min_score": job.min_score}
+    options = {"boxes": job.boxes, "tasks": job.tasks, "min_score": job.min_score, "crops": job.crops}
     return stream.answers(network, looked_at, required=required, **options)
 
 

@@ -5,38 +5,43 @@ from __future__ import annotations
 import hashlib
 import sys
 import traceback
-from collections.abc import Container, Iterable, Iterator
-from dataclasses import dataclass, replace
+import warnings
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from faceptor.errors import FaceptorError
 from faceptor.io.regular import read_regular, sha256_of
 from faceptor.io.writing import describe
-from faceptor.predict import predictor
 from faceptor.predict.folder import FORMATS, Source
+from faceptor.predict.many import Question, answer_photos
 from faceptor.predict.photographs import LARGEST_PHOTO_FILE, Photo
-from faceptor.predict.predictor import Face, NoFaceError, generated_warning, photo_of
-from faceptor.predict.video import LARGEST_VIDEO, Every, frames
+from faceptor.predict.predictor import Face, GeneratedFacesWarning, generated_warning, photo_of
+from faceptor.predict.video import LARGEST_VIDEO, Every, Frame, frames
 from faceptor.tasks import kind_of
 
+Answered = tuple["Item", list[Face]]
 LONG_LISTS = ("runs",)  # of a class map: what a picture of its own holds
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Item:
-    """A photograph, or a frame of a video.
+    """A photograph, or a frame of a video, on its way.
 
     path    the file; sha256: of its bytes, None where it could not be read
+    load    its pixels, called once, in whatever thread has time
     photo   its pixels, None where there are none: an `error`, or `answered` in an earlier run
     frame, seconds  of a video, else None
     """
 
     path: Path
+    load: Callable[[Item], Photo | None] | None = None
     sha256: str | None = None
-    photo: Photo | None = None
     frame: int | None = None
     seconds: float | None = None
+    photo: Photo | None = None
     error: str = ""
     answered: bool = False
 
@@ -76,63 +81,64 @@ def reason_of(error: Exception, name: object) -> str:
 
 
 def items(found: Iterable[Source], every: Every, answered: Container[bytes] = ()) -> Iterator[Item]:
-    """Photographs and frames one by one, decoded unless their key is among those `answered`."""
+    """Photographs and frames one by one; those whose key is among `answered` give no pixels when they are loaded."""
     for source in found:
         if source.trouble:
             yield Item(source.path, error=source.trouble)
         elif source.video:
             yield from _frames(source.path, every, answered)
         else:
-            yield _photograph(source.path, answered)
+            yield Item(source.path, load=partial(_photograph, answered))
 
 
-def _photograph(path: Path, answered: Container[bytes]) -> Item:
-    item = Item(path)
-    try:
-        data = read_regular(path, largest=LARGEST_PHOTO_FILE, remedy=f"give a photograph as {FORMATS}")
-        item = replace(item, sha256=hashlib.sha256(data).hexdigest())
-        if item.key in answered:
-            return replace(item, answered=True)
-        return replace(item, photo=photo_of(data, path))
-    except Exception as error:
-        return replace(item, error=reason_of(error, path))
+def _photograph(answered: Container[bytes], item: Item) -> Photo | None:
+    data = read_regular(item.path, largest=LARGEST_PHOTO_FILE, remedy=f"give a photograph as {FORMATS}")
+    item.sha256 = hashlib.sha256(data).hexdigest()
+    item.answered = item.key in answered
+    return None if item.answered else photo_of(data, item.path)
 
 
 def _frames(path: Path, every: Every, answered: Container[bytes]) -> Iterator[Item]:
     """Frames of a video; what is wrong with it comes last."""
-    whole = Item(path)
+    sha256 = None
     try:
-        whole = replace(whole, sha256=sha256_of(path, largest=LARGEST_VIDEO, remedy="give a video file"))
+        sha256 = sha256_of(path, largest=LARGEST_VIDEO, remedy="give a video file")
         for frame in frames(path, every):
-            item = replace(whole, frame=frame.number, seconds=frame.seconds)
-            if item.key in answered:
-                yield replace(item, answered=True)
-            else:
-                pixels = frame.pixels()
-                yield replace(item, photo=Photo(pixels, pixels.shape[:2]))
+            item = Item(path, None, sha256, frame.number, frame.seconds)
+            item.answered = item.key in answered
+            item.load = None if item.answered else partial(_frame, frame)
+            yield item
     except Exception as error:
-        yield replace(whole, error=reason_of(error, path))
+        yield Item(path, sha256=sha256, error=reason_of(error, path))
+
+
+def _frame(frame: Frame, item: Item) -> Photo:
+    pixels = frame.pixels()
+    return Photo(pixels, pixels.shape[:2])
 
 
 # --- answers ---------------------------------------------------------------------------------------------------------
 
 
-def answers(
-    network: Any, looked_at: Iterable[Item], *, boxes=None, tasks=None, min_score: float | None = None, required=False
-) -> Iterator[tuple[Item, list[Face]]]:
-    """Each item with its faces, in order; no faces where none was found, or there is an `error`, perhaps a new one.
+def answers(network: Any, looked_at: Iterable[Item], *, required: bool = False, **settings: Any) -> Iterator[Answered]:
+    """Each item with its faces, in order; no faces where none was found, or there is an `error`.
 
-    required: an item without a face is an error.
+    required: an item without a face is an error. settings: of `faceptor.predict.many.answer_photos`.
     """
-    for item in looked_at:
-        faces: list[Face] = []
-        if item.photo is not None:
-            try:
-                faces = predictor.answer_photo(network, item.photo, boxes, tasks, name=item.name, min_score=min_score)
-            except Exception as error:
-                if required or not isinstance(error, NoFaceError):
-                    item = replace(item, error=reason_of(error, item.name))
-        yield item, faces
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GeneratedFacesWarning)  # each record says it
+        answered = answer_photos(network, (_question(item) for item in looked_at), **settings)
+    for answer in answered:
+        item = answer.tag
+        item.photo, item.load = answer.photo, None
+        if answer.error and (required or not answer.faceless):
+            item.error = reason_of(answer.error, item.name)
+        yield item, answer.faces
+
+
+def _question(item: Item) -> Question:
+    load = item.load
+    return Question((lambda: load(item)) if load else (lambda: None), name=item.name, tag=item)
 
 
 # --- records ---------------------------------------------------------------------------------------------------------
