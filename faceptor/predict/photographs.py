@@ -22,6 +22,7 @@ from faceptor.datasets.formats.images import LARGEST_IMAGE, TooManyPixels, check
 from faceptor.datasets.reader import BadSample
 from faceptor.errors import DataError
 
+FORMATS = "JPEG, PNG, WebP, TIFF, BMP or GIF"  # for people
 LARGEST_PHOTO_FILE = 256 << 20  # bytes; 200 megapixels of a phone take up to 100 MB
 LARGEST_COEFFICIENTS = 1 << 30  # bytes
 JPEG_REDUCTIONS = (2, 4, 8)  # libjpeg decodes at 1/k of the size; at 1/8 the largest possible JPEG has 67 megapixels

@@ -24,9 +24,8 @@ from faceptor.io.regular import read_regular
 from faceptor.predict.crops import Cuts, Plan, answers_of, cut_faces, plan_of
 from faceptor.predict.detector import Detection, detect_faces
 from faceptor.predict.engine import Engine, engine_of
-from faceptor.predict.folder import FORMATS
 from faceptor.predict.layout import Crops
-from faceptor.predict.photographs import LARGEST_PHOTO_FILE, Photo, decode_photo
+from faceptor.predict.photographs import FORMATS, LARGEST_PHOTO_FILE, Photo, decode_photo
 from faceptor.tasks.base import Prediction, TaskSpec
 from faceptor.transforms.framing import square
 

@@ -15,9 +15,9 @@ from typing import Any
 from faceptor.errors import FaceptorError
 from faceptor.io.regular import read_regular, sha256_of
 from faceptor.io.writing import describe
-from faceptor.predict.folder import FORMATS, Source
+from faceptor.predict.folder import Source
 from faceptor.predict.many import Question, answer_photos
-from faceptor.predict.photographs import LARGEST_PHOTO_FILE, Photo
+from faceptor.predict.photographs import FORMATS, LARGEST_PHOTO_FILE, Photo
 from faceptor.predict.predictor import Face, GeneratedFacesWarning, generated_warning, photo_of
 from faceptor.predict.video import LARGEST_VIDEO, Every, Frame, frames
 from faceptor.tasks import kind_of
