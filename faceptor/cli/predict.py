@@ -60,7 +60,7 @@ Crops = Annotated[
     str, typer.Option(help="own: each task sees the face as in training; shared: one crop for all of a sort, faster.")
 ]
 Precision = Annotated[str, typer.Option(help="fp32, bf16 or fp16.")]
-Batch = Annotated[int | None, typer.Option(min=1, help="At most so many faces go through the network together; fewer take less memory.")]
+Batch = Annotated[int | None, typer.Option(min=1, help="At most so many faces together; fewer take less memory.")]
 Sheet = Annotated[bool, typer.Option("--sheet", help="Contact sheets, too: a tile for each face, 24 on a page.")]
 Again = Annotated[bool, typer.Option("--again", help="Answer everything again, and replace the results file.")]
 
