@@ -6,6 +6,8 @@
 import sys
 import tempfile
 from importlib.machinery import PathFinder
+from importlib.util import find_spec
+from pathlib import Path
 
 
 class CoreOnly(PathFinder):
@@ -15,9 +17,10 @@ class CoreOnly(PathFinder):
 
 
 def main() -> None:
+    package = Path(find_spec("skimage").origin).parent  # for its photograph; the package itself is no core dependency
     sys.meta_path[sys.meta_path.index(PathFinder)] = CoreOnly
+    import numpy as np
     from PIL import Image
-    from skimage.data import astronaut
 
     import faceptor
     from faceptor.cli import app
@@ -26,13 +29,13 @@ def main() -> None:
     from faceptor.tasks import TASKS
     from faceptor.weights.folder import save_model
 
+    photo = package / "data/astronaut.png"
     with tempfile.TemporaryDirectory() as folder:
         preset = load_preset("embedded")
         save_model(build_model(preset.model, [TASKS[name] for name in preset.stage1.tasks]), folder)
-        (face,) = faceptor.predict(faceptor.load(folder), astronaut())
+        (face,) = faceptor.predict(faceptor.load(folder), np.array(Image.open(photo).convert("RGB")))
         assert set(face.results) == set(preset.stage1.tasks), face
-        Image.fromarray(astronaut()).save(f"{folder}/photo.png")
-        verb = ["predict", f"{folder}/photo.png", "--model", folder, "--task", "age_morph2", "--out", f"{folder}/out"]
+        verb = ["predict", str(photo), "--model", folder, "--task", "age_morph2", "--out", f"{folder}/out"]
         app(verb, standalone_mode=False)
     app(["budget", "embedded"], standalone_mode=False)
 

@@ -18,7 +18,7 @@ from faceptor.config import FaceptorConfig
 from faceptor.errors import ConfigError, DataError
 from faceptor.models.base import FaceModel, InputGroup
 from faceptor.models.build import build_model
-from faceptor.predict.detector import detect_faces, overlap
+from faceptor.predict.detector import overlap
 from faceptor.predict.engine import FACES_PER_PASS
 from faceptor.predict.files import file_names, json_text
 from faceptor.predict.framing import measure_framing
@@ -195,44 +195,8 @@ def test_the_model_carries_its_framings(model, tmp_path):
     assert framing == known_framing("celeba", crop)
 
 
-# --- detection -------------------------------------------------------------------------------------------------------
-
-
 def iou(one: np.ndarray, other: np.ndarray) -> float:
     return float(overlap(np.asarray(one, float), np.asarray(other, float)[None])[0])
-
-
-@pytest.mark.parametrize("scale", [0.25, 1, 2.5])
-def test_the_face_is_found_at_any_size(photo, scale):
-    height, width = (round(n * scale) for n in photo.shape[:2])
-    found = detect_faces(np.asarray(Image.fromarray(photo).resize((width, height), Image.Resampling.LANCZOS)))
-    assert len(found) == 1
-    assert iou(found[0].box / scale, ASTRONAUT) > 0.75
-    assert found[0].score > 0.9
-
-
-@pytest.mark.parametrize("roll", [20, -20])
-def test_a_turned_face_is_found_with_its_roll(photo, roll):
-    # Pillow turns against the clock for positive angles.
-    turned = Image.fromarray(photo).rotate(-roll, center=(226, 132), resample=Image.Resampling.BILINEAR)
-    found = detect_faces(np.asarray(turned)[:300, 80:380])
-    assert len(found) == 1
-    assert iou(found[0].box, ASTRONAUT - [80, 0, 80, 0]) > 0.75
-    assert found[0].roll == pytest.approx(roll, abs=8)
-
-
-@pytest.mark.parametrize("name", ["coffee", "chelsea"])
-def test_no_face_where_there_is_none(name):
-    assert detect_faces(getattr(data, name)()) == []
-
-
-def test_large_faces_come_first(photo):
-    canvas = np.full((600, 1000, 3), 128, np.uint8)
-    canvas[:256, :256] = np.asarray(Image.fromarray(photo).resize((256, 256)))
-    canvas[80:592, 480:992] = photo
-    first, second = detect_faces(canvas)
-    assert iou(first.box, ASTRONAUT + np.tile([480, 80], 2)) > 0.75
-    assert iou(second.box, ASTRONAUT / 2) > 0.75
 
 
 # --- predictions -----------------------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def _picture(photo: Photo, name: str) -> Picture:
     faces = tuple(detect_faces(pixels))
     if not faces:
         raise DataError(
-            f"{name}: no face found (the detector sees near-frontal faces of 5 % of the picture and more); "
+            f"{name}: no face found (the detector sees faces of 2 % of the picture's longer side and more); "
             "give another photograph"
         )
     reduced = f", looked at with {pixels.shape[1]} x {pixels.shape[0]}" if pixels.shape[:2] != photo.size else ""

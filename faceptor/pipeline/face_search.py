@@ -1,12 +1,11 @@
 """Where the detector sees the faces of prepared pictures, and how they are then cut.
 
-Looking takes a second for every few pictures, so what was seen is kept in results/detections/<dataset>.json, and a
+Looking takes about a tenth of a second a picture, so what was seen is kept in results/detections/<dataset>.json, and a
 picture is only searched again if it, or the detector, is another.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,7 @@ from faceptor.config.sections import spelled
 from faceptor.io.files import RESULTS, read_json, write_json
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.material import MATERIAL, prepared_of
-from faceptor.predict import detector
-from faceptor.predict.detector import Detection, detect_faces, overlap
+from faceptor.predict.detector import Detection, detect_faces, detector_version, overlap
 from faceptor.predict.framing import face_box
 from faceptor.prepared.reading import content_hashes, held_out_split
 from faceptor.tasks import TaskSpec
@@ -38,7 +36,7 @@ def detections(
     folder = prepared_of(found, dataset, root=root)
     own = folder == root / found.prepared(dataset)
     path = root / (RESULTS if own else MATERIAL) / "detections" / f"{spelled(dataset)}.json"
-    facts = {"split": content_hashes(folder)[held_out_split(folder)], "detector": _version()}
+    facts = {"split": content_hashes(folder)[held_out_split(folder)], "detector": detector_version()}
     kept = read_json(path) if path.is_file() else {}
     seen = kept["faces"] if {key: kept.get(key) for key in facts} == facts else {}
     new = {sample["key"]: _plain(detect_faces(sample["image"])) for sample in samples if sample["key"] not in seen}
@@ -94,8 +92,3 @@ def _chosen(faces: Sequence[Detection], box: np.ndarray | None) -> Detection | N
         return faces[0] if faces else None
     shared = overlap(box, np.stack([one.box for one in faces]))
     return faces[int(shared.argmax())] if shared.max() > LEAST_OVERLAP else None
-
-
-def _version() -> str:
-    """Of the detector: a hash of its source."""
-    return hashlib.sha256(Path(detector.__file__).read_bytes()).hexdigest()[:16]

@@ -16,13 +16,12 @@ from faceptor.models.build import build_model
 from faceptor.pipeline.device import pick_device
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.first_look import with_pictures
+from faceptor.pipeline.framings import framing_of
 from faceptor.pipeline.run_parts import build_criteria, build_validator, live_log, training_steps
 from faceptor.pipeline.run_record import built_record, data_record, started_record
 from faceptor.pipeline.samples import data_facts, validation_samples
 from faceptor.pipeline.starting_weights import starting_weights_of
 from faceptor.pipeline.verdict import choosing_and_judging, judge, verdict
-from faceptor.predict.framing import measure_framing
-from faceptor.prepared.reading import open_split
 from faceptor.training.checkpoint import clear
 from faceptor.training.distributed import is_first, joined
 from faceptor.training.loop import Outcome, Run, train
@@ -201,10 +200,9 @@ def train_tasks(
 def set_crops(experiment: Experiment, model, names: Iterable[str]) -> None:
     """Store in the model how photographs must be cut for these tasks, as they were trained."""
     for name, spec in experiment.specs_of(names).items():
-        crop = experiment.crop(name, "test")
-        faces = open_split(experiment.prepared(spec.dataset), "train")
-        framing = measure_framing(spec, faces, crop, limit=PICTURES_FRAMED)  # None where too few faces can be located
-        model.crops[name] = crop.to_dict() | ({"framing": framing.to_list()} if framing else {})
+        framing = framing_of(experiment, spec, pictures=PICTURES_FRAMED)  # None where too few faces can be located
+        crop = experiment.crop(name, "test").to_dict()
+        model.crops[name] = crop | ({"framing": framing.to_list()} if framing else {})
 
 
 def chosen(outcome: Outcome) -> dict:

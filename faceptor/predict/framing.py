@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
 from faceptor.datasets.labels import landmark_scheme
 from faceptor.datasets.subset import spread
 from faceptor.errors import DataError
-from faceptor.predict.detector import detect_faces
+from faceptor.predict.detector import detect_faces, detector_version
 from faceptor.tasks.base import TaskSpec
+from faceptor.transforms import crop as cropping
+from faceptor.transforms import framing as framings
+from faceptor.transforms import geometry
 from faceptor.transforms.crop import CropSpec, PlacedCrop
 from faceptor.transforms.framing import Framing, face_box_of_points5, framing_of, square
 from faceptor.transforms.geometry import transform
@@ -81,7 +87,20 @@ _SOURCES = {"landmarks": _of_landmarks, "points5": _of_points5, "mask": _of_mask
 
 def face_box(spec: TaskSpec, sample: Mapping) -> np.ndarray | None:
     """Face box of a sample from the first source that it has."""
+    return _SOURCES[face_source(sample)](spec, sample)
+
+
+def face_source(sample: Mapping) -> str:
+    """By what the face of a sample is found: "landmarks", "points5", "mask", or "image": by the detector."""
     source = next((name for name in _SOURCES if sample.get(name) is not None), None)
     if source is None:
         raise DataError(f"{sample.get('key', '?')}: no landmarks, points5, mask or image to find the face by")
-    return _SOURCES[source](spec, sample)
+    return source
+
+
+@cache
+def framing_version() -> str:
+    """Of all code that a measurement depends on, the detector's included: a hash, 16 hexadecimal digits."""
+    files = [Path(__file__), *(Path(module.__file__ or "") for module in (cropping, framings, geometry))]
+    code = [file.read_bytes() for file in files]
+    return hashlib.sha256(b"\0".join([*code, detector_version().encode()])).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Ways to find faces: CenterFace, which comes with the package, and YuNet, SCRFD and RetinaFace for files at hand."""
