@@ -29,14 +29,18 @@ WITH_FILE: dict[str, Callable[[Path], Detector]] = {
 }
 
 
-@cache
 def detector_of(name: str | None = None) -> Detector:
     """A detector by name: "centerface" (None), or one of a file, as "yunet:/path/to/file.onnx".
 
     Raises ConfigError for another name, or one without the file that it needs. The file itself is read when a picture
     is first looked at, which raises WeightsError where it is not what it should be.
     """
-    kind, _, path = (name or DEFAULT).partition(":")
+    return _detector(name or DEFAULT)
+
+
+@cache
+def _detector(name: str) -> Detector:
+    kind, _, path = name.partition(":")
     if kind == DEFAULT and not path:
         return centerface.CenterFace()
     if kind in WITH_FILE and path:
