@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,12 +20,14 @@ class Network:
     """An ONNX file as a function from one picture to named arrays.
 
     path: the file; what: whose it is expected to be, for errors; sha256: in hexadecimal, None: any; outputs: names that
-    it must have. Raises WeightsError for what is missing, damaged, another file, or no ONNX.
+    it must have. Threads that share one wait for one another. Raises WeightsError for what is missing, damaged, another
+    file, or no ONNX.
     """
 
     def __init__(self, path: Path, *, what: str, remedy: str, sha256: str | None = None, outputs: Sequence[str] = ()):
         data = read_regular(path, largest=LARGEST_MODEL_BYTES, error=WeightsError, remedy=remedy)
         self.path, self.what, self.remedy = path, what, remedy
+        self._lock = threading.Lock()
         if sha256 and (found := hashlib.sha256(data).hexdigest()) != sha256:
             raise self.refusal(f"expected SHA-256 {sha256[:12]}…, found {found[:12]}…")
         try:
@@ -38,8 +41,9 @@ class Network:
     def __call__(self, blob: np.ndarray) -> dict[str, np.ndarray]:
         """blob: (1, 3, H, W) float32, as the network wants it."""
         try:
-            self._net.setInput(np.ascontiguousarray(blob, np.float32))
-            answers = self._net.forward(self.outputs)
+            with self._lock:
+                self._net.setInput(np.ascontiguousarray(blob, np.float32))
+                answers = self._net.forward(self.outputs)
         except cv2.error as error:
             size = f"{blob.shape[3]} x {blob.shape[2]}"
             raise self.refusal(f"does not take one picture of {size} pixels ({_reason(error)})") from error
