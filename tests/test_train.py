@@ -58,7 +58,8 @@ def straight(tmp_path_factory):
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_killed_run_ends_with_the_same_weights(straight, tmp_path, moment):
     """Also where the command that was killed had other threads to use than the one that goes on."""
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]  # packages may be there
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), "2" if moment == "before" else "1")
     killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path, moment], env=environment, capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
@@ -84,6 +85,7 @@ def test_a_stopped_run_finishes_its_step_and_says_so(straight, tmp_path):
 CHANGES = {
     "stage1.optimiser.lr": {"optimiser": toy.OPTIMISER.model_copy(update={"lr": 2e-3})},
     "stage1.threads": {"threads": 2},
+    "stage1.accumulate": {"accumulate": 3},
     "stage1.validate_every": {"validate_every": 2},
     "precision": {"precision": "bfloat16"},
     "parameters": {"trainable": ("queries.*",)},
@@ -123,7 +125,10 @@ def test_a_run_that_differs_starts_anew_and_names_the_key(half_done, key, tmp_pa
 
 def test_what_does_not_shape_the_weights_does_not_start_anew(half_done, tmp_path, capsys):
     shutil.copytree(half_done, tmp_path, dirs_exist_ok=True)
-    assert stopped(tmp_path, validate_every=1, log_every=1, checkpoint_every=3, workers=1) == 2
+    assert (
+        stopped(tmp_path, validate_every=1, log_every=1, checkpoint_every=3, workers=1, checkpoint_activations=True)
+        == 2
+    )
     assert "resuming at step 1" in capsys.readouterr().err
 
 

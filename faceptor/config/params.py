@@ -151,6 +151,10 @@ class Stage(Section):
     trainable: Patterns = ("*",)
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     threads: Count = 1  # of a CPU run: sums depend on their number, so whichever command starts the stage keeps to it
+    compile: Literal["none", "encoder", "whole"] = "none"  # whole: also decoder layers, output modules, losses
+    cuda_graph: Flag = True  # on a GPU: record the kernels of a step once and start them as a whole
+    accumulate: Count = 1  # pieces in which a batch goes through the model, each with its part of every task's samples
+    checkpoint_activations: Flag = False  # keep the inputs of layers alone: less memory, a third more work
     validate_every: Count = 1000
     validate_samples: OrNone[Count] = None  # per task; None = the whole validation split
     checkpoint_every: Count = 500

@@ -168,6 +168,15 @@ class FaceModel(nn.Module):
         if numbers:
             raise ConfigError(f"model.initialisation: expected none for {type(self).__name__}, found {sorted(numbers)}")
 
+    def compilable(self) -> list[nn.Module]:
+        """Parts that a training may compile, each as a whole: first what every task's images go through, then the
+        rest. Their shapes are the same in every step."""
+        raise ConfigError(f"compile: {type(self).__name__} names no parts that could be compiled; set it to none")
+
+    def repeated_layers(self) -> list[nn.Module]:
+        """Layers that hold most of the activations, whose norms are not over the batch."""
+        return []
+
     def structure(self) -> dict[str, Any]:
         """Plain data about optional parts, so that `apply_structure` on a fresh model makes the weights fit."""
         return {}

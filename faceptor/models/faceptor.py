@@ -182,6 +182,12 @@ class Faceptor(FaceModel):
         for entry in structure.get("layer_attention", ()):
             self.enable_layer_attention(entry["tasks"], entry["mode"])
 
+    def compilable(self) -> list[nn.Module]:
+        return [self.encoder, *self.decoder.layers, self.pixel_decoder, *self.outputs.children()]
+
+    def repeated_layers(self) -> list[nn.Module]:
+        return [*self.encoder.blocks, *self.decoder.layers]
+
     def batch_order(self, task: str) -> tuple:
         return *super().batch_order(task), self.layer_attention_key(task) or ""
 

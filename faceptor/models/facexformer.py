@@ -97,6 +97,12 @@ class FaceXFormer(FaceModel):
             spans |= dict.fromkeys(key.split("+"), span)
         return spans
 
+    def compilable(self) -> list[nn.Module]:
+        return [self.backbone, self.fusion, *self.decoder.layers, *self.heads.values()]
+
+    def repeated_layers(self) -> list[nn.Module]:
+        return [self.backbone.net, *self.decoder.layers]
+
     def batch_order(self, task: str) -> tuple:
         return list(self.heads).index(self.heads.key(task)), task
 

@@ -4,6 +4,7 @@ Shapes: B images, C width, h w grid of the finest level.
 """
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -33,8 +34,9 @@ class Fusion(nn.Module):
         fused = [
             F.conv2d(project(level), part) for project, level, part in zip(self.project, levels, parts, strict=True)
         ]
-        raised = [F.interpolate(x, size=size, mode="bilinear", align_corners=False) for x in fused[1:]]
-        return torch.stack([fused[0], *raised]).sum(dim=0)
+        if not levels[0].is_cpu:
+            return reduce(torch.add, [raised(x, size) for x in fused[1:]], channels_last(fused[0]))
+        return torch.stack([fused[0], *(raised(x, size) for x in fused[1:])]).sum(dim=0)
 
 
 class LastLevel(nn.Module):
@@ -50,7 +52,23 @@ class LastLevel(nn.Module):
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
         """As `Fusion.forward`."""
-        return F.interpolate(self.fuse(levels[-1]), size=levels[0].shape[-2:], mode="bilinear", align_corners=False)
+        return raised(self.fuse(levels[-1]), levels[0].shape[-2:])
+
+
+def raised(x: Tensor, size: Sequence[int]) -> Tensor:
+    """(B, C, h, w) resized bilinearly (half-pixel) to a larger grid.
+
+    A GPU gets it with the channels of a pixel side by side, and in its own precision, whatever autocast thinks of
+    resizing: its kernel for the other layout takes more than ten times as long.
+    """
+    if x.is_cpu:
+        return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+    with torch.autocast(x.device.type, enabled=False):
+        return F.interpolate(channels_last(x), size=size, mode="bilinear", align_corners=False)
+
+
+def channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 FUSIONS = {"all": Fusion, "last": LastLevel}

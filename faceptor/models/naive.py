@@ -79,6 +79,12 @@ class NaiveFaceptor(FaceModel):
             raw |= head([features[layer - 1][where] for layer in head.layers], tasks)
         return raw
 
+    def compilable(self) -> list[nn.Module]:
+        return [self.encoder, *self.heads.values()]
+
+    def repeated_layers(self) -> list[nn.Module]:
+        return list(self.encoder.blocks)
+
     def initialise(self, *, position_table_amplitude: float) -> None:
         """For small encoders that are trained without published weights, see `Encoder.initialise`."""
         self.encoder.initialise(position_table_amplitude=position_table_amplitude)

@@ -1,12 +1,15 @@
 """The decoder as the paper writes it (eq. 6 and 7): one task at a time, K = F + L_t + P built anew in every layer.
 
-Slow and plain on purpose: `QueryDecoder` must give the same tokens, and analysis reads the attention here.
+Slow and plain on purpose: `QueryDecoder` must give the same tokens, and analysis reads the attention here. Also what
+its speed is compared with: a pass for each task.
 
 Shapes: B images, C decoder width, H heads, h w patch grid, L encoder layers, D decoder layers, N queries of the task.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from einops import rearrange
@@ -61,6 +64,29 @@ def textbook_decode(
         all_weights.append(rearrange(weights, "b h n (l m) -> b h n l m", l=len(levels)))
         preference.append(level_preference(layer.cross_attention, q, levels))
     return x, all_weights, preference
+
+
+def decode_task_by_task(
+    decoder: QueryDecoder, features: Sequence[Tensor], streams: Sequence[Stream]
+) -> tuple[list[Tensor], Tensor]:
+    """As `QueryDecoder.forward`, but a pass for each task about its own images, as one would first write it: what the
+    packed decoder is compared with. Fused attention; keys and values are projected anew for every task."""
+    tokens = []
+    for stream in streams:
+        own = [layer[stream.rows] for layer in features]
+        answer, _ = QueryDecoder.forward(decoder, own, [replace(stream, rows=slice(0, len(own[-1])))])
+        tokens += answer
+    return tokens, decoder.projection(features[-1])
+
+
+@contextmanager
+def task_by_task(decoder: QueryDecoder) -> Iterator[None]:
+    """Inside, the decoder works with a pass for each task, for `faceptor bench`."""
+    decoder.forward = partial(decode_task_by_task, decoder)
+    try:
+        yield
+    finally:
+        del decoder.forward
 
 
 def attention(module: Attention, queries: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:

@@ -143,4 +143,3 @@ def _seconds(picture: Any, stream: Any, otherwise: float) -> float:
     if picture.pts is None or picture.time_base is None:
         return otherwise
     return float((picture.pts - (stream.start_time or 0)) * picture.time_base)
-

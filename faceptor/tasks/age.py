@@ -22,6 +22,7 @@ from faceptor.tasks.base import (
     key_of,
     label_of,
 )
+from faceptor.tasks.limits import Limits
 from faceptor.tasks.metric import Metric, share_of
 
 MAX_PLOTTED_YEARS = 20.0  # end of the plotted distribution of errors
@@ -103,6 +104,9 @@ class Age(Kind[AgePrediction, AgeMetric]):
 
         build = {"dldl": AgeLoss, "l1_ce": L1CrossEntropyLoss}[name]
         return build(first=spec.options.get("first", 0), count=spec.queries, **numbers)
+
+    def limits(self, spec, *, classes=None):
+        return {"age": Limits(*(float(year) for year in self._ages(spec)[[0, -1]]))}
 
     def _ages(self, spec: TaskSpec) -> np.ndarray:
         return spec.options.get("first", 0) + np.arange(spec.queries, dtype=np.float32)

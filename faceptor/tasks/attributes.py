@@ -25,6 +25,7 @@ from faceptor.tasks.base import (
 )
 from faceptor.tasks.fitting import check_names
 from faceptor.tasks.intervals import calibration_of, joined, mean_of, means_of
+from faceptor.tasks.limits import Limits
 from faceptor.tasks.measures import Reliability, mean_of_defined, reliability
 from faceptor.tasks.metric import Metric, share_of
 
@@ -188,6 +189,9 @@ class Attributes(Kind[AttributesPrediction, AttributesMetric]):
         from faceptor.tasks.losses.attributes import AttributesLoss
 
         return AttributesLoss(column=self.column, mean=name == "bce_mean")
+
+    def limits(self, spec, *, classes=None):
+        return {self.column: Limits(-1, 1)}
 
     def target(self, spec, sample, crop):
         labels = np.asarray(label_of(sample, self.column), np.int8)

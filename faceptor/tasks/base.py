@@ -22,6 +22,7 @@ import numpy as np
 from faceptor.config.sections import AtKey, did_you_mean
 from faceptor.errors import ConfigError, DataError
 from faceptor.figures.parts import Part, Words
+from faceptor.tasks.limits import Limits
 from faceptor.tasks.metric import Metric
 
 if TYPE_CHECKING:  # the table of tasks is read where torch and matplotlib are not wanted
@@ -168,7 +169,14 @@ class Kind(ABC, typing.Generic[Answer, Judge]):
             raise ConfigError(f"tasks.{spec.name}.criterion.{error.key}: {error}") from None
         name = criterion.pop("loss", next(iter(self.losses)))
         centres = {"classes": classes, "embedding": embedding} if self.identities else {}
-        return self.loss(spec, name, **centres, **{**self.losses[name], **criterion})
+        loss = self.loss(spec, name, **centres, **{**self.losses[name], **criterion})
+        loss.limits = self.limits(spec, classes=classes)  # pyright: ignore[reportAttributeAccessIssue]
+        return loss
+
+    def limits(self, spec: TaskSpec, *, classes: int | None = None) -> dict[str, Limits]:
+        """What the targets may hold, by their names; a training checks it before a batch goes to the device. classes:
+        as for `criterion`. A kind need not say it."""
+        return {}
 
     @abstractmethod
     def loss(self, spec: TaskSpec, name: str, **numbers: Any) -> nn.Module:
@@ -260,7 +268,13 @@ def check_finite(what: str, values: Any) -> None:
 
 
 def check_target(name: str, target: Tensor, low: float, high: float) -> None:
-    """The same for a target tensor: a label that cannot be true must not train a network silently."""
-    if target.numel():
+    """The same for a target tensor: a label that cannot be true must not train a network silently.
+
+    On a GPU nothing is checked, because that would wait for it: a training checks `Kind.limits` before a batch goes
+    there.
+    """
+    import torch
+
+    if target.is_cpu and target.numel() and not torch.compiler.is_compiling():
         least, most = target.detach().aminmax()
         check_within(name, least.item(), most.item(), (low, high), "check the labels of the data set")

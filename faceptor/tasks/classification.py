@@ -24,6 +24,7 @@ from faceptor.tasks.base import (
 )
 from faceptor.tasks.fitting import groups_by_name, labelled
 from faceptor.tasks.intervals import calibration_of, joined, mean_of
+from faceptor.tasks.limits import Limits
 from faceptor.tasks.measures import confusion_matrix, mean_of_defined, recall_per_class, reliability
 from faceptor.tasks.metric import Metric, share_of
 
@@ -139,6 +140,9 @@ class Classification(Kind[ClassPrediction, ClassMetric]):
         from faceptor.tasks.losses.classes import ClassLoss
 
         return ClassLoss(column=self.column)
+
+    def limits(self, spec, *, classes=None):
+        return {self.column: Limits(0, spec.queries - 1)}
 
     def label(self, spec: TaskSpec, sample: Any) -> int:
         """The sample's class, an index into the task's labels."""

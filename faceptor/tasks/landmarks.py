@@ -27,6 +27,7 @@ from faceptor.tasks.base import (
     label_of,
 )
 from faceptor.tasks.fitting import check_points, normalisers
+from faceptor.tasks.limits import Limits
 from faceptor.tasks.metric import Metric, share_of
 
 
@@ -222,6 +223,9 @@ class Landmarks(Kind[LandmarksPrediction, LandmarksMetric]):
         from faceptor.tasks.losses.landmarks import HeatmapLoss, L1Loss, StarLoss
 
         return {"heatmap": HeatmapLoss, "star": StarLoss, "l1": L1Loss}[name](**numbers)
+
+    def limits(self, spec, *, classes=None):
+        return {"points": Limits(*POINT_RANGE)}
 
     def target(self, spec, sample, crop):
         truth, key = np.asarray(label_of(sample, "landmarks"), np.float32), key_of(sample)

@@ -32,6 +32,7 @@ from faceptor.tasks.base import (
 )
 from faceptor.tasks.fitting import check_names
 from faceptor.tasks.intervals import mean_of
+from faceptor.tasks.limits import Limits
 from faceptor.tasks.measures import confusion_matrix, f1_per_class, mean_of_defined
 from faceptor.tasks.metric import Metric
 
@@ -149,6 +150,9 @@ class Parsing(Kind[ParsingPrediction, ParsingMetric]):
             return parsing.ParsingLoss(ignore=ignored(spec))
         measure = {"dice_ce": parsing.generalised_dice, "batch_dice_ce": parsing.batch_dice}[name]
         return parsing.DiceCrossEntropyLoss(measure=measure, ignore=ignored(spec), **numbers)
+
+    def limits(self, spec, *, classes=None):
+        return {"mask": Limits(0, spec.queries - 1, unknown=ignored(spec))}
 
     def target(self, spec, sample, crop):
         mask = crop.mask(label_of(sample, "mask"))

@@ -29,8 +29,10 @@ from faceptor.tasks.base import (
     key_of,
     label_of,
 )
+from faceptor.tasks.limits import Limits
 from faceptor.tasks.metric import Metric
 from faceptor.tasks.rotations import (
+    ENTRY_RANGE,
     MIRROR,
     about_view_axis,
     degrees_of_matrix,
@@ -202,6 +204,9 @@ class Pose(Kind[PosePrediction, PoseMetric]):
         from faceptor.tasks.losses.rotations import GeodesicLoss
 
         return GeodesicLoss()
+
+    def limits(self, spec, *, classes=None):
+        return {"rotation": Limits(*ENTRY_RANGE)}
 
     def target(self, spec, sample, crop):
         return {"rotation": into_crop(matrix_of_degrees(_labelled(sample)), crop).astype(np.float32)}

@@ -11,6 +11,7 @@ the answers or the true ratings are all the same. With several scales each has i
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -29,6 +30,7 @@ from faceptor.tasks.base import (
 )
 from faceptor.tasks.fitting import Misfit, check_names
 from faceptor.tasks.intervals import mean_of, means_of
+from faceptor.tasks.limits import Limits
 from faceptor.tasks.metric import Metric
 
 MIN_VARIANCE = 1e-12  # in squared shares of the range; with less, all are the same
@@ -163,6 +165,11 @@ class Rating(Kind[RatingPrediction, RatingMetric]):
         from faceptor.tasks.losses.rating import RatingLoss
 
         return RatingLoss(ranges_of(spec), power={"l1": 1, "mse": 2}[name])
+
+    def limits(self, spec, *, classes=None):
+        low, high = ranges_of(spec).T
+        slack = 1e-4 * (high - low)
+        return {"ratings": Limits(tuple(low - slack), tuple(high + slack), unknown=math.nan)}
 
     def target(self, spec, sample, crop):
         ratings, ranges = np.asarray(label_of(sample, "ratings"), np.float32), ranges_of(spec)

@@ -7,6 +7,7 @@ the one that is best on the other nine. `verify` works in fractions, `Recognitio
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -26,6 +27,7 @@ from faceptor.tasks.base import (
     label_of,
 )
 from faceptor.tasks.intervals import Share, joined, means_of
+from faceptor.tasks.limits import Limits
 from faceptor.tasks.metric import Metric
 
 THRESHOLDS = np.arange(0, 4, 0.01)  # squared distances of unit vectors lie in [0, 4]
@@ -244,6 +246,9 @@ class Recognition(Kind[IdentityPrediction, RecognitionMetric]):
             )
         build = {"cosface": CosFace, "arcface": ArcFace}[name]
         return build(classes=classes, embedding=embedding, **numbers)
+
+    def limits(self, spec, *, classes=None):
+        return {"identity": Limits(0, math.inf if classes is None else classes - 1)}
 
     def target(self, spec, sample, crop):
         identity = int(label_of(sample, "identity"))

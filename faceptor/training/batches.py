@@ -16,6 +16,7 @@ from faceptor.errors import ConfigError, DataError
 from faceptor.prepared.ahead import made_ahead
 from faceptor.tasks import KINDS
 from faceptor.tasks.base import TaskSpec
+from faceptor.tasks.limits import Limits, check_targets
 from faceptor.training.packed import Packed, Packing
 from faceptor.transforms.augment import Policy
 from faceptor.transforms.crop import CropSpec
@@ -138,7 +139,27 @@ def dealt(samples: Mapping[str, tuple[int, int]], *, rank: int, world: int) -> d
     return shares
 
 
-def stream_batches(steps: Steps, *, start: int, workers: int, device: torch.device | str = "cpu") -> Iterator[Batch]:
+@dataclass
+class CheckedSteps(Dataset):
+    """Steps whose labels are looked at where they are made, in a loader process: a step that meets one on a GPU would
+    have to wait for it, and an index out of range would end the process. limits: task -> target name -> `Limits`."""
+
+    steps: Steps
+    limits: Mapping[str, Mapping[str, Limits]]
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, step: int) -> Batch:
+        batch = self.steps[step]
+        for name, targets in batch.items():
+            check_targets(self.limits.get(name, {}), targets, where=f"step {step}: {name}")
+        return batch
+
+
+def stream_batches(
+    steps: Steps | CheckedSteps, *, start: int, workers: int, device: torch.device | str = "cpu"
+) -> Iterator[Batch]:
     """Yield the batches of steps start, start + 1, ... on a device, images as float32 in [0, 1].
 
     With workers they are made ahead in other processes, and travel as one stretch of memory each; see `made_ahead` for

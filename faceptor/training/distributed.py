@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
+from faceptor.config import Stage
 from faceptor.errors import ConfigError, FaceptorError
 from faceptor.io.processes import LOCAL_RANK, started_by_torchrun
 from faceptor.models.base import FaceModel
@@ -183,6 +184,15 @@ def scaler_of(device: torch.device, *, enabled: bool, dealt: bool) -> torch.amp.
     from torch.distributed.fsdp.sharded_grad_scaler import ShardedGradScaler
 
     return ShardedGradScaler(device.type, enabled=True)
+
+
+def require_whole_batches(stage: Stage) -> None:
+    """Several processes have each their share of a batch already, and add up gradients after every backward pass."""
+    if stage.accumulate > 1 and processes() > 1:
+        raise ConfigError(
+            f"accumulate: expected 1 with {processes()} processes (train.processes), found {stage.accumulate}; use "
+            "more processes, or checkpoint_activations"
+        )
 
 
 def require_whole_matrices(optimiser: torch.optim.Optimizer) -> None:

@@ -9,23 +9,21 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import reduce
-from operator import add
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from faceptor.config import Stage
-from faceptor.errors import FaceptorError
 from faceptor.models.base import FaceModel
+from faceptor.tasks.limits import Limits
 from faceptor.training.batch_norm import shared_statistics
-from faceptor.training.batches import Batch, Steps, stream_batches
+from faceptor.training.batches import Batch, CheckedSteps, Steps, stream_batches
 from faceptor.training.checkpoint import FORMAT
 from faceptor.training.distributed import (
-    Losses,
     agreed,
-    clip,
+    require_whole_batches,
     require_whole_matrices,
     rows_here,
     scaler_of,
@@ -33,12 +31,16 @@ from faceptor.training.distributed import (
     totals,
     whole_shape,
 )
+from faceptor.training.finite import FiniteWatch
+from faceptor.training.graph import Recorded
 from faceptor.training.interruption import Interrupted, stop_requests
-from faceptor.training.optimiser import build_optimiser, rate_at, set_rate
-from faceptor.training.precision import autocast, choose_precision
+from faceptor.training.optimiser import build_optimiser
+from faceptor.training.precision import choose_precision
 from faceptor.training.progress import Live, Progress, say
 from faceptor.training.record import FORMAT_KEY, Record
+from faceptor.training.speed import accelerated
 from faceptor.training.state import Metrics, TrainState, seed_process
+from faceptor.training.step import compute, task_losses, train_step
 from faceptor.training.threads import fixed_threads
 from faceptor.training.trainable import Parameters, named_parameters, set_modes, set_trainable
 
@@ -100,25 +102,38 @@ def train(
     """
     precision = choose_precision(stage.precision, run.device)
     state, record = start_or_resume(model, criteria, stage=stage, trainable=trainable, run=run, precision=precision)
+    require_whole_batches(stage)
+    watch = FiniteWatch(run.device, begin=state.step)
+    settings = {"stage": stage, "weights": weights, "precision": precision, "watch": watch}
     losses_of = shared_losses(model, criteria, steps, task_losses)
-    with fixed_threads(stage.threads), shared_statistics(model), stop_requests() as asked:
+    wanted = stage.cuda_graph and run.device.type == "cuda"
+    recorded = Recorded(partial(compute, state, losses_of=losses_of, **settings), state, wanted=wanted)
+    with (
+        fixed_threads(stage.threads),
+        shared_statistics(model),
+        stop_requests() as asked,
+        accelerated(model, criteria, stage) as quick,
+    ):
         progress = Progress(begin=state.step, steps=stage.steps, live=run.live)
         progress.report(*state.history)
-        for batch in stream_batches(steps, start=state.step, workers=run.workers, device=run.device):
-            found = train_step(
-                state, on_device(batch, run.device), losses_of, stage=stage, weights=weights, precision=precision
-            )
+        checked = CheckedSteps(steps, limits_of(criteria))
+        for batch in stream_batches(checked, start=state.step, workers=run.workers, device=run.device):
+            take = partial(train_step, state, on_device(batch, run.device), losses_of, **settings, recorded=recorded)
+            found = quick.attempt(take)
             last, logged = state.step == stage.steps, {}
             if last or state.step % stage.log_every == 0:
-                logged |= totals(found)
+                watch.require()
+                logged |= totals(read(found))
                 progress.losses(state.step, logged)
             if validate and (last or state.step % stage.validate_every == 0):
+                watch.require()
                 logged |= validation(state, validate)
             if logged:
                 state.history.append({"step": state.step, **logged})
                 progress.report(state.history[-1])
             stop = agreed(bool(asked))
             if last or stop or state.step % stage.checkpoint_every == 0:
+                watch.require()
                 state.save(run.checkpoint, record)
             if stop and not last:
                 raise Interrupted(state.step, stage.steps)
@@ -155,52 +170,18 @@ def start_or_resume(
     return state, record
 
 
-def train_step(
-    state: TrainState,
-    batch: Batch,
-    losses_of: Callable[[Batch], Losses],
-    *,
-    stage: Stage,
-    weights: Mapping[str, float],
-    precision: torch.dtype,
-) -> dict[str, Tensor | float]:
-    """One step of the optimiser. Returns the losses (scalars on the device: reading them waits for it), the learning
-    rate, and the norm of the gradient before clipping where it is finite.
-
-    A gradient that overflows float16 (the norm is not finite) is no error: nothing moves, and the scale falls.
-    """
-    rate = rate_at(state.step, stage.optimiser, stage.steps)
-    set_rate(state.optimiser, rate)
-    state.optimiser.zero_grad(set_to_none=True)
-    with autocast(next(state.model.parameters()).device, precision):
-        losses = losses_of(batch)
-    total = weighted_mean(losses, weights)
-    _require_finite(total, losses, state.step)
-
-    state.scaler.scale(total).backward()
-    state.scaler.unscale_(state.optimiser)
-    norm = clip(state.learning, stage.optimiser.clip or math.inf).item()
-    if math.isfinite(norm):
-        state.scaler.step(state.optimiser)
-    elif not state.scaler.is_enabled():
-        raise FaceptorError(f"step {state.step}: the gradient is not finite; lower optimiser.lr or check the labels")
-    state.scaler.update()
-    state.step += 1
-    found = {"loss/all": total.detach(), "lr": rate}
-    found |= {f"loss/{name}": terms["loss"].detach() for name, terms in losses.items()}
-    return found | ({"gradient_norm": norm} if math.isfinite(norm) else {})
+def read(found: Mapping[str, Tensor | float]) -> dict[str, float]:
+    """Numbers that a step returned, fetched from the device at once; one that is not finite (the norm of a gradient
+    that overflowed float16) is left out."""
+    tensors = {name: value for name, value in found.items() if isinstance(value, Tensor)}
+    fetched = torch.stack([value.double() for value in tensors.values()]).tolist() if tensors else []
+    values = {**found, **dict(zip(tensors, fetched, strict=True))}
+    return {name: float(value) for name, value in values.items() if math.isfinite(value)}
 
 
-def task_losses(model: FaceModel, criteria: nn.ModuleDict, batch: Batch) -> Losses:
-    """Loss terms of every task in the batch: {task: {"loss": scalar, named parts ...}}."""
-    raw = model.forward_tasks({name: items["image"] for name, items in batch.items()})
-    targets = {name: {k: v for k, v in items.items() if k != "image"} for name, items in batch.items()}
-    return {name: criteria[name](raw[name].float(), targets[name]) for name in batch}
-
-
-def weighted_mean(losses: Mapping[str, Mapping[str, Tensor]], weights: Mapping[str, float]) -> Tensor:
-    """The objective, eq. (8): the mean of the tasks' losses, weighted by their alphas."""
-    return reduce(add, (weights[name] * terms["loss"] for name, terms in losses.items())) / sum(weights.values())
+def limits_of(criteria: nn.ModuleDict) -> dict[str, Mapping[str, Limits]]:
+    """What the targets of each task may hold (`Kind.limits`)."""
+    return {name: getattr(criterion, "limits", {}) for name, criterion in criteria.items()}
 
 
 def validation(state: TrainState, validate: Validate) -> dict[str, float]:
@@ -236,9 +217,3 @@ def facts(run: Run, precision: torch.dtype, parameters: Parameters) -> Record:
         "parameters": f"{len(parameters)} tensors, {learning} learning, {digest[:16]}",
         FORMAT_KEY: FORMAT,
     }
-
-
-def _require_finite(total: Tensor, losses: Mapping[str, Mapping[str, Tensor]], step: int) -> None:
-    if not torch.isfinite(total):
-        terms = "; ".join(f"{n}.{k}={v.item():.4g}" for n, parts in losses.items() for k, v in parts.items())
-        raise FaceptorError(f"step {step}: the loss is not finite ({terms}); lower optimiser.lr or check the labels")

@@ -12,8 +12,10 @@ from faceptor.config import Sampling, Stage
 Record = dict[str, Any]
 """Dotted key -> plain value (number, text, list or None)."""
 
-WITHOUT_EFFECT = {"log_every", "checkpoint_every", "precision"}  # on the weights; what "auto" means is recorded
+# on the weights; what precision "auto" means is recorded
+WITHOUT_EFFECT = {"log_every", "checkpoint_every", "precision", "checkpoint_activations", "cuda_graph"}
 OF_OTHER_RUNS = {"tasks", "matrix", "modes", "merged", "start"}  # tasks of this run come with its sampling
+LEFT_OUT = {"compile": "none", "accumulate": 1}  # facts where they are not this, so that older runs go on
 FORMAT_KEY = "checkpoint format"
 FACTS_NAMED = 4  # in a message
 LONGEST_VALUE = 60  # characters, in a message
@@ -23,6 +25,7 @@ ABSENT = "absent"
 def stage_facts(stage: Stage, sampling: Mapping[str, Sampling], *, section: str) -> Record:
     """The numbers of a stage and of the tasks it trains. section: where it is written, e.g. "stage1"."""
     values = stage.model_dump(mode="json", exclude=WITHOUT_EFFECT | OF_OTHER_RUNS)
+    values = {key: value for key, value in values.items() if key not in LEFT_OUT or value != LEFT_OUT[key]}
     tasks = {name: each.model_dump(mode="json") for name, each in sampling.items()}
     return flatten(values, section) | flatten(tasks, f"{section}.tasks")
 

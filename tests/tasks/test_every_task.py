@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from faceptor.errors import ConfigError, DataError
 from faceptor.tasks import KINDS, TASKS, Kind, TaskSpec, kind_of, task
+from faceptor.tasks.limits import check_targets
 
 COUNTS = {
     "landmarks_300w": 68,
@@ -158,6 +160,36 @@ def test_half_precision_outputs_give_a_float32_loss(chosen, crop):
 def test_unknown_number_of_the_loss_is_an_error(spec):
     with pytest.raises(ConfigError, match=rf"tasks.{spec.name}.criterion.wieght: unknown key"):
         KINDS[spec.kind].criterion(spec, classes=5, wieght=1.0)
+
+
+def criteria_of(spec):
+    """Every loss of a task's kind, by name."""
+    kind = KINDS[spec.kind]
+    return {name: kind.criterion(spec, classes=5, loss=name) for name in kind.losses}
+
+
+def test_targets_say_what_they_may_hold(spec, crop):
+    """True ones pass; what cannot be true is named."""
+    batch = batch_of(spec, crop, 3)
+    for criterion in criteria_of(spec).values():
+        assert criterion.limits.keys() == batch.keys()
+        check_targets(criterion.limits, batch, where="step 0")
+    for name, values in batch.items():
+        wrong = values.clone()
+        wrong.view(-1)[-1] = 99 if values.is_floating_point() or values.dtype != torch.uint8 else 200
+        wrong.view(-1)[-1] = 1000 if spec.kind == "age" else wrong.view(-1)[-1]
+        with pytest.raises(DataError, match=rf"step 4: {name} of sample 2 of the batch: expected .* found"):
+            check_targets(criterion.limits, {name: wrong}, where="step 4")
+
+
+def test_no_loss_waits_for_the_device(spec, crop, monkeypatch):
+    """On `meta`, where a tensor has no values, reading one is an error."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # it knows no such device
+    batch = {name: values.to("meta") for name, values in batch_of(spec, crop, 3).items()}
+    for criterion in criteria_of(spec).values():
+        raw = raw_of(spec, 3).detach().to("meta").requires_grad_()
+        criterion.to("meta")(raw, batch)["loss"].backward()
+        assert raw.grad is not None and raw.grad.is_meta
 
 
 def test_missing_label_is_an_error(spec, crop):

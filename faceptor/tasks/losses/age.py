@@ -32,11 +32,12 @@ class AgeLoss(nn.Module):
     def __init__(self, *, first: int, count: int, sigma: float, kl: float, l1: float):
         super().__init__()
         self.sigma, self.kl, self.l1 = sigma, kl, l1
+        self.first, self.last = first, first + count - 1
         self.register_buffer("ages", first + torch.arange(count, dtype=torch.float32), persistent=False)
 
     def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
         raw, age, ages = raw.float(), target["age"].float(), self.ages.to(raw.device)
-        check_target("age", age, ages[0].item(), ages[-1].item())
+        check_target("age", age, self.first, self.last)
         wanted = target_distribution(age, ages, sigma=self.sigma)
         log_p = log_distribution(raw)
         kl = (torch.xlogy(wanted, wanted) - wanted * log_p).sum(1).mean()  # 0 * log 0 = 0
@@ -56,11 +57,12 @@ class L1CrossEntropyLoss(nn.Module):
     def __init__(self, *, first: int, count: int, ce: float, l1: float):
         super().__init__()
         self.ce, self.l1 = ce, l1
+        self.first, self.last = first, first + count - 1
         self.register_buffer("ages", first + torch.arange(count, dtype=torch.float32), persistent=False)
 
     def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
         raw, age, ages = raw.float(), target["age"].float(), self.ages.to(raw.device)
-        check_target("age", age, ages[0].item(), ages[-1].item())
+        check_target("age", age, self.first, self.last)
         log_p = log_distribution(raw)
         ce = F.nll_loss(log_p, (age - ages[0]).round().long())
         l1 = (expected_age(log_p, ages) - age).abs().mean()

@@ -19,7 +19,7 @@ def raised(raw: Tensor, target: dict[str, Tensor], ignore: int | None = None) ->
     mask, known = target["mask"].long(), None
     if ignore is not None:
         known = mask != ignore
-        mask = mask.where(known, 0)
+        mask = mask.masked_fill(~known, 0)  # a number in place of a tensor: `where` would copy it to the GPU
     check_target("mask", mask, 0, raw.shape[1] - 1)
     logits = raw.float()
     if logits.shape[-2:] != mask.shape[-2:]:
@@ -65,12 +65,13 @@ def generalised_dice(p: Tensor, mask: Tensor, known: Tensor | None = None) -> Te
     true, nothing = mask.flatten(1), p.new_zeros(p.shape[:2])
     area = nothing.scatter_add(1, true, counted.flatten(1))
     overlap = nothing.scatter_add(1, true, p.gather(1, mask[:, None]).flatten(1))
-    weight = torch.where(area > 0, area.clamp(min=1) ** -2, 0)
+    weight = (area.clamp(min=1) ** -2).masked_fill(area <= 0, 0)
     weight = torch.where(area > 0, weight, weight.amax(1, keepdim=True))
     total = (weight * (area + p.sum((-2, -1)))).sum(1)
     if known is None:
         return 1 - 2 * (weight * overlap).sum(1) / total
-    return torch.where(total > 0, 1 - 2 * (weight * overlap).sum(1) / total.where(total > 0, 1), 0)
+    nothing = total <= 0
+    return (1 - 2 * (weight * overlap).sum(1) / total.masked_fill(nothing, 1)).masked_fill(nothing, 0)
 
 
 def batch_dice(p: Tensor, mask: Tensor, known: Tensor | None = None) -> Tensor:
@@ -85,8 +86,16 @@ def batch_dice(p: Tensor, mask: Tensor, known: Tensor | None = None) -> Tensor:
     t = t if known is None else t * counted[:, None]
     over = (0, 2, 3)
     area, overlap, painted = summed(torch.stack([t.sum(over), (t * p).sum(over), p.sum(over)]))
-    f1 = 2 * overlap / (area + painted)
-    return 1 - (f1[area > 0].mean() if known is None or area.any() else f1.new_ones(()))
+    f1 = 2 * overlap / (area + painted).clamp(min=torch.finfo(p.dtype).tiny)
+    return 1 - mean_where(f1, area > 0)
+
+
+def mean_where(values: Tensor, chosen: Tensor) -> Tensor:
+    """Mean of the chosen ones of (C,) values; 1 where none is."""
+    if values.is_cpu:
+        return values[chosen].mean() if chosen.any() else values.new_ones(())
+    count = chosen.sum()  # on a GPU, asking which are chosen would wait for it
+    return (values.masked_fill(~chosen, 0).sum() / count.clamp(min=1)).masked_fill(count == 0, 1)
 
 
 def _over(p: Tensor, mask: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from faceptor.tasks.base import check_target
+from faceptor.tasks.rotations import ENTRY_RANGE
 
 
 def matrix_of(angles: Tensor) -> Tensor:
@@ -69,6 +70,6 @@ class GeodesicLoss(nn.Module):
 
     def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
         truth = target["rotation"].float()
-        check_target("rotation", truth, -1.001, 1.001)
+        check_target("rotation", truth, *ENTRY_RANGE)
         with torch.autocast(raw.device.type, enabled=False):  # products of matrices in bfloat16 lose a degree
             return {"loss": geodesic(rotations(raw), truth).mean()}

@@ -1,0 +1,132 @@
+"""Ways to train the same model in less time or memory: compiled parts, and activations that are computed twice."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from faceptor.config import Stage
+from faceptor.errors import ConfigError
+from faceptor.models.base import FaceModel
+from faceptor.training.checkpoint import random_state, restore_random_state
+from faceptor.training.progress import say
+
+Result = TypeVar("Result")
+COMPILER = ("torch._dynamo", "torch._inductor", "torch._functorch", "triton")  # whose errors are no fault of a model
+
+
+@contextmanager
+def accelerated(model: FaceModel, criteria: nn.ModuleDict, stage: Stage) -> Iterator["Compiled"]:
+    """Inside, the model trains as the stage's `compile` and `checkpoint_activations` say; then it is as before."""
+    with recomputed(layers_of(model) if stage.checkpoint_activations else ()):
+        compiled = Compiled(parts_to_compile(model, criteria, stage.compile))
+        try:
+            yield compiled
+        finally:
+            compiled.undo()
+
+
+class Compiled:
+    """Modules that are compiled while they learn. Without gradients (validation) they run as written: other batch
+    sizes would be compiled anew.
+
+    Shapes are taken as fixed, because those of a step never change. What runs alike (the layers of a decoder) is
+    compiled once.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module]):
+        self.plain = [(module, module.__dict__.get("forward")) for module in modules]
+        self.tried = not modules
+        for module in modules:
+            module.forward = partial(_while_learning, torch.compile(module.forward, dynamic=False), module.forward)
+
+    def undo(self) -> None:
+        """Let the modules run as written."""
+        for module, forward in self.plain:
+            _restore(module, forward)
+        self.plain = []
+
+    def attempt(self, take_step: Callable[[], Result]) -> Result:
+        """Take a step. Compilers run in the first one: if one of them fails, say so in a line, and take the step with
+        the modules as written."""
+        if self.tried:
+            return take_step()
+        before, self.tried = random_state(), True
+        try:
+            return take_step()
+        except Exception as error:
+            if not _of_a_compiler(error):
+                raise
+            found = getattr(error, "inner_exception", None) or error  # what the compiler itself said
+            reason = (str(found).strip().splitlines() or [""])[0]
+            say(f"compile: not possible here ({type(found).__name__}: {reason}); going on without")
+        self.undo()
+        restore_random_state(before)
+        return take_step()
+
+
+def parts_to_compile(model: FaceModel, criteria: nn.ModuleDict, extent: str) -> list[nn.Module]:
+    """encoder: what all tasks share first; whole: also the layers of the decoders, the output modules, the losses."""
+    if extent == "none":
+        return []
+    trunk, *others = model.compilable()
+    if extent == "encoder":
+        return [trunk]
+    return [trunk, *others, *(loss for loss in criteria.values() if not list(loss.parameters()))]
+
+
+def layers_of(model: FaceModel) -> list[nn.Module]:
+    layers = model.repeated_layers()
+    if not layers:
+        raise ConfigError(f"checkpoint_activations: {type(model).__name__} names no layers; set it to false")
+    return layers
+
+
+@contextmanager
+def recomputed(layers: Sequence[nn.Module]) -> Iterator[None]:
+    """Inside, only the inputs of these layers are kept for the backward pass, which computes the rest anew: less
+    memory, a third more work, the same gradients. Their norms must not be over batches."""
+    before = [(layer, layer.__dict__.get("forward")) for layer in layers]
+    for layer in layers:
+        if hasattr(layer, "set_grad_checkpointing"):  # of timm's models
+            layer.set_grad_checkpointing(True)
+        else:
+            layer.forward = partial(_recomputing, layer.forward)
+    try:
+        yield
+    finally:
+        for layer, forward in before:
+            if hasattr(layer, "set_grad_checkpointing"):
+                layer.set_grad_checkpointing(False)
+            else:
+                _restore(layer, forward)
+
+
+def _recomputing(forward: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    if not torch.is_grad_enabled():
+        return forward(*arguments, **named)
+    return checkpoint(forward, *arguments, use_reentrant=False, **named)
+
+
+def _while_learning(compiled: Callable[..., Any], plain: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    return (compiled if torch.is_grad_enabled() else plain)(*arguments, **named)
+
+
+def _restore(module: nn.Module, forward: Callable[..., Any] | None) -> None:
+    """forward: what the module itself had in place of its class's method; None if nothing."""
+    if forward is None:
+        module.__dict__.pop("forward", None)
+    else:
+        module.forward = forward
+
+
+def _of_a_compiler(error: BaseException | None) -> bool:
+    while error is not None:
+        if type(error).__module__.startswith(COMPILER):
+            return True
+        error = error.__cause__
+    return False
