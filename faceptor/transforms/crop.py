@@ -7,6 +7,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 from typing import Annotated, Any
 
@@ -215,13 +216,15 @@ class PlacedCrop:
     def labels_back(self, logits: np.ndarray, size: tuple[int, int] | None = None) -> np.ndarray:
         """Class logits of the crop (N, h, w), any h and w -> the likeliest class of every pixel of the original image,
         (H, W) uint8. `size` (H, W) is that of the wanted map where it differs from the image's."""
-        planes = self.planes_back(logits, size or self.image_size)  # one by one: two are held instead of N
-        best = next(planes)
-        label = np.zeros(best.shape, np.uint8)
+        size = size or self.image_size
+        label = np.zeros(size, np.uint8)  # outside the crop every plane is 0, and the first of equals is taken
+        seen = self._window(size)
+        planes = self._planes(logits, size, seen)  # one by one: two are held instead of N
+        best, part = next(planes), label[seen]
         for n, plane in enumerate(planes, start=1):
-            higher = plane > best
-            label[higher] = n
-            np.copyto(best, plane, where=higher)
+            higher = cv2.compare(plane, best, cv2.CMP_GT)  # 255 or 0
+            np.maximum(part, np.bitwise_and(higher, n, out=higher), out=part)  # n is above every class before it
+            np.maximum(best, plane, out=best)
         return label
 
     def planes_back(self, logits: np.ndarray, size: tuple[int, int]) -> Iterator[np.ndarray]:
@@ -229,15 +232,31 @@ class PlacedCrop:
 
         They are raised bilinearly (half-pixel) to S x S, then sampled through the inverted map; 0 outside the crop.
         """
+        return self._planes(logits, size, (slice(0, size[0]), slice(0, size[1])))
+
+    def _planes(self, logits: np.ndarray, size: tuple[int, int], seen: tuple[slice, slice]) -> Iterator[np.ndarray]:
+        """The part `seen` (rows, columns) of every plane."""
         logits = np.asarray(logits, np.float32)
         if logits.ndim != 3:
             raise DataError(f"logits: expected (classes, h, w) of one image, found shape {logits.shape}")
-        matrix = self.matrix @ _rescale(size, self.image_size)
-        where = geometry.inverse_map(matrix, self.size, self.warp, size)
+        matrix, side = self.matrix @ _rescale(size, self.image_size), (self.size, self.size)
+        where = geometry.inverse_map(matrix, self.size, self.warp, size, seen)
+        as_it_is = where.shape[:2] == side and np.array_equal(where, _pixels(self.size))
         for plane in logits:
-            side = (self.size, self.size)
             raised = cv2.resize(np.ascontiguousarray(plane), side, interpolation=cv2.INTER_LINEAR)
-            yield geometry.sample(raised, where)
+            yield raised if as_it_is else geometry.sample(raised, where)
+
+    def _window(self, size: tuple[int, int]) -> tuple[slice, slice]:
+        """Rows and columns of a map of `size` between which the crop lies, and perhaps some more."""
+        if self.warp:
+            return slice(0, size[0]), slice(0, size[1])  # a warped crop sees everything
+        rim = np.array([-1, self.size])
+        corners = np.array([(x, y) for x in rim for y in rim])
+        back = geometry.inverse_points(corners, self.matrix @ _rescale(size, self.image_size), self.size)
+        limit = np.array(size[::-1])
+        x0, y0 = np.clip(np.floor(back.min(axis=0)) - 1, 0, limit - 1).astype(int)
+        x1, y1 = np.clip(np.ceil(back.max(axis=0)) + 2, 0, limit).astype(int)
+        return slice(y0, max(y1, y0 + 1)), slice(x0, max(x1, x0 + 1))
 
     def _shrink_and_sample(self, image: np.ndarray) -> np.ndarray:
         """Sample from the part of the image that the crop sees: converting a whole photograph costs more."""
@@ -263,6 +282,12 @@ class PlacedCrop:
         if self.warp == 0:
             return geometry.sample_affine(image, matrix, self.size)
         return geometry.sample(image, geometry.sampling_map(matrix, self.size, self.warp))
+
+
+@lru_cache(maxsize=4)
+def _pixels(size: int) -> np.ndarray:
+    """(size, size, 2) the place xy of every pixel."""
+    return np.stack(np.meshgrid(np.arange(size), np.arange(size)), axis=-1).astype(np.float32)
 
 
 def _rescale(source: tuple[int, ...], target: tuple[int, int]) -> np.ndarray:

@@ -149,11 +149,15 @@ def sampling_map(matrix: np.ndarray, size: int, factor: float = 0.0) -> np.ndarr
     return out
 
 
-def inverse_map(matrix: np.ndarray, size: int, factor: float, image_size: tuple[int, int]) -> np.ndarray:
-    """For every pixel of the (H, W) original image its (x, y) in the warped crop: (H, W, 2) float32."""
+def inverse_map(
+    matrix: np.ndarray, size: int, factor: float, image_size: tuple[int, int], window: tuple[slice, slice] | None = None
+) -> np.ndarray:
+    """For every pixel of the (H, W) original image its (x, y) in the warped crop: (H, W, 2) float32. window: the rows
+    and columns that are wanted, instead of all."""
     height, width = image_size
-    x, y = np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64)
-    out = np.empty((height, width, 2), np.float32)
+    rows, columns = window or (slice(None), slice(None))
+    x, y = np.arange(width, dtype=np.float64)[columns], np.arange(height, dtype=np.float64)[rows]
+    out = np.empty((len(y), len(x), 2), np.float32)
     for k in range(2):
         plane = (matrix[k, 0] * x + matrix[k, 2])[None, :] + (matrix[k, 1] * y)[:, None]
         out[..., k] = warp(plane, size, factor)
