@@ -1,7 +1,9 @@
 """What a training is built of: its batches, criteria, validation and log."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
+from threading import Lock
 
 import torch
 from torch import nn
@@ -10,15 +12,20 @@ from faceptor.config import Sampling
 from faceptor.config.sections import spelled
 from faceptor.datasets.subset import Fewer
 from faceptor.errors import ConfigError
-from faceptor.evaluation.measure import Validator
-from faceptor.io.files import RESULTS
+from faceptor.evaluation.constants import KeptConstants, facts_of
+from faceptor.evaluation.measure import Baseline, Validator
+from faceptor.io.files import RESULTS, RUNS
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.samples import constant_baselines
-from faceptor.prepared.reading import Split, open_split
+from faceptor.prepared.reading import Split, content_hashes, open_split
 from faceptor.tasks import KINDS, TaskSpec
+from faceptor.tasks.base import Prediction
 from faceptor.tasks.losses.across_processes import processes, rank
 from faceptor.training.batches import ImageCache, Steps, TaskStream
 from faceptor.training.dealt_validation import DealtValidation, dealt_tasks
+from faceptor.transforms.crop import CropSpec, PlacedCrop
+
+CONSTANTS = RUNS / "baselines"
 
 
 def training_steps(
@@ -80,15 +87,36 @@ def build_validator(
     crops = {name: experiment.crop(name, "test") for name in samples}
     own = dealt_tasks({name: len(part) * crops[name].size ** 2 for name, part in samples.items()})
     specs = {name: specs[name] for name in own}
+    hashes = {name: content_hashes(experiment.prepared(spec.dataset)) for name, spec in specs.items()}
+    facts = {name: facts_of(spec, crops[name], samples[name], hashes[name]) for name, spec in specs.items()}
+    baselines = {
+        name: FoundLater(partial(_constant_baseline, experiment, spec, crops[name])) for name, spec in specs.items()
+    }
     validator = Validator(
-        {name: samples[name] for name in own}, specs, {name: crops[name] for name in own},
-        constant_baselines(experiment, specs, crops),
+        {name: samples[name] for name in own}, specs, {name: crops[name] for name in own}, baselines,
         batch=experiment.params.evaluate.batch, device=device, select=select if processes() == 1 else (),
-        workers=experiment.params.data.workers,
+        workers=experiment.params.data.workers, constants=KeptConstants(CONSTANTS, facts),
     )  # fmt: skip
     if processes() == 1:
         return validator
     return DealtValidation(validator if own else None, tasks=tuple(samples), select=select or tuple(samples))
+
+
+def _constant_baseline(experiment: Experiment, spec: TaskSpec, crop: CropSpec) -> Baseline:
+    return constant_baselines(experiment, {spec.name: spec}, {spec.name: crop})[spec.name]
+
+
+class FoundLater:
+    """A constant baseline that looks at the training labels when it is first asked, which it may never be."""
+
+    def __init__(self, find: Callable[[], Baseline]):
+        self._find, self._lock = find, Lock()
+        self._found: Baseline | None = None
+
+    def __call__(self, sample: Mapping, crop: PlacedCrop) -> Prediction:
+        with self._lock:
+            self._found = self._found or self._find()
+        return self._found(sample, crop)
 
 
 def live_log(name: str):
