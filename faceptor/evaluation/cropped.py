@@ -51,7 +51,10 @@ class Cropped:
 def batches_of(parts: Sequence[Cropped], *, workers: int, device: torch.device | str = "cpu") -> Iterator[CroppedBatch]:
     """The batches of one part after the other; one set of `workers` loader processes makes them all, ahead of their
     use."""
-    together = ConcatDataset([part for part in parts if len(part)])  # type: ignore[list-item]
+    filled = [part for part in parts if len(part)]
+    if not filled:
+        return iter(())
+    together = ConcatDataset(filled)  # type: ignore[arg-type]
     pin = bool(workers) and torch.device(device).type == "cuda"
     return made_ahead(together, range(len(together)), workers=workers, pin=pin)
 
