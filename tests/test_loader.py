@@ -3,16 +3,22 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from faceptor.datasets.readers.generic import Generic
 from faceptor.datasets.subset import Chosen, Spread
 from faceptor.evaluation.constants import KeptConstants, facts_of
 from faceptor.evaluation.cropped import Cropped, batches_of
 from faceptor.evaluation.measure import Validator, measure
+from faceptor.prepared.prepare import prepare
+from faceptor.prepared.reading import open_split
+from faceptor.prepared.reduced import Reduced
 from faceptor.tasks import KINDS, task
 from faceptor.training.batches import ImageCache, Steps, TaskStream, ready, stream_batches
+from faceptor.training.loader_rates import loader_rates
 from faceptor.training.packed import Packed
 from faceptor.transforms.augment import make_policy
-from faceptor.transforms.crop import CropSpec
+from faceptor.transforms.crop import CropSpec, Jitter
 from faceptor.transforms.tensors import to_tensor, unit_tensor
 from tests import toy
 
@@ -142,3 +148,50 @@ def test_constants_are_measured_once_and_kept_by_what_shapes_them(tmp_path):
     assert again(model) == found == validator(split, crop, asked[:0])(model) and len(asked) == 72
     validator(split, crop, asked, constants=KeptConstants(tmp_path, {"age_morph2": facts | {"val": "other"}}))
     assert len(asked) == 72 + 32
+
+
+def test_what_a_batch_costs_is_told_from_a_loader_process():
+    found = loader_rates(toy.steps(2), images=2)
+    assert set(found.images_per_second) == set(toy.TASKS) and min(found.images_per_second.values()) > 0
+    assert found.cores_for(2.0) == pytest.approx(found.core_seconds / 2)
+    pixels = 3 * 3 * 32 * 32  # of three images, as every task has
+    assert found.float_bytes == 3 * 4 * pixels and 3 * 4 * pixels < found.bytes < 3 * 4 * pixels + 10_000  # all boxes
+
+
+# --- fewer pixels ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """A prepared set of smooth pictures of 203 x 181 pixels, as JPEG."""
+    home = tmp_path_factory.mktemp("photographs")
+    (home / "in").mkdir()
+    rows = ["file,part,spots"]
+    for name in range(4):
+        y, x = np.mgrid[:203, :181] / 40
+        picture = np.stack([np.sin(x + name), np.cos(y - x), np.sin(y * 1.3)], axis=-1)
+        Image.fromarray((127 + 120 * picture).astype(np.uint8)).save(home / "in" / f"{name}.jpg", quality=95)
+        rows.append(f"{name}.jpg,train,{name % 2}")
+    (home / "in" / "labels.csv").write_text("\n".join(rows))
+    described = {"labels": "labels.csv", "image": "file", "split": "part", "gender": "spots"}
+    prepare(
+        "mine", home / "in", home / "out", validation=0.0, seed=1, max_rejects=0.5, reader=Generic.name,
+        options={"description": described},
+    )  # fmt: skip
+    return home / "out"
+
+
+@pytest.mark.parametrize(("kind", "antialias", "size", "sides"), [
+    ("square", False, 32, (51, 46)), ("whole", False, 64, (102, 91)), ("whole", False, 100, (203, 181)),
+    ("box", True, 32, (51, 46)), ("box", False, 32, (203, 181)),
+])  # fmt: skip
+def test_a_reduced_picture_gives_nearly_the_same_crop_with_the_same_labels(photographs, kind, antialias, size, sides):
+    whole, crop = open_split(photographs, "train"), CropSpec(kind=kind, size=size, antialias=antialias)
+    for row, split in ((2, Reduced(whole, crop)), (1, Reduced(Chosen(whole, [0, 2]), crop))):
+        box = {"box": np.array([3, 5, 170, 190], np.float32)}
+        sample, full = split[row] | box, whole[2] | box
+        assert sample["image"].shape[:2] == sides and sample["size"] == full["size"] == (203, 181)
+        assert {key: sample[key] for key in ("key", "gender")} == {key: full[key] for key in ("key", "gender")}
+        placed = crop.place_sample(full, jitter=Jitter(rotation=0.2, shift=(0.02, -0.04), zoom=0.1))
+        few, many = placed.on(sample["image"].shape[:2]).image(sample["image"]), placed.image(full["image"])
+        assert np.abs(few - many)[2:-2, 2:-2].mean() < 0.006

@@ -56,6 +56,7 @@ class Data(Section):
     follow_links: Flag | tuple[Place, ...] = False  # links out of a data set's folder: all, none, or into these folders
     workers: Annotated[Whole, Field(le=1024)] = 0  # loader processes; 0 is fastest on a CPU
     cache_mb: Whole = 1024  # decoded images kept in memory, per process
+    decode: Literal["full", "reduced"] = "full"  # training JPEGs: all pixels, or fewer where the crop needs far fewer
 
 
 class Training(Section):

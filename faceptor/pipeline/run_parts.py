@@ -18,6 +18,7 @@ from faceptor.io.files import RESULTS, RUNS
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.samples import constant_baselines
 from faceptor.prepared.reading import Split, content_hashes, open_split
+from faceptor.prepared.reduced import Reduced
 from faceptor.tasks import KINDS, TaskSpec
 from faceptor.tasks.base import Prediction
 from faceptor.tasks.losses.across_processes import processes, rank
@@ -48,10 +49,11 @@ def training_steps(
     return Steps(streams, steps=steps, rank=rank(), world=processes())
 
 
-def _faces(experiment: Experiment, task: str, split: Split) -> Split | Fewer:
-    """What a task trains on: all of its training split, or so much as its settings say."""
+def _faces(experiment: Experiment, task: str, split: Split) -> Split | Fewer | Reduced:
+    """What a task trains on: its training split, or so much of it as its settings say, decoded as `data.decode` says."""
     faces = experiment.settings(task).faces
-    return split if faces is None else Fewer(split, faces, where=f"tasks.{task}.faces")
+    some = split if faces is None else Fewer(split, faces, where=f"tasks.{task}.faces")
+    return some if experiment.params.data.decode == "full" else Reduced(some, experiment.crop(task, "train"))
 
 
 def build_criteria(experiment: Experiment, steps: Steps) -> nn.ModuleDict:

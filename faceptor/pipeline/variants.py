@@ -198,6 +198,8 @@ def settings_of(plan: Plan) -> dict[str, Any]:
         found["stage1"] = params.stage1.model_dump(mode="json")
         if variant.start == "none":
             found["model"] = params.model.model_dump(mode="json")
+    if variant.trains != "nothing" and params.data.decode != "full":
+        found["data.decode"] = params.data.decode
     found["evaluate"] = params.evaluate.model_dump(mode="json", exclude={"models", "test_sets"})
     judged = plan.tasks if variant.trains != "transfer" else (*plan.tasks, *params.stage1.tasks)
     found["evaluate.test_sets"] = {t: params.evaluate.test_sets[t] for t in judged if t in params.evaluate.test_sets}

@@ -89,7 +89,8 @@ class TaskStream:
         rng = generator(self.seed, self.spec.name, "augment", position)
         sample = self.cache.get(self.split, self.index(position))
         crop = self.crop.place_sample(sample, jitter=self.policy.jitter(rng))
-        mirrored, image = self.policy.mirror(rng), crop.pixels(sample["image"])
+        mirrored, image = self.policy.mirror(rng), sample["image"]
+        image = crop.on(image.shape[:2]).pixels(image)  # a reduced picture has another size than its labels
         image = eight_bits(image) if self.policy.rounds else image
         image = self.policy.photometric(flip(image) if mirrored else image, rng)
         kind = KINDS[self.spec.kind]

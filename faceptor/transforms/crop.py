@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil
 from typing import Annotated, Any
@@ -104,6 +104,7 @@ PLACEMENTS: dict[str, Callable[..., Placement]] = {
 
 
 LARGEST_SIDE = 4096  # pixels
+SPARE_PIXELS = 1.5  # of a picture of reduced size at every pixel of its crop, so that the crop's own filter has a say
 
 
 class CropSpec(Crop):
@@ -189,6 +190,25 @@ class PlacedCrop:
         if self.warp == 0 and np.abs(rest - np.eye(3)).max() < 1e-6:
             return image
         return self._sample(unit(image), rest)
+
+    def on(self, size: tuple[int, int]) -> "PlacedCrop":
+        """The same crop of the same picture where that has (H, W) pixels instead."""
+        if size == self.image_size:
+            return self
+        if self.resize is None:
+            return replace(self, matrix=self.matrix @ _rescale(size, self.image_size), image_size=size)
+        (fy, fx), (x, y, width, height) = np.divide(size, self.image_size), self.resize.window
+        x0, y0, x1, y1 = np.round([x * fx, y * fy, (x + width) * fx, (y + height) * fy]).astype(int).tolist()
+        resize = replace(self.resize, window=(x0, y0, max(x1 - x0, 1), max(y1 - y0, 1)))
+        rest = self.matrix @ np.linalg.inv(self.resize.matrix(self.size))
+        return replace(self, matrix=rest @ resize.matrix(self.size), image_size=size, resize=resize)
+
+    def spare(self) -> int:
+        """By how much the sides of the picture may shrink before it is cut, for SPARE_PIXELS of it at every pixel of
+        the crop: 8, 4, 2, or 1. It is 1 where the crop would not smooth the picture, which fewer pixels would."""
+        smooth = self.resize is not None or self.antialias
+        pace = 1 / np.hypot(*self.matrix[:2, :2]).max() if smooth else 0.0
+        return next((k for k in (8, 4, 2) if pace >= k * SPARE_PIXELS), 1)
 
     def mask(self, label: np.ndarray) -> np.ndarray:
         """(H, W) uint8 class map -> (S, S) uint8, nearest pixel, 0 outside.

@@ -107,14 +107,15 @@ def content_of(picture: np.ndarray | bytes) -> bytes:
     return digest.digest()[:16]
 
 
-def decode_image(data: bytes, *, strict: bool = False) -> np.ndarray:
+def decode_image(data: bytes, *, strict: bool = False, at_least: tuple[int, int] = (0, 0)) -> np.ndarray:
     """Encoded image -> (H, W, 3) uint8 RGB in the displayed frame: EXIF rotation applied.
 
     Grey is repeated, a palette looked up, CMYK converted; alpha is dropped, and so are the lower bits of 16. Of several
     frames the first is taken. `strict` raises BadSample (a DataError otherwise) when the image is truncated or damaged.
+    at_least: (H, W) that are enough; an upright JPEG is then decoded to the fewest pixels that libjpeg can make of it.
     """
     try:
-        return _jpeg(data, strict) if data[:2] == b"\xff\xd8" else _pillow(data, strict)
+        return _jpeg(data, strict, at_least) if data[:2] == b"\xff\xd8" else _pillow(data, strict)
     except BadSample as error:
         raise (BadSample if strict else DataError)(str(error)) from error
     except MemoryError as error:
@@ -123,17 +124,19 @@ def decode_image(data: bytes, *, strict: bool = False) -> np.ndarray:
         raise (BadSample if strict else DataError)(f"image cannot be decoded: {one_line(error)}") from error
 
 
-def _jpeg(data: bytes, strict: bool) -> np.ndarray:
+def _jpeg(data: bytes, strict: bool, at_least: tuple[int, int] = (0, 0)) -> np.ndarray:
     try:
         height, width, colors, _ = simplejpeg.decode_jpeg_header(data, strict=False)
         _check_pixels(width, height)
         if colors in ("CMYK", "YCCK"):
             return _pillow(data, strict)  # it knows whether a file's CMYK values are inverted
-        pixels = simplejpeg.decode_jpeg(data, colorspace="RGB", strict=strict)
+        marked = any(mark in data for mark in MARKS["JPEG"])
+        small = {"min_height": at_least[0], "min_width": at_least[1]} if any(at_least) and not marked else {}
+        pixels = simplejpeg.decode_jpeg(data, colorspace="RGB", strict=strict, **small)
     except ValueError as error:
         _check_damage(error, strict)
         return _pillow(data, strict)
-    if not any(mark in data for mark in MARKS["JPEG"]):
+    if not marked:
         return pixels  # without a mark there is no orientation to look up, which takes half as long as the decoding
     with opened(data) as image:
         return upright(pixels, orientation(image, data))
