@@ -50,7 +50,7 @@ def training_steps(
 
 
 def _faces(experiment: Experiment, task: str, split: Split) -> Split | Fewer | Reduced:
-    """What a task trains on: its training split, or so much of it as its settings say, decoded as `data.decode` says."""
+    """What a task trains on: its training split or some of it, decoded as `data.decode` says."""
     faces = experiment.settings(task).faces
     some = split if faces is None else Fewer(split, faces, where=f"tasks.{task}.faces")
     return some if experiment.params.data.decode == "full" else Reduced(some, experiment.crop(task, "train"))

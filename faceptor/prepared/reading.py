@@ -72,17 +72,16 @@ class Split(Sequence):
         """The image file of a sample, as published."""
         return self._shards.scalar(range(len(self))[index], "image").as_buffer().to_pybytes()
 
-    def picture(self, index: int, *, fewer: int = 1) -> np.ndarray:
-        """The image of a sample, (H, W, 3) uint8 RGB of its size. fewer: 2, 4 or 8 decodes a JPEG to 1 / `fewer` of its
-        sides, or somewhat more."""
+    def picture(self, index: int, *, fewer: int | None = None) -> np.ndarray:
+        """The image of a sample, (H, W, 3) uint8 RGB of its size. fewer: 1, 2, 4 or 8 is by how much a JPEG's sides may
+        shrink as it is decoded, rounded up; without it all pixels are decoded first."""
         columns, row = self._shards.row(index % len(self))
         size = (columns["height"][row].as_py(), columns["width"][row].as_py())
         data = columns["image"][row].as_buffer().to_pybytes()
-        if fewer > 1:
-            return decode_image(data, at_least=(-(-size[0] // fewer), -(-size[1] // fewer)))
-        pixels = decode_image(data)
-        if pixels.shape[:2] != size:
-            pixels = cv2.resize(pixels, size[::-1], interpolation=cv2.INTER_LINEAR)
+        wanted = (-(-size[0] // (fewer or 1)), -(-size[1] // (fewer or 1)))
+        pixels = decode_image(data, at_least=wanted if fewer else (0, 0))
+        if pixels.shape[:2] not in (size, wanted):
+            pixels = cv2.resize(pixels, wanted[::-1], interpolation=cv2.INTER_LINEAR)
         return pixels
 
     def column(self, name: str) -> np.ndarray | list:

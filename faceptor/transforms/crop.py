@@ -39,9 +39,9 @@ class Jitter:
 
 @dataclass(frozen=True, kw_only=True)
 class Resize:
-    """Pillow's antialiased resize of the window (x, y, width, height) of the original image."""
+    """Pillow's antialiased resize of the window (x, y, width, height) of an image; its edges may lie within pixels."""
 
-    window: tuple[int, int, int, int]
+    window: tuple[float, float, float, float]
     filter: Image.Resampling
 
     def matrix(self, size: int) -> np.ndarray:
@@ -51,12 +51,15 @@ class Resize:
     def __call__(self, image: np.ndarray, size: int) -> np.ndarray:
         """(H, W, 3) -> (size, size, 3) of the same type, uint8 or float32; uint8 is rounded to 8 bits."""
         x, y, width, height = self.window
-        part = image[y : y + height, x : x + width]
-        if part.shape[:2] == (size, size):
-            return part
+        part, box = image, (x, y, x + width, y + height)
+        if all(float(edge).is_integer() for edge in box):
+            x0, y0, x1, y1 = map(int, box)
+            part, box = image[y0:y1, x0:x1], None
+            if part.shape[:2] == (size, size):
+                return part
         if part.dtype == np.uint8:
-            return np.asarray(Image.fromarray(part).resize((size, size), self.filter))
-        planes = [Image.fromarray(part[..., c]).resize((size, size), self.filter) for c in range(3)]
+            return np.asarray(Image.fromarray(part).resize((size, size), self.filter, box))
+        planes = [Image.fromarray(part[..., c]).resize((size, size), self.filter, box) for c in range(3)]
         return np.stack([np.asarray(p) for p in planes], axis=-1)
 
 
@@ -192,20 +195,18 @@ class PlacedCrop:
         return self._sample(unit(image), rest)
 
     def on(self, size: tuple[int, int]) -> "PlacedCrop":
-        """The same crop of the same picture where that has (H, W) pixels instead."""
-        if size == self.image_size:
+        """The same crop of the same picture decoded to (H, W) pixels, each of which stands for k x k of its own; beyond
+        the picture's rim, too, where k does not divide it."""
+        k = round(self.image_size[0] / size[0])
+        if k == 1:
             return self
-        if self.resize is None:
-            return replace(self, matrix=self.matrix @ _rescale(size, self.image_size), image_size=size)
-        (fy, fx), (x, y, width, height) = np.divide(size, self.image_size), self.resize.window
-        x0, y0, x1, y1 = np.round([x * fx, y * fy, (x + width) * fx, (y + height) * fy]).astype(int).tolist()
-        resize = replace(self.resize, window=(x0, y0, max(x1 - x0, 1), max(y1 - y0, 1)))
-        rest = self.matrix @ np.linalg.inv(self.resize.matrix(self.size))
-        return replace(self, matrix=rest @ resize.matrix(self.size), image_size=size, resize=resize)
+        fewer = np.array([[k, 0, (k - 1) / 2], [0, k, (k - 1) / 2], [0, 0, 1]])
+        resize = self.resize and replace(self.resize, window=tuple(edge / k for edge in self.resize.window))
+        return replace(self, matrix=self.matrix @ fewer, image_size=size, resize=resize)
 
     def spare(self) -> int:
-        """By how much the sides of the picture may shrink before it is cut, for SPARE_PIXELS of it at every pixel of
-        the crop: 8, 4, 2, or 1. It is 1 where the crop would not smooth the picture, which fewer pixels would."""
+        """By how much the sides of the picture may shrink (8, 4, 2, 1) for SPARE_PIXELS of it at every pixel of the
+        crop; not at all where the crop does not smooth, as fewer pixels do."""
         smooth = self.resize is not None or self.antialias
         pace = 1 / np.hypot(*self.matrix[:2, :2]).max() if smooth else 0.0
         return next((k for k in (8, 4, 2) if pace >= k * SPARE_PIXELS), 1)
