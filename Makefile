@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export HF_HUB_OFFLINE := 1
 
-.PHONY: repro experiments report test hostile coverage lab lint help
+.PHONY: repro experiments report demo test hostile coverage lab lint help
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -41,6 +41,9 @@ experiments: $(VENV)/.ready ## run the variants of `experiments` in params.yaml 
 
 report: $(VENV)/.ready ## the site in docs/site: executed notebooks, results, claims and figures as static pages
 	@python -m faceptor report
+
+demo: $(VENV)/.ready ## reports/demo: a page that answers pictures in the visitor's browser
+	@python -m faceptor demo
 
 test: $(VENV)/.ready ## the whole test suite
 	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m pytest -q -n auto --dist worksteal

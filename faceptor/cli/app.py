@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from faceptor.cli.budget import budget_command
+from faceptor.cli.demo import demo
 from faceptor.cli.doctor import doctor_app
 from faceptor.cli.evaluate import evaluate
 from faceptor.cli.experiment import experiment_app
@@ -54,7 +55,7 @@ app.add_typer(tasks_app, name="tasks")
 app.command("budget")(budget_command)
 app.command("predict")(predict_command)
 app.command("import-weights")(import_command)
-for verb in (synthesize, preprocess, train, evaluate, transfer, export, notebook, repro, readme, report):
+for verb in (synthesize, preprocess, train, evaluate, transfer, export, demo, notebook, repro, readme, report):
     app.command()(verb)
 
 
