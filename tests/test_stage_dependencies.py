@@ -24,7 +24,8 @@ PIPELINE = {
     for name, stage in yaml.safe_load((ROOT / file).read_text())["stages"].items()
 }
 LEFT_OUT = frozenset({"faceptor.config", "faceptor.errors", "faceptor._compat"})
-AT_THE_TOP = {"load": "faceptor.weights.folder"}  # what notebooks take from `faceptor` itself
+# What notebooks take from `faceptor` itself.
+AT_THE_TOP = {"load": "faceptor.weights.folder", "predict": "faceptor.predict.predictor"}
 
 RUNS = {  # stage -> the function of faceptor.pipeline that its verb calls
     "synthesize": "data.synthesize_set",

@@ -1,4 +1,4 @@
-"""Figures of `pipeline_truth`: skill by the three ways to a crop, views of one face, what a face costs."""
+"""Figures of `pipeline_truth`: skill by the ways to a crop, views of one face, what a face costs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from faceptor.analysis.figures import grid
-from faceptor.analysis.pipeline_truth import MOVES, WAYS, Truth
+from faceptor.analysis.pipeline_truth import CUTS, MOVES, WAYS, Truth
 from faceptor.errors import DataError
 from faceptor.figures.plots import PALETTE
 
-MARKERS = {"own": "o", "boxed": "s", "found": "D", "all": "v"}
+MARKERS = {"own": "o", "boxed": "s", "found": "D", "shared": "P", "all": "v"}
 EDGE = 150.0  # points of skill, beyond which a face is drawn at the edge
 
 
@@ -26,7 +26,7 @@ def way_dots(table: pd.DataFrame) -> Figure:
     panel = axes[0, 0]
     for place, way in enumerate(WAYS):
         part = table[table["way"] == way]
-        rows = np.array([tasks.index(task) for task in part["task"]]) + 0.18 * (place - 1.5)
+        rows = np.array([tasks.index(task) for task in part["task"]]) + 0.15 * (place - 2)
         skill, low, high = (100 * part[key].to_numpy(float) for key in ("skill", "low", "high"))
         panel.errorbar(
             skill, rows, xerr=np.nan_to_num(np.clip([skill - low, high - skill], 0, None)), linestyle="",
@@ -41,7 +41,7 @@ def way_dots(table: pd.DataFrame) -> Figure:
     panel.grid(axis="x", color="0.92")
     panel.set_axisbelow(True)
     panel.spines[["top", "right"]].set_visible(False)
-    figure.legend(*panel.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
+    figure.legend(*panel.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
     return figure
 
 
@@ -51,8 +51,9 @@ def view_rows(truths: Sequence[Truth]) -> Figure:
     shown = [truth for truth in truths if truth.rows]
     if not shown:
         raise DataError("the detector found no face of any task; take more faces")
-    figure, axes = grid("One face of each task, cut in three ways", 3, len(shown), width=1.75, heights=[1.8] * 3)
-    for row, way in zip(axes, ("own", "boxed", "found"), strict=True):
+    title = "One face of each task, cut in four ways"
+    figure, axes = grid(title, len(CUTS), len(shown), width=1.75, heights=[1.8] * len(CUTS))
+    for row, way in zip(axes, CUTS, strict=True):
         for panel, truth in zip(row, shown, strict=True):
             place = truth.rows[0]
             view = getattr(truth.views, way)[place]

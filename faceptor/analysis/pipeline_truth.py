@@ -1,10 +1,12 @@
 """What is lost between a data set's own crops and the way a user's photograph goes: detector, crop, model, picture.
 
-The same validation faces are cut in three ways and judged in their picture's own pixels:
+The same validation faces are cut in four ways and judged in their picture's own pixels:
 
 * own: as the data set's pictures are cut for its tests, what every table of results is measured on;
 * boxed: as `faceptor.predict` cuts them when the true face box is given. Own less boxed is what *framing* costs;
-* found: as it cuts them around the detected face. Boxed less found is what *detection* costs.
+* found: as it cuts them around the detected face. Boxed less found is what *detection* costs;
+* shared: as `faceptor.predict(crops="shared")` cuts them there: one crop for all tasks of the input group. Found less
+  shared is what *sharing* costs.
 
 Losses are paired differences of skill on the faces that were found. Faces that were missed are counted apart; with them
 as failures, which are answered by the constant baseline and so have no skill, the whole pipeline is judged once more.
@@ -33,8 +35,10 @@ from faceptor.transforms.crop import PlacedCrop
 FEWEST_FOUND = 4  # faces, with which something can be said
 UNKNOWN = Gain(np.nan, np.nan, np.nan)
 WAYS = {
-    "own": "own crops", "boxed": "true box given", "found": "detected", "all": "detected, missed faces as failures"
+    "own": "own crops", "boxed": "true box given", "found": "detected", "shared": "detected, one crop for the group",
+    "all": "detected, missed faces as failures"
 }  # fmt: skip
+CUTS = ("own", "boxed", "found", "shared")
 MOVES = {
     "moved": "view displaced, share of the crop's side", "scaled": "view larger or smaller, powers of two",
     "rolled": "view turned, degrees",
@@ -48,6 +52,7 @@ class Views:
     own: Sequence[PlacedCrop]
     boxed: Sequence[PlacedCrop | None]
     found: Sequence[PlacedCrop | None]
+    shared: Sequence[PlacedCrop | None]
 
 
 @dataclass(frozen=True)
@@ -62,11 +67,11 @@ class _Placed:
 
 @dataclass(frozen=True)
 class Truth:
-    """A task and its answers to faces that were cut in three ways; None where a face has no such crop."""
+    """A task and its answers to faces that were cut in the ways of `CUTS`; None where a face has no such crop."""
 
     task: TaskFaces
     views: Views
-    answers: Mapping[str, Sequence[Prediction | None]]  # "own", "boxed", "found"
+    answers: Mapping[str, Sequence[Prediction | None]]  # by way of `CUTS`
 
     @cached_property
     def rows(self) -> list[int]:
@@ -79,11 +84,11 @@ class Truth:
 
     @cached_property
     def measured(self) -> dict[str, Measured]:
-        """By way: "own", "found" and, if every box is known, "boxed" on the faces that were found; "own_all" and "all",
-        with missed faces as failures, on all of them. Empty where too few were found."""
+        """By way: "own", "found", "shared" and, if every box is known, "boxed" on the faces that were found; "own_all"
+        and "all", with missed faces as failures, on all of them. Empty where too few were found."""
         if len(self.rows) < FEWEST_FOUND:
             return {}
-        ways = ["own", "found"] + (["boxed"] if all(self.views.boxed[row] for row in self.rows) else [])
+        ways = ["own", "found", "shared"] + (["boxed"] if all(self.views.boxed[row] for row in self.rows) else [])
         constants = self.task.constants()
         constant = self.task.metric([constants[row] for row in self.rows], self.rows)
         told = {way: [self.answers[way][row] for row in self.rows] for way in ways}
@@ -106,9 +111,9 @@ def _failure(constant: Prediction, like: Prediction) -> Prediction:
 
 
 def truth_of(task: TaskFaces, views: Views, *, batch: int = 32) -> Truth:
-    """The task's answers by each of the three ways."""
+    """The task's answers by each way of `CUTS`."""
     answers = {}
-    for way in ("own", "boxed", "found"):
+    for way in CUTS:
         placed = getattr(views, way)
         rows = [row for row, one in enumerate(placed) if one]
         some = replace(task, samples=[task.samples[row] for row in rows])
@@ -135,8 +140,8 @@ def skills(truths: Sequence[Truth]) -> pd.DataFrame:
 
 
 def losses(truths: Sequence[Truth]) -> pd.DataFrame:
-    """A row per task in words: faces, missed, the headline on own crops and as detected, and points of skill lost to
-    framing, to detection, to both, and with missed faces as failures."""
+    """A row per task in words: faces, missed, the headline on own crops, as detected and with the shared crop, and
+    points of skill lost to framing, to detection, to both, with missed faces as failures, and to sharing a crop."""
     rows = []
     for truth in truths:
         found = truth.measured
@@ -145,8 +150,10 @@ def losses(truths: Sequence[Truth]) -> pd.DataFrame:
             "metric": kind_of(truth.task.spec).headline_of(truth.task.spec),
             "own crops": found["own"].metrics[found["own"].headline] if found else np.nan,
             "detected": found["found"].metrics[found["found"].headline] if found else np.nan,
+            "shared crop": found["shared"].metrics[found["shared"].headline] if found else np.nan,
             "framing": _points(truth.lost("own", "boxed")), "detection": _points(truth.lost("boxed", "found")),
             "both": _points(truth.lost("own", "found")), "and missed": _points(truth.lost("own_all", "all")),
+            "sharing": _points(truth.lost("found", "shared")),
         })  # fmt: skip
     return pd.DataFrame(rows).set_index("task")
 
@@ -242,8 +249,9 @@ def _sentence(truth: Truth) -> str:
         parts += [_said("framing", truth.lost("own", "boxed")), _said("detection", truth.lost("boxed", "found"))]
     else:
         parts.append("no label tells the true box, so framing and detection cannot be parted")
-    whole = _said("lost", truth.lost("own_all", "all"))
-    return f"{told}; points of skill on those it found: {', '.join(parts)}; with missed faces as failures: {whole}."
+    whole, sharing = _said("lost", truth.lost("own_all", "all")), _said("lost", truth.lost("found", "shared"))
+    told += f"; points of skill on those it found: {', '.join(parts)}; with missed faces as failures: {whole}"
+    return f"{told}; by one crop for all tasks of its input group, beside the detected one of its own: {sharing}."
 
 
 def _said(what: str, lost: Gain) -> str:

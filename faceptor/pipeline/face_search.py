@@ -18,6 +18,7 @@ from faceptor.config.sections import spelled
 from faceptor.io.files import RESULTS, read_json, write_json
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.material import MATERIAL, prepared_of
+from faceptor.predict.crops import shared_crop
 from faceptor.predict.detector import Detection, detect_faces, detector_version, overlap
 from faceptor.predict.framing import face_box
 from faceptor.prepared.reading import content_hashes, held_out_split
@@ -57,27 +58,32 @@ def _detection(text: str) -> Detection:
     return Detection(np.array(box), score, roll)
 
 
-# --- the three ways to a crop -----------------------------------------------------------------------------------------
+# --- the ways to a crop -----------------------------------------------------------------------------------------------
 
 
 def views_of(task: TaskFaces, seen: Sequence[Sequence[Detection]]) -> Views:
     """How every face of a task is cut for the network: as its data set's own pictures are, as `faceptor.predict` does
-    with the true face box given, and as it does with what the detector saw (`detections`, in the order of the faces).
+    with the true face box given, as it does with what the detector saw (`detections`, in the order of the faces), and
+    as it does with one crop for all tasks of the input group.
 
     The detected face is the one that overlaps the true box most, or the largest where no label tells that box.
     """
-    crop, framing = crop_of(task.model, task.spec.name)
+    own, shared = crop_of(task.model, task.spec.name), shared_crop(task.model, task.model.group[task.spec.name])
     boxes = [labelled_box(task.spec, sample) for sample in task.samples]
     found = [_chosen(faces, box) for faces, box in zip(seen, boxes, strict=True)]
 
-    def placed(sample: Mapping[str, Any], box: np.ndarray | None, roll: float = 0.0) -> PlacedCrop | None:
-        return None if box is None else place_face(crop, framing, image_size=sample["size"], box=box, roll=roll)
+    def placed(way: tuple, sample: Mapping[str, Any], box: np.ndarray | None, roll: float = 0.0) -> PlacedCrop | None:
+        return None if box is None else place_face(*way, image_size=sample["size"], box=box, roll=roll)
+
+    def detected(way: tuple) -> list[PlacedCrop | None]:
+        return [placed(way, sample, one.box, one.roll) if one else None for sample, _, one in pairs]
 
     pairs = list(zip(task.samples, boxes, found, strict=True))
     return Views(
         own=[task.crop.place_sample(sample) for sample in task.samples],
-        boxed=[placed(sample, box) for sample, box, _ in pairs],
-        found=[placed(sample, one.box, one.roll) if one else None for sample, _, one in pairs],
+        boxed=[placed(own, sample, box) for sample, box, _ in pairs],
+        found=detected(own),
+        shared=detected(shared),
     )
 
 

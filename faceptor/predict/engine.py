@@ -12,21 +12,24 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from faceptor.errors import ConfigError
-from faceptor.predict.layout import Crops, forward_crops, mirrored
-from faceptor.training.precision import autocast
+from faceptor.predict.layout import Crops, Layout, forward_crops, mirrored
+from faceptor.predict.programs import Captured, Program, autocast, compiled, program_of
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 COMPILED = ("auto", "never", "always")
 BATCH_SIZES = (1, 8, 32, 128)  # faces
 # Faces of photographs in one pass, which bounds the memory that these take; a CPU gains nothing from more.
 FACES_PER_PASS, FACES_PER_GPU_PASS = 8, 32
+COMPILED_AFTER = 300  # passes: what these take in Python is about what compiling takes
 CAST = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)  # whose weights autocast would cast in every pass
 
 
@@ -35,15 +38,16 @@ class EngineWarning(UserWarning):
 
 
 class Engine:
-    """Answers crops with a model's tasks. Everything that is not here is the model's own (`engine.tasks`).
+    """Answers crops with a model's tasks. What is not here is the model's own (`engine.tasks`), and it may be called as
+    the model is, so that it can stand for one where a model is measured.
 
-    precision  "fp32", "bf16" or "fp16": what matrix products are computed in (weights are then a copy of the model's;
-               fp32 follows the model where its weights change)
-    compiled   "never": as Python runs it. "auto": on a CUDA device a layout of crops (which tasks, which sizes) is
-               captured as a CUDA graph when it comes again, and compiled when it comes often; a CPU computes eagerly,
-               because its time is in matrix products that compiling leaves as they are. "always": compiled at once, on
-               a CPU too
-    batch_sizes  faces of a compiled or captured pass; fewer are padded up to the next one and cut again, which changes
+    precision  "fp32", "bf16" or "fp16": what matrix products are computed in. Weights are the model's own in fp32, else
+               a copy of what they are now
+    compiled   "never": as Python runs it. "auto": on a CUDA device a layout of crops (tasks, sizes, faces) is captured
+               as a CUDA graph when it comes again, and compiled when it has come often; a CPU computes as Python runs
+               it, because its time is in matrix products that compiling leaves as they are. "always": compiled at once,
+               on a CPU too. Where torch cannot, a warning says so and the next best is done
+    batch_sizes  faces of a compiled or captured pass: fewer are filled up to the next one and cut again, which changes
                no answer, and more go in several passes
 
     Raises ConfigError for a name or a number that is none of these.
@@ -64,11 +68,23 @@ class Engine:
         self.precision, self.compiled, self.batch_sizes = precision, compiled, tuple(sorted(set(batch_sizes)))
         self.dtype = PRECISIONS[precision]
         self.model = model if precision == "fp32" else _with_cast_weights(model, self.dtype)
+        self.programs: dict[tuple, Program] = {}
+        self._seen: Counter[tuple] = Counter()
+        self._failed: set[str] = set()  # of "compiled", "captured"
 
     def __getattr__(self, name: str) -> Any:
         if name == "model":  # not there yet
             raise AttributeError(name)
         return getattr(self.model, name)
+
+    def __call__(self, images: Tensor, tasks: Sequence[str] | None = None) -> dict[str, Tensor]:
+        """As of the model itself (`FaceModel.forward`): raw numbers by task, (B, ...), float32, for images of any size
+        that all tasks see. `faceptor.evaluation` asks in this way."""
+        self.model.check_images(images)
+        raw: dict[str, Tensor] = {}
+        for bundle in self.model.grouped_by_statistics(self.model.choose_tasks(tasks)):
+            raw |= self._answer({tuple(bundle): images}, mirror=False)
+        return raw
 
     @property
     def device(self) -> torch.device:
@@ -83,34 +99,92 @@ class Engine:
     def answer(self, crops: Crops) -> dict[str, Tensor]:
         """Raw numbers by task, float32 on the model's device: (B, ...), and (B, 2, ...) of kinds that also want the
         mirrored crop. Tasks that are named together see the same crops, and so cost one encoder input a face."""
-        count = len(next(iter(crops.values())))
-        parts = [
-            self._pass({tasks: images[start:stop] for tasks, images in crops.items()})
-            for start, stop in self._passes(count)
-        ]
-        return parts[0] if len(parts) == 1 else {task: torch.cat([part[task] for part in parts]) for task in parts[0]}
+        return self._answer(crops, mirror=True)
 
-    def _passes(self, count: int) -> Iterator[tuple[int, int]]:
-        most = self.batch_sizes[-1]
-        for start in range(0, count, most):
-            yield start, min(start + most, count)
-
-    @torch.inference_mode()
-    def _pass(self, crops: Crops) -> dict[str, Tensor]:
+    @torch.no_grad()
+    def _answer(self, crops: Crops, *, mirror: bool) -> dict[str, Tensor]:
+        count, most = len(next(iter(crops.values()))), self.batch_sizes[-1]
         was_training = self.model.training
         self.model.eval()
         try:
-            images = {tasks: part.to(self.device) for tasks, part in crops.items()}
-            with autocast(self.device, self.dtype):
-                raw = forward_crops(self.model, images)
+            parts = [
+                self._pass({tasks: part[start : start + most].to(self.device) for tasks, part in crops.items()}, mirror)
+                for start in range(0, count, most)
+            ]
         finally:
             self.model.train(was_training)
-        return {task: _by_face(self.model, task, values.float()) for task, values in raw.items()}
+        return parts[0] if len(parts) == 1 else {task: torch.cat([part[task] for part in parts]) for task in parts[0]}
+
+    def _pass(self, crops: Crops, mirror: bool) -> dict[str, Tensor]:
+        """At most as many faces as the largest batch size."""
+        count = len(next(iter(crops.values())))
+        size = next(size for size in self.batch_sizes if size >= count)
+        if program := self._program(crops, size, mirror):
+            raw = program([_filled(images, size) for images in crops.values()])
+        else:
+            size = count
+            with autocast(self.device, self.dtype):
+                raw = {task: values.float() for task, values in self._eager(crops, mirror).items()}
+        return {
+            task: (torch.stack(values.chunk(2), dim=1) if mirror and mirrored(self.model, task) else values)[:count]
+            for task, values in raw.items()
+        }
+
+    def _eager(self, crops: Crops, mirror: bool) -> dict[str, Tensor]:
+        if mirror:
+            return forward_crops(self.model, crops)
+        ((tasks, images),) = crops.items()
+        return self.model(images, tasks=tasks)
+
+    # --- programs ---------------------------------------------------------------------------------------------------
+
+    def _program(self, crops: Crops, size: int, mirror: bool) -> Program | None:
+        """What computes such crops, filled up to `size` faces; None: Python does."""
+        key = (tuple((tasks, tuple(images.shape[1:])) for tasks, images in crops.items()), size, mirror)
+        self._seen[key] += 1
+        for way in self._ways(self._seen[key]):
+            if (key, way) not in self.programs:
+                filled = {tasks: _filled(images, size) for tasks, images in crops.items()}
+                self._make(key, way, filled, mirror)
+            if (key, way) in self.programs:
+                return self.programs[key, way]
+        return None
+
+    def _ways(self, times: int) -> list[str]:
+        """Ways to compute a layout that comes for the so manieth time, the best first."""
+        on_gpu = self.device.type == "cuda"
+        if self.compiled == "never" or (self.compiled == "auto" and not on_gpu):
+            return []
+        wanted = {"compiled": self.compiled == "always" or times > COMPILED_AFTER, "captured": on_gpu and times > 1}
+        return [way for way, now in wanted.items() if now and way not in self._failed]
+
+    def _make(self, key: tuple, way: str, crops: Mapping[tuple[str, ...], Tensor], mirror: bool) -> None:
+        """Make a program, or warn that it cannot be made, and try no further one of that sort."""
+        images = list(crops.values())
+        try:
+            program = program_of(self.model, Layout.of(self.model, crops, mirror=mirror), self.dtype)
+            if way == "compiled":
+                program = compiled(program, images)
+            if self.device.type == "cuda":
+                program = Captured(program, images, pool=self._pool)
+        except Exception as error:
+            self._failed.add(way)
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            warnings.warn(f"engine: not {way}, and slower without ({reason})", EngineWarning, stacklevel=2)
+            return
+        self.programs.pop((key, "captured"), None)  # replaced by a compiled one
+        self.programs[key, way] = program
+
+    @cached_property
+    def _pool(self) -> Any:
+        """The memory that all CUDA graphs share."""
+        return torch.cuda.graph_pool_handle()
 
 
-def _by_face(model: Any, task: str, values: Tensor) -> Tensor:
-    """Rows of all faces, then of their mirror images -> (B, 2, ...)."""
-    return torch.stack(values.chunk(2), dim=1) if mirrored(model, task) else values
+def _filled(images: Tensor, size: int) -> Tensor:
+    """(B, 3, S, S) with black images behind them, `size` in all."""
+    missing = size - len(images)
+    return images if not missing else torch.cat([images, images.new_zeros(missing, *images.shape[1:])])
 
 
 def _with_cast_weights(model: Any, dtype: torch.dtype) -> Any:
@@ -125,7 +199,3 @@ def _with_cast_weights(model: Any, dtype: torch.dtype) -> Any:
 def engine_of(model: Any) -> Engine:
     """A model as an engine that computes as the model does: in float32."""
     return model if isinstance(model, Engine) else Engine(model)
-
-
-def warn(reason: str) -> None:
-    warnings.warn(f"engine: {reason}", EngineWarning, stacklevel=2)

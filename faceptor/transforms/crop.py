@@ -239,13 +239,13 @@ class PlacedCrop:
         (H, W) uint8. `size` (H, W) is that of the wanted map where it differs from the image's."""
         size = size or self.image_size
         label = np.zeros(size, np.uint8)  # outside the crop every plane is 0, and the first of equals is taken
-        seen = self._window(size)
-        planes = self._planes(logits, size, seen)  # one by one: two are held instead of N
-        best, part = next(planes), label[seen]
-        for n, plane in enumerate(planes, start=1):
-            higher = cv2.compare(plane, best, cv2.CMP_GT)  # 255 or 0
-            np.maximum(part, np.bitwise_and(higher, n, out=higher), out=part)  # n is above every class before it
-            np.maximum(best, plane, out=best)
+        for seen in geometry.bands(self._window(size)):
+            planes = self._planes(logits, size, seen)  # a few at a time are held instead of N
+            best, part = next(planes), label[seen]
+            for n, plane in enumerate(planes, start=1):
+                higher = cv2.compare(plane, best, cv2.CMP_GT)  # 255 or 0
+                np.maximum(part, np.bitwise_and(higher, n, out=higher), out=part)  # n is above every class before it
+                best = np.maximum(best, plane)
         return label
 
     def planes_back(self, logits: np.ndarray, size: tuple[int, int]) -> Iterator[np.ndarray]:
@@ -263,9 +263,8 @@ class PlacedCrop:
         matrix, side = self.matrix @ _rescale(size, self.image_size), (self.size, self.size)
         where = geometry.inverse_map(matrix, self.size, self.warp, size, seen)
         as_it_is = where.shape[:2] == side and np.array_equal(where, _pixels(self.size))
-        for plane in logits:
-            raised = cv2.resize(np.ascontiguousarray(plane), side, interpolation=cv2.INTER_LINEAR)
-            yield raised if as_it_is else geometry.sample(raised, where)
+        planes = (cv2.resize(np.ascontiguousarray(plane), side, interpolation=cv2.INTER_LINEAR) for plane in logits)
+        yield from planes if as_it_is else geometry.sample_planes(planes, where)
 
     def _window(self, size: tuple[int, int]) -> tuple[slice, slice]:
         """Rows and columns of a map of `size` between which the crop lies, and perhaps some more."""

@@ -5,7 +5,9 @@ Frames: a point is (x, y) in float pixels, pixel centres are integers, the first
 are H x W x C.
 """
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -18,6 +20,8 @@ from faceptor.errors import DataError
 FARL_TEMPLATE = alignment_template("farl_512x512_before_scaling") / 512
 ARCFACE_TEMPLATE = alignment_template("arcface_112x112")
 ATANH_LIMIT = 0.999  # the unwarp has a pole at 1; the reference stops here
+OPENCV_CHANNELS = 4  # that it samples in little more than the time of one
+BAND_PIXELS = 1 << 19  # of an image in the making, which bounds the memory for it
 OPENCV_MAX_SIDE = 32766  # remap and warpAffine count pixels in 16 bits
 
 
@@ -189,6 +193,23 @@ def sample(image: np.ndarray, where: np.ndarray, nearest: bool = False) -> np.nd
         where = ((where + 0.5) * factors - 0.5).astype(np.float32)
     where = np.ascontiguousarray(where)
     return cv2.remap(image, where, None, flag, borderMode=cv2.BORDER_CONSTANT, borderValue=0)  # pyright: ignore
+
+
+def sample_planes(planes: Iterable[np.ndarray], where: np.ndarray) -> Iterator[np.ndarray]:
+    """`sample` of single-channel images (H, W) of one size, one by one, bilinear: the same numbers, sooner."""
+    planes = iter(planes)
+    while some := list(islice(planes, OPENCV_CHANNELS)):
+        # Filled up, because OpenCV rounds positions where it samples two channels.
+        together = np.stack(some + some[:1] * (OPENCV_CHANNELS - len(some)), axis=-1)
+        yield from cv2.split(sample(together, where))[: len(some)]
+
+
+def bands(window: tuple[slice, slice]) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of an image, some rows at a time."""
+    rows, columns = window
+    step = max(1, BAND_PIXELS // (columns.stop - columns.start))
+    for start in range(rows.start, rows.stop, step):
+        yield slice(start, min(start + step, rows.stop)), columns
 
 
 def sample_affine(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:

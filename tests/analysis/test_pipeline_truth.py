@@ -1,4 +1,4 @@
-"""The three ways to a crop: what differs between views, what is lost by whom, and faces that were missed."""
+"""The ways to a crop: what differs between views, what is lost by whom, and faces that were missed."""
 
 from dataclasses import dataclass
 
@@ -40,10 +40,10 @@ def moved(sample, share):
     return SPEC.place_sample(sample, jitter=Jitter(shift=(share, 0.0)))
 
 
-def truth(*, boxed, found):
+def truth(*, boxed, found, shared=None):
     constant = AgePrediction(45.0, np.ones(101) / 101)
     task = Seen(None, SPEC_OF, SAMPLES, SPEC, lambda sample, crop: constant, {})
-    views = pipeline_truth.Views([SPEC.place_sample(sample) for sample in SAMPLES], boxed, found)
+    views = pipeline_truth.Views([SPEC.place_sample(sample) for sample in SAMPLES], boxed, found, shared or found)
     return pipeline_truth.truth_of(task, views)
 
 
@@ -59,7 +59,9 @@ def test_how_views_differ():
 def test_losses_are_parted_and_missed_faces_are_failures():
     shares = RNG.uniform(0.05, 0.3, len(SAMPLES))
     detected = [None if i < 10 else moved(sample, shares[i]) for i, sample in enumerate(SAMPLES)]
-    one = truth(boxed=[SPEC.place_sample(sample) for sample in SAMPLES], found=detected)
+    further = [None if i < 10 else moved(sample, shares[i] + 0.05) for i, sample in enumerate(SAMPLES)]
+    one = truth(boxed=[SPEC.place_sample(sample) for sample in SAMPLES], found=detected, shared=further)
+    assert one.lost("found", "shared").low > 0
     assert one.missed == 10 and one.measured["found"].samples == 20 and one.measured["all"].samples == 30
     assert one.lost("own", "boxed").skill == 0 and one.lost("boxed", "found").low > 0
     assert one.measured["all"].skill < one.measured["own_all"].skill
