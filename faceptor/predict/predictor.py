@@ -213,7 +213,7 @@ def find_faces(
     found = detect(rgb) if min_score is None else detect(rgb, min_score=min_score)
     if not found:
         raise NoFaceError(
-            f"{name}: no face found (the detector sees near-frontal faces of 5 % of the picture and more); say where "
+            f"{name}: no face found (the detector sees faces of 2 % of the picture's longer side and more); say where "
             "it is with --box x1,y1,x2,y2 (in Python boxes=[(x1, y1, x2, y2)]), from the brows to the chin"
         )
     return found

@@ -2,6 +2,7 @@
 not what they should be."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import cv2
@@ -104,6 +105,14 @@ def test_a_detection_repeats_to_the_bit(photo):
     one, other = detect_faces(photo)[0], CenterFace().detect(photo)[0]
     assert np.array_equal(one.box, other.box)
     assert (one.score, one.roll) == (other.score, other.roll)
+
+
+def test_threads_that_share_a_detector_see_what_one_sees(photo):
+    pictures = [photo, photo[:300, 80:380], scaled(photo, 0.3), photo[:, ::-1]]
+    alone = [detect_faces(np.ascontiguousarray(picture))[0] for picture in pictures]
+    with ThreadPoolExecutor(4) as pool:
+        beside = [found[0] for found in pool.map(detect_faces, map(np.ascontiguousarray, pictures))]
+    assert all(np.array_equal(one.box, other.box) for one, other in zip(alone, beside, strict=True))
 
 
 # --- what the networks say -------------------------------------------------------------------------------------------

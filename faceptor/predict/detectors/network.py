@@ -20,30 +20,36 @@ class Network:
     """An ONNX file as a function from one picture to named arrays.
 
     path: the file; what: whose it is expected to be, for errors; sha256: in hexadecimal, None: any; outputs: names that
-    it must have. Threads that share one wait for one another. Raises WeightsError for what is missing, damaged, another
-    file, or no ONNX.
+    it must have. Every thread that asks has its own copy of the network. Raises WeightsError for what is missing,
+    damaged, another file, or no ONNX.
     """
 
     def __init__(self, path: Path, *, what: str, remedy: str, sha256: str | None = None, outputs: Sequence[str] = ()):
         data = read_regular(path, largest=LARGEST_MODEL_BYTES, error=WeightsError, remedy=remedy)
         self.path, self.what, self.remedy = path, what, remedy
-        self._lock = threading.Lock()
         if sha256 and (found := hashlib.sha256(data).hexdigest()) != sha256:
             raise self.refusal(f"expected SHA-256 {sha256[:12]}…, found {found[:12]}…")
+        self._data, self._own = np.frombuffer(data, np.uint8), threading.local()
         try:
-            self._net = cv2.dnn.readNetFromONNX(np.frombuffer(data, np.uint8))
             self.outputs = tuple(self._net.getUnconnectedOutLayersNames())
         except (cv2.error, MemoryError) as error:
             raise self.refusal("OpenCV cannot read it as an ONNX file") from error
         if missing := sorted(set(outputs) - set(self.outputs)):
             raise self.refusal(f"expected outputs {', '.join(outputs)}, found no {', '.join(missing)}")
 
+    @property
+    def _net(self) -> cv2.dnn.Net:
+        """This thread's: a network of OpenCV holds its input and what it computes."""
+        if not hasattr(self._own, "net"):
+            self._own.net = cv2.dnn.readNetFromONNX(self._data)
+        return self._own.net
+
     def __call__(self, blob: np.ndarray) -> dict[str, np.ndarray]:
         """blob: (1, 3, H, W) float32, as the network wants it."""
         try:
-            with self._lock:
-                self._net.setInput(np.ascontiguousarray(blob, np.float32))
-                answers = self._net.forward(self.outputs)
+            net = self._net
+            net.setInput(np.ascontiguousarray(blob, np.float32))
+            answers = net.forward(self.outputs)
         except cv2.error as error:
             size = f"{blob.shape[3]} x {blob.shape[2]}"
             raise self.refusal(f"does not take one picture of {size} pixels ({_reason(error)})") from error

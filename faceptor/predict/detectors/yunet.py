@@ -5,7 +5,8 @@ The file is `face_detection_yunet_2023mar.onnx` of OpenCV's model zoo, or a newe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -30,15 +31,19 @@ class YuNet:
     path: Path
     min_score: float = MIN_SCORE
     name: str = "yunet"
+    _own: threading.local = field(default_factory=threading.local, init=False, repr=False, compare=False)
 
     @cached_property
     def _network(self) -> Network:
         return Network(self.path, what="YuNet", remedy=REMEDY, outputs=OUTPUTS)
 
-    @cached_property
+    @property
     def _engine(self) -> cv2.FaceDetectorYN:
-        path = str(self._network.path)  # checked
-        return cv2.FaceDetectorYN.create(path, "", (SIDE, SIDE), self.min_score, MAX_SHARED, MAX_BOXES)
+        """This thread's: it holds the size of the picture that it looks at."""
+        if not hasattr(self._own, "engine"):
+            path = str(self._network.path)  # checked
+            self._own.engine = cv2.FaceDetectorYN.create(path, "", (SIDE, SIDE), MIN_SCORE, MAX_SHARED, MAX_BOXES)
+        return self._own.engine
 
     def detect(self, image: np.ndarray, min_score: float | None = None) -> list[Detection]:
         """See `faceptor.predict.detectors.base.Detector`."""
@@ -48,9 +53,10 @@ class YuNet:
         small = resized(rgb, max(1, round(width * scale)), max(1, round(height * scale)))
         network = self._network
         try:
-            self._engine.setInputSize((small.shape[1], small.shape[0]))
-            self._engine.setScoreThreshold(least)
-            _, rows = self._engine.detect(np.ascontiguousarray(small[..., ::-1]))
+            engine = self._engine
+            engine.setInputSize((small.shape[1], small.shape[0]))
+            engine.setScoreThreshold(least)
+            _, rows = engine.detect(np.ascontiguousarray(small[..., ::-1]))
         except cv2.error as error:
             raise network.refusal("OpenCV cannot run it") from error
         seen = sight_of_rows(np.zeros((0, 15)) if rows is None else rows)
