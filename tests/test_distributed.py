@@ -55,16 +55,16 @@ def test_two_processes_have_the_losses_and_gradients_of_one(name, two):
     one, both = gradients(name), two[f"gradients {name}"]
     for task_name, loss in one["losses"].items():
         assert sum(rank["losses"][task_name] for rank in both) == pytest.approx(loss, rel=1e-5), task_name
-    assert {rank["norm"] for rank in both} == {pytest.approx(one["norm"], rel=1e-5)}
+    assert [rank["norm"] for rank in both] == [pytest.approx(one["norm"], rel=1e-5)] * 2
     assert all(one["gradients"].keys() == rank["gradients"].keys() for rank in both)
     largest = max(float(gradient.abs().max()) for gradient in one["gradients"].values())
     for key, gradient in one["gradients"].items():
         parts = [rank["gradients"][key] for rank in both]
         if key.endswith("classifier"):
-            torch.testing.assert_close(torch.cat(parts), gradient, rtol=1e-4, atol=1e-6 * largest)
+            torch.testing.assert_close(torch.cat(parts), gradient, rtol=1e-4, atol=5e-6 * largest)
             continue
         assert torch.equal(*parts), key
-        torch.testing.assert_close(parts[0], gradient, rtol=1e-4, atol=1e-6 * largest)
+        torch.testing.assert_close(parts[0], gradient, rtol=1e-4, atol=5e-6 * largest)
     for key, value in one["buffers"].items():  # the running statistics among them
         torch.testing.assert_close(both[0]["buffers"][key], value, rtol=1e-5, atol=1e-6)
 
@@ -171,7 +171,7 @@ def test_sampled_centres_hold_the_true_ones_and_no_gradient_reaches_the_others()
     whole = KINDS[spec.kind].criterion(spec, classes=len(kept), embedding=8)
     whole.classifier.data = criterion.classifier.detach()[kept]
     by_hand = whole(embedding, {"identity": torch.searchsorted(kept, label)})["loss"]
-    assert float(loss) == pytest.approx(float(by_hand), rel=1e-6)
+    assert loss.item() == pytest.approx(by_hand.item(), rel=1e-6)
 
 
 # --- starting processes ----------------------------------------------------------------------------------------------
@@ -188,6 +188,7 @@ def test_the_failure_that_the_others_followed_from_is_told():
     failures = {0: Failure(2), 1: Failure(2), 2: Failure(-9)}
     assert first_failure(failures, {0: lost, 1: said}) == "rank 1: age 300"
     assert "rank 2: its process was killed (SIGKILL)" in first_failure(failures, {0: lost, 1: lost})
+    assert first_failure({0: Failure(1)}, {0: lost}).startswith("rank 0: lost touch with the other processes (Conn")
     assert first_failure({0: Failure(1), 1: Failure(1)}, {0: lost, 1: fault}).startswith("rank 1: stopped by a fault")
 
 
