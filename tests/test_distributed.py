@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
 
 from faceptor.config import parse
 from faceptor.config.params import Training
@@ -43,6 +42,8 @@ def two(folder):
     calls = {f"gradients {name}": ("gradients", (name,), {}) for name in CONFIGS}
     calls |= {f"trained {name}": ("trained", (name, folder / name), {}) for name in CONFIGS}
     calls["half"] = ("trained", ("faceptor", folder / "half"), {"end": 1})
+    calls["stopped"] = ("trained", ("naive", folder / "stopped"), {"end": 1})
+    calls["resumed"] = ("trained", ("naive", folder / "stopped"), {})
     trained("faceptor", folder / "by two", end=1)  # by one process; two go on
     calls["by two"] = ("trained", ("faceptor", folder / "by two"), {})
     first, second = together(2, folder / "two", list(calls.values()))
@@ -83,6 +84,12 @@ def test_three_steps_of_two_processes_are_those_of_one(name, two, tmp_path):
     for key, value in one["tensors"].items():
         if not key.endswith(INERT):  # AdamW makes whole steps of a gradient that is nothing but rounding
             torch.testing.assert_close(whole(both, key), value, rtol=1e-5, atol=1e-5)
+
+
+def test_two_processes_that_were_stopped_end_with_the_same_bits(two):
+    for straight, resumed in zip(two["trained naive"], two["resumed"], strict=True):
+        for key, value in straight["tensors"].items():
+            assert torch.equal(resumed["tensors"][key], value), key
 
 
 def test_a_checkpoint_of_any_number_of_processes_is_continued_by_any_other(two, folder):
@@ -241,8 +248,14 @@ def children(pid: int) -> list[Path]:
     return found
 
 
+def logged() -> list[float]:
+    """The objective at every step, as DVCLive keeps it."""
+    table = Path("results/train/stage1/plots/metrics/loss/all.tsv").read_text()
+    return [float(row.split("\t")[1]) for row in table.splitlines()[1:]]
+
+
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for the ranks in /proc")
-def test_two_processes_by_params_yaml_one_killed_end_with_the_weights_of_one(tmp_path, monkeypatch):
+def test_two_processes_by_params_yaml_one_killed_train_as_one_does(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(training, "PICTURES_FRAMED", 2)
     values = toy_values(processes=2)
@@ -261,8 +274,6 @@ def test_two_processes_by_params_yaml_one_killed_end_with_the_weights_of_one(tmp
     assert command.wait() == 0, "".join(told)
     assert any(re.match(r"resuming at step \d+ of 12", line) for line in told), "".join(told)
     assert command.stdout.read().count("stage1: weights of step") == 1
-    two = load_file("models/stage1/weights.safetensors")
+    two = logged()
     training.train_joint(experiment)
-    for name, value in load_file("models/stage1/weights.safetensors").items():
-        if not name.endswith(INERT):
-            torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-4)
+    assert len(two) == 12 and logged() == [pytest.approx(loss, rel=1e-4) for loss in two]

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import set_forkserver_preload
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -132,7 +133,9 @@ def trained(name: str, folder: Path, *, steps: int = 3, end: int | None = None):
 def together(world: int, folder: Path, calls) -> list[list]:
     """What each of `world` processes returns from each call (function of this module's name, arguments)."""
     folder.mkdir(parents=True, exist_ok=True)
-    multiprocessing.spawn(_member, (world, str(folder), calls), nprocs=world)
+    set_forkserver_preload([__name__])  # so that torch is imported once for all of them
+    arguments = (world, str(folder), calls)
+    multiprocessing.start_processes(_member, arguments, nprocs=world, start_method="forkserver")
     return [torch.load(folder / f"{place}.pt", weights_only=False) for place in range(world)]
 
 
