@@ -334,7 +334,7 @@ def test_which_columns():
     columns = table.columns_of(stream.face_record(face(pixels))["tasks"])
     everything = [heading for column in table.chosen(columns, "all") for heading in column.headings]
     assert len(set(everything)) == len(everything) == 3 * 68 + 11 + 1 + 101 + 1 + 7
-    some = {"landmarks_300w.jaw_0.x [px]", "parsing_lapa.hair [share]", "age_morph2.30 [probability]"}
+    some = {"landmarks_300w.jaw_0.x [px]", "parsing_lapa.hair [share]", "age_morph2.distribution.30 [probability]"}
     assert some <= set(everything)
     some = table.chosen(columns, "age_morph2, landmarks_300w.jaw_1*.y")
     assert [column.headings for column in some[:1]] == [[f"landmarks_300w.jaw_{i}.y [px]" for i in (1, *range(10, 17))]]

@@ -12,9 +12,9 @@ from faceptor.errors import ConfigError
 # Of an answer's plain data: what is no number of its own, and what the numbers below a name are.
 NO_ANSWERS = ("labels", "scheme", "size", "runs", "map", "generated", "range", "unit")
 UNITS = {
-    "years": "years", "points": "px", "scores": "score", "probabilities": "probability", "distribution": "probability",
-    "share": "share",
+    "years": "years", "points": "px", "probabilities": "probability", "distribution": "probability", "share": "share",
 }  # fmt: skip
+UNNAMED = ("years", "points", "probabilities", "share", "value")  # in headings: the unit says it
 ABOUT = {  # of the photograph and of the face, before the answers: name -> type
     "file": str, "sha256": str, "frame": int, "seconds": float, "width [px]": int, "height [px]": int, "faces": int,
     "face": int, "x1 [px]": float, "y1 [px]": float, "x2 [px]": float, "y2 [px]": float, "score": float,
@@ -44,15 +44,17 @@ class Column:
     @property
     def heading(self) -> str:
         """Of the column as a whole."""
-        return self._spelt(tuple(part for part in self.where if part not in (*UNITS, "value")))
+        return self._spelt(self._told())
 
     @property
     def headings(self) -> list[str]:
         """One for each number."""
         if self.names is None:
             return [self.heading]
-        kept = () if self.where[-1] in UNITS else self.where[-1:]
-        return [self._spelt((*kept, name)) for name in self.names]
+        return [self._spelt((*self._told(), name)) for name in self.names]
+
+    def _told(self) -> tuple[str, ...]:
+        return tuple(part for part in self.where if part not in UNNAMED)
 
     def _spelt(self, parts: tuple[str, ...]) -> str:
         name = ".".join([self.task, *parts, *(() if self.axis is None else "xy"[self.axis])])
