@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,11 +12,12 @@ from typing import Annotated, Any
 import typer
 
 from faceptor.cli.options import Device, Json
+from faceptor.cli.progress import watched
+from faceptor.cli.reports import finish, sum_up, told
 from faceptor.errors import ConfigError, DataError, FaceptorError
 
 LARGEST_JSON = 64 << 20  # bytes of a model.json
 EACH, TABLES, PICTURES = "json", ("jsonl", "csv", "parquet"), ("png", "jpg", "webp")
-MOST_LISTED = 20  # photographs that are named again at the end because they failed
 
 Photos = Annotated[
     list[Path], typer.Argument(help="Photographs, folders (all below them), videos.", show_default=False)
@@ -50,6 +51,9 @@ Columns = Annotated[
     str | None,
     typer.Option(help="Of csv and parquet: short (no points or embeddings; what csv has), all, or age*,*.Smiling."),
 ]
+Detector = Annotated[
+    str | None, typer.Option(metavar="NAME", help="What finds faces: centerface (none = this), or as yunet:FILE.onnx.")
+]
 MinScore = Annotated[
     float | None, typer.Option(min=0, max=1, help="How sure the detector must be of a face; none = its own.")
 ]
@@ -75,6 +79,7 @@ def predict_command(
     columns: Columns = None,
     pattern: Patterns = None,
     every: EveryFrame = "1",
+    detector: Detector = None,
     min_score: MinScore = None,
     overlay: Overlay = "png",
     sheet: Sheet = False,
@@ -98,10 +103,14 @@ def predict_command(
     for name, value, known in (("crops", crops, ("own", "shared")), ("precision", precision, ("fp32", "bf16", "fp16"))):
         if value not in known:
             raise ConfigError(f"--{name} {value!r}: expected one of {', '.join(known)}")
+    if detector:
+        from faceptor.predict.detector import detector_of
+
+        detector_of(detector)  # a wrong name is said now
     model = model or at_hand()
     check_names(model, task)
     if missing := all_missing(photos):
-        _finish(missing, json, {})
+        finish(missing, json, {})
     network, facts = load(model, device, precision, batch)
     network.choose_tasks(task)  # a wrong name is one error, not one per photograph
     _make_folder(out)
@@ -110,16 +119,15 @@ def predict_command(
 
     job = Job(
         photos, out, form, facts, boxes=boxes, tasks=task, patterns=pattern or (), every=parse_every(every),
-        min_score=min_score, crops=crops, precision=precision, columns=columns or ("short" if form == "csv" else "all"),
-        picture=None if overlay == "none" else overlay, sheet=sheet, again=again,
+        detector=detector, min_score=min_score, crops=crops, precision=precision,
+        columns=columns or ("short" if form == "csv" else "all"), picture=None if overlay == "none" else overlay,
+        sheet=sheet, again=again,
     )  # fmt: skip
-    from faceptor.cli.progress import watched
-
     reports = watched(run(network, job), total=_total(job), what="photographs and frames")
     if form == EACH:
-        _finish(_told(reports, everything=json), json, facts)
+        finish(told(reports, everything=json), json, facts)
     else:
-        _sum_up(reports, job, json)
+        sum_up(reports, job, json)
 
 
 def check_options(photos: Sequence[Path], form: str | None, columns: str | None, overlay: str, every: str) -> str:
@@ -201,65 +209,6 @@ def all_missing(photos: Sequence[Path]) -> list[dict[str, Any]]:
     return reports
 
 
-def _told(reports: Iterable[dict[str, Any]], *, everything: bool) -> Iterator[dict[str, Any]]:
-    """Tell each report as it comes; those that are needed at the end, `everything` or the errors alone."""
-    for report in reports:
-        if "error" in report:
-            print(f"error: {report['error']}", file=sys.stderr)
-        elif not everything:
-            print("\n".join(_summary(report)))
-        if "warning" in report:
-            print(f"warning: {report['photo']}: {report['warning']}", file=sys.stderr)
-        plain = {key: value for key, value in report.items() if key not in ("words", "model")}
-        yield plain if everything or "error" in report else {}
-
-
-def _finish(told: Iterable[dict[str, Any]], json: bool, facts: dict[str, Any]) -> None:
-    """The end of a run that writes files for each photograph."""
-    from faceptor.predict.files import json_text
-
-    count, kept = 0, []
-    for report in told:
-        count += 1
-        kept += [report] if report else []
-    failed = [report for report in kept if "error" in report]
-    if json:
-        print(json_text({"model": facts, "photos": kept}))
-    elif failed and count > 1:
-        listed = "\n".join(f"  {report['photo']}" for report in failed[:MOST_LISTED])
-        more = f"\n  and {len(failed) - MOST_LISTED} more" if len(failed) > MOST_LISTED else ""
-        print(f"{len(failed)} of {count} photographs were not answered:\n{listed}{more}", file=sys.stderr)
-    if failed:
-        raise typer.Exit(1)
-
-
-def _sum_up(reports: Iterable[dict[str, Any]], job: Any, json: bool) -> None:
-    """The end of a run that writes one file: how many, and where."""
-    counts = dict.fromkeys(("answered", "faces", "earlier", "failed"), 0)
-    warning = ""
-    for report in reports:
-        if "error" in report:
-            print(f"error: {report['error']}", file=sys.stderr)
-            counts["failed"] += 1
-        elif "answered" in report:
-            counts["earlier"] += 1
-        else:
-            counts["answered"] += 1
-            counts["faces"] += len(report["faces"])
-        if report.get("warning", warning) != warning:
-            warning = report["warning"]
-            print(f"warning: {warning}", file=sys.stderr)
-    path = job.out / f"faces.{job.form}"
-    if json:
-        print(jsonlib.dumps({"model": job.model, "results": str(path)} | counts, indent=2))
-    else:
-        before = f", {counts['earlier']:,} of an earlier run" if counts["earlier"] else ""
-        failed = f", {counts['failed']:,} not answered" if counts["failed"] else ""
-        print(f"{counts['answered']:,} photographs and frames with {counts['faces']:,} faces{before}{failed} -> {path}")
-    if counts["failed"]:
-        raise typer.Exit(1)
-
-
 def _total(job: Any) -> int | None:
     """How many photographs and frames there are, about; None where a video does not say."""
     from faceptor.predict.folder import sources
@@ -272,19 +221,6 @@ def _total(job: Any) -> int | None:
             return None
         total += count
     return total
-
-
-def _summary(report: dict[str, Any], most: int = 4) -> Iterable[str]:
-    """Lines for people: how many faces, then each face's answers."""
-    count = len(report["faces"])
-    when = f" at {report['seconds']:.2f} s" if "seconds" in report else ""
-    yield f"{report['photo']}{when}: {count} face{'s' if count != 1 else ''} -> {report['json']}"
-    for number, (face, words) in enumerate(zip(report["faces"], report["words"], strict=True), start=1):
-        x1, y1, x2, y2 = face["box"]
-        yield f"  face {number} at {x1:.0f},{y1:.0f},{x2:.0f},{y2:.0f}"
-        for name, said in words.items():
-            more = f", and {len(said) - most} more" if len(said) > most else ""
-            yield f"    {name}: {', '.join(said[:most])}{more}"
 
 
 def parse_box(text: str) -> tuple[float, float, float, float]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from faceptor.errors import ConfigError
 from faceptor.predict import files, results, stream, table
+from faceptor.predict.detector import detector_of, detector_version
 from faceptor.predict.folder import sources
 from faceptor.predict.predictor import Face, answer_image
 from faceptor.predict.sheet import Sheets
@@ -27,6 +28,7 @@ class Job:
     given     photographs, folders, videos; patterns: of files in folders; every: which frames of a video
     out       an existing folder; form: "json", files for each photograph, or one of `results.FORMATS`
     model     facts of the model, which stand beside the answers; precision: of the engine that it runs in
+    detector  a name of `faceptor.predict.detector.detector_of`
     boxes, tasks, min_score, crops  of `faceptor.predict.many.answer_photos`
     picture   ending of overlays and sheets; None: no overlays; sheet: contact sheets
     """
@@ -39,6 +41,7 @@ class Job:
     tasks: Sequence[str] | None = None
     patterns: Sequence[str] = ()
     every: Every = field(default_factory=Every)
+    detector: str | None = None
     min_score: float | None = None
     crops: str = "own"
     precision: str = "fp32"
@@ -51,8 +54,8 @@ class Job:
         """What the answers depend on, beside the photograph itself."""
         return {
             "model": self.model["hash"], "tasks": network.choose_tasks(self.tasks), "boxes": self.boxes,
-            "min_score": self.min_score, "crops": self.crops, "precision": self.precision, "every": str(self.every),
-            "columns": self.columns,
+            "detector": self.detector or detector_version(), "min_score": self.min_score, "crops": self.crops,
+            "precision": self.precision, "every": str(self.every), "columns": self.columns,
         }  # fmt: skip
 
 
@@ -105,7 +108,7 @@ def _growing(network: Any, job: Job, sheets: Sheets | None) -> Iterator[dict[str
 def _answers(network: Any, job: Job, answered, *, required: bool) -> Iterator[tuple[stream.Item, list[Face]]]:
     looked_at = stream.items(sources(job.given, job.patterns, but=job.out), job.every, answered)
     options = {"boxes": job.boxes, "tasks": job.tasks, "min_score": job.min_score, "crops": job.crops}
-    return stream.answers(network, looked_at, required=required, **options)
+    return stream.answers(network, looked_at, required=required, detector=detector_of(job.detector), **options)
 
 
 def _title(item: stream.Item) -> str:

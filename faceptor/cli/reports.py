@@ -1,0 +1,84 @@
+"""What `faceptor predict` says: of each photograph as it is answered, and at the end. Only errors are kept."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import typer
+
+MOST_LISTED = 20  # photographs that are named again at the end because they failed
+
+
+def told(reports: Iterable[dict[str, Any]], *, everything: bool) -> Iterator[dict[str, Any]]:
+    """Tell each report as it comes; those that are needed at the end, `everything` or the errors alone."""
+    for report in reports:
+        if "error" in report:
+            print(f"error: {report['error']}", file=sys.stderr)
+        elif not everything:
+            print("\n".join(_summary(report)))
+        if "warning" in report:
+            print(f"warning: {report['photo']}: {report['warning']}", file=sys.stderr)
+        plain = {key: value for key, value in report.items() if key not in ("words", "model")}
+        yield plain if everything or "error" in report else {}
+
+
+def finish(reports: Iterable[dict[str, Any]], json: bool, facts: dict[str, Any]) -> None:
+    """The end of a run that writes files for each photograph."""
+    from faceptor.predict.files import json_text
+
+    count, kept = 0, []
+    for report in reports:
+        count += 1
+        kept += [report] if report else []
+    failed = [report for report in kept if "error" in report]
+    if json:
+        print(json_text({"model": facts, "photos": kept}))
+    elif failed and count > 1:
+        listed = "\n".join(f"  {report['photo']}" for report in failed[:MOST_LISTED])
+        more = f"\n  and {len(failed) - MOST_LISTED} more" if len(failed) > MOST_LISTED else ""
+        print(f"{len(failed)} of {count} photographs were not answered:\n{listed}{more}", file=sys.stderr)
+    if failed:
+        raise typer.Exit(1)
+
+
+def sum_up(reports: Iterable[dict[str, Any]], job: Any, json: bool) -> None:
+    """The end of a run that writes one file: how many, and where."""
+    counts = dict.fromkeys(("answered", "faces", "earlier", "failed"), 0)
+    warning = ""
+    for report in reports:
+        if "error" in report:
+            print(f"error: {report['error']}", file=sys.stderr)
+            counts["failed"] += 1
+        elif "answered" in report:
+            counts["earlier"] += 1
+        else:
+            counts["answered"] += 1
+            counts["faces"] += len(report["faces"])
+        if report.get("warning", warning) != warning:
+            warning = report["warning"]
+            print(f"warning: {warning}", file=sys.stderr)
+    path = job.out / f"faces.{job.form}"
+    if json:
+        print(jsonlib.dumps({"model": job.model, "results": str(path)} | counts, indent=2))
+    else:
+        before = f", {counts['earlier']:,} of an earlier run" if counts["earlier"] else ""
+        failed = f", {counts['failed']:,} not answered" if counts["failed"] else ""
+        print(f"{counts['answered']:,} photographs and frames with {counts['faces']:,} faces{before}{failed} -> {path}")
+    if counts["failed"]:
+        raise typer.Exit(1)
+
+
+def _summary(report: dict[str, Any], most: int = 4) -> Iterable[str]:
+    """Lines for people: how many faces, then each face's answers."""
+    count = len(report["faces"])
+    when = f" at {report['seconds']:.2f} s" if "seconds" in report else ""
+    yield f"{report['photo']}{when}: {count} face{'s' if count != 1 else ''} -> {report['json']}"
+    for number, (face, words) in enumerate(zip(report["faces"], report["words"], strict=True), start=1):
+        x1, y1, x2, y2 = face["box"]
+        yield f"  face {number} at {x1:.0f},{y1:.0f},{x2:.0f},{y2:.0f}"
+        for name, said in words.items():
+            more = f", and {len(said) - most} more" if len(said) > most else ""
+            yield f"    {name}: {', '.join(said[:most])}{more}"
