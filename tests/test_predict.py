@@ -18,6 +18,7 @@ from faceptor.config import FaceptorConfig
 from faceptor.errors import ConfigError, DataError
 from faceptor.models.base import FaceModel, InputGroup
 from faceptor.models.build import build_model
+from faceptor.predict import overlay
 from faceptor.predict.detector import overlap
 from faceptor.predict.engine import FACES_PER_PASS
 from faceptor.predict.files import file_names, json_text
@@ -349,10 +350,17 @@ def test_the_overlay_fits_any_photograph(model, size):
     assert one <= picture.width
 
 
-def test_many_faces_are_drawn_up_to_a_limit(model, photo):
+def test_many_faces_are_pages_of_bounded_size(model, photo, monkeypatch):
+    """Not a strip that grows with every face; cards end at a limit, which is said."""
     boxes = [(10 * i, 10, 10 * i + 40, 50) for i in range(20)]
     faces = predict(model, photo, boxes=boxes, tasks=["age_morph2"])
-    assert draw_faces(photo, faces).size == draw_faces(photo, faces[:16]).size  # cards end at the limit
+    monkeypatch.setattr(overlay, "MAX_PAGE_HEIGHT", 1400)
+    pages = list(overlay.draw_pages(photo, faces))
+    assert len({page.width for page in pages}) == 1 and len(pages) > 1
+    assert all(page.width < 2000 and page.height < 1500 for page in pages)
+    assert draw_faces(photo, faces).size == pages[0].size
+    monkeypatch.setattr(overlay, "MAX_CARDS", 4)
+    assert len(list(overlay.draw_pages(photo, faces))) == len(list(overlay.draw_pages(photo, faces[:4]))) == 1
 
 
 # --- the command -----------------------------------------------------------------------------------------------------

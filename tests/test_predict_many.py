@@ -373,10 +373,10 @@ def test_lines_are_the_answers_without_class_maps(stub, holiday, tmp_path):
 
 @pytest.mark.parametrize("form", [*results.FORMATS, "json", "video"])
 def test_memory_is_flat(stub, tmp_path, monkeypatch, form):
-    """Neither pictures nor answers are kept: after 60 and after 260 of them as much is held."""
+    """Neither pictures nor answers are kept: after 40 and after 120 of them as much is held."""
     monkeypatch.setattr(parquet, "PART_ROWS", 20)
     monkeypatch.setattr(sheet, "ROWS", 1)
-    many = 260
+    many = 120
     if form == "video":
         given, form = video(tmp_path / "v.mp4", many), "jsonl"
     else:
@@ -389,14 +389,14 @@ def test_memory_is_flat(stub, tmp_path, monkeypatch, form):
         asked = job(given, tmp_path / "out", form, picture=None, tasks=["landmarks_300w"])
         for done, _ in enumerate(run(Network(), asked), start=1):
             stub.clear()
-            if done in (60, many):
+            if done in (40, many):
                 gc.collect()
                 held.append(tracemalloc.get_traced_memory()[0])
-                live.append(sum(isinstance(thing, stream.Item | Face) for thing in gc.get_objects()))
+                live.append(sum(type(thing) in (stream.Item, Face) for thing in gc.get_objects()))
     finally:
         tracemalloc.stop()
     assert done == many and max(live) < 6
-    per_picture = (held[1] - held[0]) / (many - 60)
+    per_picture = (held[1] - held[0]) / (many - 40)
     assert per_picture < (1200 if form == "json" else 150), held  # json: names that are taken
 
 

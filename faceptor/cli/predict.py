@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as jsonlib
+import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -139,7 +140,7 @@ def check_options(photos: Sequence[Path], form: str | None, columns: str | None,
     if any(is_video(photo) for photo in photos):
         require_av()
     known = EACH, *TABLES
-    form = form or ("jsonl" if all(photo.is_dir() or is_video(photo) for photo in photos) else EACH)
+    form = form or ("jsonl" if all(os.path.isdir(photo) or is_video(photo) for photo in photos) else EACH)
     if form not in known:
         raise ConfigError(f"--format {form!r}: expected one of {', '.join(known)}")
     if overlay not in (*PICTURES, "none"):
@@ -198,7 +199,7 @@ def all_missing(photos: Sequence[Path]) -> list[dict[str, Any]]:
 
     reports = []
     for photo in photos:
-        if photo.exists():
+        if os.path.exists(photo):
             return []
         try:
             open_regular(photo, largest=0, remedy=f"give a photograph as {FORMATS}").close()

@@ -38,7 +38,7 @@ def sources(given: Sequence[Path], patterns: Sequence[str] = (), *, but: Path | 
     """
     avoided = os.path.realpath(but) if but else None
     for path in given:
-        if not path.is_dir():
+        if not os.path.isdir(path):  # which, unlike Path.is_dir, raises nothing
             yield Source(path, is_video(path))
             continue
         found = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,7 +63,7 @@ class Job:
 def run(network: Any, job: Job) -> Iterator[dict[str, Any]]:
     """Answer and write; yields a report of each photograph and frame: what is written about it, its `error`, or that it
     was `answered` by an earlier run."""
-    if any(path.is_dir() and files.real(path) == files.real(job.out) for path in job.given):
+    if any(os.path.isdir(path) and files.real(path) == files.real(job.out) for path in job.given):
         raise ConfigError(f"--out {job.out}: is looked at, and would be filled meanwhile; name another folder")
     sheets = Sheets(job.out, job.picture or "png") if job.sheet else None
     yield from (_each(network, job, sheets) if job.form == "json" else _growing(network, job, sheets))

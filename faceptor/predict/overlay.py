@@ -84,9 +84,8 @@ def _warned(picture: Image.Image, faces: Sequence[Face]) -> Image.Image:
 def _photo(rgb: np.ndarray, faces: Sequence[Face], *, longest: tuple[int, int] | None = None) -> Image.Image:
     """The photograph with its faces; longest: (w, h) that it fits into, else as its longer side says."""
     longer = max(rgb.shape[:2])
-    scale = min(max(1.0, MIN_PHOTO_SIDE / longer), MAX_PHOTO_SIDE / longer)
-    if longest:
-        scale = min(scale, longest[0] / rgb.shape[1], longest[1] / rgb.shape[0])
+    most = min(longest[0] / rgb.shape[1], longest[1] / rgb.shape[0]) if longest else MAX_PHOTO_SIDE / longer
+    scale = min(max(1.0, MIN_PHOTO_SIDE / longer), most)
     canvas = _view(rgb, 0.0, 0.0, scale, tuple(max(1, round(side * scale)) for side in rgb.shape[1::-1]))
     for face in faces:
         first = next((name for name in face.results if kind_of(face.specs[name]).on_photograph), None)

@@ -64,13 +64,18 @@ def tile(rgb: np.ndarray, face: Face, name: str) -> Image.Image:
 
 
 def _words(face: Face) -> list[str]:
-    """The first line of each answer that is told in words."""
-    told = []
-    for name, answer in face.results.items():
-        kind = kind_of(face.specs[name])
-        said = [] if kind.drawn else kind.describe(face.specs[name], answer)
-        told += [f"{kind.heading}: {said[0]}"] if said else []
-    return list(dict.fromkeys(told))
+    """The first line of each answer that is told in words, under its kind, or its task's name where there are more."""
+    kinds = {name: kind_of(face.specs[name]) for name in face.results}
+    told = {name: kind for name, kind in kinds.items() if not kind.drawn and kind.head != "vector"}
+    lines = []
+    for name, kind in told.items():
+        said = kind.describe(face.specs[name], face.results[name])
+        alone = [*told.values()].count(kind) == 1
+        if said and said[0].lower().startswith(kind.heading.lower()) and alone:
+            lines.append(said[0].capitalize())
+        elif said:
+            lines.append(f"{kind.heading if alone else name}: {said[0]}")
+    return lines
 
 
 def _ending(name: str, width: int) -> str:
