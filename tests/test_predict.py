@@ -21,8 +21,8 @@ from faceptor.models.build import build_model
 from faceptor.predict import overlay
 from faceptor.predict.detector import overlap
 from faceptor.predict.engine import FACES_PER_PASS
-from faceptor.predict.files import file_names, json_text
 from faceptor.predict.framing import measure_framing
+from faceptor.predict.names import file_names, json_text
 from faceptor.predict.overlay import draw_faces
 from faceptor.predict.predictor import predict, read_photo
 from faceptor.tasks import task

@@ -19,7 +19,7 @@ from faceptor.models.build import build_model
 from faceptor.predict import files, overlay, photographs
 from faceptor.predict import predictor as prediction
 from faceptor.predict.detector import detect_faces
-from faceptor.predict.files import file_names, shortened
+from faceptor.predict.names import file_names, shortened
 from faceptor.predict.overlay import draw_faces
 from faceptor.predict.predictor import GeneratedFacesWarning, predict
 from faceptor.tasks import task

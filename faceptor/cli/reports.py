@@ -27,7 +27,7 @@ def told(reports: Iterable[dict[str, Any]], *, everything: bool) -> Iterator[dic
 
 def finish(reports: Iterable[dict[str, Any]], json: bool, facts: dict[str, Any]) -> None:
     """The end of a run that writes files for each photograph."""
-    from faceptor.predict.files import json_text
+    from faceptor.predict.names import json_text
 
     count, kept = 0, []
     for report in reports:

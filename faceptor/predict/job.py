@@ -14,6 +14,7 @@ from faceptor.errors import ConfigError
 from faceptor.predict import files, results, stream, table
 from faceptor.predict.detector import detector_of, detector_version
 from faceptor.predict.folder import sources
+from faceptor.predict.names import Names, real
 from faceptor.predict.predictor import Face, answer_image
 from faceptor.predict.sheet import Sheets
 from faceptor.predict.video import Every
@@ -63,7 +64,7 @@ class Job:
 def run(network: Any, job: Job) -> Iterator[dict[str, Any]]:
     """Answer and write; yields a report of each photograph and frame: what is written about it, its `error`, or that it
     was `answered` by an earlier run."""
-    if any(os.path.isdir(path) and files.real(path) == files.real(job.out) for path in job.given):
+    if any(os.path.isdir(path) and real(path) == real(job.out) for path in job.given):
         raise ConfigError(f"--out {job.out}: is looked at, and would be filled meanwhile; name another folder")
     sheets = Sheets(job.out, job.picture or "png") if job.sheet else None
     yield from (_each(network, job, sheets) if job.form == "json" else _growing(network, job, sheets))
@@ -73,7 +74,7 @@ def run(network: Any, job: Job) -> Iterator[dict[str, Any]]:
 
 def _each(network: Any, job: Job, sheets: Sheets | None) -> Iterator[dict[str, Any]]:
     """A JSON file, overlay and class maps for each."""
-    names = files.Names(job.out, network.tasks, job.given, job.picture or "png")
+    names = Names(job.out, network.tasks, job.given, job.picture or "png")
     for item, faces in _answers(network, job, (), required=True):
         if not item.error:
             try:

@@ -12,7 +12,7 @@ from PIL import Image
 from faceptor.io.writing import write_whole
 from faceptor.predict.files import encoded
 from faceptor.predict.overlay import face_tile
-from faceptor.predict.page import INK, banner, beside, caption, line, stack
+from faceptor.predict.page import INK, banner, beside, caption, font, line, stack
 from faceptor.predict.predictor import Face, generated_warning
 from faceptor.tasks import kind_of
 
@@ -80,8 +80,6 @@ def _words(face: Face) -> list[str]:
 
 def _ending(name: str, width: int) -> str:
     """A path's end, which tells files apart, where the whole is too long."""
-    from faceptor.predict.page import font
-
     if font(13).getlength(name) <= width:
         return name
     while name and font(13).getlength(f"…{name}") > width:
