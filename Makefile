@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export HF_HUB_OFFLINE := 1
 
-.PHONY: repro experiments report demo test hostile coverage lab lint help
+.PHONY: repro experiments report demo bench test hostile coverage lab lint help
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -44,6 +44,9 @@ report: $(VENV)/.ready ## the site in docs/site: executed notebooks, results, cl
 
 demo: $(VENV)/.ready ## reports/demo: a page that answers pictures in the visitor's browser
 	@python -m faceptor demo
+
+bench: $(VENV)/.ready ## latency, FLOP/s, training steps and more on this machine, as ratios, into results/bench
+	@python -m faceptor bench
 
 test: $(VENV)/.ready ## the whole test suite
 	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m pytest -q -n auto --dist worksteal

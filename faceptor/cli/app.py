@@ -7,6 +7,7 @@ import sys
 import typer
 from typer.core import TyperGroup
 
+from faceptor.cli.bench import bench
 from faceptor.cli.budget import budget_command
 from faceptor.cli.demo import demo
 from faceptor.cli.doctor import doctor_app
@@ -55,7 +56,8 @@ app.add_typer(tasks_app, name="tasks")
 app.command("budget")(budget_command)
 app.command("predict")(predict_command)
 app.command("import-weights")(import_command)
-for verb in (synthesize, preprocess, train, evaluate, transfer, export, demo, notebook, repro, readme, report):
+VERBS = (synthesize, preprocess, train, evaluate, transfer, export, demo, bench, notebook, repro, readme, report)
+for verb in VERBS:
     app.command()(verb)
 
 

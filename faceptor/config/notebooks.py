@@ -113,6 +113,10 @@ class PipelineTruth(Section):
     batch: Batch = 32
 
 
+class Benchmark(Section):
+    machines: tuple[str, ...] = ()  # names of files in results/bench; none: all
+
+
 class Notebooks(Section):
     tour: Tour = Tour()
     data: DataSets = DataSets()
@@ -125,3 +129,4 @@ class Notebooks(Section):
     transfer: Transfer = Transfer()
     results: Results = Results()
     failure_cases: FailureCases = FailureCases()
+    benchmark: Benchmark = Benchmark()

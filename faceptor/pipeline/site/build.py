@@ -28,7 +28,7 @@ LARGEST_SITE_BYTES = 6_000_000
 TOUR = "00_tour"
 READING_ORDER = (  # of notebooks; others come after them
     TOUR, "data", "results", "ablations", "transfer", "layer_attention", "parameter_budget", "failure_cases",
-    "robustness", "pipeline_truth", "crop_sensitivity",
+    "robustness", "pipeline_truth", "crop_sensitivity", "benchmark",
 )  # fmt: skip
 FACTS = ("name", "title", "line", "group", "picture", "made_from", "stale")
 
