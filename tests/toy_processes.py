@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import set_forkserver_preload
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +17,8 @@ from faceptor.tasks.losses.across_processes import processes, rank
 from faceptor.training.batch_norm import shared_statistics
 from faceptor.training.batches import dealt
 from faceptor.training.distributed import clip, shared_losses
-from faceptor.training.loop import Run, task_losses, train, weighted_mean
+from faceptor.training.loop import Run, train
+from faceptor.training.step import task_losses, weighted_mean
 from tests.models.test_ten_kinds import CONFIGS, TASKS
 
 IDENTITIES = 11  # uneven on two and on three processes
@@ -113,7 +115,7 @@ def trained(name: str, folder: Path, *, steps: int = 3, end: int | None = None):
             rows.append({"step": self.step, "name": name, "value": value})
 
         def make_summary(self):
-            if self.step == end:
+            if self.step - 1 == end:  # the checkpoint of step `end` is on disk, that of this one not yet
                 raise KeyboardInterrupt
 
     run = Run(folder, {"toy": name}, seed=7, device=torch.device("cpu"), live=Live())
@@ -131,7 +133,9 @@ def trained(name: str, folder: Path, *, steps: int = 3, end: int | None = None):
 def together(world: int, folder: Path, calls) -> list[list]:
     """What each of `world` processes returns from each call (function of this module's name, arguments)."""
     folder.mkdir(parents=True, exist_ok=True)
-    multiprocessing.spawn(_member, (world, str(folder), calls), nprocs=world)
+    set_forkserver_preload([__name__])  # so that torch is imported once for all of them
+    arguments = (world, str(folder), calls)
+    multiprocessing.start_processes(_member, arguments, nprocs=world, start_method="forkserver")
     return [torch.load(folder / f"{place}.pt", weights_only=False) for place in range(world)]
 
 

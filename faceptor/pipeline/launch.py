@@ -19,7 +19,7 @@ import torch
 
 from faceptor.config.params import Training
 from faceptor.errors import ConfigError, FaceptorError
-from faceptor.io.processes import ERRORS_FOLDER, SAID, started_by_torchrun
+from faceptor.io.processes import ERRORS_FOLDER, FAULT, LOST, SAID, started_by_torchrun
 
 
 def launched(settings: Training, arguments: list[str], *, device: str) -> bool:
@@ -81,10 +81,10 @@ def told_by(folder: Path) -> dict[int, dict[str, Any]]:
 def first_failure(failures: dict[int, Any], told: dict[int, dict[str, Any]]) -> str:
     """One line about the failure that the others followed from: what a process said, before one that was killed, before
     a fault; of several of a sort, the earliest. Most of the others only tell that they lost touch with that one."""
-    said = [(told[rank]["time"], rank) for rank in told if told[rank]["kind"] == SAID]
-    if said:
-        rank = min(said)[1]
-        return f"rank {rank}: {told[rank]['message']}"
+    ranks = sorted(told, key=lambda rank: told[rank]["time"])
+    said = {kind: rank for rank in reversed(ranks) for kind in [told[rank]["kind"]]}  # kind -> who was first
+    if SAID in said:
+        return f"rank {said[SAID]}: {told[said[SAID]]['message']}"
     killed = [(f.timestamp, rank) for rank, f in failures.items() if f.exitcode < 0 and f.exitcode != -signal.SIGTERM]
     if killed:
         rank = min(killed)[1]
@@ -93,5 +93,8 @@ def first_failure(failures: dict[int, Any], told: dict[int, dict[str, Any]]) -> 
             f"rank {rank}: its process was killed ({name}), mostly for memory; run the same command again, it goes on "
             "from the last checkpoint"
         )
-    faults = [(told[r]["time"], r) for r in told] or [(f.timestamp, r) for r, f in failures.items()]
-    return f"rank {min(faults)[1]}: stopped by a fault, whose traceback is above"
+    if FAULT not in said and LOST in said:
+        reason = " ".join(told[said[LOST]]["message"].split())
+        return f"rank {said[LOST]}: lost touch with the other processes ({reason}); run the same command to go on"
+    rank = said.get(FAULT, min((f.timestamp, rank) for rank, f in failures.items())[1])
+    return f"rank {rank}: stopped by a fault, whose traceback is above"

@@ -32,6 +32,7 @@ TaskLosses = Callable[[FaceModel, nn.ModuleDict, Batch], Losses]
 
 # A process waits as long for another, which may be validating a large task; one that died is noticed at once.
 PATIENCE = timedelta(hours=2)
+RESTARTS = "TORCHELASTIC_RESTART_COUNT"
 
 
 def is_first() -> bool:
@@ -51,7 +52,11 @@ def joined() -> Iterator[None]:
     cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if cards > (local := int(os.environ[LOCAL_RANK])):
         torch.cuda.set_device(local)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if cards else "gloo", timeout=PATIENCE)
+    store, place, count = next(dist.rendezvous("env://", timeout=PATIENCE))
+    # torchrun gives restarted processes the store of those before them, where their addresses still stand
+    store = dist.PrefixStore(f"attempt {os.environ.get(RESTARTS, 0)}", store)
+    backend = "cpu:gloo,cuda:nccl" if cards else "gloo"
+    dist.init_process_group(backend, store=store, rank=place, world_size=count, timeout=PATIENCE)
     yield
     agreed(False)  # nobody leaves before the first one has written what came out
     dist.destroy_process_group()  # after an error the others may wait for us: the process ends as it is
@@ -132,6 +137,7 @@ def shared_losses(
             find_unused_parameters=True,  # of tasks that are not trained here: no gradient, as in one process
             gradient_as_bucket_view=True,
         )
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")  # of kernels: copied, no more
     parallel.register_comm_hook(None, _added_up)
     return parallel
 

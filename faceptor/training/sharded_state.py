@@ -6,6 +6,7 @@ them, written by torch.distributed.checkpoint as safetensors. Nothing is unpickl
 """
 
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,9 @@ def _read_rows(saved: dict[str, Any], folder: Path, criteria: nn.Module, optimis
     for name in saved[ROWS]["tensors"]:
         parameter, holder, key = _place_of(name, saved, criteria, optimiser)
         wanted[name] = as_part(holder[key].detach(), parameter) if processes() > 1 else holder[key].detach()
-    dcp.load(wanted, storage_reader=dcp.HuggingFaceStorageReader(str(folder)), no_dist=processes() == 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that one process alone reads: it may
+        dcp.load(wanted, storage_reader=dcp.HuggingFaceStorageReader(str(folder)), no_dist=processes() == 1)
 
 
 def remove_others(home: Path, kept: str | None) -> None:

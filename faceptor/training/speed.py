@@ -12,6 +12,8 @@ from torch.utils.checkpoint import checkpoint
 from faceptor.config import Stage
 from faceptor.errors import ConfigError
 from faceptor.models.base import FaceModel
+from faceptor.tasks.losses.across_processes import processes
+from faceptor.training.batch_norm import SHARED
 from faceptor.training.checkpoint import random_state, restore_random_state
 from faceptor.training.progress import say
 
@@ -76,7 +78,13 @@ def parts_to_compile(model: FaceModel, criteria: nn.ModuleDict, extent: str) -> 
     trunk, *others = model.compilable()
     if extent == "encoder":
         return [trunk]
-    return [trunk, *others, *(loss for loss in criteria.values() if not list(loss.parameters()))]
+    parts = [trunk, *others, *(loss for loss in criteria.values() if not list(loss.parameters()))]
+    return [part for part in parts if processes() == 1 or not asks_others(part)]
+
+
+def asks_others(part: nn.Module) -> bool:
+    """Whether it asks other processes for what they have, which no compiler follows."""
+    return getattr(part, "across_processes", False) or any(isinstance(m, tuple(SHARED)) for m in part.modules())
 
 
 def layers_of(model: FaceModel) -> list[nn.Module]:
