@@ -12,7 +12,7 @@ from skimage import data
 
 from faceptor.errors import ConfigError, WeightsError
 from faceptor.predict.detector import detect_faces, detector_of, overlap
-from faceptor.predict.detectors import anchors, base, centerface, heads, yunet
+from faceptor.predict.detectors import anchors, base, centerface, heads, network, yunet
 from faceptor.predict.detectors.centerface import CenterFace
 
 ASTRONAUT = np.array([180.0, 87.0, 272.0, 178.0])  # by eye: brows at 87, chin at 178, ears at 180 and 272
@@ -105,6 +105,16 @@ def test_a_detection_repeats_to_the_bit(photo):
     one, other = detect_faces(photo)[0], CenterFace().detect(photo)[0]
     assert np.array_equal(one.box, other.box)
     assert (one.score, one.roll) == (other.score, other.roll)
+
+
+@pytest.mark.parametrize("per_size", [False, True])
+def test_pictures_of_changing_size_do_not_disturb_one_another(photo, monkeypatch, per_size):
+    monkeypatch.setattr(network, "NETWORK_PER_SIZE", per_size or network.NETWORK_PER_SIZE)
+    detector, narrow = CenterFace(smallest=128, second_look=False), photo[:256, 100:356]
+    (first,) = detector.detect(photo)
+    for side in range(128, 480, 32):
+        assert len(detector.detect(cv2.resize(narrow, (side, side)))) == 1
+    assert np.array_equal(detector.detect(photo)[0].box, first.box)
 
 
 def test_threads_that_share_a_detector_see_what_one_sees(photo):

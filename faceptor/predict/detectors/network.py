@@ -14,6 +14,9 @@ from faceptor.errors import WeightsError
 from faceptor.io.regular import read_regular
 
 LARGEST_MODEL_BYTES = 512 << 20
+# OpenCV 4 computes nonsense, without a word, where the size of the picture changes between two calls.
+NETWORK_PER_SIZE = int(cv2.__version__.partition(".")[0]) < 5
+SIZES_KEPT = 8  # networks of a thread with OpenCV 4
 
 
 class Network:
@@ -31,23 +34,26 @@ class Network:
             raise self.refusal(f"expected SHA-256 {sha256[:12]}…, found {found[:12]}…")
         self._data, self._own = np.frombuffer(data, np.uint8), threading.local()
         try:
-            self.outputs = tuple(self._net.getUnconnectedOutLayersNames())
+            self.outputs = tuple(self._net((1, 3, 0, 0)).getUnconnectedOutLayersNames())
         except (cv2.error, MemoryError) as error:
             raise self.refusal("OpenCV cannot read it as an ONNX file") from error
         if missing := sorted(set(outputs) - set(self.outputs)):
             raise self.refusal(f"expected outputs {', '.join(outputs)}, found no {', '.join(missing)}")
 
-    @property
-    def _net(self) -> cv2.dnn.Net:
-        """This thread's: a network of OpenCV holds its input and what it computes."""
-        if not hasattr(self._own, "net"):
-            self._own.net = cv2.dnn.readNetFromONNX(self._data)
-        return self._own.net
+    def _net(self, shape: tuple[int, ...]) -> cv2.dnn.Net:
+        """This thread's, for a blob of a shape: a network of OpenCV holds its input and what it computes."""
+        nets = self._own.__dict__.setdefault("nets", {})
+        key = shape if NETWORK_PER_SIZE else None
+        if key not in nets:
+            if len(nets) == SIZES_KEPT:
+                del nets[next(iter(nets))]
+            nets[key] = cv2.dnn.readNetFromONNX(self._data)
+        return nets[key]
 
     def __call__(self, blob: np.ndarray) -> dict[str, np.ndarray]:
         """blob: (1, 3, H, W) float32, as the network wants it."""
         try:
-            net = self._net
+            net = self._net(blob.shape)
             net.setInput(np.ascontiguousarray(blob, np.float32))
             answers = net.forward(self.outputs)
         except cv2.error as error:
