@@ -59,7 +59,8 @@ def _run(command: list[str], count: int, restarts: int, folder: Path) -> None:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # hints at how DistributedDataParallel might be faster
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # we tell what happened, in one line
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("torch.distributed.elastic")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # we tell what happened, in one line
     config = LaunchConfig(
         min_nodes=1, max_nodes=1, nproc_per_node=count, run_id=uuid.uuid4().hex, max_restarts=restarts,
         rdzv_backend="c10d", rdzv_endpoint="localhost:0", local_addr="127.0.0.1",  # any free port of this machine
