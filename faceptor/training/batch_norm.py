@@ -6,6 +6,7 @@ that what two GPUs compute is what the tests compare.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,32 +14,33 @@ from torch import Tensor, nn
 from faceptor.tasks.losses.across_processes import processes, summed
 
 
-class _Shared:
-    """In training, (n, C, ...) of any n, 0 as well, is normalised by the mean and variance over all processes."""
+class BatchNorm1d(nn.BatchNorm1d):
+    """In training, (n, C) of any n, 0 as well, is normalised by mean and variance over all processes."""
 
-    def forward(self: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:  # pyright: ignore
-        if not self.training:
-            return super().forward(x)  # pyright: ignore
-        over = [axis for axis in range(x.ndim) if axis != 1]
-        shape = [1, -1] + [1] * (x.ndim - 2)
-        mean, variance, count = statistics(x.float(), over)
-        with torch.no_grad():
-            self.num_batches_tracked.add_(1)
-            self.running_mean.lerp_(mean.detach(), self.momentum)
-            self.running_var.lerp_(variance.detach() * (count / (count - 1)), self.momentum)
-        scale = self.weight * (variance + self.eps).rsqrt()
-        return ((x.float() - mean.view(shape)) * scale.view(shape) + self.bias.view(shape)).to(x.dtype)
+    def forward(self, input: Tensor) -> Tensor:
+        return normalised(self, input) if self.training else super().forward(input)
 
 
-class BatchNorm1d(_Shared, nn.BatchNorm1d):
-    pass
+class BatchNorm2d(nn.BatchNorm2d):
+    """The same of (n, C, h, w)."""
 
-
-class BatchNorm2d(_Shared, nn.BatchNorm2d):
-    pass
+    def forward(self, input: Tensor) -> Tensor:
+        return normalised(self, input) if self.training else super().forward(input)
 
 
 SHARED = {nn.BatchNorm1d: BatchNorm1d, nn.BatchNorm2d: BatchNorm2d}
+
+
+def normalised(norm: Any, x: Tensor) -> Tensor:
+    """What a batch norm in training makes of (n, C, ...), its running statistics moved as well."""
+    shape = [1, -1] + [1] * (x.ndim - 2)
+    mean, variance, count = statistics(x.float(), [axis for axis in range(x.ndim) if axis != 1])
+    with torch.no_grad():
+        norm.num_batches_tracked.add_(1)
+        norm.running_mean.lerp_(mean.detach(), norm.momentum)
+        norm.running_var.lerp_(variance.detach() * (count / (count - 1)), norm.momentum)
+    scale = norm.weight * (variance + norm.eps).rsqrt()
+    return ((x.float() - mean.view(shape)) * scale.view(shape) + norm.bias.view(shape)).to(x.dtype)
 
 
 def statistics(x: Tensor, over: list[int]) -> tuple[Tensor, Tensor, Tensor]:

@@ -23,6 +23,7 @@ from faceptor.errors import ConfigError, FaceptorError
 from faceptor.io.processes import LOCAL_RANK, started_by_torchrun
 from faceptor.models.base import FaceModel
 from faceptor.tasks.losses.across_processes import processes, rank
+from faceptor.tasks.losses.class_centres import Rows
 from faceptor.training.batch_norm import SHARED
 from faceptor.training.batches import Batch, Steps
 
@@ -144,7 +145,8 @@ def shared_losses(
 
 def _added_up(_, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
     """The sum over processes, where DistributedDataParallel takes the mean by itself."""
-    return dist.all_reduce(bucket.buffer(), async_op=True).get_future().then(lambda sent: sent.value()[0])
+    sending: dist.Work = dist.all_reduce(bucket.buffer(), async_op=True)  # pyright: ignore[reportAssignmentType]
+    return sending.get_future().then(lambda sent: sent.value()[0])
 
 
 def _require_statistics(model: FaceModel, steps: Steps) -> None:
@@ -159,7 +161,7 @@ def _require_statistics(model: FaceModel, steps: Steps) -> None:
 # --- parameters that are dealt over the processes --------------------------------------------------------------------
 
 
-def rows_here(parameter: nn.Parameter):
+def rows_here(parameter: nn.Parameter) -> Rows | None:
     """The `Rows` of a parameter of which this process holds a part, None for one that all hold."""
     return getattr(parameter, "rows", None)
 

@@ -77,8 +77,8 @@ def put_back(saved: dict[str, Any], home: Path, criteria: nn.Module, optimiser: 
         _read_rows(saved, home / saved[ROWS]["folder"], criteria, optimiser)
         return
     for holder, key, _, parameter in dealt_tensors(saved, criteria, optimiser):  # one process has written them
-        first = rows_here(parameter).first
-        holder[key] = holder[key][first : first + len(parameter)].clone()
+        if rows := rows_here(parameter):
+            holder[key] = holder[key][rows.first : rows.first + len(parameter)].clone()
 
 
 def _place_of(name: str, saved: dict[str, Any], criteria: nn.Module, optimiser: torch.optim.Optimizer):
