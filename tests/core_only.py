@@ -6,6 +6,7 @@
 import sys
 import tempfile
 from importlib.machinery import PathFinder
+from pathlib import Path
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -36,7 +37,10 @@ def main() -> None:
         (face,) = faceptor.predict(faceptor.load(folder), np.array(Image.open(photo).convert("RGB")))
         assert set(face.results) == set(preset.stage1.tasks), face
         verb = ["predict", str(photo), "--model", folder, "--task", "age_morph2", "--out", f"{folder}/out"]
-        app(verb, standalone_mode=False)
+        assert not app(verb, standalone_mode=False)
+        assert Path(folder, "out/astronaut.png").is_file()
+        assert not app([*verb, "--format", "csv", "--sheet"], standalone_mode=False)
+        assert {"faces.csv", "sheet-0001.png"} <= {path.name for path in Path(folder, "out").iterdir()}
     app(["budget", "embedded"], standalone_mode=False)
 
 

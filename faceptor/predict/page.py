@@ -15,9 +15,11 @@ WARNING = "#ffd24a"
 
 @cache
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """DejaVu, which matplotlib ships."""
-    import matplotlib
-
+    """DejaVu, which matplotlib ships; where that is not installed, what Pillow carries, which is never bold."""
+    try:
+        import matplotlib
+    except ModuleNotFoundError:
+        return ImageFont.load_default(size)
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
 
