@@ -6,7 +6,6 @@
 import sys
 import tempfile
 from importlib.machinery import PathFinder
-from pathlib import Path
 from importlib.util import find_spec
 from pathlib import Path
 

@@ -21,7 +21,6 @@ WHOLE_CONFIGURATIONS = {
 LATE = {
     ("doctor.machine", "_compat"),  # torchvision, which the rest of the report does without
     ("doctor.machine", "weights.initialise"),  # torch, the same
-    ("predict", "predict.predictor"),  # torch: `import faceptor` is light
     ("predict.results", "predict.parquet"),  # pyarrow, of an extra
     ("synthesis", "datasets.labels"),  # whatever reads data sets: a process for every core draws faces without it
     ("synthesis", "synthesis.contact_sheet"),  # the same

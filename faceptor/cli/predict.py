@@ -100,6 +100,8 @@ def predict_command(
     `faceptor predict talk.mp4 --every 0.5s --sheet --out answers`
     """
     boxes = [parse_box(text) for text in box] if box else None
+    model = model or at_hand()
+    check_names(model, task)
     form = check_options(photos, format, columns, overlay, every)
     for name, value, known in (("crops", crops, ("own", "shared")), ("precision", precision, ("fp32", "bf16", "fp16"))):
         if value not in known:
@@ -108,8 +110,6 @@ def predict_command(
         from faceptor.predict.detector import detector_of
 
         detector_of(detector)  # a wrong name is said now
-    model = model or at_hand()
-    check_names(model, task)
     if missing := all_missing(photos):
         finish(missing, json, {})
     network, facts = load(model, device, precision, batch)
