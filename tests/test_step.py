@@ -19,6 +19,9 @@ from faceptor.training.state import TrainState
 from faceptor.training.step import backward, task_losses, train_step
 from faceptor.training.trainable import named_parameters
 from tests import toy
+from tests.models.test_facexformer import SWIN
+from tests.models.test_facexformer import toy_model as toy_facexformer
+from tests.models.test_naive import toy_model as toy_naive
 
 ADAMW = toy.OPTIMISER.model_copy(update={"muon": ()})
 LATE = partial(FiniteWatch, at_once=False)  # as on a GPU
@@ -161,6 +164,21 @@ def test_a_run_with_every_option(straight, tmp_path):
     model, *_ = toy.run(tmp_path / "both", count=4, checkpoint_activations=True, accumulate=3)
     assert not same(model, straight)
     assert all(value.isfinite().all() for value in model.state_dict().values())
+
+
+@pytest.mark.parametrize("make", [partial(toy_facexformer, backbone=SWIN), toy_naive], ids=["facexformer", "naive"])
+def test_recomputed_activations_give_the_same_gradients(make):
+    """Of the other models, whose layers are timm's own and the two-way decoder's."""
+    found = []
+    for recompute in (False, True):
+        torch.manual_seed(0)
+        model = make().train()
+        images = torch.rand(3, 3, 32, 32)
+        with speed.recomputed(speed.layers_of(model) if recompute else ()):
+            raw = model(images)
+        sum(value.square().sum() for value in raw.values()).backward()
+        found.append({name: p.grad for name, p in model.named_parameters() if p.grad is not None})
+    assert found[0].keys() == found[1].keys() and all(torch.equal(v, found[1][name]) for name, v in found[0].items())
 
 
 def test_a_compiled_encoder_trains_to_the_same_weights(straight, tmp_path, monkeypatch):

@@ -40,6 +40,7 @@ LARGEST_NUMBER = 1e6  # that a criterion takes
 # Of a landmark in the crop, which spans 0 to 1: jitter may push it out; further than one side, it is no point of a face
 # that the crop shows.
 POINT_RANGE = (-1.0, 2.0)
+ENTRY_RANGE = (-1.001, 1.001)  # of a rotation matrix, with room for rounding
 
 
 def _frozen(value: Any) -> Any:
@@ -170,7 +171,7 @@ class Kind(ABC, typing.Generic[Answer, Judge]):
         name = criterion.pop("loss", next(iter(self.losses)))
         centres = {"classes": classes, "embedding": embedding} if self.identities else {}
         loss = self.loss(spec, name, **centres, **{**self.losses[name], **criterion})
-        loss.limits = self.limits(spec, classes=classes)  # pyright: ignore[reportAttributeAccessIssue]
+        loss.limits = self.limits(spec, classes=classes)  # pyright: ignore[reportArgumentType]
         return loss
 
     def limits(self, spec: TaskSpec, *, classes: int | None = None) -> dict[str, Limits]:

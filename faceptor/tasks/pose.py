@@ -21,6 +21,7 @@ from faceptor.figures.drawing import draw_axes
 from faceptor.figures.parts import Words
 from faceptor.figures.plots import PALETTE, error_data, new_figure
 from faceptor.tasks.base import (
+    ENTRY_RANGE,
     Kind,
     Prediction,
     TaskSpec,
@@ -32,7 +33,6 @@ from faceptor.tasks.base import (
 from faceptor.tasks.limits import Limits
 from faceptor.tasks.metric import Metric
 from faceptor.tasks.rotations import (
-    ENTRY_RANGE,
     MIRROR,
     about_view_axis,
     degrees_of_matrix,

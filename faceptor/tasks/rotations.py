@@ -15,7 +15,6 @@ import numpy as np
 
 from faceptor.transforms.geometry import rotation
 
-ENTRY_RANGE = (-1.001, 1.001)  # of a rotation matrix, with room for rounding
 MIRROR = np.diag([-1.0, 1.0, 1.0])  # what a horizontally mirrored picture does to the frame, and to the head's x
 
 

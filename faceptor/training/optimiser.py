@@ -78,7 +78,7 @@ def build_optimiser(parameters: Parameters, settings: Optimiser) -> torch.optim.
     common = {"lr": settings.start_lr, "weight_decay": settings.weight_decay, "betas": settings.betas}
     if not matrices:
         fused = all(parameter.is_cuda for parameter in learning.values())  # on a CPU it rounds otherwise
-        return torch.optim.AdamW(others, **common, **({"fused": True} if fused else {}))
+        return torch.optim.AdamW(others, fused=fused or None, **common)
     adamw = {"use_fallback": True, "nesterov": False, "eps": ADAMW_EPS}  # with `nesterov`, timm falls back on NAdamW
     groups = [group | adamw for group in others] + [group | {"use_muon": True} for group in _groups(matrices, muon)]
     return Muon(groups, momentum=settings.momentum, nesterov=True, ns_coefficients="original", **common)

@@ -3,11 +3,11 @@ instead of once for every tensor."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch.utils.data import get_worker_info
+from torch.utils.data import Dataset, get_worker_info
 
 ALIGNED = 64  # bytes: where every tensor begins at a multiple of
 
@@ -64,7 +64,7 @@ class Packed:
 class Packing:
     """Batches, packed where they are made."""
 
-    def __init__(self, steps: Sequence):
+    def __init__(self, steps: Dataset):
         self.steps = steps
 
     def __getitem__(self, step: int) -> Packed:

@@ -98,20 +98,21 @@ def layers_of(model: FaceModel) -> list[nn.Module]:
 def recomputed(layers: Sequence[nn.Module]) -> Iterator[None]:
     """Inside, only the inputs of these layers are kept for the backward pass, which computes the rest anew: less
     memory, a third more work, the same gradients. Their norms must not be over batches."""
-    before = [(layer, layer.__dict__.get("forward")) for layer in layers]
-    for layer in layers:
-        if hasattr(layer, "set_grad_checkpointing"):  # of timm's models
-            layer.set_grad_checkpointing(True)
-        else:
+    switches = [getattr(layer, "set_grad_checkpointing", None) for layer in layers]  # timm's models have one
+    before = [layer.__dict__.get("forward") for layer in layers]
+    for layer, switch in zip(layers, switches, strict=True):
+        if switch is None:
             layer.forward = partial(_recomputing, layer.forward)
+        else:
+            switch(True)
     try:
         yield
     finally:
-        for layer, forward in before:
-            if hasattr(layer, "set_grad_checkpointing"):
-                layer.set_grad_checkpointing(False)
-            else:
+        for layer, switch, forward in zip(layers, switches, before, strict=True):
+            if switch is None:
                 _restore(layer, forward)
+            else:
+                switch(False)
 
 
 def _recomputing(forward: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

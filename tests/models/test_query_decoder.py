@@ -5,7 +5,7 @@ import random
 import pytest
 import torch
 
-from faceptor.models.textbook import textbook_decode
+from faceptor.models.textbook import task_by_task, textbook_decode
 from tests.models.toy_models import QUERIED, toy_model
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
@@ -42,6 +42,18 @@ def test_one_pass_equals_textbook(seed, dtype, own_images):
     one_pass, textbook = both_ways(*random_case(seed, dtype, own_images=own_images))
     for found, expected in zip(one_pass, textbook, strict=True):
         torch.testing.assert_close(found, expected, atol=TOLERANCE[dtype], rtol=0)
+
+
+@pytest.mark.parametrize("own_images", [False, True])
+def test_a_pass_for_each_task_gives_the_same(own_images):
+    """What `faceptor bench` compares the packed decoder with."""
+    model, features, streams = random_case(1, torch.float64, own_images=own_images)
+    packed, top = model.decoder(features, streams)
+    with task_by_task(model.decoder):
+        single, top_again = model.decoder(features, streams)
+    for found, expected in zip([*single, top_again], [*packed, top], strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-10, rtol=0)
+    assert "forward" not in vars(model.decoder)
 
 
 @pytest.mark.parametrize("own_images", [False, True])

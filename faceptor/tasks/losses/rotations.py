@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from faceptor.tasks.base import check_target
-from faceptor.tasks.rotations import ENTRY_RANGE
+from faceptor.tasks.base import ENTRY_RANGE, check_target
 
 
 def matrix_of(angles: Tensor) -> Tensor:
