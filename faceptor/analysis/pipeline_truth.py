@@ -35,7 +35,7 @@ from faceptor.transforms.crop import PlacedCrop
 FEWEST_FOUND = 4  # faces, with which something can be said
 UNKNOWN = Gain(np.nan, np.nan, np.nan)
 WAYS = {
-    "own": "own crops", "boxed": "true box given", "found": "detected", "shared": "detected, one crop for the group",
+    "own": "own crops", "boxed": "true box given", "found": "detected", "shared": "detected, shared crop",
     "all": "detected, missed faces as failures"
 }  # fmt: skip
 CUTS = ("own", "boxed", "found", "shared")
@@ -251,7 +251,7 @@ def _sentence(truth: Truth) -> str:
         parts.append("no label tells the true box, so framing and detection cannot be parted")
     whole, sharing = _said("lost", truth.lost("own_all", "all")), _said("lost", truth.lost("found", "shared"))
     told += f"; points of skill on those it found: {', '.join(parts)}; with missed faces as failures: {whole}"
-    return f"{told}; by one crop for all tasks of its input group, beside the detected one of its own: {sharing}."
+    return f"{told}; in one crop with the others of its input group, against its own: {sharing}."
 
 
 def _said(what: str, lost: Gain) -> str:
