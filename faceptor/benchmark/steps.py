@@ -18,7 +18,7 @@ from faceptor.benchmark.bench import Bench, Found
 from faceptor.benchmark.material import drawn_steps
 from faceptor.benchmark.rates import best_rate, counted, flops_of_products, products
 from faceptor.benchmark.subjects import SEED, Run, model_of
-from faceptor.benchmark.timing import Estimate, rounded
+from faceptor.benchmark.timing import FEWEST_ROUNDS, Estimate, rounded
 from faceptor.config import Sampling
 from faceptor.models.base import FaceModel
 from faceptor.models.faceptor import Faceptor
@@ -49,8 +49,8 @@ def steps(bench: Bench) -> Found:
     stage = experiment.params.stage1
     samples = samples_of(bench, stage.tasks)
     found.facts = {"samples": samples, "samples of the preset": {n: part.samples for n, part in stage.tasks.items()}}
-    _pass(bench, found, name, experiment, samples)
-    _loop(bench, found, name, experiment, samples)
+    alone = _pass(bench, found, name, experiment, samples)
+    _loop(bench, found, name, experiment, samples, stretches=stretches_of(bench, alone))
     _loader(bench, found, experiment)
     return found
 
@@ -65,8 +65,9 @@ def samples_of(bench: Bench, sampling: Mapping[str, Sampling]) -> dict[str, int]
 # --- forward and backward --------------------------------------------------------------------------------------------
 
 
-def _pass(bench: Bench, found: Found, name: str, experiment: Experiment, samples: Mapping[str, int]) -> None:
-    """Forward, losses and backward of one batch: the packed decoder and a pass for each task, and their profile."""
+def _pass(bench: Bench, found: Found, name: str, experiment: Experiment, samples: Mapping[str, int]) -> float:
+    """Forward, losses and backward of one batch: the packed decoder and a pass for each task, and their profile.
+    Returns the seconds of the first."""
     model, run, precision = one_pass(bench, experiment, samples)
     subjects: dict[str, Run] = {"packed": run}
     if isinstance(model, Faceptor):
@@ -87,6 +88,7 @@ def _pass(bench: Bench, found: Found, name: str, experiment: Experiment, samples
     share = [flops / each / top for each, top in zip(times.seconds["packed"], best, strict=True)]
     found.ratio(f"{name}, step, {kind}: forward and backward / matrix product", Estimate.of(share))
     found.facts |= {"flops": flops, "profile": profiled(run, bench.device), "megabytes": peak_megabytes(bench.device)}
+    return times.of("packed").median
 
 
 def one_pass(bench: Bench, experiment: Experiment, samples: Mapping[str, int]) -> tuple[FaceModel, Run, torch.dtype]:
@@ -187,11 +189,19 @@ class Clock:
         return [(self.moments[last] - self.moments[first]) / (last - first) for first, last in pairwise(steps)]
 
 
-def _loop(bench: Bench, found: Found, name: str, experiment: Experiment, samples: Mapping[str, int]) -> None:
+def stretches_of(bench: Bench, alone: float) -> int:
+    """How many stretches of the loop are timed, if forward and backward take so many seconds: at least three."""
+    every = LOGGED_EVERY.get(bench.device.type, 1)
+    return max(FEWEST_ROUNDS, min(bench.rounds, int(bench.seconds / (alone * every))))
+
+
+def _loop(
+    bench: Bench, found: Found, name: str, experiment: Experiment, samples: Mapping[str, int], *, stretches: int
+) -> None:
     """The training loop as the stage runs it, optimiser and loader included, no validation."""
     workers = experiment.params.data.workers if bench.device.type == "cuda" else 0
     bench.say(f"{name}, training loop, {sum(samples.values())} images a step, {workers} loader processes")
-    clock = run_loop(bench, experiment, samples, workers=workers)
+    clock = run_loop(bench, experiment, samples, workers=workers, stretches=stretches)
     seconds = Estimate.of(clock.seconds_per_step())
     images = sum(samples.values())
     found.row(
@@ -203,11 +213,12 @@ def _loop(bench: Bench, found: Found, name: str, experiment: Experiment, samples
 
 
 def run_loop(
-    bench: Bench, experiment: Experiment, samples: Mapping[str, int], *, workers: int, clock: Clock | None = None
-) -> Clock:
-    """A few steps of stage 1, timed."""
+    bench: Bench, experiment: Experiment, samples: Mapping[str, int], *, workers: int, stretches: int,
+    clock: Clock | None = None,
+) -> Clock:  # fmt: skip
+    """A few steps of stage 1, timed; stretches: between two logged steps, after a first one that warms up."""
     every = LOGGED_EVERY.get(bench.device.type, 1)
-    count = every * (4 if bench.quick else max(4, bench.rounds + 1))
+    count = every * (stretches + 1)
     stage = experiment.params.stage1.model_copy(
         update={"steps": count, "log_every": every, "threads": torch.get_num_threads(), "checkpoint_every": count + 1}
     )
