@@ -18,6 +18,8 @@ WIDTH, BAR = 8.0, 0.3  # inches: of a panel, of a bar's row
 def latency(machines: Machines) -> Figure:
     """One face, all tasks: milliseconds of every way to ask, with intervals; a panel for each machine."""
     found = [(kind, [row for row in each["rows"] if row["batch"] == 1]) for kind, each in section(machines, "latency")]
+    if not found:
+        return _nothing("One face, all tasks")
     heights = [BAR * len(rows) + 0.8 for _, rows in found]
     figure, axes = grid("One face, all tasks", len(found), 1, width=WIDTH, heights=heights)
     for panel, (kind, rows) in zip(axes[:, 0], found, strict=True):
@@ -35,6 +37,8 @@ def latency(machines: Machines) -> Figure:
 def growth(machines: Machines) -> Figure:
     """Milliseconds against the number of tasks, and of Layer-Attention."""
     found = list(section(machines, "growth"))
+    if not found:
+        return _nothing("More tasks, and Layer-Attention")
     figure, axes = grid("More tasks, and Layer-Attention", len(found), 2, width=WIDTH * 0.7, heights=[3.0] * len(found))
     for (left, right), (kind, each) in zip(axes, found, strict=True):
         counted = [row for row in each["rows"] if "layer_attention" not in row]
@@ -48,7 +52,7 @@ def growth(machines: Machines) -> Figure:
             [row["seconds"] for row in layered],
             [PALETTE[sides.index(row["side"])] for row in layered],
         )
-        right.set(xscale="log", xlabel="milliseconds (logarithmic)", title="Layer-Attention")
+        right.set(xlim=(0, None), xlabel="milliseconds", title="Layer-Attention")
     return figure
 
 
@@ -58,6 +62,8 @@ def shares(machines: Machines) -> Figure:
         (kind, [row for row in each["rows"] if "share" in row and row["batch"] == 1])
         for kind, each in section(machines, "rates")
     ]
+    if not found:
+        return _nothing("Share of this machine's best matrix product")
     heights = [BAR * len(rows) + 0.8 for _, rows in found]
     figure, axes = grid("Share of this machine's best matrix product", len(found), 1, width=WIDTH, heights=heights)
     for panel, (kind, rows) in zip(axes[:, 0], found, strict=True):
@@ -70,6 +76,13 @@ def shares(machines: Machines) -> Figure:
             scale=1.0,
         )
         panel.set(xlim=(0, 1), xlabel="share", title=kind)
+    return figure
+
+
+def _nothing(title: str) -> Figure:
+    figure, axes = grid(title, 1, 1, width=WIDTH, heights=[0.5])
+    axes[0, 0].set_axis_off()
+    axes[0, 0].text(0.5, 0.5, "not measured", ha="center", va="center")
     return figure
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+FEWEST_ROUNDS = 3  # that a verdict needs
+
 
 @dataclass(frozen=True)
 class Target:
@@ -26,10 +28,13 @@ class Target:
         return measured["sections"].get(self.section, {}).get("ratios", {}).get(self.ratio)
 
     def verdict(self, measured: Mapping[str, Any]) -> str:
-        """"reached", "not reached" or "not measured"; "within the spread" where the interval holds the bound."""
+        """"reached", "not reached" or "not measured"; "within the spread" where the interval holds the bound, "too few
+        rounds" where there is hardly an interval."""
         found = self.value(measured)
         if found is None:
             return "not measured"
+        if found["rounds"] < FEWEST_ROUNDS and not self.gpu:
+            return "too few rounds"
         if found["low"] <= self.bound <= found["high"] and found["low"] < found["high"]:
             return "within the spread"
         return "reached" if (found["median"] >= self.bound) == self.at_least else "not reached"

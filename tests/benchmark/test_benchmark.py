@@ -167,6 +167,7 @@ def test_tables_figures_and_sentences(measured):
     assert markdown.table(bench_tables.targets(found), index=False).data.count("\n") > len(TARGETS) / 2
     for draw in (bench_figures.latency, bench_figures.shares, bench_figures.growth):
         assert draw(found)._repr_png_().startswith(b"\x89PNG")
+        assert draw({kind: {"sections": {}} for kind in found})._repr_png_().startswith(b"\x89PNG")
     assert "toy sizes" in "\n".join(bench_tables.summary_lines(next(iter(found.values()))))
     assert "targets" in markdown.sentences(bench_tables.conclusions(found)).data
     with pytest.raises(DataError, match="nowhere"):
@@ -181,8 +182,10 @@ def test_tables_figures_and_sentences(measured):
 )
 def test_verdicts(low, median, high, verdict):
     target = Target("x", "latency", "ratio", 2.0, at_least=True)
-    ratio = {"ratio": {"low": low, "median": median, "high": high}}
-    assert target.verdict({"sections": {"latency": {"ratios": ratio}}}) == verdict
+    value = {"low": low, "median": median, "high": high, "rounds": 3}
+    for rounds, expected in ((3, verdict), (1, "too few rounds")):
+        ratios = {"ratio": value | {"rounds": rounds}}
+        assert target.verdict({"sections": {"latency": {"ratios": ratios}}}) == expected
     assert target.verdict({"sections": {}}) == "not measured"
 
 
