@@ -110,6 +110,18 @@ def test_lower_precision_is_autocast_of_the_model(model, crops):
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}  # the weights are a copy
 
 
+@pytest.mark.parametrize("able", [True, False])
+def test_a_processor_that_imitates_a_precision_says_so(model, monkeypatch, able):
+    monkeypatch.setattr(engines, "_computes_in", lambda precision: able or precision == "fp32")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        Engine(model)
+        Engine(model, "bf16")
+    assert [str(one.message).split(" and ")[0] for one in told] == [
+        "engine: this processor does not compute in bf16"
+    ] * (not able)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [({"precision": "int3"}, "fp32, bf16, fp16"), ({"compiled": 1}, "auto, never"), ({"batch_sizes": (0,)}, "from 1")],

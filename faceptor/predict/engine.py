@@ -68,6 +68,9 @@ class Engine:
         self.precision, self.compiled, self.batch_sizes = precision, compiled, tuple(sorted(set(batch_sizes)))
         self.dtype = PRECISIONS[precision]
         self.model = model if precision == "fp32" else _with_cast_weights(model, self.dtype)
+        if self.device.type == "cpu" and not _computes_in(precision):
+            told = f"engine: this processor does not compute in {precision} and imitates it, far slower than fp32"
+            warnings.warn(told, EngineWarning, stacklevel=2)
         self.programs: dict[tuple, Program] = {}
         self._seen: Counter[tuple] = Counter()
         self._failed: set[str] = set()  # of "compiled", "captured"
@@ -194,6 +197,12 @@ def _with_cast_weights(model: Any, dtype: torch.dtype) -> Any:
         if isinstance(module, CAST):
             module.to(dtype)
     return model
+
+
+def _computes_in(precision: str) -> bool:
+    """Whether the processor has instructions for it."""
+    known = {"bf16": torch.ops.mkldnn._is_mkldnn_bf16_supported, "fp16": torch.ops.mkldnn._is_mkldnn_fp16_supported}
+    return precision not in known or bool(known[precision]())
 
 
 def engine_of(model: Any) -> Engine:
