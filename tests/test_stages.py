@@ -349,6 +349,7 @@ KEYS = [
     ("stage1", "stage1.optimiser.lr", 1e-4),
     ("stage1", "stage1.threads", 2),
     ("stage1", "evaluate.batch", 3),
+    ("stage1", "evaluate.precision", "bf16"),
     ("stage1", "stage1.select", ["age_morph2"]),
     ("stage1", "datasets.morph2", relabel),
     ("naive", "baselines.naive.model.values.dropout", 0.25),

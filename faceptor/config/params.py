@@ -207,6 +207,7 @@ TestSets = Annotated[tuple[DataSet, ...], Field(min_length=1), BeforeValidator(_
 class Evaluation(Section):
     models: tuple[str, ...] = ("stage1", "stage2")
     batch: Count = 64
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # of tests and validations
     samples: OrNone[Count] = None  # None = the whole test split
     threads: Count = 1  # on a CPU; as in a stage of training
     # task -> all data sets whose test splits judge it; its own among them, or it is judged by the others alone

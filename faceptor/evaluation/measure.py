@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -207,7 +207,8 @@ class Validator:
 
     What the constant baseline is worth on these samples is measured once, from labels alone. A look at the first ones,
     before any training, refuses samples on which a task cannot be measured (one identity, say); the others wait for the
-    first validation. constants: task -> that number, as far as it is known; what is found is added.
+    first validation. answering: a model -> what answers in its place. constants: task -> that number, as far as it is
+    known; what is found is added.
     """
 
     def __init__(
@@ -220,12 +221,13 @@ class Validator:
         batch: int,
         device,
         select: Sequence[str] = (),
+        answering: Callable[[nn.Module], Any] = lambda model: model,
         workers: int = 0,
         constants: MutableMapping[str, float] | None = None,
     ):
         self.samples, self.specs, self.crops, self.baselines = samples, specs, crops, baselines
         self.batch, self.device, self.select, self.workers = batch, device, tuple(select or specs), workers
-        self.constants = {} if constants is None else constants
+        self.constants, self.answering = {} if constants is None else constants, answering
         for name in specs:
             if name not in self.constants and not self._measurable(name):
                 self.constant(name)
@@ -236,6 +238,7 @@ class Validator:
             name: Cropped(self.samples[name], self.crops[name], batch=self.batch, whole=False) for name in self.specs
         }
         found, ahead = {}, batches_of(list(parts.values()), workers=self.workers, device=self.device)
+        model = self.answering(model)
         for name, spec in self.specs.items():
             result = measure(
                 model, spec, self.samples[name], self.crops[name], batch=self.batch, device=self.device,

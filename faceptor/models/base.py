@@ -146,7 +146,7 @@ class FaceModel(nn.Module):
             raise FaceptorError(f"{where}: expected a tensor (B, 3, H, W), found {found}")
         if not images.is_floating_point():
             raise FaceptorError(f"{where}: expected float RGB in [0, 1], found {images.dtype}; divide by 255")
-        empty = 0 in images.shape[1:] or (values and not len(images))  # of several processes one may have no sample
+        empty = 0 in images.shape[1:] or (values and images.shape[0] == 0)  # in training one process may have none
         if images.shape[-2] % self.stride or images.shape[-1] % self.stride or empty:
             raise FaceptorError(
                 f"{where}: expected a batch with H and W divisible by {self.stride}, found {tuple(images.shape)}; "

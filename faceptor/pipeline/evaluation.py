@@ -22,6 +22,7 @@ from faceptor.evaluation.groups import by_group
 from faceptor.evaluation.measure import Measured, measure
 from faceptor.evaluation.samples import open_samples
 from faceptor.io.files import MODELS, RESULTS, write_json
+from faceptor.pipeline.answering import answering
 from faceptor.pipeline.device import pick_device
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.plots import save_figure, write_plots
@@ -97,7 +98,7 @@ def evaluate_model(experiment: Experiment, name: str, *, device: str = "auto") -
     Raises FaceptorError in the end, when all else is written, if a test could not be judged.
     """
     params, folder, home = experiment.params, MODELS / name, RESULTS / "evaluate"
-    model = load_model(folder).to(pick_device(device))
+    model = answering(load_model(folder).to(pick_device(device)), params.evaluate)
     tests, left_out = tests_of(experiment, model, name)
     about = {
         "model": name,
@@ -179,8 +180,9 @@ def measure_test(experiment: Experiment, model, test: Test, *, device: str, base
     kind = KINDS[spec.kind]
     params, samples = experiment.params, open_samples(spec, experiment.prepared(test.dataset), "test")
     return measure(
-        model, spec, Spread(samples, params.evaluate.samples, run=kind.run_length), own_crop(model, test.task),
-        batch=params.evaluate.batch, device=pick_device(device), baseline=baseline, workers=params.data.workers,
+        answering(model, params.evaluate), spec, Spread(samples, params.evaluate.samples, run=kind.run_length),
+        own_crop(model, test.task), batch=params.evaluate.batch, device=pick_device(device), baseline=baseline,
+        workers=params.data.workers,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from faceptor.errors import ConfigError
 from faceptor.evaluation.constants import KeptConstants, facts_of
 from faceptor.evaluation.measure import Baseline, Validator
 from faceptor.io.files import RESULTS, RUNS
+from faceptor.pipeline.answering import answering
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.samples import constant_baselines
 from faceptor.prepared.reading import Split, content_hashes, open_split
@@ -94,10 +95,12 @@ def build_validator(
     baselines = {
         name: FoundLater(partial(_constant_baseline, experiment, spec, crops[name])) for name, spec in specs.items()
     }
+    settings = experiment.params.evaluate
     validator = Validator(
         {name: samples[name] for name in own}, specs, {name: crops[name] for name in own}, baselines,
-        batch=experiment.params.evaluate.batch, device=device, select=select if processes() == 1 else (),
-        workers=experiment.params.data.workers, constants=KeptConstants(CONSTANTS, facts),
+        batch=settings.batch, device=device, select=select if processes() == 1 else (),
+        answering=partial(answering, settings=settings), workers=experiment.params.data.workers,
+        constants=KeptConstants(CONSTANTS, facts),
     )  # fmt: skip
     if processes() == 1:
         return validator

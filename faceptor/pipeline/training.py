@@ -182,6 +182,8 @@ def train_tasks(
         say(f"{run_name}: trained on everything, not validated: {', '.join(blind)}")
     record = stage_facts(stage, sampling, section=section) | facts | data_record(experiment, specs)
     record["evaluate.batch"] = params.evaluate.batch  # of validation, whose scores choose the step
+    if params.evaluate.precision != "fp32":
+        record["evaluate.precision"] = params.evaluate.precision
     if params.data.decode != "full":
         record["data.decode"] = params.data.decode
     torch.manual_seed(params.seed)

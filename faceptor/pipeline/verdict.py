@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from faceptor.datasets.subset import Chosen, halves
 from faceptor.errors import DataError
 from faceptor.evaluation.measure import Measured, gain, headline_of, measure
+from faceptor.pipeline.answering import answering
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.samples import constant_baselines
 
@@ -30,8 +31,9 @@ def judge(
     spec = model.own_spec(experiment.spec(name))
     crop = experiment.crop(name, "test")
     constant = before.constant if before else constant_baselines(experiment, {name: spec}, {name: crop})[name]
+    settings = experiment.params.evaluate
     found = measure(
-        model.to(device), spec, samples, crop, batch=experiment.params.evaluate.batch, device=device,
+        answering(model.to(device), settings), spec, samples, crop, batch=settings.batch, device=device,
         baseline=constant, workers=experiment.params.data.workers,
     )  # fmt: skip
     if not math.isfinite(found.skill):
