@@ -73,6 +73,7 @@ def test_every_command_of_a_preset_runs(preset, raw, tmp_path, monkeypatch):
     Repo.init(no_scm=True).close()
     shutil.copy(ROOT / "dvc.yaml", tmp_path)
     shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    shutil.copytree(ROOT / "results/bench", tmp_path / "results/bench")
     (tmp_path / "experiments").mkdir()
     shutil.copy(ROOT / "experiments/claims.yaml", tmp_path / "experiments")
     assert run(["faceptor", "params", "use", preset], monkeypatch) == 0

@@ -52,6 +52,7 @@ RUNS = {  # stage -> the function of faceptor.pipeline that its verb calls
     "report_failure_cases": "notebooks.execute",
     "report_robustness": "notebooks.execute",
     "report_pipeline_truth": "notebooks.execute",
+    "report_benchmark": "notebooks.execute",
 }
 HASHES = "results/experiments/settings/code.json"
 HASHED_FOR = ("settings", "start", "run")  # stages whose code the deps of `settings` are

@@ -107,6 +107,17 @@ def ratios(machines: Machines, name: str) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
+def facts(machines: Machines, name: str) -> pd.DataFrame:
+    """What a section counted: single numbers, which have no interval."""
+    found = [
+        {"machine": kind, "counted": what, "number": value}
+        for kind, each in section(machines, name)
+        for what, value in each["facts"].items()
+        if isinstance(value, int | float)
+    ]
+    return pd.DataFrame(found)
+
+
 def profiles(machines: Machines) -> pd.DataFrame:
     """Kernels of one forward and backward pass against its wall time, and what takes the longest."""
     found = []

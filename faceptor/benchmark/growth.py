@@ -10,7 +10,9 @@ from itertools import cycle, islice
 import torch
 
 from faceptor.benchmark.bench import MAIN, SMALL, Bench, Found
+from faceptor.benchmark.rates import counted
 from faceptor.benchmark.subjects import Asked, Run, by_the_formula, model_of, specs_of
+from faceptor.benchmark.timing import rounded
 from faceptor.models.faceptor import Faceptor
 from faceptor.pipeline.experiment import Experiment, preset
 from faceptor.tasks import TaskSpec, kind_of
@@ -74,6 +76,8 @@ def _layer_attention(
             )  # fmt: skip
             if mode != "off":
                 found.ratio(f"{name}, {side} px: Layer-Attention {mode} / off", times.ratio(mode, "off"))
+                more = counted(subjects[mode]) / counted(subjects["off"])
+                found.facts[f"{name}, {side} px: FLOPs of Layer-Attention {mode} / off"] = rounded(more)
 
 
 @torch.inference_mode()

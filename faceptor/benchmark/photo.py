@@ -22,7 +22,7 @@ TOY_SIZE = (300, 400)
 
 def photo(bench: Bench) -> Found:
     """Everything `predict` does to one face (find it, cut it out, ask, bring the answers back) and, within the same
-    calls, the time of the network."""
+    calls, the time of the network; then with shared crops, and one encoder pass for each image size alone."""
     found = Found()
     name, experiment = bench.main
     specs = specs_of(name, experiment)
@@ -33,6 +33,7 @@ def photo(bench: Bench) -> Found:
     watch = Watch(model)
     subjects: dict[str, Run] = {
         "predict": partial(watch, partial(predict, model, picture)),
+        "predict, shared crops": partial(predict, model, picture, crops="shared"),
         "one pass a size": Asked.of(model, batch=1).together,
     }
     times = bench.compare(f"{name}, a photograph of {picture.shape[1]} x {picture.shape[0]}", subjects)
@@ -40,7 +41,8 @@ def photo(bench: Bench) -> Found:
         found.row(subject=name, what=subject, precision="fp32", seconds=times.of(subject))
     counted = watch.shares[-len(times.seconds["predict"]) :]
     found.ratio(f"{name}: predict / its own network", Estimate.of(counted))
-    found.ratio(f"{name}: predict / one pass a size", times.ratio("predict", "one pass a size"))
+    for subject in ("predict", "predict, shared crops"):
+        found.ratio(f"{name}: {subject} / one pass a size", times.ratio(subject, "one pass a size"))
     found.facts["share of the network"] = round(1 / median(counted), 3)
     return found
 
