@@ -68,6 +68,7 @@ def _layer_attention(
     for side in sorted({inputs["dense"].size, inputs["face"].size}, reverse=True):
         subjects: dict[str, Run] = {mode: partial(one_pass, model, side) for mode, model in models.items()}
         subjects["formula"] = partial(one_pass_by_the_formula, models["paper"], side)
+        flops_off = counted(subjects["off"])
         times = bench.compare(f"{name}, Layer-Attention, {len(tasks)} tasks, {side} px, fp32", subjects)
         for mode in MODES:
             found.row(
@@ -76,8 +77,8 @@ def _layer_attention(
             )  # fmt: skip
             if mode != "off":
                 found.ratio(f"{name}, {side} px: Layer-Attention {mode} / off", times.ratio(mode, "off"))
-                more = counted(subjects[mode]) / counted(subjects["off"])
-                found.facts[f"{name}, {side} px: FLOPs of Layer-Attention {mode} / off"] = rounded(more)
+                more = rounded(counted(subjects[mode]) / flops_off)
+                found.facts[f"{name}, {side} px: FLOPs of Layer-Attention {mode} / off"] = more
 
 
 @torch.inference_mode()
