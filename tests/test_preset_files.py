@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 
 from faceptor.cli import app
 from faceptor.config import load_params, load_preset, preset_files, preset_names, preset_path, preset_text
+from faceptor.config.yaml12 import read_yaml
 from faceptor.errors import ConfigError
 
 WHOLE = """# The whole.
@@ -89,6 +90,7 @@ def test_use_writes_the_whole_file(preset, tmp_path):
     assert CliRunner().invoke(app, ["params", "use", preset, "--params", str(file)]).exit_code == 0
     values = yaml.safe_load(file.read_text())
     assert values.keys() == yaml.safe_load(preset_path("base").read_text()).keys()
+    assert read_yaml(file) == preset_files.preset_values(preset)
     assert load_params(file) == load_preset(preset)
     header = file.read_text().split("seed:")[0]
     assert header.startswith("# ") and preset_path(preset).read_text().startswith(header)

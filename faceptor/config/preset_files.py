@@ -12,7 +12,7 @@ beside a key is inherited with the key, unless the preset has a comment of its o
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
@@ -24,7 +24,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
 from faceptor.config.inheritance import WHOLE
-from faceptor.config.yaml12 import parse_yaml, read_yaml
+from faceptor.config.yaml12 import read_yaml
 from faceptor.errors import ConfigError
 
 PRESETS = Path(__file__).parent / "presets"
@@ -47,12 +47,12 @@ def preset_path(name: str) -> Path:
 @cache
 def preset_text(name: str) -> str:
     """The complete params.yaml of a preset, as `faceptor params use` writes it."""
-    return "".join(f"{line}\n" for line in _written(_complete(name)))
+    return "".join(f"{line}\n" for line in _written(_complete(name, _commented)))
 
 
 def preset_values(name: str) -> dict:
     """The values of a preset, as `read_yaml` gives those of params.yaml."""
-    return parse_yaml(preset_text(name))
+    return _values(_complete(name, lambda path: _bare(read_yaml(path))))
 
 
 def preset_departures(name: str) -> list[dict]:
@@ -71,17 +71,35 @@ class Entry:
     flow: bool = False  # {written: so}
 
 
-def _complete(name: str) -> dict[str, Entry]:
+def _complete(name: str, read: Callable[[Path], dict[str, Entry]]) -> dict[str, Entry]:
     path = preset_path(name)
-    lines = path.read_text(encoding="utf-8").splitlines()
-    own = _entries(YAML().load("\n".join(COMMENT.sub("", line) for line in lines)), lines)
+    own = read(path)
     if "extends" not in own:
         return own
-    inherited = _complete(own["extends"].value)
+    inherited = _complete(own["extends"].value, read)
     header, own = own["extends"].above, {key: entry for key, entry in own.items() if key not in OF_PRESETS}
     result = _merged(inherited, own, (path.name,))
     first = next(iter(result))
     return result | {first: replace(result[first], above=header)}
+
+
+def _bare(section: dict) -> dict[str, Entry]:
+    """The entries of a section, without what only a text needs."""
+    return {key: Entry(value, _bare(value) if isinstance(value, dict) else None) for key, value in section.items()}
+
+
+def _values(entries: dict[str, Entry]) -> dict:
+    return {key: entry.value if entry.below is None else _values(entry.below) for key, entry in entries.items()}
+
+
+def _commented(path: Path) -> dict[str, Entry]:
+    return _entries_of(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _entries_of(text: str) -> dict[str, Entry]:
+    lines = text.splitlines()
+    return _entries(YAML().load("\n".join(COMMENT.sub("", line) for line in lines)), lines)
 
 
 def _entries(section: Any, lines: list[str]) -> dict[str, Entry]:
