@@ -16,7 +16,7 @@ from faceptor.training.finite import FiniteWatch, guarded_step
 from faceptor.training.graph import Recorded
 from faceptor.training.optimiser import build_optimiser
 from faceptor.training.state import TrainState
-from faceptor.training.step import backward, task_losses, train_step
+from faceptor.training.step import backward, gradient_step, task_losses, train_step
 from faceptor.training.trainable import named_parameters
 from tests import toy
 from tests.models.test_facexformer import SWIN
@@ -58,16 +58,16 @@ def test_a_step_asks_the_device_nothing():
     batch = {name: {key: v.to("meta") for key, v in items.items()} for name, items in ready(toy.steps(1)[0]).items()}
     state, watch = state_of(model, criteria), LATE(torch.device("meta"))
     settings = toy.stage(4, optimiser=ADAMW, accumulate=2)
-    take = partial(
-        train_step,
+    compute = partial(
+        gradient_step,
         state,
-        batch,
-        losses_of(model, criteria),
+        losses_of=losses_of(model, criteria),
         stage=settings,
         weights=toy.weights(),
         precision=torch.float32,
+        watch=watch,
     )
-    found = [take(watch=watch) for _ in range(2)][-1]
+    found = [train_step(state, batch, compute, stage=settings) for _ in range(2)][-1]
     assert state.step == 2 and found["gradient_norm"].is_meta and found["loss/all"].is_meta
     with pytest.raises(RuntimeError, match="meta"):  # so the test above can fail
         watch.require()

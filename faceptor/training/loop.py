@@ -40,7 +40,7 @@ from faceptor.training.progress import Live, Progress, say
 from faceptor.training.record import FORMAT_KEY, Record
 from faceptor.training.speed import accelerated
 from faceptor.training.state import Metrics, TrainState, seed_process
-from faceptor.training.step import compute, task_losses, train_step
+from faceptor.training.step import gradient_step, task_losses, train_step
 from faceptor.training.threads import fixed_threads
 from faceptor.training.trainable import Parameters, named_parameters, set_modes, set_trainable
 
@@ -104,10 +104,16 @@ def train(
     state, record = start_or_resume(model, criteria, stage=stage, trainable=trainable, run=run, precision=precision)
     require_whole_batches(stage)
     watch = FiniteWatch(run.device, begin=state.step)
-    settings = {"stage": stage, "weights": weights, "precision": precision, "watch": watch}
-    losses_of = shared_losses(model, criteria, steps, task_losses)
-    wanted = stage.cuda_graph and run.device.type == "cuda"
-    recorded = Recorded(partial(compute, state, losses_of=losses_of, **settings), state, wanted=wanted)
+    compute = partial(
+        gradient_step,
+        state,
+        losses_of=shared_losses(model, criteria, steps, task_losses),
+        stage=stage,
+        weights=weights,
+        precision=precision,
+        watch=watch,
+    )
+    compute = Recorded(compute, state, wanted=stage.cuda_graph and run.device.type == "cuda")
     with (
         fixed_threads(stage.threads),
         shared_statistics(model),
@@ -118,8 +124,7 @@ def train(
         progress.report(*state.history)
         checked = CheckedSteps(steps, limits_of(criteria))
         for batch in stream_batches(checked, start=state.step, workers=run.workers, device=run.device):
-            take = partial(train_step, state, on_device(batch, run.device), losses_of, **settings, recorded=recorded)
-            found = quick.attempt(take)
+            found = quick.attempt(partial(train_step, state, on_device(batch, run.device), compute, stage=stage))
             last, logged = state.step == stage.steps, {}
             if last or state.step % stage.log_every == 0:
                 watch.require()

@@ -17,38 +17,28 @@ from faceptor.models.base import FaceModel
 from faceptor.training.batches import Batch
 from faceptor.training.distributed import Losses, clip
 from faceptor.training.finite import FiniteWatch, bad_gradient, guarded_step
-from faceptor.training.graph import Recorded
 from faceptor.training.optimiser import rate_at, set_rate
 from faceptor.training.precision import autocast
 from faceptor.training.state import TrainState
 
 
 def train_step(
-    state: TrainState,
-    batch: Batch,
-    losses_of: Callable[[Batch], Losses],
-    *,
-    stage: Stage,
-    weights: Mapping[str, float],
-    precision: torch.dtype,
-    watch: FiniteWatch,
-    recorded: Recorded | None = None,
+    state: TrainState, batch: Batch, compute: Callable[[Batch], dict[str, Tensor | float]], *, stage: Stage
 ) -> dict[str, Tensor | float]:
     """One step of the optimiser. Returns the losses (scalars on the device: reading them waits for it), the learning
     rate, and the norm of the gradient before clipping (left out on a CPU where it is not finite).
 
     A gradient that overflows float16 (the norm is not finite) is no error: nothing moves, and the scale falls.
-    losses_of: a batch -> the losses of its tasks. recorded: `compute`, as a graph.
+    compute: `gradient_step` of this state, as written or recorded as a graph.
     """
     rate = rate_at(state.step, stage.optimiser, stage.steps)
     set_rate(state.optimiser, rate)
-    settings = {"stage": stage, "weights": weights, "precision": precision, "watch": watch}
-    found = recorded(batch) if recorded else compute(state, batch, losses_of=losses_of, **settings)
+    found = compute(batch)
     state.step += 1
     return {"loss/all": found["loss/all"], "lr": rate} | found
 
 
-def compute(
+def gradient_step(
     state: TrainState,
     batch: Batch,
     *,
@@ -58,7 +48,10 @@ def compute(
     precision: torch.dtype,
     watch: FiniteWatch,
 ) -> dict[str, Tensor | float]:
-    """What the device does in a step: the gradient, and the weights' move by it; the numbers for the log."""
+    """What the device does in a step: the gradient, and the weights' move by it; the numbers for the log.
+
+    losses_of: a batch -> the losses of its tasks. weights: alpha of every task, eq. (8).
+    """
     state.optimiser.zero_grad(set_to_none=True)
     total, losses = backward(
         state, batch, losses_of, stage.accumulate, weights=weights, precision=precision, watch=watch
