@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
+from dvc.utils.serialize import _yaml
 
 from faceptor.errors import FaceptorError
+from faceptor.io.paths import ROOT
 from faceptor.pipeline import repro
 
 DIAMOND = {"data": set(), "left": {"data"}, "right": {"data"}, "last": {"left", "right"}}
@@ -90,6 +92,21 @@ def test_a_pipeline_is_run_and_recorded_by_dvc(tmp_path, monkeypatch, capsys):
     (tmp_path / "dvc.yaml").write_text("stages: {first: {cmd: 3}}")
     with pytest.raises(FaceptorError, match="repro: "):
         repro.reproduce()
+
+
+@pytest.mark.parametrize("lock", ["dvc.lock", "experiments/dvc.lock"])
+def test_a_lock_that_is_read_fast_is_written_the_same(lock, tmp_path, monkeypatch):
+    monkeypatch.setattr(_yaml, "parse_yaml_for_update", _yaml.parse_yaml_for_update)  # put back after the test
+    repro.read_locks_fast()
+    copy = Path(shutil.copy(ROOT / lock, tmp_path))
+    with _yaml.modify_yaml(copy) as stages:
+        assert type(stages) is dict  # and not what keeps comments
+    assert copy.read_bytes() == (ROOT / lock).read_bytes()
+
+    (tmp_path / "dvc.yaml").write_text("a: 1  # one\n")
+    with _yaml.modify_yaml(tmp_path / "dvc.yaml"):
+        pass
+    assert (tmp_path / "dvc.yaml").read_text() == "a: 1  # one\n"
 
 
 def test_a_clone_with_a_filled_remote_computes_nothing_and_one_without_computes_all(tmp_path, monkeypatch, capsys):

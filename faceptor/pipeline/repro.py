@@ -300,7 +300,24 @@ def run_dvc(arguments: list[str], output: Connection, threads: int, variables: M
     output.close()
     from dvc.cli import main
 
+    read_locks_fast()
     sys.exit(main(arguments))
+
+
+def read_locks_fast() -> None:
+    """Let DVC, in this process, read dvc.lock with the parser in C before it writes a stage's part of it anew.
+
+    It would use the parser that keeps comments, of which dvc.lock has none: five times as slow, over ten thousand
+    lines, after every stage. What it writes is the same to the byte.
+    """
+    from dvc.utils.serialize import _yaml
+
+    with_comments = _yaml.parse_yaml_for_update
+
+    def parse(text: str, path: str):
+        return (_yaml.parse_yaml if os.path.basename(path) == "dvc.lock" else with_comments)(text, path)
+
+    _yaml.parse_yaml_for_update = parse
 
 
 def lines(stream: BinaryIO) -> Iterator[str]:
