@@ -23,12 +23,12 @@ _CIRCLE_ANGLES = np.linspace(0, 2 * np.pi, 28)
 _IS_EYE_OR_BROW = np.isin(np.arange(256), (BROW_L, BROW_R, EYE_L, EYE_R))
 _EAR_ANGLE = 1.62  # of the ear's root on the head surface, radians
 _OCCLUDER_CLASS = 255  # painted as this class while drawing, then found and set to background
-_EARS = np.array([[-_EAR_ANGLE, 0.2], [_EAR_ANGLE, 0.2]])
+_EARS = np.array([[-_EAR_ANGLE, _EAR_ANGLE], [0.2, 0.2]])  # u and v of their roots, image-left and image-right
 
 
 def ears_in_front(view: View) -> np.ndarray:
     """(2,) bool: the image-left and image-right ear face the camera, so that they are painted after the head."""
-    return view.head.facing(_EARS) > 0.1
+    return view.head.facing(*_EARS) > 0.1
 
 
 def paint_ears(canvas: Canvas, view: View, colours: Palette, chosen: np.ndarray) -> None:
@@ -92,7 +92,7 @@ def _glasses(canvas: Canvas, view: View) -> None:
             canvas.fill(glass, (235, 242, 250), GLASSES, alpha=0.10)
             np.copyto(canvas.classes, seen_through, where=_IS_EYE_OR_BROW[seen_through])
         canvas.fill(glass, frame, GLASSES, line=line)
-        if head.facing(np.array([side * 1.3, 0.0])) > 0.05:  # the temple on this side is in view
+        if head.facing(side * 1.3, 0.0) > 0.05:  # the temple on this side is in view
             ear = head.surface(side * 1.55, 0.0, bumps=False)
             hinge = lens[0 if side > 0 else len(lens) // 2]
             canvas.fill(view.at(np.stack([hinge, [ear[0] * 1.02, -0.08, ear[2]]])), frame, line=line)

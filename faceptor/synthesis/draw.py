@@ -55,15 +55,16 @@ def render(
     shown = _paste_head(canvas, view, skin, texels)
     paint_ears(canvas, view, colours, front)
     paint_accessories(canvas, view, colours)
-    clear = {name: _clear(name, marks, view, canvas, shown) for name in marks.points}
+    clear = _clear(marks, view, canvas, shown)
     covered = paint_occluder(canvas, view, colours)[:: view.fine, :: view.fine]
     image = develop(canvas.planes, face, size=size, unit=view.scale, rng=rng)
 
-    points = {name: view.pixels(plane).astype(np.float32) for name, plane in marks.points.items()}
+    points = view.pixels(marks.plane).astype(np.float32)
+    visible = clear & uncovered(points, covered)
     return Portrait(
         image=image,
-        landmarks=points,
-        visible={name: clear[name] & uncovered(at, covered) for name, at in points.items()},
+        landmarks={scheme: points[chosen] for scheme, chosen in marks.index.items()},
+        visible={scheme: visible[chosen] for scheme, chosen in marks.index.items()},
         points5=view.pixels(marks.five).astype(np.float32),
         box=_box(view.pixels(marks.extent)).astype(np.float32),
         age=face.age,
@@ -79,12 +80,11 @@ def render(
     )
 
 
-def _clear(name: str, marks: Landmarks, view: View, canvas: Canvas, shown: np.ndarray) -> np.ndarray:
-    """(K,) bool: points of a scheme that face the camera, with no hair, hat or nearer part of the head before them."""
-    at, outline = view.fine_pixels(marks.points[name]), marks.outline[name]
-    middle = view.fine_pixels(marks.five.mean(axis=0))
-    over = bare(at, canvas.classes, outline=outline, middle=middle, unit=view.unit)
-    return marks.visible[name] & over & (unobstructed(at, marks.cells[name], shown) | outline)
+def _clear(marks: Landmarks, view: View, canvas: Canvas, shown: np.ndarray) -> np.ndarray:
+    """(N,) bool: points that face the camera, with no hair, hat or nearer part of the head before them."""
+    at, middle = view.fine_pixels(marks.plane), view.fine_pixels(marks.five.mean(axis=0))
+    over = bare(at, canvas.classes, outline=marks.outline, middle=middle, unit=view.unit)
+    return marks.visible & over & (unobstructed(at, marks.cells, shown) | marks.outline)
 
 
 def _paste_head(canvas: Canvas, view: View, skin: Canvas, texels: int) -> np.ndarray:

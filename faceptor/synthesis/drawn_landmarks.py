@@ -1,6 +1,7 @@
 """The five landmark schemes, read off the same features, and which points the camera sees."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -19,10 +20,11 @@ _TOWARDS_CHEEK = np.linspace(1.0, 0.2, 17)
 class Landmarks:
     """Points in the image plane, head units (x to image-right, y down), before the picture is placed."""
 
-    points: dict[str, np.ndarray]  # scheme ("68", "98", "29", "19", "106") -> (K, 2)
-    visible: dict[str, np.ndarray]  # scheme -> (K,) bool: faces the camera, not behind sunglasses
-    cells: dict[str, np.ndarray]  # scheme -> (K, 2) column and row of the mesh
-    outline: dict[str, np.ndarray]  # scheme -> (K,) bool: a point of the face's contour
+    plane: np.ndarray  # (N, 2) the points of all schemes
+    index: dict[str, np.ndarray]  # scheme ("68", "98", "29", "19", "106") -> (K,) which of them
+    visible: np.ndarray  # (N,) bool: faces the camera, not behind sunglasses
+    cells: np.ndarray  # (N, 2) column and row of the mesh
+    outline: np.ndarray  # (N,) bool: a point of the face's contour
     solid: np.ndarray  # (68, 3) the 68 points of the head itself (x, y, depth; larger = nearer): hidden
     #                                    contour points stay on the jaw instead of sliding to the visible outline
     five: np.ndarray  # (5, 2) alignment points: eyes, nose tip, mouth corners
@@ -32,15 +34,13 @@ class Landmarks:
 def landmarks(head: Head, features: Features) -> Landmarks:
     """All schemes at once: points that schemes share are one point."""
     blocks = _blocks(features)
-    edges = np.cumsum([0, *(len(block) for block in blocks.values())])
-    part = {name: np.arange(first, last) for name, first, last in zip(blocks, edges, edges[1:], strict=False)}
-    part["contour"] = np.arange(edges[-1], edges[-1] + len(head.contour))
+    part, index = _numbered((*((name, len(block)) for name, block in blocks.items()), ("contour", len(head.contour))))
     uv = np.concatenate([head.locate(np.concatenate(list(blocks.values()))), head.contour])
-    index = _schemes(part)
     solid = head.project(head.surface(*uv[index["68"]].T))
     uv, seen = _to_horizon(head, uv, part["contour"])
     xy = head.project(head.surface(uv[:, 0], uv[:, 1]))[:, :2]
-    cells, edge = head.texel(uv), np.isin(np.arange(len(uv)), part["contour"])
+    outline = np.zeros(len(uv), bool)
+    outline[part["contour"]] = True
     if head.face.sunglasses:
         seen[np.concatenate([part[f"{name}{side}"] for name in ("eye6", "eye8", "pupil") for side in (0, 1)])] = False
     five = np.stack(
@@ -54,10 +54,11 @@ def landmarks(head: Head, features: Features) -> Landmarks:
     )
     forehead = head.project(head.surface(0.0, _FOREHEAD_ROW))[None, :2]
     return Landmarks(
-        points={name: xy[chosen] for name, chosen in index.items()},
-        visible={name: seen[chosen] for name, chosen in index.items()},
-        cells={name: cells[chosen] for name, chosen in index.items()},
-        outline={name: edge[chosen] for name, chosen in index.items()},
+        plane=xy,
+        index=index,
+        visible=seen,
+        cells=head.texel(uv),
+        outline=outline,
         solid=solid,
         five=five,
         extent=np.concatenate([xy, forehead]),
@@ -81,18 +82,26 @@ def _blocks(f: Features) -> dict[str, np.ndarray]:
 
 def _to_horizon(head: Head, uv: np.ndarray, contour: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Slide hidden contour points to the visible outline, as annotators mark it; also which points are seen."""
-    facing = head.facing(uv)
+    facing = head.facing(*uv.T)
     seen = facing > 0.0
     hidden = contour[~seen[contour]]
     seen[contour] = facing[contour] > _BARELY_HIDDEN
     if len(hidden):
-        candidates = np.stack([uv[hidden, :1] * _TOWARDS_CHEEK, np.repeat(uv[hidden, 1:], len(_TOWARDS_CHEEK), 1)], -1)
-        faces = head.facing(candidates) > 0.03
-        first = faces.argmax(1)
-        found = faces.any(1)
+        angles = uv[hidden, :1] * _TOWARDS_CHEEK
+        faces = head.facing(angles, uv[hidden, 1:]) > 0.03
+        found = faces.any(axis=1)
         uv = uv.copy()
-        uv[hidden[found]] = candidates[np.flatnonzero(found), first[found]]
+        uv[hidden[found], 0] = angles[found, faces.argmax(axis=1)[found]]
     return uv, seen
+
+
+@cache
+def _numbered(lengths: tuple[tuple[str, int], ...]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Indices of points that lie group by group, by the name of the group and by scheme: the same for every face."""
+    part, first = {}, 0
+    for name, length in lengths:
+        part[name] = np.arange(first, first := first + length)
+    return part, _schemes(part)
 
 
 def _schemes(g: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -34,8 +34,8 @@ def columns() -> np.ndarray:
 
 
 _COLUMN_ANGLES = columns()
-_NEIGHBOURS = np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])
-"""Steps to the neighbours that give a surface normal: the point itself, then +-u, then +-v."""
+_NEIGHBOUR = 0.03
+"""Step in `u` and in `v` to the neighbours that give a surface normal."""
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
@@ -73,10 +73,12 @@ class Head:
         rise = 0.62 - 0.08 * person.jaw_shape + self.action.jaw * 0.75 - 0.05 * child
         cheek = 0.03 * person.cheekbone
         low = chin - 0.12
-        # One column per knot row: half width, front depth, back depth, lift of the sides, height of the midline.
+        # One column per knot row: lift of the sides, height of the midline, half width, front depth, back depth.
         self.knots_v = np.array([self.dome, -0.25, 0.1, 0.4, 0.75, 1.05, low, chin, chin + 0.1, chin + 0.3])
         self.knots = np.array(
             [
+                [0.0, 0.0, -0.05, -0.12, -0.26, -0.42, -rise, -rise, -rise + 0.02, -rise],
+                [self.dome, -0.25, 0.1, 0.4, 0.75, 1.05, low, chin, chin + 0.03, chin + 0.02],
                 [
                     0.97 * width - 0.02 * child,
                     1.0 * width,
@@ -91,8 +93,6 @@ class Head:
                 ],
                 [1.10 - 0.04 * child, 1.17, 1.13, 1.16, 1.19, 1.2, 1.17, 1.1, 0.98, 0.5],
                 [1.3, 1.34, 1.28, 1.18, 1.05, 0.95, 0.85, 0.8, 0.76, 0.6],
-                [0.0, 0.0, -0.05, -0.12, -0.26, -0.42, -rise, -rise, -rise + 0.02, -rise],
-                [self.dome, -0.25, 0.1, 0.4, 0.75, 1.05, low, chin, chin + 0.03, chin + 0.02],
             ]
         )
         self.knots_slope = np.diff(self.knots, axis=1) / np.diff(self.knots_v)
@@ -102,22 +102,24 @@ class Head:
         chin_v = chin + np.array([0.06, 0.13, 0.21, 0.3])[:CHIN_ROWS]
         self.rows = np.concatenate([dome_v, face_v, chin_v[: CHIN_ROWS - 1]])
 
-    def profile(self, v: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Half width, front depth, back depth, lift and midline height of rows `v`."""
-        inside = np.clip(v, self.knots_v[0], self.knots_v[-1])
-        left = np.searchsorted(self.knots_v[1:-1], inside, side="right")
-        values = self.knots[:, left] + self.knots_slope[:, left] * (inside - self.knots_v[left])
+    def profile(self, v: np.ndarray, measures: int = 5) -> tuple[np.ndarray, ...]:
+        """The first `measures` of lift, midline height, half width, front depth and back depth of rows `v`."""
+        inside = np.minimum(np.maximum(v, self.knots_v[0]), self.knots_v[-1])
+        left = self.knots_v[1:-1].searchsorted(inside, side="right")
+        values = self.knots_slope[:measures].take(left, axis=1)
+        values *= inside - self.knots_v.take(left)
+        values += self.knots[:measures].take(left, axis=1)
         above = v < self.dome
         if above.any():  # the dome: rows shrink towards the crown
-            up = np.clip((v - self.dome) / (self.crown - self.dome), 0.0, 1.0)
-            values[:3] *= np.sqrt(np.maximum(1e-4, 1.0 - up**2.3))
-            values[4] = np.where(above, v, values[4])
+            up = np.minimum((v[above] - self.dome) / (self.crown - self.dome), 1.0)
+            values[2:, above] *= np.sqrt(np.maximum(1e-4, 1.0 - up**2.3))
+            values[1, above] = v[above]
         return tuple(values)
 
     def surface(self, u: np.ndarray, v: np.ndarray, *, bumps: bool = True) -> np.ndarray:
         """(..., 3) points of the bare head (no hair) at angles `u` and rows `v`."""
         u, v = np.asarray(u, float), np.asarray(v, float)
-        w, front, back, lift, y0 = self.profile(v)
+        lift, y0, w, front, back = self.profile(v)
         sine, cosine = np.sin(u), np.cos(u)
         side = np.copysign(np.abs(sine) ** 0.93, sine)
         depth = np.copysign(np.abs(cosine) ** 0.86, cosine)
@@ -133,20 +135,23 @@ class Head:
         x, y = points[..., 0], points[..., 1]
         reach, v = np.abs(x), y
         for _ in range(5):
-            w, _, _, lift, y0 = self.profile(v)
+            lift, y0, w = self.profile(v, 3)
             sine = np.minimum(reach / np.maximum(w, 1e-3), 0.999) ** (1 / 0.93)
             depth = (1.0 - sine * sine) ** 0.43  # |cos u| to the power that `surface` uses
             v = v + (y - (y0 + lift * np.maximum(1e-9, 1.0 - depth) ** self.jaw_power))
         return np.stack([np.copysign(np.arcsin(sine), x), v], axis=-1)
 
-    def facing(self, uv: np.ndarray) -> np.ndarray:
-        """(..., 2) (u, v) -> cosine of the angle between the smooth surface's normal and the line to the camera."""
-        step = 0.03
-        around = np.asarray(uv, float)[..., None, :] + step * _NEIGHBOURS
-        p = self.surface(around[..., 0], around[..., 1], bumps=False) @ self.matrix.T
-        (ax, ay, az), (bx, by, bz) = (np.moveaxis(p[..., i, :] - p[..., i + 1, :], -1, 0) for i in (1, 3))
+    def facing(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """Cosine of the angle between the smooth surface's normal and the line to the camera at places (u, v).
+
+        Both have as many axes, which broadcast.
+        """
+        u, v = np.asarray(u, float), np.asarray(v, float)
+        at, right, left = self.surface(np.stack([u, u + _NEIGHBOUR, u - _NEIGHBOUR]), v, bumps=False)
+        below, above = self.surface(u, np.stack([v + _NEIGHBOUR, v - _NEIGHBOUR]), bumps=False)
+        (ax, ay, az), (bx, by, bz) = (np.moveaxis(along, -1, 0) for along in (right - left, below - above))
         normal = np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
-        view = np.array([0.0, 0.0, CAMERA_DISTANCE]) - p[..., 0, :]
+        view = CAMERA_DISTANCE * self.matrix[2] - at  # to the camera, in the axes of the head as all here
         length = np.sqrt((normal * normal).sum(-1) * (view * view).sum(-1))
         return (normal * view).sum(-1) / np.maximum(length, 1e-9)
 

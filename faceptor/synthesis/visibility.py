@@ -8,7 +8,7 @@ _BEHIND_CELLS = 2.0
 """A pixel that shows a place of the mesh this many cells away shows something else: the nose before an eye, say."""
 _INWARD_STEP = 0.15
 """Head units from the outline to the skin beside it, where hair over the cheek is told from hair behind the head."""
-_AROUND = np.array([[dx, dy] for dy in (-1, 0, 1) for dx in (-1, 0, 1)])
+_AROUND_X, _AROUND_Y = np.tile([-1, 0, 1], 3), np.repeat([-1, 0, 1], 3)
 
 
 def uncovered(points: np.ndarray, covered: np.ndarray) -> np.ndarray:
@@ -30,7 +30,8 @@ def bare(
     towards = middle - points
     towards = towards / np.maximum(np.linalg.norm(towards, axis=1, keepdims=True), 1e-6)
     x, y = _pixels(points + np.where(outline[:, None], _INWARD_STEP * unit, 0.0) * towards, classes.shape)
-    return ~np.isin(classes[y, x], (HAIR, HAT))
+    over = classes[y, x]
+    return (over != HAIR) & (over != HAT)
 
 
 def unobstructed(points: np.ndarray, cells: np.ndarray, shown: np.ndarray) -> np.ndarray:
@@ -40,12 +41,12 @@ def unobstructed(points: np.ndarray, cells: np.ndarray, shown: np.ndarray) -> np
     place that each pixel shows (-1: not the head).
     """
     height, width = shown.shape[1:]
-    around = np.rint(points).astype(int)[:, None] + _AROUND
-    inside = ((around >= 0) & (around < [width, height])).all(axis=-1)
-    x, y = np.moveaxis(np.clip(around, 0, [width - 1, height - 1]), -1, 0)
-    there = np.moveaxis(shown[:, y, x], 0, -1)
-    head = inside & (there[..., 0] >= 0)
-    near = (np.abs(there - cells[:, None]) < _BEHIND_CELLS).all(axis=-1)
+    x, y = np.rint(points).astype(int).T[..., None]
+    x, y = x + _AROUND_X, y + _AROUND_Y
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    column, row = shown[:, y.clip(0, height - 1), x.clip(0, width - 1)]
+    head = inside & (column >= 0)
+    near = (np.abs(column - cells[:, :1]) < _BEHIND_CELLS) & (np.abs(row - cells[:, 1:]) < _BEHIND_CELLS)
     return (head & near).any(axis=1) | ~head.any(axis=1)
 
 

@@ -37,7 +37,8 @@ FRONTAL = BARE | {"yaw": 0.0, "pitch": 0.0, "roll": 0.0, "gaze_x": 0.0, "gaze_y"
 def plane(face: Face, scheme: str = "68") -> np.ndarray:
     """Landmarks before placement, head units."""
     head = Head(face)
-    return landmarks(head, Features.of(head)).points[scheme]
+    marks = landmarks(head, Features.of(head))
+    return marks.plane[marks.index[scheme]]
 
 
 def class_near(classes: np.ndarray, point: np.ndarray, *, reach: int = 1) -> set[int]:
