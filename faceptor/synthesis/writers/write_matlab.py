@@ -1,12 +1,19 @@
-"""Matlab files without a clock in them: version 5 (scipy) and version 7.3 (HDF5), the same bytes on every run."""
+"""Matlab files without a clock in them: version 5 (scipy) and version 7.3 (HDF5), the same bytes on every run.
+
+scipy and h5py are imported where a file is written: every process that draws reads this module.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
-import scipy.io
+
+if TYPE_CHECKING:
+    import h5py
 
 CELLS = "#refs#"  # group of what cell arrays refer to
 _CLASSES = {"uint8": "uint8"}  # numpy type -> Matlab class; everything else here is double
@@ -14,6 +21,8 @@ _USERBLOCK = 512  # Matlab puts its own header before the HDF5 signature
 
 
 def save_v5_mat(path: Path, **variables: np.ndarray) -> None:
+    import scipy.io
+
     scipy.io.savemat(path, variables, do_compression=True)
     with path.open("r+b") as file:
         file.write(b"MATLAB 5.0 MAT-file, Platform: GLNXA64".ljust(116))  # scipy writes the time of day there
@@ -25,6 +34,8 @@ def hdf5_mat(path: Path) -> Iterator[h5py.File]:
 
     HDF5 lists the axes in the reverse of Matlab's order, so an N x 40 array is seen as (40, N).
     """
+    import h5py
+
     with h5py.File(path, "w", userblock_size=_USERBLOCK, track_order=False) as file:
         yield file
     header = b"MATLAB 7.3 MAT-file, Platform: GLNXA64, HDF5 schema 1.00 .".ljust(116)
@@ -40,6 +51,8 @@ def put_array(file: h5py.File, name: str, value: np.ndarray) -> h5py.Dataset:
 
 def put_cells(file: h5py.File, name: str, items: Sequence[h5py.Dataset]) -> None:
     """An N x 1 cell array of things that lie in the file already: an array of references."""
+    import h5py
+
     references = np.empty((1, len(items)), h5py.ref_dtype)
     references[0] = [item.ref for item in items]
     file.create_dataset(name, data=references, dtype=h5py.ref_dtype).attrs["MATLAB_class"] = np.bytes_("cell")
