@@ -69,20 +69,17 @@ class Canvas:
         line: float = 0.0,
         shade: tuple[float, float] | None = None,
         within: np.ndarray | None = None,
+        box: Sequence[int] | None = None,
     ) -> None:
         """Blend a polygon (a polyline where `line` is a width) of xy pixel points, clipped to the polygon `within`.
 
-        `soft` blurs the edge of the colour, not of the class; `shade` scales the colour from top to bottom.
+        `soft` blurs the edge of the colour, not of the class; `shade` scales the colour from top to bottom. `box` is
+        what `boxes` gives for it, where that is known.
         """
         points = np.asarray(points, float)
-        (x0, y0), (x1, y1) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
-        pad = 2 + line + 3 * soft
-        height, width = self.classes.shape
-        x0, y0 = max(int(x0 - pad), 0), max(int(y0 - pad), 0)
-        x1, y1 = min(int(x1 + pad) + 2, width), min(int(y1 + pad) + 2, height)
-        if x1 <= x0 or y1 <= y0:
+        x0, y0, x1, y1 = box = box or self.boxes(points, [0], [reach(line, soft)])[0]
+        if x1 <= x0 or y1 <= y0 or (alpha == 0 and cls is None):
             return
-        box = x0, y0, x1, y1
         if cls is None and soft > _COARSE_SIGMA_PIXELS and within is None:
             mask = _soft_mask(points, box, line, soft)
         else:
@@ -104,8 +101,24 @@ class Canvas:
         change *= weight
         planes += change
 
+    def boxes(self, points: np.ndarray, starts: Sequence[int], reaches: Sequence[float]) -> list[list[int]]:
+        """Pixel boxes x0, y0, x1, y1 of what `fill` may change for outlines that lie one after another in `points`.
 
-def _soft_mask(points: np.ndarray, box: tuple[int, int, int, int], line: float, soft: float) -> np.ndarray:
+        An outline begins at each of `starts` and has a `reach`. An empty box lies outside of the picture.
+        """
+        pad = np.array(reaches)[:, None]
+        low = (np.minimum.reduceat(points, starts) - pad).astype(int)
+        high = (np.maximum.reduceat(points, starts) + pad).astype(int) + 2
+        limits = self.classes.shape[::-1]
+        return np.concatenate([np.maximum(low, 0), np.minimum(high, limits)], axis=1).tolist()
+
+
+def reach(line: float, soft: float) -> float:
+    """How far around its points a polygon or a line of that width, so blurred, may leave colour, pixels."""
+    return 2 + line + 3 * soft
+
+
+def _soft_mask(points: np.ndarray, box: Sequence[int], line: float, soft: float) -> np.ndarray:
     """A blurred `_mask`, painted on a coarser grid: a wide blur leaves nothing that needs every pixel."""
     x0, y0, x1, y1 = box
     step = int(soft / _COARSE_SIGMA_PIXELS * 2)
@@ -115,7 +128,7 @@ def _soft_mask(points: np.ndarray, box: tuple[int, int, int, int], line: float, 
     return cv2.resize(mask, (across * step, down * step), interpolation=cv2.INTER_LINEAR)[: y1 - y0, : x1 - x0]
 
 
-def _mask(points: np.ndarray, box: tuple[int, int, int, int], line: float = 0.0) -> np.ndarray:
+def _mask(points: np.ndarray, box: Sequence[int], line: float = 0.0) -> np.ndarray:
     """Antialiased cover (0..255) of a polygon or line inside a pixel box x0, y0, x1, y1."""
     x0, y0, x1, y1 = box
     mask = np.zeros((y1 - y0, x1 - x0), np.uint8)

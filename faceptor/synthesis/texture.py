@@ -5,7 +5,7 @@ from itertools import accumulate
 import cv2
 import numpy as np
 
-from faceptor.synthesis.canvas import SKIN, Canvas, Stroke
+from faceptor.synthesis.canvas import SKIN, Canvas, Stroke, reach
 from faceptor.synthesis.features import Features
 from faceptor.synthesis.hair import paint_hair
 from faceptor.synthesis.head import COLUMNS, ROWS, Head
@@ -32,17 +32,16 @@ def paint_head(head: Head, features: Features, colours: Palette, *, texels: int,
 def _paint(canvas: Canvas, strokes: list[Stroke], head: Head, *, texels: int, unit: float) -> None:
     """Paint strokes in order. All their points are located at once: small calls would cost more than the painting."""
     located = head.locate(np.concatenate([stroke.points for stroke in strokes]))
-    counts = [0, *accumulate(len(stroke.points) for stroke in strokes)]
-    uv = [
-        part
-        for stroke, first, last in zip(strokes, counts, counts[1:], strict=False)
-        for part in (stroke.around, located[first:last])
-    ]
-    places = head.texel(np.concatenate(uv)) * texels
-    window, first = None, 0
+    uv, first = [], 0
     for stroke in strokes:
-        last = first + len(stroke.around) + len(stroke.points)
-        points, first = places[first:last], last
+        uv += [stroke.around, located[first : first + len(stroke.points)]]
+        first += len(stroke.points)
+    places = head.texel(np.concatenate(uv)) * texels
+    edges = [0, *accumulate(len(stroke.around) + len(stroke.points) for stroke in strokes)]
+    boxes = canvas.boxes(places, edges[:-1], [reach(stroke.line * unit, stroke.soft * unit) for stroke in strokes])
+    window = None
+    for stroke, box, first, last in zip(strokes, boxes, edges, edges[1:], strict=False):
+        points = places[first:last]
         if stroke.cls is not None:
             window = points
         canvas.fill(
@@ -53,4 +52,5 @@ def _paint(canvas: Canvas, strokes: list[Stroke], head: Head, *, texels: int, un
             soft=stroke.soft * unit,
             line=stroke.line * unit,
             within=window if stroke.within else None,
+            box=box,
         )
