@@ -53,9 +53,7 @@ def _tasks(bench: Bench, found: Found, name: str, experiment: Experiment) -> Non
             found.ratio(f"{name}: {count} tasks / 6 tasks", times.ratio(f"{count} tasks", "6 tasks"))
 
 
-def _layer_attention(
-    bench: Bench, found: Found, name: str, experiment: Experiment, specs: Sequence[TaskSpec]
-) -> None:
+def _layer_attention(bench: Bench, found: Found, name: str, experiment: Experiment, specs: Sequence[TaskSpec]) -> None:
     """All tasks about one image of each size, in one encoder pass."""
     models = {mode: model_of(experiment, specs, bench.device) for mode in MODES[:3]}
     if not all(isinstance(model, Faceptor) for model in models.values()):

@@ -65,5 +65,3 @@ def _report(found: Found, name: str, batch: int, times: Times) -> None:
     for ratio, (slow, quick) in PAIRS.items():
         if {slow, quick} <= times.seconds.keys():
             found.ratio(f"{name}, batch {batch}, {ratio}", times.ratio(slow, quick))
-
-

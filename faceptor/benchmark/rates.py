@@ -14,8 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from faceptor.analysis.trace import CPU_ATTENTION
 from faceptor.benchmark.bench import Bench, Found
-from faceptor.benchmark.subjects import PRECISIONS, Asked, Run, in_turn, model_of, part_calls, specs_of
+from faceptor.benchmark.subjects import Asked, Run, in_turn, model_of, part_calls, specs_of
 from faceptor.benchmark.timing import Estimate, Times
+from faceptor.predict.engine import PRECISIONS
 
 SIDES = {"cpu": (1024, 2048), "cuda": (4096, 8192)}  # of the square matrices
 TOY_SIDES = (64, 128)

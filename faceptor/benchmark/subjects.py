@@ -19,11 +19,10 @@ from faceptor.models.build import build_model
 from faceptor.models.faceptor import Faceptor
 from faceptor.models.textbook import textbook_decode
 from faceptor.pipeline.experiment import Experiment
-from faceptor.predict.engine import Engine
+from faceptor.predict.engine import PRECISIONS, Engine
 from faceptor.tasks import TaskSpec
 from faceptor.training.precision import autocast
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 SEED = 1
 ALL_TASKS = frozenset({"full"})  # presets whose model is that of `base`: asked for is what they add, the other tasks
 

@@ -74,9 +74,7 @@ class Times:
         return Estimate.of([factor * one / other for one, other in pairs])
 
 
-def paired(
-    subjects: Mapping[str, Callable[[], object]], *, rounds: int, seconds: float, device: str = "cpu"
-) -> Times:
+def paired(subjects: Mapping[str, Callable[[], object]], *, rounds: int, seconds: float, device: str = "cpu") -> Times:
     """Call every subject once a round, each round beginning with another one, after calls that are not counted.
 
     rounds: how many at most; seconds: no round begins that would probably end later, but three are done, or one where

@@ -15,6 +15,7 @@ import typer
 from faceptor.cli.options import Device, Json
 from faceptor.cli.progress import watched
 from faceptor.cli.reports import finish, sum_up, told
+from faceptor.config.choices import CropSharing, EnginePrecision
 from faceptor.errors import ConfigError, DataError, FaceptorError
 
 LARGEST_JSON = 64 << 20  # bytes of a model.json
@@ -62,9 +63,10 @@ Overlay = Annotated[
     str, typer.Option(help="Pictures of --format json, and sheets, as png, jpg or webp; none = no overlays.")
 ]
 Crops = Annotated[
-    str, typer.Option(help="own: each task sees the face as in training; shared: one crop for all of a sort, faster.")
+    CropSharing,
+    typer.Option(help="own: each task sees the face as in training; shared: one crop for all of a sort, faster."),
 ]
-Precision = Annotated[str, typer.Option(help="fp32, bf16 or fp16.")]
+Precision = Annotated[EnginePrecision, typer.Option(help="What matrix products are computed in.")]
 Batch = Annotated[int | None, typer.Option(min=1, help="At most so many faces together; fewer take less memory.")]
 Sheet = Annotated[bool, typer.Option("--sheet", help="Contact sheets, too: a tile for each face, 24 on a page.")]
 Again = Annotated[bool, typer.Option("--again", help="Answer everything again, and replace the results file.")]
@@ -103,9 +105,6 @@ def predict_command(
     model = model or at_hand()
     check_names(model, task)
     form = check_options(photos, format, columns, overlay, every)
-    for name, value, known in (("crops", crops, ("own", "shared")), ("precision", precision, ("fp32", "bf16", "fp16"))):
-        if value not in known:
-            raise ConfigError(f"--{name} {value!r}: expected one of {', '.join(known)}")
     if detector:
         from faceptor.predict.detector import detector_of
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import typer
 
+from faceptor.io.words import few
+
 MOST_LISTED = 20  # photographs that are named again at the end because they failed
 
 
@@ -37,9 +39,8 @@ def finish(reports: Iterable[dict[str, Any]], json: bool, facts: dict[str, Any])
     if json:
         print(json_text({"model": facts, "photos": kept}))
     elif failed and count > 1:
-        listed = "\n".join(f"  {report['photo']}" for report in failed[:MOST_LISTED])
-        more = f"\n  and {len(failed) - MOST_LISTED} more" if len(failed) > MOST_LISTED else ""
-        print(f"{len(failed)} of {count} photographs were not answered:\n{listed}{more}", file=sys.stderr)
+        listed = few((report["photo"] for report in failed), MOST_LISTED, between="\n  ")
+        print(f"{len(failed)} of {count} photographs were not answered:\n  {listed}", file=sys.stderr)
     if failed:
         raise typer.Exit(1)
 
@@ -80,5 +81,4 @@ def _summary(report: dict[str, Any], most: int = 4) -> Iterable[str]:
         x1, y1, x2, y2 = face["box"]
         yield f"  face {number} at {x1:.0f},{y1:.0f},{x2:.0f},{y2:.0f}"
         for name, said in words.items():
-            more = f", and {len(said) - most} more" if len(said) > most else ""
-            yield f"    {name}: {', '.join(said[:most])}{more}"
+            yield f"    {name}: {few(said, most)}"

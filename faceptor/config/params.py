@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationError, model_validator
 
+from faceptor.config.choices import EnginePrecision
 from faceptor.config.crop import Crop
 from faceptor.config.experiments import Experiments, check_variants
 from faceptor.config.inheritance import as_meant, inherited_from, says
@@ -207,7 +208,7 @@ TestSets = Annotated[tuple[DataSet, ...], Field(min_length=1), BeforeValidator(_
 class Evaluation(Section):
     models: tuple[str, ...] = ("stage1", "stage2")
     batch: Count = 64
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # of tests and validations
+    precision: EnginePrecision = "fp32"  # of tests and validations
     samples: OrNone[Count] = None  # None = the whole test split
     threads: Count = 1  # on a CPU; as in a stage of training
     # task -> all data sets whose test splits judge it; its own among them, or it is judged by the others alone

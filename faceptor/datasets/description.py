@@ -34,6 +34,7 @@ from faceptor.datasets.columns import COLUMNS
 from faceptor.datasets.own_columns import Cell, Words
 from faceptor.datasets.values import brief, printable
 from faceptor.errors import ConfigError
+from faceptor.io.words import few
 
 LARGEST_FILE = 1 << 20  # bytes of a description
 PROBLEMS_SHOWN = 5  # of a description, in one error
@@ -87,9 +88,8 @@ def parse_description(values: Any, origin: str) -> Description:
     try:
         return Description.model_validate(values)
     except ValidationError as error:
-        problems = [brief(explain(item, root=Description, origin=origin)) for item in error.errors()[:PROBLEMS_SHOWN]]
-        more = [f"and {error.error_count() - PROBLEMS_SHOWN} more"] if error.error_count() > PROBLEMS_SHOWN else []
-        raise ConfigError("; ".join([*problems, *more])) from None
+        problems = [brief(explain(item, root=Description, origin=origin)) for item in error.errors()]
+        raise ConfigError(few(problems, PROBLEMS_SHOWN, between="; ")) from None
 
 
 def _texts(values: Any) -> Iterator[str]:

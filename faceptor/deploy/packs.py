@@ -21,11 +21,12 @@ from torch import Tensor
 from faceptor.deploy.base import base_hash, only, own_tensors, same, shared_tensors
 from faceptor.errors import ConfigError, WeightsError
 from faceptor.io.regular import read_regular, sha256_of, size_text
+from faceptor.io.words import few
 from faceptor.io.writing import write_whole
 from faceptor.models.base import FaceModel
 from faceptor.tasks import TaskSpec
 from faceptor.weights.description import crops_in, plain, tasks_in
-from faceptor.weights.loading import Facts, check_fit, some
+from faceptor.weights.loading import Facts, check_fit
 
 FORMAT, KEY = 1, "faceptor_task"  # of the head's entry
 LARGEST_PACK_BYTES = 4 << 30
@@ -164,7 +165,7 @@ def _check(path: Path, facts: Any, tensors: Mapping[str, Tensor]) -> None:
         raise WeightsError(f"{path}: shared: expected names of tensors in it; export it anew")
     broken = [name for name, each in tensors.items() if each.is_floating_point() and not each.isfinite().all()]
     if broken:
-        raise WeightsError(f"{path}: {some(broken)}: expected finite numbers, found nan or inf; export it anew")
+        raise WeightsError(f"{path}: {few(broken)}: expected finite numbers, found nan or inf; export it anew")
 
 
 # --- models with and without -----------------------------------------------------------------------------------------
@@ -204,7 +205,7 @@ def _check_together(model: FaceModel, packs: Mapping[str, Pack], *, alone: bool)
         if model.tasks and not alone:
             raise ConfigError(
                 f"{name}: holds shared weights that its transfer changed ({len(pack.shared)} tensors), with which the "
-                f"model's other tasks ({some(list(model.tasks))}) would answer otherwise; --alone leaves them out"
+                f"model's other tasks ({few(list(model.tasks))}) would answer otherwise; --alone leaves them out"
             )
 
 

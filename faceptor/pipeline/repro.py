@@ -28,6 +28,7 @@ from networkx import descendants
 
 from faceptor.errors import FaceptorError
 from faceptor.io.processes import stop_signals
+from faceptor.io.words import few
 
 PROGRESS_SECONDS = 15  # between two states of one progress bar
 FORKSERVER = multiprocessing.get_context("forkserver")  # DVC takes longer to import than most stages to look up
@@ -107,8 +108,8 @@ def pipeline(
             if not allow_missing:
                 return graph, changed | lacking, set()
             if file == "dvc.yaml" and (gone := absent(repo, lacking)):
-                few = ", ".join(gone[:4]) + (f" and {len(gone) - 4} more" if len(gone) > 4 else "")
-                print(f"repro: neither here nor on the remote: {few}; `faceptor repro --no-allow-missing` makes them")
+                remedy = "`faceptor repro --no-allow-missing` makes them"
+                print(f"repro: neither here nor on the remote: {few(gone)}; {remedy}")
             return graph, changed, lacking
     except SCMError as error:
         raise FaceptorError(

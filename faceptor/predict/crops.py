@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from faceptor.config.choices import CropSharing
 from faceptor.errors import ConfigError, WeightsError
 from faceptor.predict.detector import Detection
 from faceptor.tasks import kind_of
@@ -18,7 +19,7 @@ from faceptor.transforms.crop import CropSpec, PlacedCrop
 from faceptor.transforms.framing import Framing, crop_of, place_face
 from faceptor.transforms.tensors import to_tensor
 
-WAYS = ("own", "shared")
+WAYS = get_args(CropSharing)
 
 Plan = Mapping[tuple[str, ...], tuple[CropSpec, Framing]]
 """Tasks that see the same crop -> the crop, and how a face lies in it."""

@@ -20,11 +20,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from faceptor.config.choices import EnginePrecision
 from faceptor.errors import ConfigError
 from faceptor.predict.layout import Crops, Layout, forward_crops, mirrored
 from faceptor.predict.programs import Captured, Program, autocast, compiled, program_of
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS: dict[EnginePrecision, torch.dtype] = {
+    "fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16,
+}  # fmt: skip
 COMPILED = ("auto", "never", "always")
 BATCH_SIZES = (1, 8, 32, 128)  # faces
 # Faces of photographs in one pass, which bounds the memory that these take; a CPU gains nothing from more.

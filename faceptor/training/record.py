@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from faceptor.config import Sampling, Stage
+from faceptor.io.words import few
 
 Record = dict[str, Any]
 """Dotted key -> plain value (number, text, list or None)."""
@@ -48,8 +49,8 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     if old.get(FORMAT_KEY) != new.get(FORMAT_KEY):  # facts of another format are not comparable
         old, new = ({FORMAT_KEY: record.get(FORMAT_KEY)} for record in (old, new))
     keys = [key for key in {**new, **old} if old.get(key, ABSENT) != new.get(key, ABSENT)]
-    named = [f"{key} {_text(old.get(key, ABSENT))} -> {_text(new.get(key, ABSENT))}" for key in keys[:FACTS_NAMED]]
-    return "; ".join(named) + (f"; and {len(keys) - FACTS_NAMED} more" if len(keys) > FACTS_NAMED else "")
+    named = [f"{key} {_text(old.get(key, ABSENT))} -> {_text(new.get(key, ABSENT))}" for key in keys]
+    return few(named, FACTS_NAMED, between="; ")
 
 
 def _text(value: Any) -> str:

@@ -19,6 +19,7 @@ from faceptor.config import ModelConfig
 from faceptor.errors import FaceptorError, WeightsError
 from faceptor.io.files import SHIPPED
 from faceptor.io.regular import size_text
+from faceptor.io.words import few
 from faceptor.io.writing import whole_file
 from faceptor.models.base import FaceModel
 from faceptor.models.build import build_model
@@ -35,7 +36,7 @@ from faceptor.weights.description import (
     read_description,
     weights_hash,
 )
-from faceptor.weights.loading import Facts, built_with, check_fit, plan, some
+from faceptor.weights.loading import Facts, built_with, check_fit, plan
 
 __all__ = ["DESCRIPTION", "SHIPPED", "WEIGHTS", "load_model", "model_hash", "read_description", "save_model"]
 
@@ -122,7 +123,7 @@ def load_model(folder: Path | str = SHIPPED, device: torch.device | str = "cpu")
     broken = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     if broken:
         raise WeightsError(
-            f"{weights}: {some(broken)}: expected finite numbers, found nan or inf; train again, or restore the folder"
+            f"{weights}: {few(broken)}: expected finite numbers, found nan or inf; train again, or restore the folder"
         )
     return model.to(device)
 

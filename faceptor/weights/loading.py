@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from faceptor.errors import WeightsError
+from faceptor.io.words import few
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -31,7 +32,7 @@ def misfits(own: Mapping[str, Facts], found: Mapping[str, Facts]) -> str:
         "misshapen": [f"{name} expected {a.shape}, found {b.shape}" for name, a, b in common if a.shape != b.shape],
         "of another type": [f"{name} expected {a.type}, found {b.type}" for name, a, b in common if a.type != b.type],
     }
-    return "; ".join(f"{len(those)} {what}: {some(those)}" for what, those in names.items() if those)
+    return "; ".join(f"{len(those)} {what}: {few(those)}" for what, those in names.items() if those)
 
 
 def check_fit(own: Mapping[str, Facts], found: Mapping[str, Facts], *, origin: str) -> None:
@@ -58,8 +59,3 @@ def built_with(make: Callable[[], Model], tensors: Mapping[str, Tensor], *, orig
         model = make()
     load_strictly(model, tensors, origin=origin)
     return model.eval()
-
-
-def some(names: list[str], limit: int = 4) -> str:
-    """The first few of many names."""
-    return ", ".join(names[:limit]) + (f", and {len(names) - limit} more" if len(names) > limit else "")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from faceptor.datasets.formats.textfiles import csv_rows, few
+from faceptor.datasets.formats.textfiles import csv_rows, listed
 from faceptor.datasets.values import BadSample, brief, number, printable
 from faceptor.errors import DataError
 
@@ -40,11 +40,11 @@ def _parquet_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, R
         schema = pq.read_schema(path)
         if missing := [name for name in columns if name not in schema.names]:
             raise DataError(
-                f"{path}: expected the columns {few(columns)}, found no {few(missing)}; "
+                f"{path}: expected the columns {listed(columns)}, found no {listed(missing)}; "
                 "correct the description or the file"
             )
         if twice := [name for name in columns if schema.names.count(name) > 1]:
-            raise DataError(f"{path}: expected every column once, found {few(twice)} twice; rename or remove one")
+            raise DataError(f"{path}: expected every column once, found {listed(twice)} twice; rename or remove one")
         # A long text that a million rows repeat is kept once, and rows become Python's one at a time.
         texts = [name for name in columns if pa.types.is_string(schema.field(name).type)]
         with pq.ParquetFile(path, read_dictionary=texts) as file:

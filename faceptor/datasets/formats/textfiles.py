@@ -14,6 +14,7 @@ import numpy as np
 
 from faceptor.datasets.values import BadSample, number, points, printable
 from faceptor.errors import DataError
+from faceptor.io.words import few
 
 LONGEST_LINE = 1 << 20  # bytes; the longest published line has about 4,000
 MOST_LINES = 100  # of one row, by line breaks within quotes
@@ -80,17 +81,17 @@ def csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[s
     found = lines(path)
     first = next(found, None)
     if first is None:
-        raise DataError(f"{path}: expected a header with columns {few(columns)}, found an empty file")
+        raise DataError(f"{path}: expected a header with columns {listed(columns)}, found an empty file")
     line, text = first
     separator, header = _header(text, columns)
     if missing := [name for name in columns if name not in header]:
         raise DataError(
-            f"{path}:{line}: expected a header with columns {few(columns)}, found no {few(missing)} in "
+            f"{path}:{line}: expected a header with columns {listed(columns)}, found no {listed(missing)} in "
             f"{printable(text[:60])!r}; name the columns in the first line, separated by commas"
         )
     if twice := [name for name in columns if header.count(name) > 1]:
         raise DataError(
-            f"{path}:{line}: expected every column once, found {few(twice)} {header.count(twice[0])} times; "
+            f"{path}:{line}: expected every column once, found {listed(twice)} {header.count(twice[0])} times; "
             "rename or remove one"
         )
     for line, row in _split_rows(found, separator, len(header)):
@@ -146,10 +147,9 @@ def _joined(text: str, waiting: deque, found: Iterator, separator: str, width: i
     return [], 0
 
 
-def few(names: Sequence[str]) -> str:
-    """The first of many names, for an error of one line."""
-    more = [f"and {len(names) - 8} more"] if len(names) > 8 else []
-    return ", ".join([*(printable(name)[:60] for name in names[:8]), *more])
+def listed(names: Iterable[str]) -> str:
+    """The first of many names in a file, for an error of one line."""
+    return few((printable(name)[:60] for name in names), 8)
 
 
 def row_of(row: dict[str, str] | None) -> dict[str, str]:

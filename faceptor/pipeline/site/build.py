@@ -13,6 +13,7 @@ import nbformat
 from faceptor.errors import FaceptorError
 from faceptor.io.files import read_json
 from faceptor.io.paths import replace_folder
+from faceptor.io.words import few
 from faceptor.io.writing import write_whole
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.notebooks import NOTEBOOKS, REPORTS, notebook_stages
@@ -73,8 +74,7 @@ def marked(root: Path = Path()) -> dict[str, list[str]]:
 
 def _check(html: dict[str, str], written: dict[str, bytes]) -> None:
     if wrong := faults(html, written):
-        more = f", and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise FaceptorError(f"{SITE}: {'; '.join(wrong[:5])}{more}; correct what the pages are made of")
+        raise FaceptorError(f"{SITE}: {few(wrong, 5, between='; ')}; correct what the pages are made of")
     size = sum(map(len, written.values()))
     if size > LARGEST_SITE_BYTES:
         raise FaceptorError(f"{SITE}: {size:,} bytes, expected at most {LARGEST_SITE_BYTES:,}; draw fewer figures")

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from faceptor.errors import WeightsError
 from faceptor.io.regular import MIB, check_regular, size_text
-from faceptor.weights.loading import some
+from faceptor.io.words import few
 from faceptor.weights.starting import LARGEST_WEIGHTS_BYTES
 
 HALF_PRECISIONS = (torch.float16, torch.bfloat16)  # as some save their weights; widening them changes no number
@@ -57,7 +57,7 @@ def read_checkpoint(path: Path | str) -> dict[str, Tensor]:
     """The tensors of a checkpoint file; see `open_checkpoint`. What is skipped is told on standard error."""
     tensors, skipped = open_checkpoint(path)
     if skipped:
-        print(f"{path}: skipped, because no tensors: {some(list(skipped))} (of NumPy)", file=sys.stderr)
+        print(f"{path}: skipped, because no tensors: {few(list(skipped))} (of NumPy)", file=sys.stderr)
     return tensors
 
 
@@ -82,11 +82,11 @@ def open_checkpoint(path: Path | str) -> Checkpoint:
     tensors = _unprefixed(path, state)
     odd = [name for name, t in tensors.items() if t.layout != torch.strided or t.is_meta or t.is_quantized]
     if odd:
-        raise WeightsError(f"{path}: {some(odd)}: expected plain dense tensors, found others; download it again")
+        raise WeightsError(f"{path}: {few(odd)}: expected plain dense tensors, found others; download it again")
     _check_claims(path, tensors, size)
     broken = [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
     if broken:
-        raise WeightsError(f"{path}: {some(broken)}: expected finite numbers, found nan or inf; download it again")
+        raise WeightsError(f"{path}: {few(broken)}: expected finite numbers, found nan or inf; download it again")
     return Checkpoint(
         {n: value.float() if value.dtype in HALF_PRECISIONS else value for n, value in tensors.items()}, skipped
     )
@@ -118,7 +118,7 @@ def _unprefixed(path: Path, state: Mapping[Any, Tensor]) -> dict[str, Tensor]:
         counted = list(names.values())
         twice = [str(name) for name, bare in names.items() if str(name) != bare and counted.count(bare) > 1]
         wrapping = " or ".join(f"`{prefix}`" for prefix in PREFIXES)
-        raise WeightsError(f"{path}: {some(twice)}: there with and without {wrapping}, expected one; download it again")
+        raise WeightsError(f"{path}: {few(twice)}: there with and without {wrapping}, expected one; download it again")
     return {names[name]: value for name, value in state.items()}
 
 
@@ -136,7 +136,7 @@ def _check_claims(path: Path, tensors: Mapping[str, Tensor], size: int) -> None:
     hollow = [name for name, value in tensors.items() if value.untyped_storage().nbytes() < claims[name]]
     if hollow:
         raise WeightsError(
-            f"{path}: {some(hollow)}: claim more numbers than the file has (expanded tensors); download it again"
+            f"{path}: {few(hollow)}: claim more numbers than the file has (expanded tensors); download it again"
         )
     if sum(claims.values()) > MAX_TENSOR_BYTES_PER_FILE_BYTE * size + MIB:
         found = f"tensors of {size_text(sum(claims.values()))} in a file of {size_text(size)}"

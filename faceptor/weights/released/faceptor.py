@@ -8,10 +8,11 @@ from torch import Tensor
 
 from faceptor.config import FaceptorConfig
 from faceptor.errors import ConfigError, WeightsError
+from faceptor.io.words import few
 from faceptor.models.base import FaceModel
 from faceptor.models.build import build_model
 from faceptor.tasks import task as task_named
-from faceptor.weights.loading import built_with, plan, some
+from faceptor.weights.loading import built_with, plan
 from faceptor.weights.released import farl
 from faceptor.weights.released.names import Renaming, below, check_alike, check_below, check_fit, without_classifier
 from faceptor.weights.released.published import INPUTS, RECOGNITION, TASK_NAMES, published_crops
@@ -144,7 +145,7 @@ def _check_same(shared: Mapping[str, Tensor], state: Mapping[str, Tensor], *, or
     )
     if differ:
         raise WeightsError(
-            f"{origin}: {len(differ)} tensors outside Layer-Attention differ from {first}: {some(differ)}; "
+            f"{origin}: {len(differ)} tensors outside Layer-Attention differ from {first}: {few(differ)}; "
             "only files trained from the same stage 1 merge"
         )
 
@@ -156,7 +157,7 @@ def _query_tasks(state: Mapping[str, Tensor], origin: str) -> list[str]:
     unknown = [name for name, task in named.items() if task not in TASK_NAMES]
     if unknown:
         raise WeightsError(
-            f"{origin}: {some(unknown)}: queries of unknown tasks; expected some of {', '.join(TASK_NAMES)}"
+            f"{origin}: {few(unknown)}: queries of unknown tasks; expected some of {', '.join(TASK_NAMES)}"
         )
     return [TASK_NAMES[task] for task in named.values()]
 

@@ -19,12 +19,13 @@ from torch import Tensor
 
 from faceptor.config import FaceXFormerConfig
 from faceptor.errors import WeightsError
+from faceptor.io.words import few
 from faceptor.models.base import FaceModel
 from faceptor.models.build import build_model
 from faceptor.tasks import task as task_named
 from faceptor.transforms.crop import CropSpec
 from faceptor.transforms.framing import Framing
-from faceptor.weights.loading import built_with, plan, some
+from faceptor.weights.loading import built_with, plan
 from faceptor.weights.released.names import Renaming, check_fit
 
 TASK_NAMES = {  # published -> ours
@@ -138,7 +139,7 @@ def check_structure(state: Mapping[str, Tensor], structure: Mapping[str, Tensor]
     odd = sorted(structure.keys() ^ {name for name in state if name.endswith(_INDEX)})
     if odd:
         raise WeightsError(
-            f"{origin}: not the tensors of the published model; {len(odd)} missing or extra: {some(odd)}; "
+            f"{origin}: not the tensors of the published model; {len(odd)} missing or extra: {few(odd)}; "
             "download the file again"
         )
     differ = [
@@ -148,7 +149,7 @@ def check_structure(state: Mapping[str, Tensor], structure: Mapping[str, Tensor]
     ]
     if differ:
         raise WeightsError(
-            f"{origin}: {len(differ)} tables of relative positions differ from Swin-B's: {some(differ)}; "
+            f"{origin}: {len(differ)} tables of relative positions differ from Swin-B's: {few(differ)}; "
             "is it a release of another model?"
         )
 

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from faceptor.config import EncoderConfig
 from faceptor.errors import WeightsError
+from faceptor.io.words import few
 from faceptor.models.encoder import Encoder
-from faceptor.weights.loading import load_strictly, some
+from faceptor.weights.loading import load_strictly
 from faceptor.weights.released.checkpoint import read_checkpoint
 from faceptor.weights.released.names import Renaming, below, check_fit, strange
 from faceptor.weights.starting import ENCODER_WEIGHTS
@@ -56,7 +57,7 @@ def load_farl(encoder: Encoder, path: Path | str) -> None:
     state = read_checkpoint(path)
     if not matches(state):
         raise WeightsError(
-            f"{path}: expected FaRL's tensors visual.*, found {some(list(state), 3)}; is it another checkpoint?"
+            f"{path}: expected FaRL's tensors visual.*, found {few(list(state), 3)}; is it another checkpoint?"
         )
     tensors = encoder_state(image_tower(state, origin=str(path)), like=encoder, origin=str(path), prefix=VISUAL)
     load_strictly(encoder, tensors, origin=str(path))

@@ -13,7 +13,8 @@ from types import MappingProxyType
 from torch import Tensor, nn
 
 from faceptor.errors import WeightsError
-from faceptor.weights.loading import Facts, facts_of, misfits, some
+from faceptor.io.words import few
+from faceptor.weights.loading import Facts, facts_of, misfits
 
 QUERY_KEY_VALUE = ("query", "key", "value")
 PLACEHOLDERS = {"p": r"\w+", "i": r"\d+", "j": r"\d+", "task": r"[^.]+", "kind": r"[^.]+", "own": r"[^.]+"}
@@ -125,7 +126,7 @@ def check_below(state: Mapping[str, Tensor], prefix: str, *, origin: str) -> Non
 
 def strange(names: list[str], *, origin: str) -> WeightsError:
     return WeightsError(
-        f"{origin}: {len(names)} tensors without a counterpart here: {some(names)}; is it a release of another model?"
+        f"{origin}: {len(names)} tensors without a counterpart here: {few(names)}; is it a release of another model?"
     )
 
 

@@ -15,10 +15,11 @@ from torch import Tensor
 
 from faceptor.errors import ConfigError, WeightsError, WriteError
 from faceptor.io.regular import sha256_of
+from faceptor.io.words import few
 from faceptor.models.base import FaceModel
 from faceptor.models.build import build_encoder
 from faceptor.weights.folder import DESCRIPTION, save_model
-from faceptor.weights.loading import plan, some
+from faceptor.weights.loading import plan
 from faceptor.weights.released import faceptor, facexformer, farl, naive
 from faceptor.weights.released import published as facts
 from faceptor.weights.released.checkpoint import read_checkpoint
@@ -258,7 +259,7 @@ def _family(path: Path, state: Mapping[str, Tensor]) -> str:
     known = next((name for name, family in FAMILIES.items() if family.matches(state.keys())), None)
     if known is None:
         raise WeightsError(
-            f"{path}: not a release that is known here, its tensors are {some(list(state), 3)}; expected one of "
+            f"{path}: not a release that is known here, its tensors are {few(list(state), 3)}; expected one of "
             f"{', '.join(FAMILIES)}; a model trained here is a folder, which `faceptor.load` reads"
         )
     return known
