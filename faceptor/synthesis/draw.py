@@ -18,6 +18,7 @@ from faceptor.synthesis.face import Face
 from faceptor.synthesis.features import Features
 from faceptor.synthesis.hair import standing_off
 from faceptor.synthesis.head import Head
+from faceptor.synthesis.identity import clip
 from faceptor.synthesis.palette import Palette
 from faceptor.synthesis.photo import background, develop, light
 from faceptor.synthesis.placement import place
@@ -46,7 +47,7 @@ def render(
     matrix = place(frame, size, five=marks.five, box=_box(marks.extent), rng=rng)
     view = View(head=head, matrix=matrix, fine=2 if max(size) <= _DOUBLED_UP_TO_PIXELS else 1)
 
-    texels = int(np.clip(round(view.unit / _PIXELS_PER_TEXEL), _MIN_TEXELS, _MAX_TEXELS))
+    texels = clip(round(view.unit / _PIXELS_PER_TEXEL), _MIN_TEXELS, _MAX_TEXELS)
     skin = paint_head(head, features, colours, texels=texels, rng=rng)
     canvas = Canvas(background(face, size[0] * view.fine, size[1] * view.fine, rng))
     paint_body(canvas, view, colours)

@@ -6,7 +6,7 @@ import numpy as np
 
 from faceptor.datasets.labels import EXPRESSIONS
 from faceptor.errors import ConfigError
-from faceptor.synthesis.identity import HABITS, IDENTITY_FIELDS, Identity, pick, sample_identity
+from faceptor.synthesis.identity import HABITS, IDENTITY_FIELDS, Identity, clip, pick, sample_identity
 
 EXPRESSION_SHARES = (0.2, 0.3, 0.1, 0.1, 0.1, 0.1, 0.1)  # in the order of EXPRESSIONS
 YOUNGEST, OLDEST = 16.0, 77.0
@@ -86,17 +86,17 @@ class Face:
     @property
     def apparent_age(self) -> float:
         """The age that the drawing shows: people look a little older or younger than they are."""
-        return float(np.clip(self.age + self.person.looks_older, 0.0, 100.0))
+        return clip(self.age + self.person.looks_older, 0.0, 100.0)
 
     @property
     def youth(self) -> float:
         """What is left of a young face's roundness: 1 up to 16 years, 0 from 30 on."""
-        return float(np.clip((30.0 - self.apparent_age) / 14.0, 0.0, 1.0))
+        return clip((30.0 - self.apparent_age) / 14.0, 0.0, 1.0)
 
     @property
     def aged(self) -> float:
         """Strength of the signs of age: 0 up to 17 years, 0.4 at 36, 1 at 72, at most 1.2."""
-        return float(np.clip((self.apparent_age - 17.0) / 55.0, 0.0, 1.25) ** 0.9)
+        return clip((self.apparent_age - 17.0) / 55.0, 0.0, 1.25) ** 0.9
 
 
 # Uniforms behind hair, beard and glasses: mostly the person's own, else this picture's.
@@ -127,6 +127,7 @@ def sample_face(seed: int, *, identity: int, sample: int = 0, **fixed) -> Face:
     rng = np.random.default_rng(np.random.SeedSequence((seed, identity, 1, sample)))
     u, n = rng.random(64), np.clip(rng.standard_normal(32), -2.5, 2.5)
     u[_BY_HABIT] = np.where(u[_WHETHER] < _USUAL, person.habits, u[_BY_HABIT])
+    u, n = u.tolist(), n.tolist()
     age = float(fixed.get("age", _reflect(person.base_age + 4.0 * n[0], YOUNGEST, OLDEST)))
     values = {"seed": seed, "sample": sample, "person": person, "age": age, "texture": int(rng.integers(2**31))}
     values |= _pose_and_expression(u, n)
@@ -137,36 +138,36 @@ def sample_face(seed: int, *, identity: int, sample: int = 0, **fixed) -> Face:
     return Face(**_consistent(values, fixed))
 
 
-def _pose_and_expression(u: np.ndarray, n: np.ndarray) -> dict:
+def _pose_and_expression(u: list[float], n: list[float]) -> dict:
     return {
         "expression": EXPRESSIONS.index(pick(u[0], EXPRESSIONS, EXPRESSION_SHARES)),
-        "intensity": 0.75 + 0.25 * float(u[1]),
+        "intensity": 0.75 + 0.25 * u[1],
         # A mixture: most pictures are near-frontal, a quarter are turned far.
-        "yaw": float(n[1] * 13.0 if u[2] < 0.7 else MAX_YAW * (2 * u[3] - 1)),
-        "pitch": float(np.clip(n[2] * 8.0, -MAX_PITCH, MAX_PITCH)),
-        "roll": float(np.clip(n[3] * 7.0, -MAX_ROLL, MAX_ROLL)),
-        "mouth_open": float(max(0.0, u[4] - 0.75) / 0.25) * 0.7,
-        "eyes_closed": bool(u[5] < 0.12),
-        "gaze_x": float(n[4] * 0.35),
-        "gaze_y": float(n[5] * 0.2),
+        "yaw": n[1] * 13.0 if u[2] < 0.7 else MAX_YAW * (2 * u[3] - 1),
+        "pitch": clip(n[2] * 8.0, -MAX_PITCH, MAX_PITCH),
+        "roll": clip(n[3] * 7.0, -MAX_ROLL, MAX_ROLL),
+        "mouth_open": max(0.0, u[4] - 0.75) / 0.25 * 0.7,
+        "eyes_closed": u[5] < 0.12,
+        "gaze_x": n[4] * 0.35,
+        "gaze_y": n[5] * 0.2,
     }
 
 
-def _hair(u: np.ndarray, person: Identity, age: float) -> dict:
+def _hair(u: list[float], person: Identity, age: float) -> dict:
     male, adult = person.male, age >= 18
-    greying = float(np.clip((age - person.grey_onset) / 38.0, 0.0, 1.0))
+    greying = clip((age - person.grey_onset) / 38.0, 0.0, 1.0)
     dyed = u[6] < (0.03 if male else 0.06)
-    balding = float(np.clip((age - person.bald_onset) / 18.0, 0.0, 1.0))
-    receding = float(np.clip((age - 24.0) / 48.0 + 0.25 * person.hairline, 0.0, 0.85)) if male else 0.0
+    balding = clip((age - person.bald_onset) / 18.0, 0.0, 1.0)
+    receding = clip((age - 24.0) / 48.0 + 0.25 * person.hairline, 0.0, 0.85) if male else 0.0
     weights = (0.75, 0.15, 0.1) if male else (0.15, 0.35, 0.5)
     return {
         "hair_length": pick(u[7], ("short", "medium", "long"), weights),
-        "hair_volume": float(u[8]),
+        "hair_volume": u[8],
         "hair_colour": person.hair_base,
         "grey": 0.0 if dyed else greying,
         "bald": bool(male and (balding > 0.6 or (u[9] < 0.12 and adult))),
         "receding": max(receding, balding),
-        "bangs": bool(u[10] < (0.12 if male else 0.28)),
+        "bangs": u[10] < (0.12 if male else 0.28),
         "mustache": bool(male and adult and u[11] < 0.16),
         "goatee": bool(male and adult and u[12] < 0.18),
         "beard": bool(male and adult and u[13] < 0.2),
@@ -175,40 +176,40 @@ def _hair(u: np.ndarray, person: Identity, age: float) -> dict:
     }
 
 
-def _worn(u: np.ndarray, person: Identity, age: float) -> dict:
+def _worn(u: list[float], person: Identity, age: float) -> dict:
     male, adult = person.male, age >= 15
     painted = not male and adult
     return {
-        "eyeglasses": bool(u[16] < 0.14),
-        "sunglasses": bool(u[17] < 0.05),
-        "glasses_style": float(u[18]),
+        "eyeglasses": u[16] < 0.14,
+        "sunglasses": u[17] < 0.05,
+        "glasses_style": u[18],
         "glasses_colour": int(u[19] * 4),
         "hat": pick(u[21], HATS, (1, 1, 1)) if u[20] < 0.1 else "",
         "lipstick": bool(painted and u[22] < 0.7),
         "heavy_makeup": bool(painted and u[23] < 0.45),
-        "rosy_cheeks": bool(u[24] < (0.04 if male else 0.2)),
-        "flushed": bool(u[25] < 0.1),
-        "shiny": bool(u[26] < 0.2),
-        "earrings": bool(u[27] < (0.04 if male else 0.4)),
-        "necklace": bool(u[28] < (0.04 if male else 0.3)),
+        "rosy_cheeks": u[24] < (0.04 if male else 0.2),
+        "flushed": u[25] < 0.1,
+        "shiny": u[26] < 0.2,
+        "earrings": u[27] < (0.04 if male else 0.4),
+        "necklace": u[28] < (0.04 if male else 0.3),
         "necktie": bool(adult and u[29] < (0.15 if male else 0.01)),
     }
 
 
-def _picture(u: np.ndarray, n: np.ndarray) -> dict:
-    flash = bool(u[30] < 0.2)
+def _picture(u: list[float], n: list[float]) -> dict:
+    flash = u[30] < 0.2
     return {
-        "light_azimuth": 0.0 if flash else float(n[6] * 35.0),
-        "light_elevation": 8.0 if flash else 28.0 + 14.0 * float(n[7]),
-        "light_strength": float(u[31]),
-        "exposure": 1.0 + 0.1 * float(n[8]),
-        "warmth": float(0.5 * n[9]),
+        "light_azimuth": 0.0 if flash else n[6] * 35.0,
+        "light_elevation": 8.0 if flash else 28.0 + 14.0 * n[7],
+        "light_strength": u[31],
+        "exposure": 1.0 + 0.1 * n[8],
+        "warmth": 0.5 * n[9],
         "flash": flash,
         "background": pick(u[32], BACKGROUNDS, (0.3, 0.35, 0.35)),
         "occluder": pick(u[34], OCCLUDERS, (0.6, 0.4)) if u[33] < 0.05 else "",
-        "blur": 0.01 + 0.02 * float(u[36]) if u[35] < 0.15 else 0.0,
-        "noise": 1.0 + 5.0 * float(u[37] ** 2),
-        "grayscale": bool(u[38] < 0.08),
+        "blur": 0.01 + 0.02 * u[36] if u[35] < 0.15 else 0.0,
+        "noise": 1.0 + 5.0 * u[37] ** 2,
+        "grayscale": u[38] < 0.08,
     }
 
 

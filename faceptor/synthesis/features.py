@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from faceptor.synthesis.head import Head
+from faceptor.synthesis.identity import clip
 
 MIRROR = np.array([-1.0, 1.0])
 EYE_POINTS, LIP_POINTS = 9, 13
@@ -95,7 +96,7 @@ def _eyes(head: Head) -> dict:
     arc = (1 - np.abs(s) ** 2.2) ** 0.8
     x, level = s * width - head.eye_x, y - tilt * (1 - s)
     middle = y - tilt + (low - up) * 0.3
-    gaze = np.array([0.07 * np.clip(face.gaze_x, -1, 1), 0.03 * face.gaze_y])
+    gaze = np.array([0.07 * clip(face.gaze_x, -1, 1), 0.03 * face.gaze_y])
     return {
         "eye_width": width,
         "eye_open": up + low,

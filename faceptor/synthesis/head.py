@@ -13,6 +13,7 @@ import numpy as np
 
 from faceptor.synthesis.face import Face
 from faceptor.synthesis.facial_actions import Action, action_of
+from faceptor.synthesis.identity import clip
 
 MAX_ANGLE = 2.75
 COLUMNS, DOME_ROWS, FACE_ROWS, CHIN_ROWS = 43, 7, 32, 4
@@ -56,7 +57,7 @@ class Head:
     def __post_init__(self) -> None:
         face, person = self.face, self.face.person
         age = face.apparent_age
-        self.child = child = float(np.clip((17.0 - age) / 16.0, 0.0, 1.0)) ** 0.8
+        self.child = child = clip((17.0 - age) / 16.0, 0.0, 1.0) ** 0.8
         self.aged = aged = face.aged
         self.action: Action = action_of(face)
         fat = person.fat + 0.5 * child + 0.6 * face.youth + 0.3 * aged
@@ -181,7 +182,7 @@ class Head:
         breadth = np.interp(y, n.knots_y, n.knots_s)
         z = height * np.exp(-((x / breadth) ** 2))
         z += n.wing_h * bump(n.wing_x, n.wing_y, 0.075, 0.075)
-        eye_x, fat, aged = f.eye_x, np.clip(f.fat, -2, 2.5), f.aged
+        eye_x, fat, aged = f.eye_x, clip(f.fat, -2, 2.5), f.aged
         z -= (0.10 + 0.02 * aged) * bump(eye_x, 0.0, 0.26, 0.16)
         z += 0.055 * bump(eye_x, 0.01, 0.17, 0.10)
         z += (0.03 + 0.02 * p.male - 0.03 * f.child) * bump(0.36, -0.2, 0.34, 0.09)

@@ -1,6 +1,9 @@
 """What stays the same between two pictures of one person: bone, skin, eyes, brows, hair and how they age."""
 
+import math
+from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -118,13 +121,23 @@ IDENTITY_FIELDS = frozenset(Identity.__dataclass_fields__) - {"number"}
 
 def _distinct(normal: float) -> float:
     """A score seldom near the average: a nose is broad or narrow, and a small picture shows which."""
-    return float(np.clip(np.copysign(1.2 * np.sqrt(np.abs(normal)), normal), -MAX_DEVIATIONS, MAX_DEVIATIONS))
+    return clip(math.copysign(1.2 * math.sqrt(abs(normal)), normal), -MAX_DEVIATIONS, MAX_DEVIATIONS)
+
+
+def clip(value: float, low: float, high: float) -> float:
+    """One number held between two others; np.clip is for arrays, on a number it takes ten times as long."""
+    return min(max(value, low), high)
 
 
 def pick(uniform: float, names: tuple, weights: tuple[float, ...]):
     """The name whose share of [0, 1) holds `uniform`."""
-    edges = np.cumsum(weights) / np.sum(weights)
-    return names[min(int(np.searchsorted(edges, uniform, side="right")), len(names) - 1)]
+    return names[min(bisect_right(_edges(weights), uniform), len(names) - 1)]
+
+
+@cache
+def _edges(weights: tuple[float, ...]) -> list[float]:
+    """Where each share of [0, 1) ends."""
+    return (np.cumsum(weights) / np.sum(weights)).tolist()
 
 
 def sample_identity(seed: int, identity: int, **fixed) -> Identity:
@@ -134,8 +147,8 @@ def sample_identity(seed: int, identity: int, **fixed) -> Identity:
     """
     rng = np.random.default_rng(np.random.SeedSequence((seed, identity, 0)))
     normal = dict(zip(_SCORES, rng.standard_normal(len(_SCORES)).tolist(), strict=True))
-    u = rng.random(24)
-    marks, habits = rng.random((4, 3)), rng.random(HABITS)
+    u = rng.random(24).tolist()
+    marks, habits = rng.random((4, 3)).tolist(), rng.random(HABITS).tolist()
     ageing = np.random.default_rng(np.random.SeedSequence((seed, identity, 2)))
     spots = ageing.uniform([-0.9, -0.75, 0.5], [0.9, 0.9, 1.0], (30, 3))
     male = bool(fixed.get("male", u[0] < 0.5))
@@ -167,18 +180,16 @@ def sample_identity(seed: int, identity: int, **fixed) -> Identity:
         "number": identity,
         "male": male,
         "skin": skin,
-        "freckles": max(0.0, float((u[2] - 0.72) / 0.28)) * (skin < 0.4),
+        "freckles": max(0.0, (u[2] - 0.72) / 0.28) * (skin < 0.4),
         "eye_colour": pick(u[3], EYE_COLOURS, eye_weights),
         "hair_base": pick(u[4], HAIR_COLOURS, hair_weights),
         "hair_texture": pick(u[6], HAIR_TEXTURES, (0.42, 0.33, 0.25)),
-        "grey_onset": 30.0 + 7.0 * float(u[7]),
-        "bald_onset": (32.0 + 60.0 * float(u[8])) if male else 200.0,
-        "base_age": 16.0 + 61.0 * float(u[9]),
-        "looks_older": float(1.6 * (u[10] + u[11] - 1.0)),
-        "marks": tuple(
-            (float(2.2 * (a - 0.5)), float(-0.55 + 1.9 * b), float(0.022 + 0.03 * c)) for a, b, c in marks[:count]
-        ),
+        "grey_onset": 30.0 + 7.0 * u[7],
+        "bald_onset": (32.0 + 60.0 * u[8]) if male else 200.0,
+        "base_age": 16.0 + 61.0 * u[9],
+        "looks_older": 1.6 * (u[10] + u[11] - 1.0),
+        "marks": tuple((2.2 * (a - 0.5), -0.55 + 1.9 * b, 0.022 + 0.03 * c) for a, b, c in marks[:count]),
         "spots": tuple(map(tuple, spots.tolist())),
-        "habits": tuple(habits.tolist()),
+        "habits": tuple(habits),
     }
     return Identity(**(values | fixed))

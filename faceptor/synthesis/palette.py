@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from faceptor.synthesis.face import Face
+from faceptor.synthesis.identity import clip
 
 # Skin from very light to very dark, at equal steps of `Identity.skin`.
 _SKIN = np.array([[250, 218, 196], [236, 190, 158], [206, 150, 112], [156, 104, 72], [104, 66, 46], [74, 47, 35]])
+_SKIN_STEPS = np.linspace(0, 1, len(_SKIN))
 _HAIR = {"black": (30, 26, 26), "brown": (92, 60, 38), "blond": (214, 178, 112), "red": (156, 74, 34)}
 _GREY_HAIR, _GREY_BROW = np.array([196.0, 196.0, 198.0]), np.array([105.0, 103.5, 102.0])
 _WHITE_BROW = np.array([172.0, 170.0, 166.0])
@@ -40,14 +42,13 @@ class Palette:
     @classmethod
     def of(cls, face: Face) -> "Palette":
         p = face.person
-        steps = np.linspace(0, 1, len(_SKIN))
-        skin = np.array([np.interp(p.skin, steps, channel) for channel in _SKIN.T])
+        skin = np.array([np.interp(p.skin, _SKIN_STEPS, channel) for channel in _SKIN.T])
         skin = skin * (1 + 0.02 * p.skin_hue * np.array([1, -0.3, -1]))
         skin = skin + 0.3 * face.aged * (0.95 * skin.mean() - skin)  # skin turns sallow and lips fade with the years
         base = np.array(_HAIR[face.hair_colour], float)
         hair = base + 0.92 * face.grey * (_GREY_HAIR - base)
         brow = 0.75 * base * (1 - 0.5 * face.grey) + 0.5 * face.grey * _GREY_BROW
-        brow = brow + np.clip(2.5 * (face.aged - 0.75), 0.0, 0.8) * (_WHITE_BROW - brow)  # from the late fifties on
+        brow = brow + clip(2.5 * (face.aged - 0.75), 0.0, 0.8) * (_WHITE_BROW - brow)  # from the late fifties on
         lips = skin + (0.45 + 0.2 * face.youth - 0.32 * face.aged) * (_LIPS - skin)
         if face.lipstick:
             lips = 0.2 * skin + 0.8 * _LIPSTICKS[face.texture % len(_LIPSTICKS)]

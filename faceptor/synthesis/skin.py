@@ -7,6 +7,7 @@ import numpy as np
 from faceptor.synthesis.canvas import BROW_L, EYE_L, LOWER_LIP, MOUTH, NO_POINTS, NOSE, UPPER_LIP, Stroke
 from faceptor.synthesis.features import MIRROR, Features, ring
 from faceptor.synthesis.head import Head
+from faceptor.synthesis.identity import clip
 from faceptor.synthesis.palette import IRIS, Palette
 
 _CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 24)), np.sin(np.linspace(0, 2 * np.pi, 24))], axis=1)
@@ -37,7 +38,7 @@ def _complexion(head: Head, c: Palette) -> Iterator[Stroke]:
     face, aged = head.face, head.aged
     red = 0.1 + 0.55 * face.rosy_cheeks + 0.15 * face.flushed
     # Cheeks are hollow below high cheekbones, and sink in with the years.
-    hollow = np.clip(0.4 * max(face.person.cheekbone, 1.2 * head.action.cheek), 0, 0.45) + 0.2 * aged
+    hollow = clip(0.4 * max(face.person.cheekbone, 1.2 * head.action.cheek), 0, 0.45) + 0.2 * aged
     socket = min(0.22 + 0.4 * aged, 0.65)
     bag = np.stack([0.18 * _SPAN, 0.15 + 0.045 * (1 - _SPAN**2)], axis=1)
     for side in _SIDES:
@@ -58,7 +59,7 @@ def _complexion(head: Head, c: Palette) -> Iterator[Stroke]:
 
 def eye_bags(head: Head) -> float:
     """Strength of the bags under the eyes, 0.05..0.75."""
-    return float(np.clip(0.1 + 0.75 * (head.aged - 0.3), 0.05, 0.75))
+    return clip(0.1 + 0.75 * (head.aged - 0.3), 0.05, 0.75)
 
 
 def _blemishes(head: Head, c: Palette, rng: np.random.Generator) -> Iterator[Stroke]:
@@ -84,13 +85,13 @@ def _wrinkles(head: Head, f: Features, c: Palette) -> Iterator[Stroke]:
     def crease(points, strength, line=0.03, soft=0.01) -> Stroke:
         return Stroke(points=np.asarray(points), colour=0.85 * c.shadow, alpha=strength, line=line, soft=soft)
 
-    forehead = np.clip(aged - 0.2 + 2.5 * max(0.0, a.inner_brow), 0, 0.9)
+    forehead = clip(aged - 0.2 + 2.5 * max(0.0, a.inner_brow), 0, 0.9)
     for i in range(2 + int(3 * min(aged, 1)) if forehead > 0.03 else 0):
         y = -0.5 - 0.115 * i + 0.012 * np.sin(3 * _SPAN + i) + 0.02 * _SPAN**2
         yield crease(np.stack([_SPAN * (0.5 - 0.05 * i), y], 1), forehead * (0.9 - 0.1 * i), 0.02)
-    crow = np.clip(1.1 * (aged - 0.25) + 0.2 * a.cheek, 0, 0.95)
+    crow = clip(1.1 * (aged - 0.25) + 0.2 * a.cheek, 0, 0.95)
     fold = nasolabial(head)
-    frown = np.clip(0.8 * (aged - 0.4) + 8 * a.squeeze, 0, 0.75)
+    frown = clip(0.8 * (aged - 0.4) + 8 * a.squeeze, 0, 0.75)
     eye_end, mouth_end = head.eye_x + f.eye_width + 0.04, f.lip_top[-1, 0] + 0.1
     wing_x, wing_y = head.nose.wing_x + 0.09, head.nose.wing_y - 0.02
     for side in _SIDES:
@@ -122,7 +123,7 @@ def _wrinkles(head: Head, f: Features, c: Palette) -> Iterator[Stroke]:
 
 def nasolabial(head: Head) -> float:
     """Strength of the fold from nose to mouth, 0..0.9."""
-    return float(np.clip(0.08 + 0.75 * head.aged + 0.3 * head.action.cheek, 0, 0.9))
+    return clip(0.08 + 0.75 * head.aged + 0.3 * head.action.cheek, 0, 0.9)
 
 
 def _beard(head: Head, f: Features, c: Palette) -> Iterator[Stroke]:
