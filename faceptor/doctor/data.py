@@ -15,7 +15,7 @@ from faceptor.config.sections import spelled, unspelled
 from faceptor.datasets import READERS, reader_class, reader_of
 from faceptor.datasets.folders import litter
 from faceptor.datasets.reader import Reader
-from faceptor.doctor.survey import Progress, Survey, survey
+from faceptor.doctor.survey import Progress, Split, Survey, survey
 from faceptor.errors import ConfigError, FaceptorError
 from faceptor.prepared.card import compare_published, generated_check
 from faceptor.prepared.duplicates import DUPLICATES_FILE
@@ -221,36 +221,47 @@ def _findings(reader: Reader, found: Survey) -> dict:
 # --- what is wrong --------------------------------------------------------------------------------------------------
 
 
-def _problems(reader: Reader, found: Survey, counts: dict, limit: float):
+def _problems(reader: Reader, found: Survey, counts: dict, limit: float) -> Iterator[Problem]:
     """Errors about the set first, then counts, then samples, then failed self-checks."""
     for stop in found.stops:
         yield Problem(_relative(stop, reader))
-    for name, row in counts.items() if not found.stops else ():
-        split = found.splits.get(name.partition("/")[0])
-        counted = split is None or split.exact
-        if counted and not row["equal"] and not reader.generated:
-            gap = row["published"] - row["found"]
-            text = f"{name}: {row['found']:,} samples, {abs(gap):,} {'fewer' if gap > 0 else 'more'} than published"
-            yield Problem(text, blocking=row["enforced"])
+    if not found.stops and not reader.generated:
+        yield from _other_counts(found, counts)
     for name, split in found.splits.items():
-        if split.stopped:
-            yield Problem(f"{name}: not counted to the end, it took too long; --deep takes its time", blocking=False)
-        if split.unusable > limit:
-            text = (
-                f"{name}: {len(split.rejects)} of {split.opened} samples cannot be used, more than the share "
-                f"{limit:g} that may be: preparation would stop; repair them, or raise "
-                f"datasets.{spelled(reader.name)}.max_rejects"
-            )
-            yield Problem(text)
-        first: dict[str, list] = {}
-        for reject in split.rejects:
-            first.setdefault(re.sub(r"'[^']*'|[\w./-]*\d[\w./-]*", "…", reject.reason), []).append(reject)
-        for group in sorted(first.values(), key=len, reverse=True):
-            text = f"{group[0].key}: {group[0].reason}"
-            yield Problem(text, group[0].where, len(group), blocking=False)
+        yield from _unusable(reader, name, split, limit)
     for check in (*found.checks, *generated_check(reader, found.counts)):
         if check.status == "fail":
             yield Problem(f"self-check failed: {check.name}: {check.detail}", blocking=False)
+
+
+def _other_counts(found: Survey, counts: dict) -> Iterator[Problem]:
+    """Splits with more or fewer samples than their owner published."""
+    for name, row in counts.items():
+        split = found.splits.get(name.partition("/")[0])
+        if row["equal"] or (split and not split.exact):
+            continue
+        gap = row["published"] - row["found"]
+        text = f"{name}: {row['found']:,} samples, {abs(gap):,} {'fewer' if gap > 0 else 'more'} than published"
+        yield Problem(text, blocking=row["enforced"])
+
+
+def _unusable(reader: Reader, name: str, split: Split, limit: float) -> Iterator[Problem]:
+    """What keeps samples of a split from being used; of samples with the same fault the first."""
+    if split.stopped:
+        yield Problem(f"{name}: not counted to the end, it took too long; --deep takes its time", blocking=False)
+    if split.unusable > limit:
+        text = (
+            f"{name}: {len(split.rejects)} of {split.opened} samples cannot be used, more than the share "
+            f"{limit:g} that may be: preparation would stop; repair them, or raise "
+            f"datasets.{spelled(reader.name)}.max_rejects"
+        )
+        yield Problem(text)
+    alike: dict[str, list] = {}
+    for reject in split.rejects:
+        alike.setdefault(re.sub(r"'[^']*'|[\w./-]*\d[\w./-]*", "…", reject.reason), []).append(reject)
+    for group in sorted(alike.values(), key=len, reverse=True):
+        first = group[0]
+        yield Problem(f"{first.key}: {first.reason}", first.where, len(group), blocking=False)
 
 
 def _relative(text: str, reader: Reader) -> str:
