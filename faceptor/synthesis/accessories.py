@@ -22,6 +22,8 @@ from faceptor.synthesis.view import View
 _CIRCLE_ANGLES = np.linspace(0, 2 * np.pi, 28)
 _IS_EYE_OR_BROW = np.isin(np.arange(256), (BROW_L, BROW_R, EYE_L, EYE_R))
 _EAR_ANGLE = 1.62  # of the ear's root on the head surface, radians
+_SHELL = np.linspace(0, 2 * np.pi, 18)  # around an ear
+_SHELL_COS, _SHELL_SIN = np.cos(_SHELL), np.sin(_SHELL)
 _OCCLUDER_CLASS = 255  # painted as this class while drawing, then found and set to background
 _EARS = np.array([[-_EAR_ANGLE, _EAR_ANGLE], [0.2, 0.2]])  # u and v of their roots, image-left and image-right
 
@@ -43,16 +45,15 @@ def _ear(canvas: Canvas, view: View, colours: Palette, side: int) -> None:
     covered = not face.bald and (face.hair_length == "long" or thick)
     root_x, _, root_z = head.surface(side * _EAR_ANGLE, 0.3, bumps=False)
     size = 1 + 0.07 * face.person.ear_size
-    t = np.linspace(0, 2 * np.pi, 18)
-    stand_off = (0.08 + 0.2 * (0.6 + 0.4 * np.cos(t))) * size * (0.75 + 0.21 * np.sin(t))
-    shell = np.stack([root_x + side * stand_off, 0.24 - 0.38 * size * np.sin(t), root_z - 0.12 + 0.16 * np.cos(t)], 1)
+    stand_off = (0.08 + 0.2 * (0.6 + 0.4 * _SHELL_COS)) * size * (0.75 + 0.21 * _SHELL_SIN)
+    shell = np.stack([root_x + side * stand_off, 0.24 - 0.38 * size * _SHELL_SIN, root_z - 0.12 + 0.16 * _SHELL_COS], 1)
     if not covered:
         canvas.fill(view.at(shell), colours.skin * 0.88, EAR_L if side < 0 else EAR_R)
         inner = shell.mean(0) + (shell - shell.mean(0)) * 0.55
         canvas.fill(view.at(inner), colours.shadow, alpha=0.45, soft=0.02 * view.unit)
     if face.earrings:
         lobe = np.array([root_x + side * 0.12, 0.24 + 0.46 * size, root_z - 0.08])
-        drop = lobe + np.stack([0.09 * np.cos(t), 0.12 * np.sin(t), np.zeros_like(t)], axis=1)
+        drop = lobe + np.stack([0.09 * _SHELL_COS, 0.12 * _SHELL_SIN, np.zeros_like(_SHELL)], axis=1)
         canvas.fill(view.at(drop), (240, 212, 120), EARRING)
 
 

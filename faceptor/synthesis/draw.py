@@ -5,6 +5,8 @@
 ((128, 128, 3), (68, 2))
 """
 
+import math
+
 import cv2
 import numpy as np
 
@@ -104,9 +106,9 @@ def _paste_head(canvas: Canvas, view: View, skin: Canvas, texels: int) -> np.nda
     )
     seen = head.project(grid)
     mesh = np.concatenate([view.fine_pixels(seen[..., :2]), seen[..., 2:] * view.unit], axis=-1)
-    low, high = mesh[..., :2].min(axis=(0, 1)), mesh[..., :2].max(axis=(0, 1))
-    left, top = np.maximum(np.floor(low) - 1, 0).astype(int)
-    right, bottom = np.minimum(np.ceil(high) + 2, canvas.classes.shape[::-1]).astype(int)
+    x, y, (height, width) = mesh[..., 0], mesh[..., 1], canvas.classes.shape
+    left, top = max(math.floor(x.min()) - 1, 0), max(math.floor(y.min()) - 1, 0)
+    right, bottom = min(math.ceil(x.max()) + 2, width), min(math.ceil(y.max()) + 2, height)
     if right <= left or bottom <= top:  # the head lies outside of the picture
         return shown
     column, row = rasterise(mesh - [left, top, 0], height=bottom - top, width=right - left)

@@ -59,9 +59,10 @@ def paint_hair(
     rows, cols, contrast = _STRANDS[face.person.hair_texture]
     coarse = rng.standard_normal((rows, cols)).astype(np.float32)
     # Hair covers the upper rows of the texture; nothing below the lowest hairy row needs strands.
-    lowest = int(np.flatnonzero((canvas.classes == HAIR).any(axis=1)).max(initial=-1)) + 1
+    hairy = canvas.classes == HAIR
+    lowest = int(np.flatnonzero(hairy.any(axis=1)).max(initial=-1)) + 1
     strands = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)[:lowest]
-    strands *= canvas.classes[:lowest] == HAIR
+    strands *= hairy[:lowest]
     canvas.planes[:, :lowest] *= 1 + contrast * strands
     if face.hat:
         rim = -0.62 if face.hat == "beanie" else BRIM_ROW

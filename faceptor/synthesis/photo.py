@@ -8,6 +8,7 @@ from faceptor.synthesis.head import Head, smoothstep
 
 _BACKGROUND_SIDE = 40  # side of the small picture that a background, always out of focus, is stretched from
 _BACKGROUND_GRID = np.linspace(-1.0, 1.0, _BACKGROUND_SIDE)
+_BACKGROUND_SLOPES = np.stack(np.meshgrid(_BACKGROUND_GRID, _BACKGROUND_GRID))  # across, down
 _WARM, _SKY, _GREEN = np.array([8.0, 1.0, -9.0]), np.array([-12.0, 2.0, 18.0]), np.array([-7.0, 14.0, -17.0])
 _LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
 
@@ -15,7 +16,7 @@ _LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
 def background(face: Face, height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """(3, height, width) float32."""
     small = _BACKGROUNDS[face.background](rng)
-    shade = 1 + 0.12 * rng.standard_normal(2)[:, None, None] * np.stack(np.meshgrid(_BACKGROUND_GRID, _BACKGROUND_GRID))
+    shade = 1 + 0.12 * rng.standard_normal(2)[:, None, None] * _BACKGROUND_SLOPES
     small = np.clip(small * shade.prod(axis=0)[..., None], 8, 245).astype(np.float32)
     planes = np.empty((3, height, width), np.float32)
     for plane, channel in zip(planes, cv2.split(small), strict=True):
@@ -71,20 +72,12 @@ def light(head: Head, grid: np.ndarray) -> np.ndarray:
     azimuth, elevation = np.deg2rad([face.light_azimuth, face.light_elevation])
     toward = np.array([np.sin(azimuth) * np.cos(elevation), -np.sin(elevation), np.cos(azimuth) * np.cos(elevation)])
     strength = 0.25 + 0.45 * face.light_strength
-    (ax, ay, az), (bx, by, bz) = (np.moveaxis(_along(grid @ head.matrix.T, axis), -1, 0) for axis in (1, 0))
+    (ax, ay, az), (bx, by, bz) = (np.moveaxis(along, -1, 0) for along in np.gradient(grid @ head.matrix.T, axis=(1, 0)))
     normal = np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
     normal /= np.maximum(np.sqrt((normal * normal).sum(-1, keepdims=True)), 1e-9)
     diffuse = 1 - strength + 1.25 * strength * np.clip(normal @ toward, 0, 1)
     under_chin = smoothstep(head.rows[:, None], head.chin, head.chin + 0.15)
     return (diffuse * (0.82 + 0.18 * np.clip(normal[..., 2], 0, 1)) * (1 - 0.35 * under_chin)).astype(np.float32)
-
-
-def _along(grid: np.ndarray, axis: int) -> np.ndarray:
-    """Central differences along a mesh axis, one-sided at its ends."""
-    index = np.arange(grid.shape[axis])
-    after, before = np.minimum(index + 1, index[-1]), np.maximum(index - 1, 0)
-    step = (after - before).reshape([-1 if a == axis else 1 for a in range(grid.ndim)])
-    return (grid.take(after, axis) - grid.take(before, axis)) / step
 
 
 def develop(

@@ -23,9 +23,9 @@ def rasterise(points: np.ndarray, *, height: int, width: int) -> np.ndarray:
     """
     triangles, cells = _mesh(*points.shape[:2])
     x, y, depth = points.reshape(-1, 3).astype(np.float32).T.copy()
-    triangles = triangles[:, _drawn(x[triangles], y[triangles], height, width)]
-    triangles = triangles[:, np.argsort(depth[triangles].sum(0), kind="stable")]
-    x, y = x[triangles], y[triangles]  # (3, T), far to near
+    triangles = triangles.compress(_drawn(x.take(triangles), y.take(triangles), height, width), axis=1)
+    triangles = triangles.take(np.argsort(depth.take(triangles).sum(0), kind="stable"), axis=1)
+    x, y = x.take(triangles), y.take(triangles)  # (3, T), far to near
 
     # One entry per triangle and pixel row it crosses.
     top = np.maximum(np.ceil(y.min(0)), 0).astype(np.int32)
@@ -38,15 +38,16 @@ def rasterise(points: np.ndarray, *, height: int, width: int) -> np.ndarray:
     owner, line, left, length = owner[filled], line[filled], left[filled], (right - left + 1)[filled]
 
     # On a triangle column and row are affine in x and y: take their value at the span's start and their step along it.
-    base, along_x, along_y = _affine(x, y, cells[:, triangles]).take(owner, axis=2)
+    first, second = triangles[:2]
+    base, along_x, along_y = _affine(x, y, cells.take(first, axis=1), second - first).take(owner, axis=2)
     start = (base + along_x * left + along_y * line).astype(np.float32)
     step = _counted(length)
-    pixel = step + np.repeat(line * width + left, length)
+    pixel = (step + np.repeat(line * width + left, length)).astype(np.intp)  # the type that NumPy indexes with
     step = step.astype(np.float32)
     out = np.full((2, height * width), -1.0, np.float32)
-    for target, first, slope in zip(out, start, along_x.astype(np.float32), strict=True):
+    for target, begin, slope in zip(out, start, along_x.astype(np.float32), strict=True):
         # Nearer triangles come later, and the last value written to a pixel stays.
-        target[pixel] = np.repeat(first, length) + step * np.repeat(slope, length)
+        target[pixel] = np.repeat(begin, length) + step * np.repeat(slope, length)
     return out.reshape(2, height, width)
 
 
@@ -75,12 +76,14 @@ def _span(x: np.ndarray, y: np.ndarray, owner: np.ndarray, line: np.ndarray) -> 
     return (enter.take(owner, axis=1) + moved).max(0), (leave.take(owner, axis=1) + moved).min(0)
 
 
-def _affine(x: np.ndarray, y: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """(3, 2, T): column and row at pixel (0, 0), their slopes along x and along y; `cells` (2, 3, T) at the corners."""
+def _affine(x: np.ndarray, y: np.ndarray, cells: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """(3, 2, T): column and row at pixel (0, 0), their slopes along x and along y.
+
+    `cells` (2, T) are column and row of the first corner; from there the second lies `step` (T,) columns away, 1 or -1,
+    and the third as many rows.
+    """
     x, y = x.astype(float), y.astype(float)  # extrapolating to pixel 0 would cost digits
-    first, second, third = cells[:, 0], cells[:, 1], cells[:, 2]
     ab_x, ab_y, ac_x, ac_y = x[1] - x[0], y[1] - y[0], x[2] - x[0], y[2] - y[0]
-    inverse = 1.0 / (ab_x * ac_y - ab_y * ac_x)
-    du, dv = second - first, third - first
-    along_x, along_y = (du * ac_y - dv * ab_y) * inverse, (dv * ab_x - du * ac_x) * inverse
-    return np.stack([first - along_x * x[0] - along_y * y[0], along_x, along_y])
+    inverse = step / (ab_x * ac_y - ab_y * ac_x)
+    along_x, along_y = np.stack([ac_y, -ab_y]) * inverse, np.stack([-ac_x, ab_x]) * inverse
+    return np.stack([cells - along_x * x[0] - along_y * y[0], along_x, along_y])

@@ -1,6 +1,7 @@
 """From the head to the pixels of one picture."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -20,7 +21,7 @@ class View:
     def face(self) -> Face:
         return self.head.face
 
-    @property
+    @cached_property
     def scale(self) -> float:
         """Pixels of the picture to a head unit."""
         return float(np.hypot(self.matrix[0, 0], self.matrix[1, 0]))
