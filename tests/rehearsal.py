@@ -1,12 +1,17 @@
 """A preset at toy size: its own tasks, policies, losses, crops, data sets and evaluation, small models and few steps.
 
-Only sizes, counts and steps shrink; what a preset chooses stays as it is written. The faces are generated in the
-published layouts and lie where the preset expects the data sets.
+Only sizes, counts and steps shrink; what a preset chooses stays as it is written. Pictures in the published layouts lie
+where the preset expects the data sets; a preset that draws its faces itself does so.
 """
 
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+import pytest
 import torch
 from safetensors.torch import save_file
 
@@ -15,10 +20,16 @@ from faceptor.models.build import build_model
 from faceptor.pipeline.all_datasets import SMALL
 from faceptor.pipeline.starting_weights import model_sections
 from faceptor.synthesis import synthesize
+from faceptor.synthesis.draw import render
+from faceptor.synthesis.face import Face, sample_face
+from faceptor.synthesis.portrait import Portrait
+from faceptor.synthesis.writers import layout as layouts
 from faceptor.tasks import task
 from faceptor.weights.released.farl import RENAMING, VISUAL
 from faceptor.weights.starting import part_of, starting_file
+from tests.synthesis.fake import fake_render
 
+PIXELS = 256  # a side of the face that is drawn
 STEPS = 2
 SAMPLES = 2  # of a task in a step
 SIDES = {"dense": 64, "face": 32}  # pixels; dense inputs are larger than face inputs in every preset
@@ -41,9 +52,36 @@ def paths_of_presets() -> dict[str, Path]:
     return {name: block.path for params in real for name, block in params.datasets.items()}
 
 
-def draw(name: str, folder: Path) -> None:
-    """A few generated faces in the layout of one data set."""
-    synthesize(name, folder, seed=1, workers=1, **({"train": 0} | FACES[name]))
+def write_set(name: str, folder: Path) -> None:
+    """A few pictures in the layout of one data set. Drawing each would take longer than all that is done with them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layouts, "render", tinted)
+        synthesize(name, folder, seed=1, workers=1, **({"train": 0} | FACES[name]))
+
+
+def tinted(face: Face, *, size: tuple[int, int], **options: Any) -> Portrait:
+    """The labels of a face with the picture of another, in colours of its own, and with points near that one's."""
+    portrait, drawn = fake_render(face, size=size, **options), drawn_once()
+    rng, scale = np.random.default_rng((face.identity, face.sample)), np.float32([size[1], size[0]]) / PIXELS
+
+    def near(points: np.ndarray) -> np.ndarray:
+        return ((points + rng.normal(0, 0.01 * PIXELS, points.shape)) * scale).astype(np.float32)
+
+    picture = cv2.resize(drawn.image, size[::-1], interpolation=cv2.INTER_AREA)
+    points = {scheme: near(each) for scheme, each in drawn.landmarks.items()}
+    return replace(
+        portrait,
+        image=cv2.addWeighted(picture, 0.75, portrait.image, 0.25, 0),
+        landmarks=points,
+        points5=near(drawn.points5),
+        box=(drawn.box.reshape(2, 2) * scale).ravel(),
+        solid=np.column_stack([points["68"], drawn.solid[:, 2] * scale.mean()]).astype(np.float32),
+    )
+
+
+@cache
+def drawn_once() -> Portrait:
+    return render(sample_face(1, identity=1), size=(PIXELS, PIXELS), frame="wild")
 
 
 def write_starting_weights(params: Params) -> None:

@@ -30,14 +30,14 @@ RUN_ELSEWHERE = ("report_parameter_budget", "report_failure_cases", "report_robu
 
 @pytest.fixture(scope="session")
 def raw(tmp_path_factory):
-    """The data sets of all presets for real data, drawn once for all processes of the test run."""
+    """The data sets of all presets for real data, made once for all processes of the test run."""
     base = tmp_path_factory.getbasetemp()
     root = (base.parent if base.name.startswith("popen-") else base) / "rehearsal"
     root.mkdir(exist_ok=True)
     for name, path in rehearsal.paths_of_presets().items():
         with FileLock(root / f"{name}.lock"):
             if not (root / "data" / path).exists():
-                rehearsal.draw(name, root / "data" / path)
+                rehearsal.write_set(name, root / "data" / path)
     return root / "data"
 
 
@@ -68,6 +68,7 @@ def run(words: list[str], monkeypatch) -> int:
 @pytest.mark.parametrize("preset", preset_names())
 def test_every_command_of_a_preset_runs(preset, raw, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # a few faces are drawn before a process to draw them has started
     monkeypatch.setattr(framing, "detect_faces", middle)  # looking for faces is the slowest part at this size
     render = Figure.draw
     Repo.init(no_scm=True).close()
