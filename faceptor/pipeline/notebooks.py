@@ -2,11 +2,10 @@
 
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-
-import nbformat
 
 from faceptor.config.yaml12 import read_yaml
 from faceptor.errors import ConfigError, FaceptorError
@@ -27,6 +26,7 @@ def execute(experiment: Experiment, name: str) -> Path:
     A failing cell fails the stage, with the half-run notebook and report left for reading. A parameter that
     the notebook does not declare is an error (papermill alone would only warn).
     """
+    nbformat = _nbformat()
     import papermill
 
     # Progress bars in notebooks want widgets, which a static report cannot show; the kernel need not say so.
@@ -47,10 +47,12 @@ def execute(experiment: Experiment, name: str) -> Path:
     REPORTS.mkdir(exist_ok=True)
     read = {path: content_hash(Path(path)) for path in notebook_inputs(Path(), name)}
     executed, report = REPORTS / f"{name}.ipynb", REPORTS / f"{name}.html"
+    executed.unlink(missing_ok=True)  # that of another run must not pass for what this one leaves
     try:
         papermill.execute_notebook(
-            str(source), str(executed), parameters=values, kernel_name="python3", progress_bar=False, cwd="."
-        )
+            str(source), str(executed), parameters=values, kernel_name="python3", progress_bar=False, cwd=".",
+            request_save_on_cell_execute=False,  # once at the end or at a failure, not before and after every cell
+        )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         raise FaceptorError(f"{source}: cell {error.exec_count} failed with {error.ename}: {error.evalue}") from error
     finally:
@@ -118,7 +120,17 @@ def without_circumstances(notebook):
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python", "pygments_lexer": "ipython3"},
     }
-    return nbformat.from_dict(notebook)
+    return _nbformat().from_dict(notebook)
+
+
+def _nbformat():
+    """The module nbformat, imported where it is needed: it costs half a second, and the site's pages need none."""
+    # jsonschema checks web addresses by a grammar that takes two seconds to parse; without that package it checks none,
+    # and the schema of notebooks has none.
+    sys.modules.setdefault("rfc3987_syntax", None)
+    import nbformat
+
+    return nbformat
 
 
 def _html(notebook) -> str:
