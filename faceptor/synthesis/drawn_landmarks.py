@@ -36,9 +36,10 @@ def landmarks(head: Head, features: Features) -> Landmarks:
     blocks = _blocks(features)
     part, index = _numbered((*((name, len(block)) for name, block in blocks.items()), ("contour", len(head.contour))))
     uv = np.concatenate([head.locate(np.concatenate(list(blocks.values()))), head.contour])
-    solid = head.project(head.surface(*uv[index["68"]].T))
+    still = uv[index["68"]]
     uv, seen = _to_horizon(head, uv, part["contour"])
-    xy = head.project(head.surface(uv[:, 0], uv[:, 1]))[:, :2]
+    points = head.surface(*np.concatenate([still, uv]).T)
+    solid, xy = head.project(points[: len(still)]), head.project(points[len(still) :])[:, :2]
     outline = np.zeros(len(uv), bool)
     outline[part["contour"]] = True
     if head.face.sunglasses:

@@ -12,6 +12,14 @@ EYE_POINTS, LIP_POINTS = 9, 13
 LIP_SEAM = 0.94
 """Where the inner lip line ends, as a share of the mouth's half width."""
 
+_EYE_S = np.linspace(-1, 1, EYE_POINTS)  # -1 = outer corner, 1 = inner
+_EYE_ARC = (1 - np.abs(_EYE_S) ** 2.2) ** 0.8
+_BROW_T = np.linspace(0, 1, EYE_POINTS)  # outer to inner end
+_BROW_ARCH = np.sin(np.pi * np.clip(_BROW_T * 0.95, 0, 1)) ** 1.2
+_LIP_S = np.linspace(-1, 1, LIP_POINTS)
+_LIP_FULL = 1 - _LIP_S**2
+_CUPID = np.interp(np.abs(_LIP_S), [0, 0.2, 0.35, 1], [0.86, 1.0, 0.93, 0.0])
+
 Pair = tuple[np.ndarray, np.ndarray]
 """The same curve on the image-left and the image-right side; both run from image-left to image-right."""
 
@@ -92,16 +100,14 @@ def _eyes(head: Head) -> dict:
         up, low = -0.03, 0.045
     y = 0.02 + 0.015 * p.eye_height
     tilt = (0.05 + 0.03 * p.eye_tilt) * width
-    s = np.linspace(-1, 1, EYE_POINTS)  # -1 = outer corner, 1 = inner
-    arc = (1 - np.abs(s) ** 2.2) ** 0.8
-    x, level = s * width - head.eye_x, y - tilt * (1 - s)
+    x, level = _EYE_S * width - head.eye_x, y - tilt * (1 - _EYE_S)
     middle = y - tilt + (low - up) * 0.3
     gaze = np.array([0.07 * clip(face.gaze_x, -1, 1), 0.03 * face.gaze_y])
     return {
         "eye_width": width,
         "eye_open": up + low,
-        "upper_lid": _both(np.stack([x, level - up * arc], 1)),
-        "lower_lid": _both(np.stack([x, level + low * arc], 1)),
+        "upper_lid": _both(np.stack([x, level - up * _EYE_ARC], 1)),
+        "lower_lid": _both(np.stack([x, level + low * _EYE_ARC], 1)),
         "pupil": (np.array([-head.eye_x, middle]) + gaze, np.array([head.eye_x, middle]) + gaze),
     }
 
@@ -109,11 +115,11 @@ def _eyes(head: Head) -> dict:
 def _brows(head: Head) -> dict:
     p, a = head.face.person, head.action
     width = 0.205 + 0.012 * p.eye_size
-    t = np.linspace(0, 1, EYE_POINTS)  # outer to inner end
+    t = _BROW_T
     half = width * (1.32 + 0.08 * p.brow_length)
     level = -0.25 + 0.015 * p.eye_height - 0.02 * p.brow_height
     rise = a.outer_brow * (1 - t) + a.inner_brow * t
-    arch = (0.055 + 0.034 * p.brow_arch) * np.sin(np.pi * np.clip(t * 0.95, 0, 1)) ** 1.2 * (1.25 - 0.5 * t)
+    arch = (0.055 + 0.034 * p.brow_arch) * _BROW_ARCH * (1.25 - 0.5 * t)
     x = -head.eye_x + half * (1.9 * t - 0.98) + a.squeeze * t
     y = level - rise - arch + (0.02 + 0.02 * p.brow_tilt) * (t - 0.5) + 0.03 * (1 - t)
     thick = (0.046 + 0.018 * p.brow_thickness) * (0.35 + 0.65 * np.minimum(1, t * 2.2))
@@ -147,17 +153,14 @@ def _mouth(head: Head) -> dict:
     upper, lower = (0.095 + 0.027 * p.lip_upper) * rolled, (0.115 + 0.03 * p.lip_lower) * rolled
     seam_upper = head.mouth_y - a.upper_lip
     seam_lower = max(head.mouth_y - min(0.0, a.upper_lip) + a.lower_lip + 0.55 * a.jaw, seam_upper)
-    s = np.linspace(-1, 1, LIP_POINTS)
-    full = 1 - s**2
-    cupid = np.interp(np.abs(s), [0, 0.2, 0.35, 1], [0.86, 1.0, 0.93, 0.0])
-    x = s * half
-    top = corner + (seam_upper - corner) * full
-    bottom = np.maximum(corner + (seam_lower - corner) * full, top)
+    x = _LIP_S * half
+    top = corner + (seam_upper - corner) * _LIP_FULL
+    bottom = np.maximum(corner + (seam_lower - corner) * _LIP_FULL, top)
     return {
         "mouth_gap": max(0.0, a.upper_lip) + max(0.0, a.lower_lip) + 0.5 * a.jaw,
         "teeth": a.teeth,
-        "lip_top": np.stack([x, top - upper * cupid], 1),
+        "lip_top": np.stack([x, top - upper * _CUPID], 1),
         "seam_upper": np.stack([x * LIP_SEAM, top], 1),
         "seam_lower": np.stack([x * LIP_SEAM, bottom], 1),
-        "lip_bottom": np.stack([x, bottom + lower * full**0.8], 1),
+        "lip_bottom": np.stack([x, bottom + lower * _LIP_FULL**0.8], 1),
     }

@@ -6,6 +6,7 @@ crosses the face's midline, `u` is the angle around the head (0 = nose, +pi/2 = 
 upwards at the sides below the eyes, so that the last row is the jaw line; rows beyond it are the underside of the chin.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -35,8 +36,14 @@ def columns() -> np.ndarray:
 
 
 _COLUMN_ANGLES = columns()
+_DOME_HEIGHTS = np.cos(np.linspace(0.0, np.pi / 2, DOME_ROWS + 1)[:-1])  # of its rows, 1 at the crown
 _NEIGHBOUR = 0.03
 """Step in `u` and in `v` to the neighbours that give a surface normal."""
+
+
+def _dot(a: Sequence[np.ndarray], b: Sequence[np.ndarray]) -> np.ndarray:
+    """Scalar products of vectors given as x, y and z."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
@@ -98,8 +105,7 @@ class Head:
         )
         self.knots_slope = np.diff(self.knots, axis=1) / np.diff(self.knots_v)
         face_v = np.linspace(self.dome, chin, FACE_ROWS + 1)
-        angle = np.linspace(0.0, np.pi / 2, DOME_ROWS + 1)[:-1]
-        dome_v = self.dome + (crown - self.dome) * np.cos(angle)
+        dome_v = self.dome + (crown - self.dome) * _DOME_HEIGHTS
         chin_v = chin + np.array([0.06, 0.13, 0.21, 0.3])[:CHIN_ROWS]
         self.rows = np.concatenate([dome_v, face_v, chin_v[: CHIN_ROWS - 1]])
 
@@ -119,6 +125,13 @@ class Head:
 
     def surface(self, u: np.ndarray, v: np.ndarray, *, bumps: bool = True) -> np.ndarray:
         """(..., 3) points of the bare head (no hair) at angles `u` and rows `v`."""
+        x, y, z, depth = self._swept(u, v)
+        if bumps:
+            z = z + self.relief(x, y) * np.clip(2.2 * depth, 0.0, 1.0)
+        return np.stack([x, y, z], axis=-1)
+
+    def _swept(self, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """x, y and z of the smooth surface, and how far ahead (1) or behind (-1) the origin they lie in their row."""
         u, v = np.asarray(u, float), np.asarray(v, float)
         lift, y0, w, front, back = self.profile(v)
         sine, cosine = np.sin(u), np.cos(u)
@@ -126,10 +139,7 @@ class Head:
         depth = np.copysign(np.abs(cosine) ** 0.86, cosine)
         x = w * side
         y = y0 + lift * np.maximum(1e-9, 1.0 - np.maximum(depth, -0.25)) ** self.jaw_power
-        z = np.where(depth > 0, front, back) * depth
-        if bumps:
-            z = z + self.relief(x, y) * np.clip(2.2 * depth, 0.0, 1.0)
-        return np.stack([x, y, z], axis=-1)
+        return x, y, np.where(depth > 0, front, back) * depth, depth
 
     def locate(self, points: np.ndarray) -> np.ndarray:
         """(..., 2) frontal (x, y) on the face -> (u, v); exact up to a few fixed-point steps."""
@@ -148,13 +158,18 @@ class Head:
         Both have as many axes, which broadcast.
         """
         u, v = np.asarray(u, float), np.asarray(v, float)
-        at, right, left = self.surface(np.stack([u, u + _NEIGHBOUR, u - _NEIGHBOUR]), v, bumps=False)
-        below, above = self.surface(u, np.stack([v + _NEIGHBOUR, v - _NEIGHBOUR]), bumps=False)
-        (ax, ay, az), (bx, by, bz) = (np.moveaxis(along, -1, 0) for along in (right - left, below - above))
-        normal = np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
-        view = CAMERA_DISTANCE * self.matrix[2] - at  # to the camera, in the axes of the head as all here
-        length = np.sqrt((normal * normal).sum(-1) * (view * view).sum(-1))
-        return (normal * view).sum(-1) / np.maximum(length, 1e-9)
+        here_and_beside = self._swept(np.array([u, u + _NEIGHBOUR, u - _NEIGHBOUR]), v)[:3]
+        below_and_above = self._swept(u, np.array([v + _NEIGHBOUR, v - _NEIGHBOUR]))[:3]
+        ax, ay, az = (right - left for _, right, left in here_and_beside)
+        bx, by, bz = (below - above for below, above in below_and_above)
+        normal = ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx
+        # The camera too is seen in the axes of the head.
+        view = [
+            camera - here
+            for camera, (here, _, _) in zip(CAMERA_DISTANCE * self.matrix[2], here_and_beside, strict=True)
+        ]
+        length = np.sqrt(_dot(normal, normal) * _dot(view, view))
+        return _dot(normal, view) / np.maximum(length, 1e-9)
 
     @cached_property
     def contour(self) -> np.ndarray:
