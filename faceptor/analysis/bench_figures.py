@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -13,25 +13,22 @@ from faceptor.analysis.canvas import grid
 from faceptor.figures.plots import PALETTE
 
 WIDTH, BAR = 8.0, 0.3  # inches: of a panel, of a bar's row
+Row = Mapping[str, Any]
 
 
 def latency(machines: Machines) -> Figure:
     """One face, all tasks: milliseconds of every way to ask, with intervals; a panel for each machine."""
     found = [(kind, [row for row in each["rows"] if row["batch"] == 1]) for kind, each in section(machines, "latency")]
-    if not found:
-        return _nothing("One face, all tasks")
-    heights = [BAR * len(rows) + 0.8 for _, rows in found]
-    figure, axes = grid("One face, all tasks", len(found), 1, width=WIDTH, heights=heights)
-    for panel, (kind, rows) in zip(axes[:, 0], found, strict=True):
-        ways = list(dict.fromkeys(row["way"] for row in rows))
-        _bars(
-            panel,
-            [f"{row['subject']}: {row['way']}, {row['precision']}" for row in rows],
-            [row["seconds"] for row in rows],
-            [PALETTE[ways.index(row["way"])] for row in rows],
-        )
-        panel.set(xscale="log", xlabel="milliseconds (logarithmic)", title=kind)
-    return figure
+    return _panels(
+        "One face, all tasks",
+        found,
+        named=lambda row: f"{row['subject']}: {row['way']}, {row['precision']}",
+        value="seconds",
+        coloured="way",
+        scale=MILLISECONDS,
+        xscale="log",
+        xlabel="milliseconds (logarithmic)",
+    )
 
 
 def growth(machines: Machines) -> Figure:
@@ -62,20 +59,32 @@ def shares(machines: Machines) -> Figure:
         (kind, [row for row in each["rows"] if "share" in row and row["batch"] == 1])
         for kind, each in section(machines, "rates")
     ]
+    return _panels(
+        "Share of this machine's best matrix product",
+        found,
+        named=lambda row: f"{row['subject']}, {row['precision']}",
+        value="share",
+        coloured="precision",
+        scale=1.0,
+        xlim=(0, 1),
+        xlabel="share",
+    )
+
+
+def _panels(
+    title: str, found: Sequence[tuple[str, list[Row]]], *, named: Callable[[Row], str], value: str, coloured: str,
+    scale: float, **axes_settings: Any,
+) -> Figure:  # fmt: skip
+    """A panel of bars for each machine: the rows' estimates under `value`, a colour for each thing under `coloured`."""
     if not found:
-        return _nothing("Share of this machine's best matrix product")
+        return _nothing(title)
     heights = [BAR * len(rows) + 0.8 for _, rows in found]
-    figure, axes = grid("Share of this machine's best matrix product", len(found), 1, width=WIDTH, heights=heights)
+    figure, axes = grid(title, len(found), 1, width=WIDTH, heights=heights)
     for panel, (kind, rows) in zip(axes[:, 0], found, strict=True):
-        precisions = list(dict.fromkeys(row["precision"] for row in rows))
-        _bars(
-            panel,
-            [f"{row['subject']}, {row['precision']}" for row in rows],
-            [row["share"] for row in rows],
-            [PALETTE[precisions.index(row["precision"])] for row in rows],
-            scale=1.0,
-        )
-        panel.set(xlim=(0, 1), xlabel="share", title=kind)
+        things = list(dict.fromkeys(row[coloured] for row in rows))
+        colours = [PALETTE[things.index(row[coloured])] for row in rows]
+        _bars(panel, [named(row) for row in rows], [row[value] for row in rows], colours, scale=scale)
+        panel.set(title=kind, **axes_settings)
     return figure
 
 
@@ -87,26 +96,25 @@ def _nothing(title: str) -> Figure:
 
 
 def _bars(
-    panel: Axes, names: Sequence[str], values: Sequence[Mapping[str, Any]], colours: Sequence[str], *,
-    scale: float = MILLISECONDS,
-) -> None:  # fmt: skip
+    panel: Axes, names: Sequence[str], values: Sequence[Row], colours: Sequence[str], *, scale: float = MILLISECONDS
+) -> None:
     """A bar for every estimate, the first on top, with its interval."""
-    medians = [scale * each["median"] for each in values]
-    around = [
-        [scale * (each["median"] - each["low"]) for each in values],
-        [scale * (each["high"] - each["median"]) for each in values],
-    ]
+    medians, around = _scaled(values, scale)
     panel.barh(range(len(names)), medians, xerr=around, height=0.7, color=colours, ecolor="#333333")
     panel.set_yticks(range(len(names)), names, fontsize=8)
     panel.invert_yaxis()
     panel.spines[["top", "right"]].set_visible(False)
 
 
-def _line(panel: Axes, counts: Sequence[int], values: Sequence[Mapping[str, Any]]) -> None:
-    medians = [MILLISECONDS * each["median"] for each in values]
-    around = [
-        [MILLISECONDS * (each["median"] - each["low"]) for each in values],
-        [MILLISECONDS * (each["high"] - each["median"]) for each in values],
-    ]
+def _line(panel: Axes, counts: Sequence[int], values: Sequence[Row]) -> None:
+    medians, around = _scaled(values, MILLISECONDS)
     panel.errorbar(counts, medians, yerr=around, marker="o", color=PALETTE[0], capsize=3)
     panel.spines[["top", "right"]].set_visible(False)
+
+
+def _scaled(values: Sequence[Row], scale: float) -> tuple[list[float], list[list[float]]]:
+    """Medians, and how far their intervals reach below and above them."""
+    medians = [scale * each["median"] for each in values]
+    below = [scale * (each["median"] - each["low"]) for each in values]
+    above = [scale * (each["high"] - each["median"]) for each in values]
+    return medians, [below, above]
