@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -51,6 +53,14 @@ class Stroke:
     within: bool = False  # only inside the last stroke that painted a class
 
 
+class Outline(NamedTuple):
+    """Points on a canvas: the pixel box x0, y0, x1, y1 that filling them may change, and where in it they lie."""
+
+    box: list[int]  # empty outside of the picture
+    points: np.ndarray  # (N, 2) xy from the corner of the box
+    fixed: np.ndarray  # the same as OpenCV takes them
+
+
 class Canvas:
     """Float RGB picture as three planes (3, H, W) and its classes (H, W) uint8."""
 
@@ -60,7 +70,7 @@ class Canvas:
 
     def fill(
         self,
-        points: np.ndarray,
+        points: np.ndarray | Outline,
         colour: Colour = (0, 0, 0),
         cls: int | None = None,
         *,
@@ -69,23 +79,22 @@ class Canvas:
         line: float = 0.0,
         shade: tuple[float, float] | None = None,
         within: np.ndarray | None = None,
-        box: Sequence[int] | None = None,
     ) -> None:
         """Blend a polygon (a polyline where `line` is a width) of xy pixel points, clipped to the polygon `within`.
 
-        `soft` blurs the edge of the colour, not of the class; `shade` scales the colour from top to bottom. `box` is
-        what `boxes` gives for it, where that is known.
+        `soft` blurs the edge of the colour, not of the class; `shade` scales the colour from top to bottom.
         """
-        points = np.asarray(points, float)
-        x0, y0, x1, y1 = box = box or self.boxes(points, [0], [reach(line, soft)])[0]
+        if not isinstance(points, Outline):
+            (points,) = self.outlines(np.asarray(points, float), [len(points)], [reach(line, soft)])
+        x0, y0, x1, y1 = points.box
         if x1 <= x0 or y1 <= y0 or (alpha == 0 and cls is None):
             return
         if cls is None and soft > _COARSE_SIGMA_PIXELS and within is None:
-            mask = _soft_mask(points, box, line, soft)
+            mask = _soft_mask(points.points, y1 - y0, x1 - x0, line, soft)
         else:
-            mask = _mask(points, box, line)
+            mask = _mask(points.fixed, y1 - y0, x1 - x0, line)
             if within is not None:
-                mask &= _mask(within, box)
+                mask &= _mask(_fixed(within - (x0, y0)), y1 - y0, x1 - x0)
             if cls is not None:
                 self.classes[y0:y1, x0:x1][mask > 127] = cls
             if soft > 0.4:
@@ -101,16 +110,18 @@ class Canvas:
         change *= weight
         planes += change
 
-    def boxes(self, points: np.ndarray, starts: Sequence[int], reaches: Sequence[float]) -> list[list[int]]:
-        """Pixel boxes x0, y0, x1, y1 of what `fill` may change for outlines that lie one after another in `points`.
-
-        An outline begins at each of `starts` and has a `reach`. An empty box lies outside of the picture.
-        """
-        pad = np.array(reaches)[:, None]
-        low = (np.minimum.reduceat(points, starts) - pad).astype(int)
-        high = (np.maximum.reduceat(points, starts) + pad).astype(int) + 2
-        limits = self.classes.shape[::-1]
-        return np.concatenate([np.maximum(low, 0), np.minimum(high, limits)], axis=1).tolist()
+    def outlines(self, points: np.ndarray, counts: Sequence[int], reaches: Sequence[float]) -> list[Outline]:
+        """What to `fill`, for the first of `counts` points, the next and so on, each with its `reach`; all at once."""
+        ends = list(accumulate(counts))
+        starts, pad = [0, *ends[:-1]], np.array(reaches)[:, None]
+        low = np.maximum((np.minimum.reduceat(points, starts) - pad).astype(int), 0)
+        high = np.minimum((np.maximum.reduceat(points, starts) + pad).astype(int) + 2, self.classes.shape[::-1])
+        points = points - np.repeat(low, counts, axis=0)
+        fixed, boxes = _fixed(points), np.concatenate([low, high], axis=1).tolist()
+        return [
+            Outline(box, points[first:last], fixed[first:last])
+            for box, first, last in zip(boxes, starts, ends, strict=True)
+        ]
 
 
 def reach(line: float, soft: float) -> float:
@@ -118,21 +129,23 @@ def reach(line: float, soft: float) -> float:
     return 2 + line + 3 * soft
 
 
-def _soft_mask(points: np.ndarray, box: Sequence[int], line: float, soft: float) -> np.ndarray:
+def _soft_mask(points: np.ndarray, height: int, width: int, line: float, soft: float) -> np.ndarray:
     """A blurred `_mask`, painted on a coarser grid: a wide blur leaves nothing that needs every pixel."""
-    x0, y0, x1, y1 = box
     step = int(soft / _COARSE_SIGMA_PIXELS * 2)
-    across, down = -(-(x1 - x0) // step), -(-(y1 - y0) // step)
-    places = (points - (x0, y0) + 0.5) / step - 0.5
-    mask = cv2.GaussianBlur(_mask(places, (0, 0, across, down), line / step), (0, 0), soft / step)
-    return cv2.resize(mask, (across * step, down * step), interpolation=cv2.INTER_LINEAR)[: y1 - y0, : x1 - x0]
+    across, down = -(-width // step), -(-height // step)
+    places = (points + 0.5) / step - 0.5
+    mask = cv2.GaussianBlur(_mask(_fixed(places), down, across, line / step), (0, 0), soft / step)
+    return cv2.resize(mask, (across * step, down * step), interpolation=cv2.INTER_LINEAR)[:height, :width]
 
 
-def _mask(points: np.ndarray, box: Sequence[int], line: float = 0.0) -> np.ndarray:
-    """Antialiased cover (0..255) of a polygon or line inside a pixel box x0, y0, x1, y1."""
-    x0, y0, x1, y1 = box
-    mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
-    fixed = np.rint((points - (x0, y0)) * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+def _fixed(points: np.ndarray) -> np.ndarray:
+    """Points as OpenCV takes them: whole numbers with `_SUBPIXEL_BITS` behind the point."""
+    return np.rint(points * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+
+
+def _mask(fixed: np.ndarray, height: int, width: int, line: float = 0.0) -> np.ndarray:
+    """Antialiased cover (0..255) of a polygon or line."""
+    mask = np.zeros((height, width), np.uint8)
     if line:
         cv2.polylines(mask, [fixed], False, 255, max(1, round(line)), cv2.LINE_AA, _SUBPIXEL_BITS)
     else:

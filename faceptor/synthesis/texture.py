@@ -1,7 +1,5 @@
 """The head's skin as a flat picture over its mesh: `texels` pixels to a mesh cell in both directions."""
 
-from itertools import accumulate
-
 import cv2
 import numpy as np
 
@@ -37,20 +35,19 @@ def _paint(canvas: Canvas, strokes: list[Stroke], head: Head, *, texels: int, un
         uv += [stroke.around, located[first : first + len(stroke.points)]]
         first += len(stroke.points)
     places = head.texel(np.concatenate(uv)) * texels
-    edges = [0, *accumulate(len(stroke.around) + len(stroke.points) for stroke in strokes)]
-    boxes = canvas.boxes(places, edges[:-1], [reach(stroke.line * unit, stroke.soft * unit) for stroke in strokes])
-    window = None
-    for stroke, box, first, last in zip(strokes, boxes, edges, edges[1:], strict=False):
-        points = places[first:last]
+    counts = [len(stroke.around) + len(stroke.points) for stroke in strokes]
+    reaches = [reach(stroke.line * unit, stroke.soft * unit) for stroke in strokes]
+    window, first = None, 0
+    for stroke, outline, count in zip(strokes, canvas.outlines(places, counts, reaches), counts, strict=True):
+        first += count
         if stroke.cls is not None:
-            window = points
+            window = places[first - count : first]
         canvas.fill(
-            points,
+            outline,
             stroke.colour,
             stroke.cls,
             alpha=stroke.alpha,
             soft=stroke.soft * unit,
             line=stroke.line * unit,
             within=window if stroke.within else None,
-            box=box,
         )
