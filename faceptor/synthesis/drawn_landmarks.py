@@ -8,7 +8,7 @@ import numpy as np
 from faceptor.synthesis.features import MIRROR, Features, loop
 from faceptor.synthesis.head import Head
 
-_THIRDS, _QUARTERS, _SIXTHS = np.arange(1, 3) / 3, np.arange(1, 4) / 4, np.arange(1, 6) / 6
+_THIRDS, _QUARTERS, _SIXTHS = (tuple(i / parts for i in range(1, parts)) for parts in (3, 4, 6))
 _FOREHEAD_ROW = -0.95
 _BARELY_HIDDEN = -0.35
 """Contour points that face away by less are as good as on the outline: the jaw of a frontal face is one."""

@@ -1,6 +1,7 @@
 """Where eyes, brows, nose and mouth lie: curves in the frontal plane of the head that are drawn and labelled."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -24,14 +25,22 @@ Pair = tuple[np.ndarray, np.ndarray]
 """The same curve on the image-left and the image-right side; both run from image-left to image-right."""
 
 
-def at_shares(curve: np.ndarray, shares: np.ndarray) -> np.ndarray:
+def at_shares(curve: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
     """(K, 2) points of a curve of evenly numbered points at `shares` (0..1) of its length in points."""
-    position = np.asarray(shares) * (len(curve) - 1)
-    left = np.minimum(position.astype(int), len(curve) - 2)
-    return curve[left] + (position - left)[:, None] * (curve[left + 1] - curve[left])
+    left, beyond = _steps(shares, len(curve))
+    start = curve.take(left, axis=0)
+    return start + beyond * (curve.take(left + 1, axis=0) - start)
 
 
-def loop(upper: np.ndarray, lower: np.ndarray, shares: np.ndarray) -> np.ndarray:
+@cache
+def _steps(shares: tuple[float, ...], count: int) -> tuple[np.ndarray, np.ndarray]:
+    """(K,) the point of `count` before each share, and (K, 1) how far beyond that the share lies."""
+    position = np.array(shares) * (count - 1)
+    left = np.minimum(position.astype(int), count - 2)
+    return left, (position - left)[:, None]
+
+
+def loop(upper: np.ndarray, lower: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
     """Closed outline as annotated: from the image-left corner along `upper`, then back along `lower`."""
     return np.concatenate([upper[:1], at_shares(upper, shares), upper[-1:], at_shares(lower, shares[::-1])])
 
@@ -70,7 +79,7 @@ class Features:
     def of(cls, head: Head) -> "Features":
         return cls(**_eyes(head), **_brows(head), **_nose(head), **_mouth(head))
 
-    def eye(self, side: int, shares: np.ndarray) -> np.ndarray:
+    def eye(self, side: int, shares: tuple[float, ...]) -> np.ndarray:
         """Outline of an eye; `shares` are the places of the points between the corners."""
         return loop(self.upper_lid[side], self.lower_lid[side], shares)
 
