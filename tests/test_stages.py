@@ -26,12 +26,14 @@ from faceptor.pipeline.evaluation import evaluate_model
 from faceptor.pipeline.experiment import Experiment, resolve
 from faceptor.pipeline.transfer import transfer
 from faceptor.prepared.prepare import prepare
+from faceptor.synthesis.writers import layout as layouts
 from faceptor.tasks import KINDS, task
 from faceptor.tasks.age import AgePrediction
 from faceptor.training.record import differences
 from faceptor.transforms.crop import CropSpec
 from faceptor.weights.folder import load_model, read_description, save_model
 from tests import toy
+from tests.rehearsal import tinted
 
 TASKS = ("landmarks_300w", "age_morph2", "expression_rafdb")
 
@@ -86,6 +88,7 @@ def chain(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(training, "PICTURES_FRAMED", 2)  # locating a face takes longer than a step here
+        patch.setattr(layouts, "render", tinted)  # and drawing all of them, longer than all steps
         experiment = resolved(small_params())
         for name in experiment.params.synthesis:
             synthesize_set(experiment, name, workers=1)
