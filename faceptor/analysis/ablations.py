@@ -119,9 +119,10 @@ def differences(table: pd.DataFrame, variants: Sequence[str], baseline: str, met
     (skill), or else one for every test."""
     found = []
     for name in variants:
-        tests = experiments.tests_in_common(table, name, baseline)
-        groups = [tests] if metric == SKILL else [[test] for test in tests if _has(table, name, test, metric)]
-        found += [experiments.paired_difference(table, name, baseline, group, metric) for group in groups]
+        runs = experiments.runs_of(table, name, baseline)
+        tests = experiments.tests_in_common(runs, name, baseline)
+        groups = [tests] if metric == SKILL else [[test] for test in tests if _has(runs, name, test, metric)]
+        found += [experiments.paired_difference(runs, name, baseline, group, metric) for group in groups]
     found = [each for each in found if each.seeds]
     if variants and not found:
         known = sorted({SKILL, HEADLINE, *table["metric"]})
@@ -137,9 +138,10 @@ def gains_by_test(table: pd.DataFrame, variants: Sequence[str], baseline: str, m
     """Rows (variant, test, gain, low, high, decided): one comparison for every test in common."""
     rows = []
     for name in variants:
-        for test in experiments.tests_in_common(table, name, baseline):
-            if _has(table, name, test, metric):
-                each = experiments.paired_difference(table, name, baseline, [test], metric)
+        runs = experiments.runs_of(table, name, baseline)
+        for test in experiments.tests_in_common(runs, name, baseline):
+            if _has(runs, name, test, metric):
+                each = experiments.paired_difference(runs, name, baseline, [test], metric)
                 if each.seeds:
                     rows.append((name, test, *each.gain(), each.decided))
     return pd.DataFrame(rows, columns=["variant", "test", "gain", "low", "high", "decided"])

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtrit  # quantiles of Student's t; scipy.stats has them too, and takes a second to import
 
 from faceptor.config import Params
 from faceptor.config.sections import did_you_mean, spelled
@@ -155,6 +156,11 @@ def headline_of(table: pd.DataFrame, test: str) -> str:
     return str(names[0])
 
 
+def runs_of(table: pd.DataFrame, *variants: str) -> pd.DataFrame:
+    """The rows of these variants: to be asked often, as every question goes through all rows."""
+    return table[table["variant"].isin(variants)]
+
+
 def values_of(table: pd.DataFrame, variant: str, test: str, metric: str) -> pd.Series:
     """Seed -> value of a metric (`headline` stands for the test's own, `skill` for its skill); empty without runs."""
     mine = table[(table["variant"] == variant) & (table["test"] == test)]
@@ -170,8 +176,9 @@ def summary(table: pd.DataFrame, variants: Iterable[str], metric: str = HEADLINE
     the standard deviation of a seed, nan for one."""
     rows = []
     for variant in variants:
-        for test in table.loc[table["variant"] == variant, "test"].unique():
-            values = values_of(table, variant, test, metric)
+        mine = table[table["variant"] == variant]
+        for test in mine["test"].unique():
+            values = values_of(mine, variant, test, metric)
             if len(values):
                 name = headline_of(table, test) if metric == HEADLINE else metric
                 mean, low, high = t_interval(values)
@@ -214,15 +221,13 @@ class Difference:
 
 def t_interval(values: Iterable[float]) -> tuple[float, float, float]:
     """Mean of independent values and the two ends of its 95 % Student t interval; nan where there are too few."""
-    from scipy.stats import t
-
     numbers = np.asarray(list(values), float)
     if not len(numbers):
         return nan, nan, nan
     mean = float(numbers.mean())
     if len(numbers) < 2:
         return mean, nan, nan
-    half = float(t.ppf((1 + LEVEL) / 2, len(numbers) - 1) * numbers.std(ddof=1) / sqrt(len(numbers)))
+    half = float(stdtrit(len(numbers) - 1, (1 + LEVEL) / 2) * numbers.std(ddof=1) / sqrt(len(numbers)))
     return mean, mean - half, mean + half
 
 
@@ -236,7 +241,8 @@ def paired_difference(
     ways = {higher_is_better(test, metric) if metric != HEADLINE else _upwards(table, test) for test in tests}
     if len(ways) != 1 or (metric == HEADLINE and len({headline_of(table, test) for test in tests}) > 1):
         raise ConfigError(f"{metric} of {', '.join(tests)}: no mean of different metrics; ask for their skill")
-    each = [values_of(table, first, test, metric) - values_of(table, second, test, metric) for test in tests]
+    runs = runs_of(table, first, second)
+    each = [values_of(runs, first, test, metric) - values_of(runs, second, test, metric) for test in tests]
     means = pd.concat(each, axis=1).mean(axis=1, skipna=False).dropna().sort_index()
     mean, low, high = t_interval(means)
     seeds = tuple(int(seed) for seed in means.index)

@@ -92,11 +92,12 @@ def _check_in_runs(metric: str, rows: pd.DataFrame, where: str, every: pd.DataFr
 
 
 def _compare(claim: Claim, table: pd.DataFrame, first: str, second: str, tests: tuple[str, ...]) -> Comparison:
-    if not {first, second} <= set(table["variant"]):
+    runs = experiments.runs_of(table, first, second)
+    if not {first, second} <= set(runs["variant"]):
         return Comparison(first, second, tests, NOT_RUN)
-    difference = experiments.paired_difference(table, first, second, tests, claim.metric)
+    difference = experiments.paired_difference(runs, first, second, tests, claim.metric)
     found = outcome(claim.expects, difference.gain(), claim.within)
-    learnt = any(_has_learnt(table, variant, tests) for variant in (first, second))
+    learnt = any(_has_learnt(runs, variant, tests) for variant in (first, second))
     return Comparison(first, second, tests, found if learnt or found == NOT_RUN else OPEN, difference, learnt)
 
 
