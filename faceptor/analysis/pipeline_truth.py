@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from faceptor.analysis.calibration import ERRORS
 from faceptor.analysis.task_faces import SEED, TaskFaces
@@ -216,7 +215,7 @@ def causes(table: pd.DataFrame) -> pd.DataFrame:
 
 def _rho(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """(draws, faces) each -> (draws,) Spearman's correlation; 0 where all values of a side are equal."""
-    ranks = [rankdata(values, axis=1) for values in (one, other)]
+    ranks = [pd.DataFrame(values).rank(axis=1).to_numpy() for values in (one, other)]
     a, b = (rank - rank.mean(axis=1, keepdims=True) for rank in ranks)
     length = np.sqrt((a**2).sum(1) * (b**2).sum(1))
     return np.divide((a * b).sum(1), length, out=np.zeros(len(a)), where=length > 0)
