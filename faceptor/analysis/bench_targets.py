@@ -28,8 +28,8 @@ class Target:
         return measured["sections"].get(self.section, {}).get("ratios", {}).get(self.ratio)
 
     def verdict(self, measured: Mapping[str, Any]) -> str:
-        """"reached", "not reached" or "not measured"; "within the spread" where the interval holds the bound, "too few
-        rounds" where there is hardly an interval."""
+        """One of "reached", "not reached" and "not measured"; "within the spread" where the interval holds the bound,
+        "too few rounds" where there is hardly an interval."""
         found = self.value(measured)
         if found is None:
             return "not measured"

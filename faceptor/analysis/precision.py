@@ -1,5 +1,4 @@
-"""What a lower precision costs a trained model: the same validation faces in the same crops, computed in other numbers.
-"""
+"""What a lower precision costs a trained model: the same validation faces and crops, computed in other numbers."""
 
 from __future__ import annotations
 
@@ -18,9 +17,7 @@ EXACT = "fp32"
 def measured(task: TaskFaces, networks: Mapping[str, Any], *, batch: int = 32) -> dict[str, Measured]:
     """Precision -> what the task's answers are worth. networks: precision -> the model as it computes at that precision
     (`faceptor.predict.engine.Engine`), "fp32" among them."""
-    return {
-        name: task.judged(replace(task, model=network).answers(batch=batch)) for name, network in networks.items()
-    }
+    return {name: task.judged(replace(task, model=network).answers(batch=batch)) for name, network in networks.items()}
 
 
 def costs(
