@@ -254,6 +254,7 @@ def logged() -> list[float]:
     return [float(row.split("\t")[1]) for row in table.splitlines()[1:]]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for the ranks in /proc")
 def test_two_processes_by_params_yaml_one_killed_train_as_one_does(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -64,6 +64,7 @@ def run(words: list[str], monkeypatch) -> int:
     return 0
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
 @pytest.mark.parametrize("preset", preset_names())
 def test_every_command_of_a_preset_runs(preset, raw, tmp_path, monkeypatch):
