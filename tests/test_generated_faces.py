@@ -93,7 +93,7 @@ def test_dvc_looks_at_the_markers_alone(tmp_path):
 
 def test_a_stage_and_its_workers_end_with_a_killed_dvc(tmp_path):
     # All of them hold the pipe: reading it to the end returns when the last is gone.
-    values = small_params() | {"synthesis": {"rafdb": {"train": 7000, "test": 7}}}
+    values = small_params() | {"synthesis": {"rafdb": {"train": 1400, "test": 7}}}
     (tmp_path / "params.yaml").write_text(json.dumps(values))  # which is YAML
     (tmp_path / "dvc.yaml").write_text("stages: {draw: {cmd: 'python -m faceptor synthesize rafdb --workers 2'}}")
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
@@ -104,7 +104,7 @@ def test_a_stage_and_its_workers_end_with_a_killed_dvc(tmp_path):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     seen = b""
-    while not re.search(rb" [1-9]\d*/7007", seen):
+    while not re.search(rb" [1-9]\d*/1407", seen):
         new = dvc.stdout.read1(1 << 16)
         assert new, seen.decode()
         seen += new
