@@ -18,9 +18,8 @@ class Shown(Figure):
     def _repr_png_(self) -> bytes:
         picture = BytesIO()
         self.set_dpi(DPI)
-        self.get_layout_engine().execute(self)
-        self.set_layout_engine("none")  # savefig would draw everything once more to lay it out
-        self.savefig(picture, format="png", dpi=DPI, metadata={"Software": None})  # the figure alone, no version
+        # Not savefig, which draws everything twice where there is a layout. The figure alone, no version.
+        FigureCanvasAgg(self).print_png(picture, metadata={"Software": None})
         return picture.getvalue()
 
 
