@@ -17,6 +17,7 @@ NOTEBOOKS = Path("notebooks")
 REPORTS = Path("reports")
 READ = "inputs"  # in the metadata of an executed notebook: what it read -> hash of the content
 INPUTS = ("results/", "models/", "experiments/", "faceptor/shipped/")  # of a stage's dependencies; no code, no data
+KERNEL = re.compile(r"\bipykernel_\d+\b")  # in the place that a warning names: the number of a process
 REFERENCE = re.compile(r"\$\{([^}]+)\}")  # of dvc.yaml to params.yaml
 
 
@@ -116,6 +117,9 @@ def without_circumstances(notebook):
         if "injected-parameters" in cell.metadata.get("tags", ()):
             cell["id"] = f"injected-parameters-{number}"  # papermill draws one at random
         cell.metadata = {key: value for key, value in cell.metadata.items() if key == "tags"}
+        for output in cell.get("outputs", ()):
+            if output.output_type == "stream":
+                output.text = KERNEL.sub("ipykernel", output.text)
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python", "pygments_lexer": "ipython3"},
