@@ -159,7 +159,7 @@ def size_without(model: FaceModel, tasks: Iterable[str]) -> int:
 
     A copy loses them: it has module dictionaries of its own, where what belongs to tasks is kept, and shares the rest.
     """
-    shared = [module for module in model.children() if not isinstance(module, nn.ModuleDict)]
+    shared = [part for part in model.modules() if not any(isinstance(each, nn.ModuleDict) for each in part.modules())]
     scratch = copy.deepcopy(model, {id(part): part for part in (*shared, *model.parameters(), *model.buffers())})
     for name in tasks:
         scratch.remove_task(name)
@@ -236,16 +236,24 @@ def costs(model: FaceModel, kinds: Sequence[str] = MIXES["all six kinds, in equa
 
     A "task" is the paper's: all data sets of one kind that the model was built for, as one released head serves them.
     """
+    return costs_of(model, [kinds])[0]
+
+
+def costs_of(model: FaceModel, mixes: Iterable[Sequence[str]]) -> list[Costs]:
+    """`costs` of several mixes of kinds."""
     own, count = ownership(model), components(model)
     queries: Counter[str] = Counter()
     for name, spec in model.tasks.items():
         queries[spec.kind] += own[name]["parameters"]
-    return Costs(
-        backbone=count["encoder"],
-        head=sum(paper.NAIVE_HEADS[kind] for kind in kinds) / len(kinds),
-        shared=sum(count.values()) - count["encoder"] - queries.total(),
-        queries=sum(queries[kind] for kind in kinds) / len(kinds),
-    )
+    return [
+        Costs(
+            backbone=count["encoder"],
+            head=sum(paper.NAIVE_HEADS[kind] for kind in kinds) / len(kinds),
+            shared=sum(count.values()) - count["encoder"] - queries.total(),
+            queries=sum(queries[kind] for kind in kinds) / len(kinds),
+        )
+        for kinds in mixes
+    ]
 
 
 def break_even(cost: Costs) -> int | None:

@@ -103,9 +103,9 @@ def _row(option: str, value: Any, counts: Mapping[str, int]) -> dict:
 # --- in words -------------------------------------------------------------------------------------------------------
 
 
-def conclusions(experiment: Configured, *, max_tasks: int) -> list[str]:
-    """What the numbers of Faceptor-Base say, one sentence each; every figure in them is computed here."""
-    model = budget.meta_model(experiment)
+def conclusions(model: FaceModel, choices: pd.DataFrame, *, max_tasks: int) -> list[str]:
+    """What the numbers of Faceptor-Base say, one sentence each. model: its `budget.meta_model`; choices: its
+    `options`."""
     table, own, cost = against_paper(model), tables.per_task(model), budget.costs(model)
     total = sum(budget.components(model).values())
     split = table[table["what"].str.startswith("Faceptor-Base")]
@@ -115,7 +115,6 @@ def conclusions(experiment: Configured, *, max_tasks: int) -> list[str]:
     )
     asked = own[own["parameters"] > 0]
     grown = {name: total(cost, max_tasks) / 1e6 for name, total in budget.STORAGE.items()}
-    choices = options(experiment)
     excluded = [f"{row.option} = {row.value}" for row in choices[~choices["agrees"]].itertuples()]
     return [
         f"Faceptor-Base counts {total:,} parameters; {split['agrees'].sum()} of {len(split)} figures of section 4.2 "

@@ -60,12 +60,12 @@ def training(model: FaceModel, samples: Mapping[str, int], *, count_work: bool =
     """Cost of the forward half of a training pass: `samples` images of each task, at its own size.
 
     What is kept includes the normalised images; losses and the gradients that backward makes come on top.
-    count_work: count MACs too, which takes as long again.
+    count_work: count MACs too.
     """
     images = {name: torch.zeros(count, 3, *[input_size(model, name)] * 2) for name, count in samples.items()}
     with shapes_only(model, training=True, one_image=min(samples.values()) == 1), as_call(model, "forward_tasks"):
-        macs = work(model, images).macs if count_work else {}
-        return Cost(macs=by_component(macs), saved=by_component(kept(model, images)))
+        cost = work(model, images, training=True) if count_work else Cost(saved=kept(model, images))
+        return Cost(macs=by_component(cost.macs), saved=by_component(cost.saved))
 
 
 @contextmanager

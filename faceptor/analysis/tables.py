@@ -28,12 +28,12 @@ def per_task(model: FaceModel) -> pd.DataFrame:
     return pd.DataFrame([{"task": name} | row for name, row in budget.per_task(model).items()])
 
 
-def overview(configured: Mapping[str, Configured]) -> pd.DataFrame:
+def overview(configured: Mapping[str, Configured], models: Mapping[str, FaceModel]) -> pd.DataFrame:
     """Millions of parameters: rows are components and their total, with what only training needs below; a column
-    each."""
+    each. models: the `budget.meta_model` of each."""
     columns = {}
     for name, experiment in configured.items():
-        counts = budget.components(budget.meta_model(experiment))
+        counts = budget.components(models[name])
         counts |= {"total": sum(counts.values()), "training only": sum(budget.training_only(experiment).values())}
         columns[name] = {component: count / 1e6 for component, count in counts.items()}
     table = pd.DataFrame(columns)
@@ -53,17 +53,16 @@ def growth(cost: Costs, *, max_tasks: int) -> pd.DataFrame:
 
 def growth_by_mix(model: FaceModel, *, max_tasks: int) -> pd.DataFrame:
     """`growth` for several mixes of kinds, with a column `mix`."""
-    tables = [
-        growth(budget.costs(model, kinds), max_tasks=max_tasks).assign(mix=mix) for mix, kinds in budget.MIXES.items()
-    ]
+    costs = dict(zip(budget.MIXES, budget.costs_of(model, budget.MIXES.values()), strict=True))
+    tables = [growth(cost, max_tasks=max_tasks).assign(mix=mix) for mix, cost in costs.items()]
     return pd.concat(tables, ignore_index=True)
 
 
 def one_more_task(model: FaceModel) -> pd.DataFrame:
     """By kind: a head of its own (O_t), its queries here (Q_t), their ratio, and the break-even number of tasks."""
     rows = []
-    for kind in paper.NAIVE_HEADS:
-        cost = budget.costs(model, [kind])
+    costs = budget.costs_of(model, [[kind] for kind in paper.NAIVE_HEADS])
+    for kind, cost in zip(paper.NAIVE_HEADS, costs, strict=True):
         ratio = cost.head / cost.queries if cost.queries else float("inf")
         rows.append((kind, cost.head / 1e6, cost.queries / 1e6, ratio, budget.break_even(cost)))
     return pd.DataFrame(rows, columns=["kind", "own head, M", "queries, M", "ratio", "Faceptor is smaller from N ="])

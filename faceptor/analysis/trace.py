@@ -46,9 +46,9 @@ def _attention_flops(query: tuple, key: tuple, value: tuple, *_, **__) -> int:
 CPU_ATTENTION = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
 
 
-@torch.no_grad()
-def work(model: nn.Module, *inputs) -> Cost:
-    """MACs of one call, and the most bytes alive while it runs, the inputs among them."""
+def work(model: nn.Module, *inputs, training: bool = False) -> Cost:
+    """MACs of one call, and the most bytes alive while it runs, the inputs among them; `training`: also what the call
+    keeps for backward (`kept`), which then is alive, too."""
     counter = FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION)
     flops: Counter[str] = Counter()
 
@@ -57,12 +57,21 @@ def work(model: nn.Module, *inputs) -> Cost:
         if new := counter.get_total_flops() - flops.total():
             flops[names[-1]] += new
 
-    with running(model) as names, counter, Alive(inputs, after_each=attribute) as alive:
-        model(*inputs)
+    saved = {}
+    with (
+        torch.set_grad_enabled(training),
+        running(model) as names,
+        counter,
+        Alive(inputs, after_each=attribute) as alive,
+    ):
+        if training:
+            saved = kept(model, *inputs)
+        else:
+            model(*inputs)
     macs = {name: count // FLOPS_PER_MAC for name, count in flops.items()}
     counts = counter.get_flop_counts()
     fused = sum(count for operation, count in counts["Global"].items() if "attention" in str(operation))
-    return Cost(macs=macs, peak=alive.most, attention=fused // FLOPS_PER_MAC)
+    return Cost(macs=macs, saved=saved, peak=alive.most, attention=fused // FLOPS_PER_MAC)
 
 
 def kept(model: nn.Module, *inputs) -> dict[str, int]:
@@ -133,7 +142,7 @@ class Alive(TorchDispatchMode):
         return answer
 
     def _note(self, new: set[UntypedStorage]) -> None:
-        for storage in new.difference(self.known):
+        for storage in [each for each in new if each not in self.known]:
             self.known.add(storage)
             self.now += storage.nbytes()
             weakref.finalize(storage, self._free, storage.nbytes())

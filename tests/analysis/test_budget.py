@@ -142,8 +142,8 @@ def test_counts_decide_between_readings():
     assert table["total, M"]["layer_attention.mode, stage 2", "released"] == pytest.approx(103.200001 + 0.9856)
 
 
-def test_conclusions_carry_the_numbers():
-    text = "\n".join(claims.conclusions(preset("base"), max_tasks=12))
+def test_conclusions_carry_the_numbers(base):
+    text = "\n".join(claims.conclusions(base, claims.options(preset("base")), max_tasks=12))
     assert "103,200,001" in text and "at 12 tasks" in text and "decoder.position = paper" in text
 
 
