@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -44,8 +45,10 @@ def sensitivity_lines(table: pd.DataFrame, share: float = LOST_SHARE) -> Figure:
 
 def _curve(panel: Axes, part: pd.DataFrame, axis: str, share: float) -> None:
     part = part.sort_values("value")
-    dots = {"marker": "o", "markersize": 4, "markeredgecolor": "white", "markeredgewidth": 0.75}
-    panel.plot(part["value"], part["skill"], color=PALETTE[0], label="model", **dots)
+    seaborn.lineplot(
+        part, x="value", y="skill", marker="o", markersize=4, color=PALETTE[0], ax=panel, label="model", legend=False,
+        errorbar=None,
+    )  # fmt: skip
     panel.fill_between(part["value"], part["skill_low"], part["skill_high"], color=PALETTE[0], alpha=0.2, linewidth=0)
     limit = limit_of(part.loc[part["value"] == NEUTRAL[axis], "skill"].iloc[0], share)
     panel.axhline(limit, color=PALETTE[1], linestyle=":", linewidth=1, label=f"{share:.0%} of the skill lost")

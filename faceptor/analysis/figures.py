@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -112,7 +112,7 @@ def mass_bars(table: pd.DataFrame) -> Figure:
         len(tasks), len(MEASURED), width=4.6, heights=[2.4] * len(tasks),
     )  # fmt: skip
     layers = sorted(table["encoder_layer"].unique())
-    colours = colormaps["viridis"](np.linspace(0, 1, len(layers) + 2)[1:-1])
+    colours = seaborn.color_palette("viridis", len(layers))
     for row, task in zip(axes, tasks, strict=True):
         for panel, state in zip(row, MEASURED, strict=True):
             part = table[(table["task"] == task) & (table["state"] == state)]

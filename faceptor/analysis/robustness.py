@@ -144,8 +144,3 @@ def relative(table: pd.DataFrame) -> pd.DataFrame:
     for name, source in (("kept", "skill"), ("kept_low", "low"), ("kept_high", "high")):
         part[name] = 100 * part[source].to_numpy(float) / whole
     return part
-
-
-def is_worse(table: pd.DataFrame) -> np.ndarray:
-    """(rows,) bool: whether that much was lost for sure, the interval of the loss above 0."""
-    return (table["lost_low"] > 0).to_numpy()
