@@ -81,7 +81,7 @@ def test_executed_again_elsewhere_it_is_the_same_file(tmp_path, monkeypatch):
     cells = [
         ("import pandas", {}), ("faces = 1\nbatch = 2\nnumber = 1\nqueries = []", {"tags": ["parameters"]}),
         ("from faceptor.analysis.canvas import Shown", {}), ("Shown(figsize=(1, 1))", {}),
-        ("pandas.DataFrame({'faces': [faces]})", {}),
+        ("pandas.DataFrame({'faces': [faces]})", {}), ("import warnings\nwarnings.warn('beware', stacklevel=1)", {}),
     ]  # fmt: skip
     made = []
     for place in ("here", "there"):
@@ -99,4 +99,5 @@ def test_executed_again_elsewhere_it_is_the_same_file(tmp_path, monkeypatch):
         made.append((html.read_bytes(), html.with_suffix(".ipynb").read_bytes()))
     assert made[0] == made[1]
     text = made[0][1].decode()
-    assert "image/png" in text and "7" in text and "papermill" not in text and str(tmp_path) not in text
+    assert "image/png" in text and "7" in text and "beware" in text
+    assert "papermill" not in text and str(tmp_path) not in text
