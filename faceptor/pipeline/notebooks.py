@@ -27,7 +27,7 @@ def execute(experiment: Experiment, name: str) -> Path:
     A failing cell fails the stage, with the half-run notebook and report left for reading. A parameter that
     the notebook does not declare is an error (papermill alone would only warn).
     """
-    nbformat = _nbformat()
+    nbformat = _nbformat()  # before papermill, which imports it too
     import papermill
 
     # Progress bars in notebooks want widgets, which a static report cannot show; the kernel need not say so.
@@ -58,11 +58,16 @@ def execute(experiment: Experiment, name: str) -> Path:
         raise FaceptorError(f"{source}: cell {error.exec_count} failed with {error.ename}: {error.evalue}") from error
     finally:
         if executed.exists():
-            notebook = without_circumstances(nbformat.read(executed, 4))
+            notebook = without_circumstances(read_notebook(executed))
             notebook.metadata[READ] = read
             write_whole(executed, nbformat.writes(notebook) + "\n")
             write_whole(report, _html(notebook))
     return report
+
+
+def read_notebook(path: Path):
+    """A notebook, in version 4 of the format."""
+    return _nbformat().read(path, 4)
 
 
 def section_of(name: str) -> str:
@@ -128,7 +133,7 @@ def without_circumstances(notebook):
 
 
 def _nbformat():
-    """The module nbformat, imported where it is needed: it costs half a second, and the site's pages need none."""
+    """The module nbformat, without two of the seconds that it takes to import."""
     # jsonschema checks web addresses by a grammar that takes two seconds to parse; without that package it checks none,
     # and the schema of notebooks has none.
     sys.modules.setdefault("rfc3987_syntax", None)

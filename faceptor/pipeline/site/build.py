@@ -8,15 +8,13 @@ from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-import nbformat
-
 from faceptor.errors import FaceptorError
 from faceptor.io.files import read_json
 from faceptor.io.paths import replace_folder
 from faceptor.io.words import few
 from faceptor.io.writing import write_whole
 from faceptor.pipeline.experiment import Experiment
-from faceptor.pipeline.notebooks import NOTEBOOKS, REPORTS, notebook_stages
+from faceptor.pipeline.notebooks import NOTEBOOKS, REPORTS, notebook_stages, read_notebook
 from faceptor.pipeline.site.notebook_page import notebook_page
 from faceptor.pipeline.site.page import Page
 from faceptor.pipeline.site.pages import pages_of
@@ -99,7 +97,7 @@ def _notebook(root: Path, name: str, committed: dict[str, dict]) -> Page | None:
     """The page of a notebook: of the copy executed here, else the committed one, else none."""
     executed = root / REPORTS / f"{name}.ipynb"
     if (root / NOTEBOOKS / f"{name}.ipynb").is_file() and executed.is_file():
-        notebook = nbformat.read(executed, 4)
+        notebook = read_notebook(executed)
         page = notebook_page(name, notebook, group="start" if name == TOUR else "notebooks")
         page.made_from = made_from(root, name, notebook)
         return page

@@ -13,11 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import nbformat
-
 from faceptor.config import load_params
 from faceptor.io.files import GONE, MODELS, RESULTS, content_hash, read_json
-from faceptor.pipeline.notebooks import READ, notebook_inputs, section_of
+from faceptor.pipeline.notebooks import READ, notebook_inputs, read_notebook, section_of
 from faceptor.weights.description import DESCRIPTION, model_hash
 
 SECTION = "params.yaml: notebooks."
@@ -47,7 +45,7 @@ def hash_in_git(root: Path, path: str) -> str:
     if path.startswith(f"{MODELS}/"):
         return committed_model(root, path)
     if path.endswith(".ipynb"):
-        return source_hash(nbformat.read(root / path, 4)) if (root / path).is_file() else GONE
+        return source_hash(read_notebook(root / path)) if (root / path).is_file() else GONE
     return content_hash(root / path)
 
 
