@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from faceptor import cli
 from faceptor.config import preset_names, preset_text
 from faceptor.pipeline import training, transfer
 from faceptor.training.loop import Outcome
+from tests.command import entered
 from tests.datasets import published
 
 
@@ -38,14 +39,11 @@ def started(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
 
 
 def faceptor(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    """The same by its entry point in this process, which has loaded the libraries already: that takes seconds."""
-    command, out, err = ["faceptor", *arguments], io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.chdir(folder)
-        patch.setattr(sys, "argv", command)
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-    return subprocess.CompletedProcess(command, end.value.code or 0, out.getvalue(), err.getvalue())
+    """The same in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with chdir(folder), redirect_stdout(out), redirect_stderr(err):
+        code = entered(*arguments)
+    return subprocess.CompletedProcess(["faceptor", *arguments], code, out.getvalue(), err.getvalue())
 
 
 def refused(result: subprocess.CompletedProcess) -> str:
@@ -133,15 +131,12 @@ def test_training_without_prepared_data_says_what_to_run(project):
     assert not (project / "models").exists()
 
 
-def test_training_ends_with_one_line_about_the_weights_kept(project, monkeypatch, capsys):
+def test_training_ends_with_one_line_about_the_weights_kept(project, monkeypatch):
     outcome = Outcome(7, 0.5, 10, record={"stage1.steps": 9})
     monkeypatch.setattr(training, "train_joint", lambda *arguments, **options: outcome)
-    monkeypatch.chdir(project)
-    monkeypatch.setattr(sys, "argv", ["faceptor", "train", "stage1"])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    [line] = capsys.readouterr().out.splitlines()
-    assert not end.value.code and "stage1: " in line and " 7 " in line
+    result = faceptor(project, "train", "stage1")
+    [line] = result.stdout.splitlines()
+    assert not result.returncode and "stage1: " in line and " 7 " in line
     assert "stage1.steps" not in line
 
 
@@ -149,14 +144,11 @@ def test_evaluating_a_model_that_is_not_there(project):
     assert "models/stage9/model.json: not found" in refused(faceptor(project, "evaluate", "stage9"))
 
 
-def test_a_transfer_needs_the_evaluation_of_its_start_before_it_trains(project, monkeypatch, capsys):
+def test_a_transfer_needs_the_evaluation_of_its_start_before_it_trains(project, monkeypatch):
     monkeypatch.setattr(transfer, "transfer", lambda *arguments, **options: pytest.fail("it trains"))
-    monkeypatch.chdir(project)
-    monkeypatch.setattr(sys, "argv", ["faceptor", "transfer", "lapa", "prompt"])
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    assert end.value.code == 2
-    assert "results/evaluate/details" in capsys.readouterr().err
+    result = faceptor(project, "transfer", "lapa", "prompt")
+    assert result.returncode == 2
+    assert "results/evaluate/details" in result.stderr
 
 
 def test_switching_presets_and_back(project):

@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import sys
 import warnings
 
 import numpy as np
@@ -11,7 +10,6 @@ import pytest
 import torch
 from PIL import Image
 
-from faceptor import cli
 from faceptor.cli import trouble
 from faceptor.datasets.formats import images
 from faceptor.errors import DataError, WeightsError
@@ -25,6 +23,7 @@ from faceptor.predict.predictor import GeneratedFacesWarning, predict
 from faceptor.tasks import task
 from faceptor.transforms.crop import CropSpec
 from faceptor.weights.folder import load_model, save_model
+from tests.command import entered
 from tests.test_predict import Seer
 from tests.toy import MODEL
 
@@ -58,11 +57,8 @@ def command(folder, tmp_path, monkeypatch, capsys):
 
     def call(*arguments, box=BOX):
         boxes = ["--box", box] if box else []
-        words = ["faceptor", "predict", *map(str, arguments), "--out", "out", "--model", str(folder), *boxes]
-        monkeypatch.setattr(sys, "argv", words)
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        return end.value.code or 0, *capsys.readouterr()
+        code = entered("predict", *map(str, arguments), "--out", "out", "--model", str(folder), *boxes)
+        return code, *capsys.readouterr()
 
     return call
 

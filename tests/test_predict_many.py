@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from faceptor import cli
 from faceptor.cli import predict as predict_cli
 from faceptor.cli.progress import line
 from faceptor.errors import ConfigError, DataError
@@ -31,6 +30,7 @@ from faceptor.tasks.age import AgePrediction
 from faceptor.tasks.classification import ClassPrediction
 from faceptor.tasks.landmarks import LandmarksPrediction
 from faceptor.tasks.parsing import ParsingPrediction
+from tests.command import entered
 from tests.test_docs import blocks, text_of
 
 SPECS = {name: TASKS[name] for name in ("landmarks_300w", "parsing_lapa", "age_morph2", "expression_rafdb")}
@@ -427,11 +427,7 @@ def test_every_command_of_the_page_runs(stub, tmp_path, monkeypatch, capsys):
     commands = [line.partition("  #")[0].split() for line in commands if line.startswith("faceptor ")]
     assert len(commands) >= 8
     for words in commands:
-        monkeypatch.setattr(sys, "argv", [word.strip("'") for word in words])
-        try:
-            cli.main()
-        except SystemExit as end:
-            assert not end.code, (words, capsys.readouterr())
+        assert entered(*(word.strip("'") for word in words[1:])) == 0, (words, capsys.readouterr())
     written = {path.name for path in tmp_path.rglob("*") if "answers" in path.as_posix()}
     assert {"faces.jsonl", "faces.csv", "faces.parquet", "photo.json", "photo.png", "sheet-0001.png"} <= written
 
@@ -439,9 +435,7 @@ def test_every_command_of_the_page_runs(stub, tmp_path, monkeypatch, capsys):
 def test_where_nothing_is_there_nothing_is_loaded(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(predict_cli, "load", lambda *_: pytest.fail("a network was loaded"))
-    monkeypatch.setattr(sys, "argv", ["faceptor", "predict", "gone.jpg", "too.jpg", "--out", "o"])
-    with pytest.raises(SystemExit, match="1"):
-        cli.main()
+    assert entered("predict", "gone.jpg", "too.jpg", "--out", "o") == 1
     told = capsys.readouterr().err
     assert "error: gone.jpg: not found" in told and "error: too.jpg: not found" in told and not Path("o").exists()
 

@@ -13,7 +13,6 @@ from dvc.repo import Repo
 from filelock import FileLock
 from matplotlib.figure import Figure
 
-from faceptor import cli
 from faceptor.config import Params, load_params, preset_names
 from faceptor.io.files import read_json
 from faceptor.pipeline.notebooks import section_of
@@ -22,6 +21,7 @@ from faceptor.predict.detector import Detection
 from faceptor.tasks import task
 from tests import rehearsal
 from tests.cells import run_cells
+from tests.command import entered
 
 ROOT = Path(__file__).parents[1]
 # Notebooks that show all presets at their full size, or compare more faces than there are here: tests/analysis.
@@ -54,16 +54,6 @@ def middle(image: np.ndarray) -> list[Detection]:
     return [Detection(box=np.array([width / 4, height / 4, width * 3 / 4, height * 3 / 4]), score=1.0)]
 
 
-def run(words: list[str], monkeypatch) -> int:
-    """`faceptor ...` in this process, as its entry point would run it; the exit code."""
-    monkeypatch.setattr("sys.argv", words)
-    try:
-        cli.main()
-    except SystemExit as end:
-        return end.code or 0
-    return 0
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
 @pytest.mark.parametrize("preset", preset_names())
@@ -78,7 +68,7 @@ def test_every_command_of_a_preset_runs(preset, raw, tmp_path, monkeypatch):
     shutil.copytree(ROOT / "results/bench", tmp_path / "results/bench")
     (tmp_path / "experiments").mkdir()
     shutil.copy(ROOT / "experiments/claims.yaml", tmp_path / "experiments")
-    assert run(["faceptor", "params", "use", preset], monkeypatch) == 0
+    assert entered("params", "use", preset) == 0
     values = yaml.safe_load(Path("params.yaml").read_text())
     rehearsal.shrink(values, root=raw)
     Path("params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
@@ -95,7 +85,7 @@ def test_every_command_of_a_preset_runs(preset, raw, tmp_path, monkeypatch):
             run_cells(Path(f"notebooks/{name}.ipynb"), section)
             plt.close("all")
             continue
-        assert run(words, monkeypatch) == 0, stage
+        assert entered(*words[1:]) == 0, stage
         assert all(out.exists() for out in outs), stage
     params = load_params()
     for model in params.evaluate.models:

@@ -16,7 +16,6 @@ import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
-from faceptor import cli
 from faceptor.cli import trouble
 from faceptor.config import preset_text
 from faceptor.errors import ConfigError, FaceptorError, WriteError
@@ -29,6 +28,7 @@ from faceptor.pipeline.evaluation import save_figure
 from faceptor.tasks import task
 from faceptor.training.checkpoint import save_atomic
 from faceptor.weights.folder import load_model, save_model
+from tests.command import entered
 from tests.datasets import published
 from tests.toy import MODEL
 
@@ -40,11 +40,8 @@ def run(monkeypatch, capsys, error: BaseException):
         raise error
 
     monkeypatch.setattr("faceptor.pipeline.experiment.load_params", fail)
-    monkeypatch.setattr(sys, "argv", ["faceptor", "params", "check"])
     monkeypatch.delenv(trouble.TRACEBACK_VARIABLE, raising=False)
-    with pytest.raises(SystemExit) as end:
-        cli.main()
-    return end.value.code, capsys.readouterr().err
+    return entered("params", "check"), capsys.readouterr().err
 
 
 OUTSIDE = [
@@ -220,10 +217,8 @@ def test_a_model_written_whole_loads(tmp_path):
 def test_presets_do_not_lose_params_on_a_full_disk(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_text("mine")
-    monkeypatch.setattr(sys, "argv", ["faceptor", "params", "use", "base"])
-    with files_of_at_most(100), pytest.raises(SystemExit) as end:
-        cli.main()
-    assert end.value.code == 2
+    with files_of_at_most(100):
+        assert entered("params", "use", "base") == 2
     assert "params.yaml" in capsys.readouterr().err
     assert (tmp_path / "params.yaml").read_text() == "mine"
 
