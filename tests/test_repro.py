@@ -95,13 +95,23 @@ def test_a_pipeline_is_run_and_recorded_by_dvc(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("lock", ["dvc.lock", "experiments/dvc.lock"])
-def test_a_lock_that_is_read_fast_is_written_the_same(lock, tmp_path, monkeypatch):
-    monkeypatch.setattr(_yaml, "parse_yaml_for_update", _yaml.parse_yaml_for_update)  # put back after the test
-    repro.read_locks_fast()
-    copy = Path(shutil.copy(ROOT / lock, tmp_path))
-    with _yaml.modify_yaml(copy) as stages:
-        assert type(stages) is dict  # and not what keeps comments
-    assert copy.read_bytes() == (ROOT / lock).read_bytes()
+def test_a_lock_of_which_only_one_stage_is_written_anew_is_the_same(lock, tmp_path, monkeypatch):
+    def recorded(name: str) -> bytes:
+        copy = Path(shutil.copy(ROOT / lock, tmp_path / name))
+        with _yaml.modify_yaml(copy) as data:
+            first = next(iter(data["stages"]))
+            data["stages"] |= {first: {"cmd": "a: b"}, "new@x": {"params": {"file": {"key": None}}}}
+        return copy.read_bytes()
+
+    (tmp_path / "slow").mkdir()
+    slow = recorded("slow/dvc.lock")
+    for name in ("parse_yaml_for_update", "_dump"):
+        monkeypatch.setattr(_yaml, name, getattr(_yaml, name))  # put back after the test
+    repro.fast_locks()
+    assert recorded("dvc.lock") == slow != (ROOT / lock).read_bytes()
+    with _yaml.modify_yaml(tmp_path / "dvc.lock") as data:
+        assert type(data) is dict  # and not what keeps comments
+    assert (tmp_path / "dvc.lock").read_bytes() == slow
 
     (tmp_path / "dvc.yaml").write_text("a: 1  # one\n")
     with _yaml.modify_yaml(tmp_path / "dvc.yaml"):
