@@ -60,7 +60,7 @@ class Landmarks(Section):
     first: Literal[0, 1] = 0
 
     @model_validator(mode="after")
-    def _consistent(self):
+    def _as_many_as_points(self):
         if not self.names and self.count is None:
             raise ValueError("names or count: one of them must say how many points there are")
         if self.names and self.count not in (None, len(self.names)):
@@ -72,6 +72,10 @@ class Landmarks(Section):
             raise ValueError(f"visibility: expected 1 or {len(self.labels)} columns, found {len(self.visibility)}")
         if self.five is not None and len(self.five) != 5:
             raise ValueError(f"five: expected five points, found {len(self.five)}")
+        return self
+
+    @model_validator(mode="after")
+    def _points_exist(self):
         for name, (first, last) in self.groups.items():
             if not 0 <= first <= last < len(self.labels):
                 raise ValueError(f"groups.{name}: expected first <= last < {len(self.labels)}, found {first}, {last}")

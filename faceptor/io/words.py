@@ -1,9 +1,11 @@
 """Many names in one line."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 
-def few(names: Iterable[str], most: int = 4, *, between: str = ", ") -> str:
-    """The first `most` names, and how many more there are: "a, b, and 3 more"."""
+def few(names: Iterable[Any], most: int = 4, *, between: str = ", ", said: Callable[[Any], str] = str) -> str:
+    """The first `most` names, each as `said` words it, and how many more there are: "a, b, and 3 more"."""
     names = list(names)
-    return between.join([*names[:most], *([f"and {len(names) - most} more"] if len(names) > most else [])])
+    more = [f"and {len(names) - most} more"] if len(names) > most else []
+    return between.join([*map(said, names[:most]), *more])
