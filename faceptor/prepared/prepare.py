@@ -27,14 +27,7 @@ from faceptor.io.paths import replace_folder
 from faceptor.prepared import shards
 from faceptor.prepared.blocks import Blocks, Journal
 from faceptor.prepared.bulk import ONE_DECODED_IN, hash_of
-from faceptor.prepared.card import (
-    SplitFacts,
-    common_checks,
-    compare_published,
-    generated_check,
-    quoted,
-    reject_summary,
-)
+from faceptor.prepared.card import SplitFacts, common_checks, compare_published, generated_check, quoted, reject_summary
 from faceptor.prepared.duplicates import DUPLICATES_FILE, PICTURE_BYTES, Duplicates, find_duplicates, separation_checks
 from faceptor.prepared.intake import fill
 from faceptor.prepared.integrity import content_hash
