@@ -27,29 +27,7 @@ from faceptor.config.params import (
 from faceptor.config.preset_files import preset_names, preset_path, preset_text
 
 __all__ = [
-    "Augment",
-    "Crop",
-    "Data",
-    "Dataset",
-    "EncoderConfig",
-    "FaceXFormerConfig",
-    "FaceptorConfig",
-    "Inputs",
-    "ModelConfig",
-    "NaiveConfig",
-    "Optimiser",
-    "Params",
-    "Rate",
-    "Sampling",
-    "Stage",
-    "Synthesis",
-    "TaskSettings",
-    "load_params",
-    "load_preset",
-    "model_config",
-    "parse",
-    "preset_names",
-    "preset_path",
-    "preset_text",
-    "rates",
-]
+    "Augment", "Crop", "Data", "Dataset", "EncoderConfig", "FaceXFormerConfig", "FaceptorConfig", "Inputs",
+    "ModelConfig", "NaiveConfig", "Optimiser", "Params", "Rate", "Sampling", "Stage", "Synthesis", "TaskSettings",
+    "load_params", "load_preset", "model_config", "parse", "preset_names", "preset_path", "preset_text", "rates",
+]  # fmt: skip

@@ -8,19 +8,13 @@ A variant says in `overrides` what it does otherwise, as dotted keys (`stage1.st
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from faceptor.config.sections import Section, Seed
+from faceptor.config.sections import Section, Seed, each_once
 from faceptor.errors import ConfigError
 
 BEGIN_ANEW = ("name", "kind", "policy", "loss")  # keys that say what the others beside them mean
 NEED_A_START = ("stage2", "transfer", "nothing")
-
-
-def _no_seed_twice(seeds: tuple[int, ...]) -> tuple[int, ...]:
-    if len(set(seeds)) < len(seeds):
-        raise ValueError(f"expected every seed once, found {list(seeds)}")
-    return seeds
 
 
 class Variant(Section):
@@ -34,7 +28,7 @@ class Variant(Section):
 
 
 class Experiments(Section):
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), AfterValidator(_no_seed_twice)] = (1, 2, 3)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), each_once("seed")] = (1, 2, 3)
     scale: dict[str, Any] = Field(default_factory=dict)  # overrides that hold for every variant
     variants: dict[str, Variant] = Field(default_factory=dict)
 

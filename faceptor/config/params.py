@@ -32,6 +32,7 @@ from faceptor.config.sections import (
     Seed,
     Share,
     Whole,
+    each_once,
     explain,
     spelled,
     written_keys,
@@ -196,13 +197,7 @@ def _several(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-def _no_set_twice(names: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(names)) < len(names):
-        raise ValueError(f"expected every data set once, found {', '.join(names)}")
-    return names
-
-
-TestSets = Annotated[tuple[DataSet, ...], Field(min_length=1), BeforeValidator(_several), AfterValidator(_no_set_twice)]
+TestSets = Annotated[tuple[DataSet, ...], Field(min_length=1), BeforeValidator(_several), each_once("data set")]
 
 
 class Evaluation(Section):

@@ -47,7 +47,8 @@ def preset_path(name: str) -> Path:
 @cache
 def preset_text(name: str) -> str:
     """The complete params.yaml of a preset, as `faceptor params use` writes it."""
-    return "".join(f"{line}\n" for line in _written(_complete(name, _commented)))
+    entries = _complete(name, lambda path: _commented(path.read_text(encoding="utf-8")))
+    return "".join(f"{line}\n" for line in _written(entries))
 
 
 def preset_values(name: str) -> dict:
@@ -92,12 +93,9 @@ def _values(entries: dict[str, Entry]) -> dict:
     return {key: entry.value if entry.below is None else _values(entry.below) for key, entry in entries.items()}
 
 
-def _commented(path: Path) -> dict[str, Entry]:
-    return _entries_of(path.read_text(encoding="utf-8"))
-
-
 @cache
-def _entries_of(text: str) -> dict[str, Entry]:
+def _commented(text: str) -> dict[str, Entry]:
+    """The entries of a whole file, with its comments."""
     lines = text.splitlines()
     return _entries(YAML().load("\n".join(COMMENT.sub("", line) for line in lines)), lines)
 

@@ -61,6 +61,17 @@ def unspelled(key: str) -> str:
 DataSet = Annotated[str, AfterValidator(unspelled)]
 
 
+def each_once(what: str) -> AfterValidator:
+    """A list in which nothing may stand twice."""
+
+    def check(values: tuple) -> tuple:
+        if len(set(values)) < len(values):
+            raise ValueError(f"expected every {what} once")
+        return values
+
+    return AfterValidator(check)
+
+
 class Section(BaseModel):
     """A block of params.yaml: frozen, and closed to unknown keys."""
 
@@ -89,7 +100,8 @@ def explain(item: Mapping[str, Any], *, root: Any, origin: str) -> str:
     keys, _ = _walk(item["loc"], root)
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
-        message = f"unknown key; {did_you_mean(str(item['loc'][-1]), _known_keys(item['loc'][:-1], root))}"
+        _, section = _walk(item["loc"][:-1], root)
+        message = f"unknown key; {did_you_mean(str(item['loc'][-1]), sorted(getattr(section, 'model_fields', {})))}"
     elif item["type"] == "missing":
         message = "missing"
     elif item["type"] == "union_tag_invalid":  # a section whose `name` chooses what the other keys mean
@@ -108,11 +120,6 @@ def explain(item: Mapping[str, Any], *, root: Any, origin: str) -> str:
 def written_keys(location: tuple, root: Any) -> tuple:
     """A location of pydantic as the keys of the file."""
     return tuple(_walk(location, root)[0])
-
-
-def _known_keys(location: tuple, root: Any) -> list[str]:
-    """Field names of the section at a location."""
-    return sorted(getattr(_walk(location, root)[1], "model_fields", {}))
 
 
 def _walk(location: tuple, root: Any) -> tuple[list, Any]:

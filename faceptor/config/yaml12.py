@@ -8,20 +8,11 @@ from math import inf, nan
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
+from ruamel.yaml import YAML, events
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import (
-    AliasEvent,
-    DocumentStartEvent,
-    MappingEndEvent,
-    MappingStartEvent,
-    ScalarEvent,
-    SequenceEndEvent,
-    SequenceStartEvent,
-)
 from ruamel.yaml.nodes import ScalarNode
 
-from faceptor.errors import ConfigError, FaceptorError
+from faceptor.errors import ConfigError
 from faceptor.io.regular import MIB, read_regular
 
 LARGEST = MIB  # bytes; the longest preset has 12,000
@@ -32,19 +23,17 @@ NUMBERS = {"tag:yaml.org,2002:int": int, "tag:yaml.org,2002:float": float}
 WITHOUT_ANCHORS = "write the values out (what a baseline shares with `model` and `stage1` it inherits)"
 
 
-def read_yaml(
-    path: Path | str, *, largest: int = LARGEST, error: type[FaceptorError] = ConfigError, remedy: str = "correct it"
-) -> Any:
+def read_yaml(path: Path | str, *, largest: int = LARGEST, remedy: str = "correct it") -> Any:
     """The values of a YAML file: sections as dicts, lists, texts, numbers, booleans, None.
 
-    Raises `error`, in one line with the file, for what is no regular file of at most `largest` bytes, no UTF-8, no
-    YAML, or ambiguous (see above). remedy: what to do where the file is missing.
+    ConfigError, in one line with the file, for what is no regular file of at most `largest` bytes, no UTF-8, no YAML,
+    or ambiguous (see above). remedy: what to do where the file is missing.
     """
-    data = read_regular(path, largest=largest, error=error, remedy=remedy)
+    data = read_regular(path, largest=largest, error=ConfigError, remedy=remedy)
     try:
         return parse_yaml(decoded(data))
     except ValueError as reason:
-        raise error(f"{path}: {reason}") from None
+        raise ConfigError(f"{path}: {reason}") from None
 
 
 def decoded(data: bytes) -> str:
@@ -80,35 +69,35 @@ class _Values:
         self.result: Any = None
         self.documents = 0
 
-    def of(self, events) -> Any:
-        for event in events:
+    def of(self, parsed) -> Any:
+        for event in parsed:
             self._take(event, event.start_mark.line + 1)
         return self.result
 
     def _take(self, event, line: int) -> None:
-        if isinstance(event, DocumentStartEvent):
+        if isinstance(event, events.DocumentStartEvent):
             self.documents += 1
             if event.version or event.tags:
                 raise ValueError(f"line {line}: directives (%) are not read here; remove it")
             if self.documents > 1:
                 raise ValueError(f"line {line}: expected one document, found a second; remove what follows ---")
-        elif isinstance(event, AliasEvent):
+        elif isinstance(event, events.AliasEvent):
             raise ValueError(f"line {line}: alias *{event.anchor} is not read here; {WITHOUT_ANCHORS}")
-        elif isinstance(event, (ScalarEvent, SequenceStartEvent, MappingStartEvent)):
+        elif isinstance(event, events.NodeEvent):
             self._check(event, line)
-            if isinstance(event, ScalarEvent):
+            if isinstance(event, events.ScalarEvent):
                 self._put(self._scalar(event, line), line)
             else:
-                self._begin({} if isinstance(event, MappingStartEvent) else [], line)
-        elif isinstance(event, (SequenceEndEvent, MappingEndEvent)):
+                self._begin({} if isinstance(event, events.MappingStartEvent) else [], line)
+        elif isinstance(event, events.CollectionEndEvent):
             self.open.pop()
             self.keys.pop()
 
     def _check(self, event, line: int) -> None:
         if event.anchor:
             raise ValueError(f"line {line}: anchor &{event.anchor} is not read here; {WITHOUT_ANCHORS}")
-        tag = event.tag if isinstance(event.tag, str) or event.tag is None else str(event.tag)
-        if tag and tag != "!":
+        tag = "" if event.tag is None else str(event.tag)
+        if tag not in ("", "!"):
             raise ValueError(f"line {line}: tag {tag} is not read here; remove it")
 
     def _begin(self, container: dict | list, line: int) -> None:

@@ -88,8 +88,13 @@ def parse_description(values: Any, origin: str) -> Description:
     try:
         return Description.model_validate(values)
     except ValidationError as error:
-        problems = [brief(explain(item, root=Description, origin=origin)) for item in error.errors()]
-        raise ConfigError(few(problems, PROBLEMS_SHOWN, between="; ")) from None
+        told = few(
+            error.errors(),
+            PROBLEMS_SHOWN,
+            between="; ",
+            said=lambda item: brief(explain(item, root=Description, origin=origin)),
+        )
+        raise ConfigError(told) from None
 
 
 def _texts(values: Any) -> Iterator[str]:

@@ -28,15 +28,14 @@ def litter(name: str) -> str | None:
     return _LOWER.get(name.lower())
 
 
-def entries(folder: Path, *, recursive: bool = False, links: bool = False) -> Iterator[tuple[Path, str | None]]:
+def entries(
+    folder: Path, *, recursive: bool, links: bool, seen: set[str] | None = None
+) -> Iterator[tuple[Path, str | None]]:
     """Paths in a folder, sorted by name, each with the pattern of litter it matches; what lies in litter is left out.
 
-    recursive: those in its folders, too, depth first; in linked ones only with `links`, and in each once.
+    recursive: those in its folders, too, depth first; in linked ones only with `links`, in each once (`seen`).
     """
-    yield from _entries(folder, recursive, links, set())
-
-
-def _entries(folder: Path, recursive: bool, links: bool, seen: set[str]) -> Iterator[tuple[Path, str | None]]:
+    seen = set() if seen is None else seen
     for path in sorted(folder.iterdir()):
         pattern = litter(path.name)
         yield path, pattern
@@ -44,7 +43,7 @@ def _entries(folder: Path, recursive: bool, links: bool, seen: set[str]) -> Iter
             continue
         if (real := os.path.realpath(path)) not in seen:
             seen.add(real)
-            yield from _entries(path, recursive, links, seen)
+            yield from entries(path, recursive=recursive, links=links, seen=seen)
 
 
 def may_follow(real: str, links: Links) -> bool:

@@ -13,31 +13,25 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from faceptor.config.sections import Count, Real, Section
+from faceptor.config.sections import Count, Real, Section, each_once
 
 
 def _words(value: Any) -> Any:
     """YAML reads true, false and 1 as other things than text; in a list of words they are text."""
-    plain = {True: "true", False: "false"}
     if not isinstance(value, (list, tuple)):
         return value
-    return [plain[item] if isinstance(item, bool) else str(item) if isinstance(item, int) else item for item in value]
-
-
-def _once(names: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(names)) != len(names):
-        raise ValueError("expected every name once")
-    return names
+    return [str(item).lower() if isinstance(item, int) else item for item in value]
 
 
 Cell = Annotated[str, Field(min_length=1)]  # name of a column of the label file
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
-Names = Annotated[Words, AfterValidator(_once)]
+Names = Annotated[Words, each_once("name")]
 Cells = Annotated[
     tuple[Cell, ...],
     BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
     Field(min_length=1),
 ]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Point = int | str  # a landmark or class, by number or name
 MOST_CLASSES = 128  # of an image: the prepared columns have eight bits, of which -1 says unknown; people are `identity`
 MOST_VALUES = 256  # of a pixel
@@ -49,18 +43,18 @@ class Landmarks(Section):
     """K points. `first` is the number of the top-left pixel (1 in Matlab); the prepared points start at 0."""
 
     points: Cells
-    names: Annotated[tuple[str, ...], AfterValidator(_once), Field(max_length=MOST_POINTS)] = ()
+    names: Annotated[tuple[str, ...], each_once("name"), Field(max_length=MOST_POINTS)] = ()
     count: Annotated[Count, Field(le=MOST_POINTS)] | None = None  # where no names tell it
     flip: tuple[tuple[Point, Point], ...] = ()
     groups: dict[str, tuple[int, int]] = Field(default_factory=dict)  # name -> first and last, drawn as a line
     normalisers: dict[str, str | tuple[Any, Any]] = Field(default_factory=dict)
-    auc: dict[str, float] = Field(default_factory=dict)  # normaliser -> threshold (a fraction)
+    auc: dict[str, Finite] = Field(default_factory=dict)  # normaliser -> threshold (a fraction)
     five: tuple[Point, ...] | None = None  # eyes, nose tip, mouth corners, image-left first: allows aligned crops
     visibility: Cells | None = None  # 1 visible, 0 hidden, empty unknown
     first: Literal[0, 1] = 0
 
     @model_validator(mode="after")
-    def _consistent(self):
+    def _as_many_as_points(self):
         if not self.names and self.count is None:
             raise ValueError("names or count: one of them must say how many points there are")
         if self.names and self.count not in (None, len(self.names)):
@@ -72,6 +66,10 @@ class Landmarks(Section):
             raise ValueError(f"visibility: expected 1 or {len(self.labels)} columns, found {len(self.visibility)}")
         if self.five is not None and len(self.five) != 5:
             raise ValueError(f"five: expected five points, found {len(self.five)}")
+        return self
+
+    @model_validator(mode="after")
+    def _points_exist(self):
         for name, (first, last) in self.groups.items():
             if not 0 <= first <= last < len(self.labels):
                 raise ValueError(f"groups.{name}: expected first <= last < {len(self.labels)}, found {first}, {last}")
@@ -114,26 +112,29 @@ class Landmarks(Section):
         }
 
 
-class Classes(Section):
-    """One class per image: the column holds its name or its number in `classes`."""
-
+class _OneColumn(Section):
     column: Cell
-    classes: Annotated[Names, Field(min_length=2, max_length=MOST_CLASSES)]
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self.classes
 
     @property
     def cells(self) -> tuple[str, ...]:
         return (self.column,)
 
 
+class Classes(_OneColumn):
+    """One class per image: the column holds its name or its number in `classes`."""
+
+    classes: Annotated[Names, Field(min_length=2, max_length=MOST_CLASSES)]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.classes
+
+
 class Attributes(Section):
     """Yes or no per column, or one column with a list of N; a cell that says neither is a reject, not a guess."""
 
     columns: Cells
-    names: Annotated[tuple[str, ...], AfterValidator(_once)] = ()
+    names: Annotated[tuple[str, ...], each_once("name")] = ()
     yes: Words = ("1", "yes", "true")
     no: Words = ("0", "no", "false")
     unknown: Words = ("", "-1", "nan", "none")
@@ -172,16 +173,11 @@ class Masks(Classes):
         return self
 
 
-class Rating(Section):
+class Rating(_OneColumn):
     """A continuous scale: the column holds a number in the range, or nothing where a face was not rated."""
 
-    column: Cell
     range: tuple[Real, Real]  # lowest and highest rating
     unit: str = ""
-
-    @property
-    def cells(self) -> tuple[str, ...]:
-        return (self.column,)
 
     @model_validator(mode="after")
     def _rises(self):

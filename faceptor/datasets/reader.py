@@ -29,7 +29,7 @@ from faceptor.datasets.values import BadSample, box, brief, integer, landmark_bo
 from faceptor.errors import ConfigError, DataError
 
 __all__ = [
-    "IMAGE_SUFFIXES", "MARKER", "BadSample", "Bulk", "Check", "Listed", "Reader", "Record", "Reject",
+    "IMAGE_SUFFIXES", "MARKER", "BadSample", "Bulk", "Check", "LeftOut", "Listed", "Reader", "Record", "Reject",
     "box", "brief", "integer", "landmark_box", "number", "points", "printable", "share",
 ]  # fmt: skip
 
@@ -101,6 +101,10 @@ class Check:
     name: str
     status: str
     detail: str
+
+
+class LeftOut(Exception):
+    """One sample is left out on purpose; `Reader.kept` counts it under this reason."""
 
 
 class Reader(ABC):
@@ -285,6 +289,15 @@ class Reader(ABC):
             return build(*args)
         except BadSample as reason:
             return Reject(brief(key), brief(where), brief(str(reason)))
+
+    def kept(self, key: str, where: str, build: Callable[..., Record], *args) -> Iterator[Record | Reject]:
+        """As `attempt`; nothing for a sample that `build` leaves out on purpose."""
+        try:
+            item = self.attempt(key, where, build, *args)
+        except LeftOut as reason:
+            self.dropped[str(reason)] += 1
+        else:
+            yield item
 
     def inside(self, relative: str, *, folder: Path | None = None) -> Path:
         """Path of a file named in an index; BadSample when it leaves the data set's folder."""

@@ -33,9 +33,9 @@ def printable(text: str) -> str:
 def brief(text: str) -> str:
     """As `printable`, and not longer than a message should be: hostile names have thousands of characters."""
     text = printable(text)
-    return (
-        text if len(text) <= MAX_TEXT_CHARACTERS else f"{text[: MAX_TEXT_CHARACTERS - 40]} ... ({len(text)} characters)"
-    )
+    if len(text) <= MAX_TEXT_CHARACTERS:
+        return text
+    return f"{text[: MAX_TEXT_CHARACTERS - 40]} ... ({len(text)} characters)"
 
 
 def number(text: str | bytes) -> float:
@@ -81,7 +81,11 @@ def landmark_box(xy: np.ndarray) -> np.ndarray:
 
     This is the rule behind the `scale` and `center` columns of the csv lists used for 300W, WFLW and COFW.
     """
-    low, high = np.floor(xy.min(axis=0)), np.ceil(xy.max(axis=0))
+    return square(np.floor(xy.min(axis=0)), np.ceil(xy.max(axis=0)))
+
+
+def square(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """(4,) float32: the square of the longer side about the middle of the box from `low` to `high`, both (2,)."""
     centre, half = (low + high) / 2, (high - low).max() / 2
     return np.concatenate([centre - half, centre + half]).astype(np.float32)
 

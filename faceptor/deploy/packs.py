@@ -205,7 +205,7 @@ def _check_together(model: FaceModel, packs: Mapping[str, Pack], *, alone: bool)
         if model.tasks and not alone:
             raise ConfigError(
                 f"{name}: holds shared weights that its transfer changed ({len(pack.shared)} tensors), with which the "
-                f"model's other tasks ({few(list(model.tasks))}) would answer otherwise; --alone leaves them out"
+                f"model's other tasks ({few(model.tasks)}) would answer otherwise; --alone leaves them out"
             )
 
 

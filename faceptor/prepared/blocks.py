@@ -35,25 +35,15 @@ class Journal:
     def __init__(self, folder: Path, plan: dict):
         self.folder = folder
         plan = json.loads(json.dumps(plan))
-        if self._stored_plan() != plan:  # another input, other options, another version: nothing of it can be used
+        if _stored(folder / PLAN) != plan:  # another input, other options, another version: nothing of it can be used
             shutil.rmtree(folder, ignore_errors=True)
             (folder / JOURNAL).mkdir(parents=True)
             write_json(folder / PLAN, plan)
 
-    def _stored_plan(self) -> dict | None:
-        try:
-            return json.loads((self.folder / PLAN).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-
     def blocks(self, split: str, rule: float) -> list[dict]:
         """Finished blocks of a split that were divided by this rule and whose shards are all there, from the first."""
         found = []
-        for number in range(len(list((self.folder / JOURNAL).glob(f"{split}-*.json")))):
-            try:
-                entry = json.loads(self._entry(split, number).read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                break
+        while entry := _stored(self._entry(split, len(found))):
             if entry["rule"] != rule or not all(self._whole(part, shard) for part, shard in entry["shards"].items()):
                 break
             found.append(entry)
@@ -61,14 +51,8 @@ class Journal:
 
     def add(self, split: str, number: int, entry: dict, rows: Mapping[str, Mapping[str, list]]) -> None:
         for part, columns in rows.items():
-            table = pa.table(
-                {
-                    name: pa.array(columns[name], kind)
-                    for name, kind in zip(ROW_FACTS.names, ROW_FACTS.types, strict=True)
-                }
-            )
-            with pa.ipc.new_stream(str(self._rows(part, number)), table.schema) as stream:
-                stream.write_table(table)
+            with pa.ipc.new_stream(str(self._rows(part, number)), ROW_FACTS) as stream:
+                stream.write_table(pa.table(dict(columns), schema=ROW_FACTS))
         write_whole(self._entry(split, number), json.dumps(entry))
 
     def close(self) -> None:
@@ -93,6 +77,14 @@ class Journal:
         return self.folder / JOURNAL / f"{split}-{number:05d}.json"
 
 
+def _stored(path: Path) -> dict | None:
+    """What an earlier run left in a file; None where it left nothing that is whole."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
 @dataclass
 class Blocks:
     """Writes one published split into its parts ("train" into train and val, "test" into test)."""
@@ -110,8 +102,7 @@ class Blocks:
 
     def _begin(self) -> None:
         self._writers: dict[str, ShardWriter] = {}
-        self._keys: dict[str, list[str]] = {}
-        self._pictures: dict[str, list[bytes]] = {}
+        self._rows: dict[str, dict[str, list]] = {}  # of every open shard, as `ROW_FACTS` calls them
         self._facts = {part: SplitFacts() for part in self.parts}
         self._rejects: list[Reject] = []
         self._items = self._bytes = 0
@@ -129,8 +120,8 @@ class Blocks:
     def add(self, part: str, row: Mapping[str, object], record: Record, picture, *, resized: bool, upright: bool):
         """One sample."""
         self._writer(part).add(row)
-        self._keys[part].append(row["key"])
-        self._pictures[part].append(picture.content)
+        self._rows[part]["key"].append(row["key"])
+        self._rows[part]["picture"].append(picture.content)
         self._facts[part].add(record, picture, resized)
         self._facts[part].upright += upright
         self._advance(1, len(row["image"]))
@@ -147,8 +138,8 @@ class Blocks:
         for part, arrays in columns.items():
             if len(arrays["key"]):
                 self._writer(part).add_columns(arrays)
-                self._keys[part] += arrays["key"].to_pylist()
-                self._pictures[part] += pictures[part]
+                self._rows[part]["key"] += arrays["key"].to_pylist()
+                self._rows[part]["picture"] += pictures[part]
                 self._facts[part] += facts[part]
                 size += arrays["image"].nbytes
         self._advance(items, size)
@@ -162,8 +153,8 @@ class Blocks:
     def _writer(self, part: str) -> ShardWriter:
         if part not in self._writers:
             path = self.journal.folder / part / shard_name(len(self.entries))
-            self._writers[part] = ShardWriter(path, self.types)
-            self._keys[part], self._pictures[part] = [], []
+            writer = self._writers[part] = ShardWriter(path, self.types)
+            self._rows[part] = {"key": [], "content": writer.row_hashes, "picture": []}
         return self._writers[part]
 
     def _advance(self, items: int, size: int) -> None:
@@ -183,11 +174,7 @@ class Blocks:
             "facts": {part: facts.to_state() for part, facts in self._facts.items()},
             "rejects": [asdict(reject) for reject in self._rejects],
         }
-        rows = {
-            part: {"key": self._keys[part], "content": writer.row_hashes, "picture": self._pictures[part]}
-            for part, writer in self._writers.items()
-        }
-        self.journal.add(self.split, len(self.entries), entry, rows)
+        self.journal.add(self.split, len(self.entries), entry, self._rows)
         self.entries.append(entry)
         self._begin()
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -21,6 +21,7 @@ from faceptor.prepared.shards import FACTS, SAMPLE_TYPES
 
 ONE_DECODED_IN = 100
 USUAL_COLOURS = ("YCbCr", "Gray")
+MANY_IMAGES = 500_000
 IMAGES_PER_THREAD = 64  # images that one thread decodes at a time
 
 Examined = list[Picture | BadSample]
@@ -51,6 +52,11 @@ def whole(data: bytes) -> Picture | BadSample:
         return reason
 
 
+def hash_of(data: bytes, picture: Picture, mode: str) -> bytes:
+    """The hash by which pictures are told apart: of the pixels, or of the file where most are not decoded."""
+    return content_of(data) if mode == "header" else picture.content
+
+
 def examine(images: Sequence[bytes], first: int, mode: str, pool: ThreadPoolExecutor) -> Examined:
     """What each image is, or why it cannot be used. `first` is the number of the first one."""
     if mode == "header":
@@ -64,7 +70,7 @@ class Converter:
 
     def __init__(self, parts: tuple[str, ...], columns: tuple[str, ...], part_of: Callable[[str], str], mode: str):
         self.parts, self.columns, self.mode = parts, columns, mode
-        self._part_of, self._known = part_of, {}
+        self._part = cache(part_of)
 
     def __call__(self, bulk: Bulk, first: int, pool: ThreadPoolExecutor):
         """(part -> column -> values, part -> facts, part -> hashes of the pictures, rejects)"""
@@ -81,17 +87,9 @@ class Converter:
         columns = {part: self._arrays(bulk, found, rows) for part, rows in chosen.items()}
         facts = {part: self._facts(bulk, found, rows) for part, rows in chosen.items()}
         pictures = {
-            part: [self._content(bulk.images[row], found[row]) for row in rows] for part, rows in chosen.items()
+            part: [hash_of(bulk.images[row], found[row], self.mode) for row in rows] for part, rows in chosen.items()
         }
         return columns, facts, pictures, [*bulk.rejects, *rejects]
-
-    def _content(self, data: bytes, picture: Picture) -> bytes:
-        return content_of(data) if self.mode == "header" else picture.content
-
-    def _part(self, group: str) -> str:
-        if group not in self._known:
-            self._known[group] = self._part_of(group)
-        return self._known[group]
 
     def _arrays(self, bulk: Bulk, found: Examined, rows: list[int]) -> dict[str, pa.Array]:
         values = {
@@ -120,13 +118,6 @@ class Converter:
         return facts
 
 
-def mode_of(wanted: str, images: int, *, large: int = 500_000) -> str:
+def mode_of(wanted: str, images: int) -> str:
     """ "auto" decodes every image of a set below half a million."""
-    return wanted if wanted != "auto" else "header" if images > large else "full"
-
-
-def numbered(bulks: Iterator[Bulk], first: int) -> Iterator[tuple[int, Bulk]]:
-    """Each with the number of its first sample."""
-    for bulk in bulks:
-        yield first, bulk
-        first += bulk.items
+    return wanted if wanted != "auto" else "header" if images > MANY_IMAGES else "full"

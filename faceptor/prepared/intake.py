@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from faceptor.datasets.reader import Reader, Reject
 from faceptor.prepared.blocks import Blocks
-from faceptor.prepared.bulk import Converter, mode_of, numbered
+from faceptor.prepared.bulk import Converter, mode_of
 from faceptor.prepared.checks import Ready, checked, place
 
 log = logging.getLogger("faceptor")
@@ -58,12 +58,14 @@ def _one_by_one(blocks: Blocks, reader: Reader, part_of: PartOf) -> None:
 
 def _in_bulk(blocks: Blocks, reader: Reader, source: Iterator, convert: Converter) -> None:
     with _bar(None, blocks, reader, reader.images) as bar, ThreadPoolExecutor(os.cpu_count()) as pool:
-        for first, bulk in numbered(source, blocks.done):
+        first = blocks.done  # number of the first sample of a bulk
+        for bulk in source:
             columns, facts, pictures, rejects = convert(bulk, first, pool)
             for reject in rejects:
                 blocks.reject(reject, counts=False)
             blocks.add_columns(columns, facts, pictures, bulk.items)
             bar.update(bulk.items)
+            first += bulk.items
 
 
 def _bar(items: Iterable | None, blocks: Blocks, reader: Reader, total: int | None) -> tqdm:

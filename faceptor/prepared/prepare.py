@@ -19,34 +19,18 @@ from tqdm import tqdm
 from faceptor.config.sections import spelled
 from faceptor.datasets import reader_class
 from faceptor.datasets.folders import Links
-from faceptor.datasets.formats.images import Picture, content_of, verify
+from faceptor.datasets.formats.images import verify
 from faceptor.datasets.formats.restricted_pickle import load_verification
 from faceptor.datasets.reader import BadSample, Check, Reader, Reject, printable, share
 from faceptor.errors import ConfigError, DataError, FaceptorError, WriteError
 from faceptor.io.paths import replace_folder
 from faceptor.prepared import shards
 from faceptor.prepared.blocks import Blocks, Journal
-from faceptor.prepared.bulk import ONE_DECODED_IN
-from faceptor.prepared.card import (
-    SplitFacts,
-    common_checks,
-    compare_published,
-    generated_check,
-    quoted,
-    reject_summary,
-)
+from faceptor.prepared.bulk import ONE_DECODED_IN, hash_of
+from faceptor.prepared.card import SplitFacts, common_checks, compare_published, generated_check, quoted, reject_summary
 from faceptor.prepared.duplicates import DUPLICATES_FILE, PICTURE_BYTES, Duplicates, find_duplicates, separation_checks
 from faceptor.prepared.intake import fill
 from faceptor.prepared.integrity import content_hash
-from faceptor.prepared.shards import (
-    FACTS,
-    SAMPLE_TYPES,
-    VERIFICATION_TYPES,
-    ShardWriter,
-    complete,
-    shard_name,
-    write_json,
-)
 from faceptor.prepared.splits import shared, write_split
 
 log = logging.getLogger("faceptor")
@@ -113,17 +97,13 @@ def _plan(reader: Reader, validation: float, seed: int) -> dict:
         "format": [FORMAT, JOURNAL_FORMAT],
         "dataset": reader.name,
         "reader": type(reader).__qualname__,
-        "options": _plain(reader.options),
+        "options": reader.options,
         "validation": validation,
         "seed": seed,
         "follow_links": links if isinstance(links := reader.follow_links, bool) else [str(root) for root in links],
         "input": {name: [found.st_size, found.st_mtime_ns] for name, found in state.items()},
         "limits": [shards.SHARD_BYTES, shards.BATCH_BYTES, shards.BATCH_ROWS],
     }
-
-
-def _plain(options: dict) -> dict:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in options.items()}
 
 
 @dataclass
@@ -165,8 +145,8 @@ class _Preparation:
         card = self._card(verification, hashes)
         self._check_counts(card["published"])
         splits = [name for name in ("train", "val", "test") if (self.out / name).exists()]
-        write_json(self.out / "dataset_dict.json", {"splits": splits})
-        write_json(self.out / "card.json", card)
+        shards.write_json(self.out / "dataset_dict.json", {"splits": splits})
+        shards.write_json(self.out / "card.json", card)
         with open(self.out / "rejects.jsonl", "w", encoding="utf-8") as handle:
             handle.writelines(json.dumps(asdict(reject), ensure_ascii=False) + "\n" for reject in self.rejects)
         self.journal.close()
@@ -186,7 +166,7 @@ class _Preparation:
     # --- samples ---------------------------------------------------------------------------------------------------
 
     def _split(self, split: str, parts: tuple[str, ...]) -> None:
-        types = {name: SAMPLE_TYPES[name] for name in (*FACTS, *self.reader.columns)}
+        types = {name: shards.SAMPLE_TYPES[name] for name in (*shards.FACTS, *self.reader.columns)}
         blocks = Blocks(self.journal, split, parts, types, rule=self.threshold)
         self.verified = fill(blocks, self.reader, lambda group: self._part(group, parts)) or self.verified
         facts, rejects = blocks.facts(), blocks.rejects()
@@ -216,12 +196,12 @@ class _Preparation:
         kept: list[bool] = []
         folder = self.out / "verification" / name
         shutil.rmtree(folder, ignore_errors=True)  # a killed run's: these sets are small, and written again
-        writer = ShardWriter(folder / shard_name(0), VERIFICATION_TYPES)
+        writer = shards.ShardWriter(folder / shards.shard_name(0), shards.VERIFICATION_TYPES)
         bar = tqdm(same, desc=f"preprocess {self.reader.name} {name}", unit="pair", dynamic_ncols=True)
         for pair, flag in enumerate(bar):
             both = images[2 * pair : 2 * pair + 2]
             try:
-                pictures |= {self._content(data, verify(data)) for data in both}
+                pictures |= {hash_of(data, verify(data), self.verified) for data in both}
             except BadSample as reason:
                 rejects.append(Reject(f"{name}:{pair}", f"{path.name}:{pair}", str(reason)))
                 continue
@@ -230,7 +210,7 @@ class _Preparation:
             kept.append(flag)
         shard = writer.close()
         self.contents[f"verification/{name}"] = content_hash(writer.row_hashes)
-        complete(folder, VERIFICATION_TYPES, [shard], self.contents[f"verification/{name}"])
+        shards.complete(folder, shards.VERIFICATION_TYPES, [shard], self.contents[f"verification/{name}"])
         self.rejects += rejects
         self.listed[f"verification/{name}"] = len(same)
         self._check_rejects(name, rejects, len(same))
@@ -241,10 +221,6 @@ class _Preparation:
                 Check(f"train and {path.name} share no picture", status, f"{taught} pictures are in both")
             )
         return {"pairs": len(kept), "same": sum(kept)}
-
-    def _content(self, data: bytes, picture: Picture) -> bytes:
-        """The hash by which the samples' pictures were told apart, too."""
-        return content_of(data) if self.verified == "header" else picture.content
 
     # --- stops -----------------------------------------------------------------------------------------------------
 
@@ -295,6 +271,7 @@ class _Preparation:
 
     def _card(self, verification: dict[str, dict], hashes: dict[str, str]) -> dict:
         reader = self.reader
+        options = {key: list(value) if isinstance(value, tuple) else value for key, value in reader.options.items()}
         checks = [
             *common_checks(reader, next(iter(self.facts.values()))),
             *reader.checks(),
@@ -312,7 +289,7 @@ class _Preparation:
             "redistribution": reader.redistribution,
             "generated": reader.generated,
             "protocol": reader.protocol,
-            "options": _plain(reader.options),
+            "options": options,
             "images_checked": IMAGE_CHECKS[self.verified],
             "validation": {"share": self.validation, "seed": self.seed, "by": "group"},
             "counts": {part: facts.count for part, facts in self.facts.items()},

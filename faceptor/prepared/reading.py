@@ -202,9 +202,3 @@ def read_card(folder: Path | str) -> dict:
     if not isinstance(card, dict):
         raise DataError(f"{folder}/card.json: expected facts by name, found {type(card).__name__}; {REMEDY}")
     return card
-
-
-__all__ = [
-    "FACTS", "Split", "Verification", "content_hashes", "held_out_split", "open_split", "open_verification",
-    "read_card", "verification_sets",
-]  # fmt: skip

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,7 +20,7 @@ import pyarrow as pa
 from faceptor.datasets.columns import COLUMNS, Column
 from faceptor.errors import DataError
 from faceptor.prepared.integrity import REMEDY, SHARD_LIST, check_files, read_shard_list, row_hashes
-from faceptor.prepared.storage import Folder, Recent
+from faceptor.prepared.storage import Folder
 
 SHARD_BYTES = 256 << 20
 BATCH_BYTES = 8 << 20  # a record batch is the unit that a reader pages in
@@ -169,7 +170,8 @@ class Shards:
         head = files[0]["batches"][0][0] if files[0]["batches"] else files[0]["bytes"] - len(END_OF_STREAM)
         self._schema = self._decoded(0, 0, head, pa.ipc.read_schema)
         self.columns = tuple(self._schema.names)
-        self._batch = Recent(self._open_batch, MAX_FETCHED_BATCHES if self.folder.remote else MAX_OPEN_BATCHES)
+        kept = MAX_FETCHED_BATCHES if self.folder.remote else MAX_OPEN_BATCHES
+        self._batch = lru_cache(kept)(self._open_batch)
 
     def __len__(self) -> int:
         return self._starts[-1]
@@ -231,4 +233,5 @@ def _scan(folder: Folder, name: str) -> dict:
 
 
 def write_json(path: Path, content: object) -> None:
+    """In place, unlike `faceptor.io.files.write_json`: it is the folder that appears whole, and with no other file."""
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -7,7 +7,6 @@ kept. `simplecache::s3://...` keeps whole files on the local disk instead.
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,19 +106,3 @@ def _filesystem(place: Path | str):
     except (ImportError, ValueError) as error:
         raise DataError(f"{place}: no way to read this kind of URL ({error}); install what it names") from error
     return (None, Path(root)) if isinstance(files, LocalFileSystem) else (files, root.rstrip("/"))
-
-
-class Recent:
-    """The last `limit` results of a function by their key."""
-
-    def __init__(self, make: Callable, limit: int):
-        self._make, self._limit, self._kept = make, limit, OrderedDict()
-
-    def __call__(self, key):
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-        value = self._kept[key] = self._make(key)
-        if len(self._kept) > self._limit:
-            self._kept.popitem(last=False)
-        return value

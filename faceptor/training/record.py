@@ -49,8 +49,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     if old.get(FORMAT_KEY) != new.get(FORMAT_KEY):  # facts of another format are not comparable
         old, new = ({FORMAT_KEY: record.get(FORMAT_KEY)} for record in (old, new))
     keys = [key for key in {**new, **old} if old.get(key, ABSENT) != new.get(key, ABSENT)]
-    named = [f"{key} {_text(old.get(key, ABSENT))} -> {_text(new.get(key, ABSENT))}" for key in keys]
-    return few(named, FACTS_NAMED, between="; ")
+
+    def said(key: str) -> str:
+        return f"{key} {_text(old.get(key, ABSENT))} -> {_text(new.get(key, ABSENT))}"
+
+    return few(keys, FACTS_NAMED, between="; ", said=said)
 
 
 def _text(value: Any) -> str:

@@ -22,6 +22,7 @@ from PIL import Image, ImageFile, TiffImagePlugin, WebPImagePlugin
 
 from faceptor.datasets.values import BadSample
 from faceptor.errors import DataError
+from faceptor.io.words import one_line
 
 LARGEST_FILE = 64 << 20  # bytes
 LARGEST_IMAGE = 89_000_000  # pixels; a header may declare far more than the file could fill
@@ -242,11 +243,6 @@ def to_rgb(image: Image.Image) -> np.ndarray:
     if image.mode in ("I", "F"):
         raise BadSample("expected 8 or 16 bits per colour, found 32")
     return np.array(image.convert("RGB"))
-
-
-def one_line(error: Exception) -> str:
-    """An error of a library in one line that is not empty."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def read_gray(path: Path) -> np.ndarray:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from faceptor.datasets.formats.matlab5 import MAX_VARIABLE_BYTES, variables
+from faceptor.datasets.formats.matlab5 import MAX_CELL_DEPTH, MAX_VARIABLE_BYTES, variables
 from faceptor.errors import DataError
+from faceptor.io.words import one_line
 
 if TYPE_CHECKING:
     import h5py
 
 MAX_DEFLATE_RATIO = 1100  # deflate cannot make more than about 1,032 bytes out of one
-MAX_CELL_DEPTH = 8  # cells within cells
 
 
 def load_mat(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray | list]:
@@ -34,7 +34,7 @@ def load_mat(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray | list]
     except DataError:
         raise
     except Exception as error:  # both libraries raise many kinds of error on damaged files
-        raise _damaged(f"{path}: expected a Matlab file, found one that cannot be read", error) from error
+        raise DataError(f"{path}: expected a Matlab file, found one that cannot be read ({one_line(error)})") from error
 
 
 def matrix(path: Path, name: str, value: np.ndarray | list) -> np.ndarray:
@@ -62,11 +62,7 @@ def load_cell(path: Path, name: str, index: int) -> np.ndarray | str:
     except DataError as error:
         raise DataError(f"{path}: {name}: element {index + 1}: {str(error).removeprefix(f'{path}: ')}") from None
     except Exception as error:
-        raise _damaged(f"{path}: {name}: element {index + 1} cannot be read", error) from error
-
-
-def _damaged(text: str, error: Exception) -> DataError:
-    return DataError(f"{text} ({' '.join(str(error).split())[:200] or type(error).__name__})")
+        raise DataError(f"{path}: {name}: element {index + 1} cannot be read ({one_line(error)})") from error
 
 
 def _missing(path: Path, names: tuple[str, ...], found: list[str]) -> None:

@@ -67,17 +67,21 @@ def _name(content: bytes, order: str) -> str:
     return content[parts[2][1] : parts[2][2]].decode("latin-1") if len(parts) == 3 else ""
 
 
+def _class_and_sides(content: bytes, head: list[Element], order: str, name: str) -> tuple[int, tuple[int, ...]]:
+    """The class and the dimensions that a matrix declares in its first three parts: flags, dimensions, name."""
+    if len(head) < 3 or head[0][2] - head[0][1] != 8:
+        raise DataError(f"{name}: expected flags, dimensions and a name, found something else")
+    kind = struct.unpack_from(f"{order}I", content, head[0][1])[0] & 0xFF
+    _, start, stop = head[1]
+    return kind, struct.unpack_from(f"{order}{(stop - start) // 4}i", content, start)
+
+
 def _check(content: bytes, first: int, last: int, order: str, name: str, depth: int) -> None:
     """DataError where a matrix, or one inside it, has more elements than bytes, or is of a class that no set needs."""
     if first == last:
         return  # an empty matrix may leave out everything
     parts = _elements(content, first, last, order)
-    head = list(itertools.islice(parts, 3))
-    if len(head) < 3 or head[0][2] - head[0][1] != 8:
-        raise DataError(f"{name}: expected flags, dimensions and a name, found something else")
-    kind = struct.unpack_from(f"{order}I", content, head[0][1])[0] & 0xFF
-    _, start, stop = head[1]
-    sides = struct.unpack_from(f"{order}{(stop - start) // 4}i", content, start)
+    kind, sides = _class_and_sides(content, list(itertools.islice(parts, 3)), order, name)
     if min(sides, default=-1) < 0 or math.prod(sides) > (last - first) // (8 if kind in (CELL, STRUCT) else 1):
         raise DataError(f"{name}: declares {' x '.join(map(str, sides))} elements, more than the file can hold")
     if kind not in (CELL, STRUCT, CHAR, *NUMBERS):

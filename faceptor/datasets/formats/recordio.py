@@ -69,13 +69,13 @@ class RecordFile:
         None for a record that is not whole, in one part and with a scalar label: `content` and `unpack` know what to
         make of it. Read and not mapped, so that memory does not grow with the file.
         """
-        offsets, nothing = self.offsets[positions], [None] * len(positions)
+        offsets, payloads = self.offsets[positions], [None] * len(positions)
         labels = np.full(len(positions), np.nan, np.float32)
         if len(positions) == 0:
-            return labels, nothing
+            return labels, payloads
         low, high = int(offsets.min()), int(offsets.max())
         if low < 0 or high >= len(self._data) or high - low > MAX_BYTES_AT_ONCE:
-            return labels, nothing
+            return labels, payloads
         data = os.pread(self._handle.fileno(), high - low + LAST_RECORD_BYTES, low)
         starts = offsets - low
         rows = np.flatnonzero(starts + 8 + HEADER.size <= len(data))
@@ -86,11 +86,11 @@ class RecordFile:
         good &= ends >= starts[rows] + 8 + HEADER.size
         rows, ends = rows[good], ends[good]
         if (ends - starts[rows]).sum() > 2 * len(data):
-            return labels, nothing  # records within records: together they may be any amount of memory
+            return labels, payloads  # records within records: together they may be any amount of memory
         labels[rows] = np.ascontiguousarray(label[good]).view("<f4")
         for row, start, end in zip(rows.tolist(), starts[rows].tolist(), ends.tolist(), strict=True):
-            nothing[row] = data[start + 8 + HEADER.size : end]
-        return labels, nothing
+            payloads[row] = data[start + 8 + HEADER.size : end]
+        return labels, payloads
 
 
 def unpack(content: bytes) -> tuple[list[float], int, bytes]:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from faceptor.errors import DataError
+from faceptor.io.words import one_line
 
 MAX_BYTES = 1 << 30  # bytes of a file, and of all its images together; the largest published one has 170 million
 _KIND = re.compile(r"[<>|=]?[biufSU]\d{0,4}|bool|u?int\d\d?|float\d\d")  # of arrays of flags, numbers and text
@@ -122,8 +123,8 @@ def load_pickle(path: Path) -> object:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except Exception as error:  # a damaged stream can fail in any way
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise DataError(f"{path}: expected a pickled verification set, found damaged data ({reason})") from error
+        found = f"damaged data ({one_line(error)})"
+        raise DataError(f"{path}: expected a pickled verification set, found {found}") from error
 
 
 def load_verification(path: Path) -> tuple[list[bytes], list[bool]]:

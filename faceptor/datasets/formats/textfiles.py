@@ -149,7 +149,7 @@ def _joined(text: str, waiting: deque, found: Iterator, separator: str, width: i
 
 def listed(names: Iterable[str]) -> str:
     """The first of many names in a file, for an error of one line."""
-    return few((printable(name)[:60] for name in names), 8)
+    return few(names, 8, said=lambda name: printable(name)[:60])
 
 
 def row_of(row: dict[str, str] | None) -> dict[str, str]:

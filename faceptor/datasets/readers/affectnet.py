@@ -12,8 +12,20 @@ import numpy as np
 
 from faceptor.datasets.formats.textfiles import LARGEST_LABEL, csv_rows, fields, lines, row_of
 from faceptor.datasets.labels import EXPRESSIONS, landmark_scheme
-from faceptor.datasets.reader import IMAGE_SUFFIXES, BadSample, Reader, Record, Reject, box, integer, number, points
+from faceptor.datasets.reader import (
+    IMAGE_SUFFIXES,
+    BadSample,
+    LeftOut,
+    Reader,
+    Record,
+    Reject,
+    box,
+    integer,
+    number,
+    points,
+)
 from faceptor.errors import ConfigError
+from faceptor.io.words import one_line
 
 _NAMES = {"train": ("training.csv", "train.csv"), "test": ("validation.csv", "valid.csv")}
 _FOLDERS = ("", "Manually_Annotated_file_lists/")
@@ -65,10 +77,7 @@ class AffectNet(Reader):
     def read(self, split: str) -> Iterator[Record | Reject]:
         layout = {"csv": self._from_csv, "npy": self._from_npy, "lists": self._from_lists}[self._release]
         for key, where, build, *args in layout(split):
-            try:
-                yield self.attempt(key, where, build, key, split, *args)
-            except _OtherExpression:
-                self.dropped[DROPPED] += 1
+            yield from self.kept(key, where, build, key, split, *args)
 
     def _from_csv(self, split: str) -> Iterator[tuple]:
         columns = (*COLUMNS, LANDMARKS) if self.options["landmarks"] else COLUMNS
@@ -117,15 +126,11 @@ class AffectNet(Reader):
         return Record(key=key, split=split, image=self.image(name, folder=folder), expression=label)
 
 
-class _OtherExpression(Exception):
-    """The label is none of the seven: the sample is dropped on purpose, not rejected."""
-
-
 def seven(text: str) -> int:
-    """Published label -> index into EXPRESSIONS (the same numbers)."""
+    """Published label -> index into EXPRESSIONS (the same numbers); LeftOut for one of the others."""
     label = integer(text, low=0, high=LAST_RAW_LABEL, what="expression")
     if label >= len(EXPRESSIONS):
-        raise _OtherExpression
+        raise LeftOut(DROPPED)
     return label
 
 
@@ -154,4 +159,4 @@ def array(path: Path, count: int) -> list[str]:
     except BadSample:
         raise
     except Exception as error:  # the header is Python source, which fails in as many ways
-        raise BadSample(f"{path.name}: expected a .npy array: {' '.join(str(error).split())[:200]}") from error
+        raise BadSample(f"{path.name}: expected a .npy array: {one_line(error)}") from error

@@ -10,7 +10,7 @@ import numpy as np
 
 from faceptor.datasets.labels import landmark_scheme
 from faceptor.datasets.reader import BadSample, Reader, Record, Reject, points
-from faceptor.datasets.readers.poses import TURNED_TOO_FAR, head_box, label_mat, radians, within
+from faceptor.datasets.readers.poses import head_box, label_mat, radians
 
 MIN_POINTS_SEEN = 3  # of the 21 points that must be seen to place a box
 
@@ -50,11 +50,7 @@ class AFLW2000(Reader):
         if not found:
             raise self.wrong(home, expected="images with .mat files", found="none")
         for path in found:
-            item = self.attempt(path.stem, self.where(path), self._record, path)
-            if isinstance(item, Record) and self.options["within_99"] and not within(item.pose):
-                self.dropped[TURNED_TOO_FAR] += 1
-                continue
-            yield item
+            yield from self.kept(path.stem, self.where(path), self._record, path)
 
     def _record(self, path: Path) -> Record:
         name = self.options["points"]
@@ -67,7 +63,7 @@ class AFLW2000(Reader):
             key=path.stem,
             split="test",
             image=self.image(f"{path.stem}.jpg", folder=path.parent),
-            pose=radians(label["Pose_Para"]),
+            pose=radians(label["Pose_Para"], limited=self.options["within_99"]),
             landmarks=None if name == "pt2d" else xy,
             box=head_box(xy),
         )

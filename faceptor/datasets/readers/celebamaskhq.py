@@ -71,13 +71,11 @@ class CelebAMaskHQ(Reader):
 
     def read(self, split: str) -> Iterator[Record | Reject]:
         path = self._home / MAPPING
-        header_seen = False
-        for line, text in lines(path):
-            if not header_seen:
-                header_seen = True
-                if text.split()[:1] != ["idx"]:
-                    raise self.wrong(path, expected="a header starting with idx", found=repr(text[:40]))
-                continue
+        rows = lines(path)
+        _, header = next(rows, (0, "idx"))
+        if header.split()[:1] != ["idx"]:
+            raise self.wrong(path, expected="a header starting with idx", found=repr(header[:40]))
+        for line, text in rows:
             columns = text.split()
             part = self._partition.get(columns[2]) if len(columns) == 3 else None
             if part is not None and (part == "2") != (split == "test"):

@@ -13,17 +13,7 @@ import numpy as np
 from faceptor.datasets.formats.images import read_gray
 from faceptor.datasets.formats.textfiles import label_text
 from faceptor.datasets.labels import FACESYNTHETICS_19, FACESYNTHETICS_IGNORE, landmark_scheme
-from faceptor.datasets.reader import (
-    BadSample,
-    Check,
-    Reader,
-    Record,
-    Reject,
-    landmark_box,
-    number,
-    points,
-    share,
-)
+from faceptor.datasets.reader import BadSample, Check, Reader, Record, Reject, landmark_box, number, points, share
 
 FILE = re.compile(r"(?P<number>\d{6})(?P<part>\.png|_seg\.png|_ldmks\.txt)", re.IGNORECASE)
 PARTS = (".png", "_seg.png", "_ldmks.txt")

@@ -13,7 +13,7 @@ import numpy as np
 from faceptor.datasets.formats.images import encode_mask
 from faceptor.datasets.formats.textfiles import csv_rows, fields, lines, row_of
 from faceptor.datasets.labels import EXPRESSIONS, EXPRESSIONS_8, FERPLUS_TO_UNIFIED, FERPLUS_VOTES
-from faceptor.datasets.reader import BadSample, Reader, Record, Reject, integer
+from faceptor.datasets.reader import BadSample, LeftOut, Reader, Record, Reject, integer
 
 SIDE_PIXELS = 48
 TAGGERS = 10
@@ -76,10 +76,7 @@ class FERPlus(Reader):
         layout = {"pixels": self._from_pixels, "folders": self._from_folders, "lists": self._from_lists}[self._layout]
         for part in PARTS[split]:
             for key, where, build, *args in layout(part):
-                try:
-                    yield self.attempt(key, where, build, key, split, part, *args)
-                except _LeftOut as reason:
-                    self.dropped[str(reason)] += 1
+                yield from self.kept(key, where, build, key, split, part, *args)
 
     def _make(self, key: str, split: str, part: str, image: Path | bytes, label: int) -> Record:
         subsets = (part,) if split == "train" else ()
@@ -154,19 +151,15 @@ class FERPlus(Reader):
         return self._kept((majority if self.options["rule"] == "majority" else commonest)(votes))
 
     def _kept(self, column: int | None) -> int:
-        """Vote column -> index into the expressions; _LeftOut where there is none."""
+        """Vote column -> index into the expressions; LeftOut where there is none."""
         if column is None:
-            raise _LeftOut("no expression has the majority of the votes")
+            raise LeftOut("no expression has the majority of the votes")
         if column not in FERPLUS_TO_UNIFIED:
-            raise _LeftOut("voted unknown or not a face")
+            raise LeftOut("voted unknown or not a face")
         label = FERPLUS_TO_UNIFIED[column]
         if label >= self.options["expressions"]:
-            raise _LeftOut("contempt, which is not among the seven expressions")
+            raise LeftOut("contempt, which is not among the seven expressions")
         return label
-
-
-class _LeftOut(Exception):
-    """The sample is left out on purpose, not rejected."""
 
 
 def majority(votes: np.ndarray) -> int | None:

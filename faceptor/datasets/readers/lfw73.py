@@ -13,7 +13,7 @@ import numpy as np
 from faceptor.datasets.formats.textfiles import lines
 from faceptor.datasets.labels import LFW_73
 from faceptor.datasets.reader import BadSample, Check, integer, number, share
-from faceptor.datasets.readers.lfwa import SPLIT, LFWAPackage
+from faceptor.datasets.readers.lfwa import SPLIT, Labels, LFWAPackage
 
 SCORES = "lfw_attributes.txt"
 TRAIN_SHARE = 6263 / 13143
@@ -40,20 +40,15 @@ class LFW73(LFWAPackage):
     def _scored(self) -> bool:
         return self.options["source"] == "kumar"
 
-    def _rows(self) -> Iterator[tuple[str, str, object]]:
-        return self._from_text() if self._scored else super()._rows()
-
-    def _values(self, row) -> np.ndarray:
-        return self._signs(row) if self._scored else super()._values(row)
-
-    def _attributes(self) -> tuple[Path, list[str]]:
-        return (self._text, self._header) if self._scored else super()._attributes()
+    @property
+    def _labels(self) -> Labels:
+        return self._scores if self._scored else self._mat
 
     @cached_property
     def _listed_split(self) -> dict[str, str]:
         """Empty for scores without the files of the LFWA package: then people are drawn."""
         package = all(any((self.root / at / file).exists() for at in (".", "LFWA")) for file in (SPLIT, self.labels))
-        return super()._listed_split if package or not self._scored else {}
+        return self._split_of(self._mat) if package or not self._scored else {}
 
     def _side(self, name: str) -> str | None:
         if self._listed_split:
@@ -63,50 +58,48 @@ class LFW73(LFWAPackage):
     # --- Kumar et al.: a text file of scores -----------------------------------------------------------------------
 
     @cached_property
-    def _text(self) -> Path:
-        return self.require(SCORES, what="the attribute scores")
-
-    @cached_property
-    def _header(self) -> list[str]:
-        """Attribute names; the line has one field more than the data, because of its leading #."""
-        for _, text in lines(self._text):
-            fields = [field.strip() for field in text.lstrip("#").strip().split("\t")]
-            if fields[:2] == ["person", "imagenum"]:
-                return fields[2:]
-        raise self.wrong(self._text, expected="a header '# person imagenum ...' with tabs", found="none")
-
-    def _from_text(self) -> Iterator[tuple[str, str, list[str]]]:
-        for line, text in lines(self._text):
+    def _scores(self) -> Labels:
+        path = self.require(SCORES, what="the attribute scores")
+        header = self._header(path)
+        rows = []
+        for line, text in lines(path):
             if text.startswith("#"):
                 continue
             person, *rest = text.split("\t")
             person = person.strip().replace(" ", "_")
             image = rest[0].strip() if rest else ""
             name = f"{person}/{person}_{int(image):04d}.jpg" if image.isascii() and image.isdigit() else person
-            yield name, self.where(self._text, line), rest
+            rows.append((name, self.where(path, line), rest))
+        return Labels(path, header, rows, signs)
 
-    def _signs(self, row: list[str]) -> np.ndarray:
-        integer(row[0] if row else "", low=1, high=9999, what="imagenum")
-        scores = np.array([number(score) for score in row[1:]])
-        return np.where(scores == 0, -1, scores > 0).astype(np.int8)  # no score is exactly 0 unless nothing is known
-
-    def _from(self, source: str) -> LFW73:
-        return LFW73(self.root, follow_links=self.follow_links, **{**self.options, "source": source})
+    def _header(self, path: Path) -> list[str]:
+        """Attribute names; the line has one field more than the data, because of its leading #."""
+        for _, text in lines(path):
+            fields = [field.strip() for field in text.lstrip("#").strip().split("\t")]
+            if fields[:2] == ["person", "imagenum"]:
+                return fields[2:]
+        raise self.wrong(path, expected="a header '# person imagenum ...' with tabs", found="none")
 
     def checks(self) -> Iterator[Check]:
         name = "scores > 0 agree with the labels of LFWA"
         if not (self.find(SCORES) and self.find(self.labels)):
             yield Check(name, "na", "only one source is present")
             return
-        other, mine = (self if source == self.options["source"] else self._from(source) for source in ("kumar", "lfwa"))
-        signs = dict(known(other))
-        pairs = [(values, signs[key]) for key, values in known(mine) if key in signs]
+        scored = dict(self._known(self._scores))
+        pairs = [(values, scored[key]) for key, values in self._known(self._mat) if key in scored]
         equal = float(np.mean([a == b for a, b in pairs])) if pairs else 0.0
         yield Check(name, "na" if not pairs else "pass" if equal == 1 else "fail", f"{equal:.4f} of {len(pairs)}")
 
+    def _known(self, labels: Labels) -> Iterator[tuple[str, np.ndarray]]:
+        """Image and attributes of every row that can be used."""
+        order = self._order_in(labels)
+        for key, _, row in labels.rows:
+            with suppress(BadSample, IndexError):
+                yield key, labels.values(row)[order]
 
-def known(reader: LFW73) -> Iterator[tuple[str, np.ndarray]]:
-    """Image and attributes of every row that can be used."""
-    for key, _, row in reader._rows():
-        with suppress(BadSample, IndexError):
-            yield key, reader._values(row)[reader._order]
+
+def signs(row: list[str]) -> np.ndarray:
+    """Whether each of the scores of a row is positive, (N,)."""
+    integer(row[0] if row else "", low=1, high=9999, what="imagenum")
+    scores = np.array([number(score) for score in row[1:]])
+    return np.where(scores == 0, -1, scores > 0).astype(np.int8)  # no score is exactly 0 unless nothing is known

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,6 +27,16 @@ def bare(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
+@dataclass(frozen=True)
+class Labels:
+    """What a file says of the attributes of every image."""
+
+    path: Path
+    names: list[str]  # of the attributes, in the file's order
+    rows: list[tuple[str, str, Any]]  # image, file:line, labels in that order
+    values: Callable[[Any], np.ndarray]  # labels of a row -> (N,) int8; BadSample for what is no label
+
+
 class LFWAPackage(Reader):
     """`lfw_att_<N>.mat` (labels 0/1), `indices_train_test.mat` and the images in `lfw/`.
 
@@ -42,7 +53,7 @@ class LFWAPackage(Reader):
     def read(self, split: str) -> Iterator[Record | Reject]:
         images = self.require("lfw", "LFW/lfw", "LFWA/lfw", what="the folder of images")
         _ = self._order  # a wrong header is found before the first row
-        for name, where, row in self._rows():
+        for name, where, row in self._labels.rows:
             side = self._side(name)
             if (side or "train") == split:
                 yield self.attempt(name, where, self._record, name, row, images, side)
@@ -50,7 +61,7 @@ class LFWAPackage(Reader):
     def _record(self, name: str, row, images: Path, split: str | None) -> Record:
         if split is None:
             raise BadSample(f"the image is neither in the training nor in the test rows of {SPLIT}")
-        values = self._values(row)
+        values = self._labels.values(row)
         if len(values) != len(self.names):
             raise BadSample(f"expected {len(self.names)} attributes, found {len(values)}")
         return Record(
@@ -63,8 +74,13 @@ class LFWAPackage(Reader):
 
     # --- labels ------------------------------------------------------------------------------------------------------
 
+    @property
+    def _labels(self) -> Labels:
+        """Those that are read; subclasses know other files."""
+        return self._mat
+
     @cached_property
-    def _mat(self) -> dict:
+    def _mat(self) -> Labels:
         path = self.require(self.labels, f"LFWA/{self.labels}", what="the attribute labels")
         content = load_mat(path, ("name", "label", "AttrName"))
         for name in ("name", "AttrName"):
@@ -76,49 +92,30 @@ class LFWAPackage(Reader):
             label = label.T
         if label.shape != shape:
             raise self.wrong(path, expected=f"label of shape {shape}", found=str(label.shape))
-        return {
-            "names": [str(name).replace("\\", "/") for name in names],
-            "label": label,
-            "attributes": [str(name) for name in content["AttrName"]],
-            "path": path,
-        }
-
-    def _rows(self) -> Iterator[tuple[str, str, object]]:
-        """(image, file:line, labels in the file's order) of every image."""
-        for row, name in enumerate(self._mat["names"]):
-            yield name, f"{self.labels}:{row + 1}", self._mat["label"][row]
-
-    def _values(self, row) -> np.ndarray:
-        """(N,) int8 attributes of a row, in the file's order."""
-        if not np.isin(row, (-1, 0, 1)).all():  # -1 (unknown) occurs in generated faces only
-            raise BadSample(f"expected labels 0 or 1, found {row[~np.isin(row, (-1, 0, 1))][0]}")
-        return row.astype(np.int8)
-
-    def _attributes(self) -> tuple[Path, list[str]]:
-        """The file with the labels, and its attribute names in order."""
-        return self._mat["path"], self._mat["attributes"]
+        rows = [
+            (str(name).replace("\\", "/"), f"{self.labels}:{number}", row)
+            for number, (name, row) in enumerate(zip(names, label, strict=True), start=1)
+        ]
+        return Labels(path, [str(name) for name in content["AttrName"]], rows, flags)
 
     @cached_property
     def _order(self) -> np.ndarray:
+        return self._order_in(self._labels)
+
+    def _order_in(self, labels: Labels) -> np.ndarray:
         """Position in the file of every attribute."""
-        path, found = self._attributes()
-        found = [bare(name) for name in found]
+        found = [bare(name) for name in labels.names]
         if missing := [name for name in self.names if bare(name) not in found]:
-            raise self.wrong(path, expected=f"the {len(self.names)} attribute names", found=f"no {missing[0]!r}")
+            raise self.wrong(labels.path, expected=f"the {len(self.names)} attribute names", found=f"no {missing[0]!r}")
         return np.array([found.index(bare(name)) for name in self.names])
 
     # --- split -------------------------------------------------------------------------------------------------------
 
-    def _images_in_order(self) -> list[str]:
-        """The images whose rows the split counts."""
-        return self._mat["names"]
-
-    @cached_property
-    def _listed_split(self) -> dict[str, str]:
+    def _split_of(self, labels: Labels) -> dict[str, str]:
         """Image -> "train" or "test" by the owner's indices (1-based rows of the label file)."""
         path = self.require(SPLIT, f"LFWA/{SPLIT}", what="the split of LFWA")
         indices = load_mat(path, ("indices_img_train", "indices_img_test"))
-        names, side = self._images_in_order(), {}
+        names, side = [name for name, _, _ in labels.rows], {}
         for split in ("train", "test"):
             for row in matrix(path, f"indices_img_{split}", indices[f"indices_img_{split}"]).ravel().tolist():
                 if not (1 <= row <= len(names) and row.is_integer()):
@@ -129,6 +126,13 @@ class LFWAPackage(Reader):
 
     def _side(self, name: str) -> str | None:
         return self._listed_split.get(name)
+
+
+def flags(row: np.ndarray) -> np.ndarray:
+    """The labels 0 and 1 of a Matlab file, (N,)."""
+    if not np.isin(row, (-1, 0, 1)).all():  # -1 (unknown) occurs in generated faces only
+        raise BadSample(f"expected labels 0 or 1, found {row[~np.isin(row, (-1, 0, 1))][0]}")
+    return row.astype(np.int8)
 
 
 class LFWA(LFWAPackage):
@@ -171,8 +175,8 @@ class LFWA(LFWAPackage):
         return None if self.find(self.labels, f"LFWA/{self.labels}") else self.find(*LISTS)
 
     @cached_property
-    def _listed(self) -> tuple[list[str], list[tuple[str, str, list[str]]]]:
-        """Attribute names; and (image, file:line, values) of every row. An owner's count line is skipped."""
+    def _listed(self) -> Labels:
+        """An owner's count line is skipped. CelebA writes -1 for no; then 0 is unknown. The Matlab file writes 0."""
         header, rows = [], []
         for line, text in lines(self._list):
             row = [field.strip() for field in text.split("," if self._list.suffix == ".csv" else None)]
@@ -182,35 +186,26 @@ class LFWA(LFWAPackage):
                 header = row[-len(self.names) :]  # the column of the images may have a name, too
         if not header:
             raise self.wrong(self._list, expected=f"a header with {len(self.names)} attribute names", found="none")
-        return header, rows
+        signed = any("-1" in values for _, _, values in rows)
+        code = {"1": 1, "-1": 0, "0": -1} if signed else {"1": 1, "0": 0}
+        return Labels(self._list, header, rows, partial(coded, code))
 
-    @cached_property
-    def _code(self) -> dict[str, int]:
-        """Text -> label. CelebA writes -1 for no; then 0 is unknown. The Matlab file writes 0 for no."""
-        signed = any("-1" in values for _, _, values in self._listed[1])
-        return {"1": 1, "-1": 0, "0": -1} if signed else {"1": 1, "0": 0}
-
-    def _rows(self) -> Iterator[tuple[str, str, object]]:
-        return iter(self._listed[1]) if self._list else super()._rows()
-
-    def _values(self, row) -> np.ndarray:
-        if not self._list:
-            return super()._values(row)
-        if wrong := [value for value in row if value not in self._code]:
-            raise BadSample(f"expected labels {', '.join(self._code)}, found {wrong[0][:20]!r}")
-        return np.array([self._code[value] for value in row], np.int8)
-
-    def _attributes(self) -> tuple[Path, list[str]]:
-        return (self._list, self._listed[0]) if self._list else super()._attributes()
-
-    def _images_in_order(self) -> list[str]:
-        return [name for name, _, _ in self._listed[1]] if self._list else super()._images_in_order()
+    @property
+    def _labels(self) -> Labels:
+        return self._listed if self._list else self._mat
 
     @cached_property
     def _listed_split(self) -> dict[str, str]:
         path = self.find(*PARTITIONS)
         if not (self._list and path):
-            return super()._listed_split
+            return self._split_of(self._labels)
         rows = (text.replace(",", " ").split() for _, text in lines(path))
         sides = {"0": "train", "1": "train", "2": "test"}
         return {row[0].replace("\\", "/"): sides[row[1]] for row in rows if len(row) == 2 and row[1] in sides}
+
+
+def coded(code: Mapping[str, int], row: list[str]) -> np.ndarray:
+    """The labels of a list, (N,), by what its texts mean."""
+    if wrong := [value for value in row if value not in code]:
+        raise BadSample(f"expected labels {', '.join(code)}, found {wrong[0][:20]!r}")
+    return np.array([code[value] for value in row], np.int8)

@@ -60,9 +60,7 @@ class MS1MV3(WithPairs):
     def _images(self) -> np.ndarray:
         """Positions in the index that hold images."""
         keys = self._file.keys
-        if keys[0] != 0:
-            return np.arange(len(keys))
-        if not (labels := self._first):
+        if keys[0] != 0 or not (labels := self._first):
             return np.arange(len(keys))
         images = np.flatnonzero((keys >= 1) & (keys < labels[0]))
         if len(images) != labels[0] - 1:

@@ -12,10 +12,10 @@ import numpy as np
 
 from faceptor.datasets.formats.matlab import load_mat, matrix
 from faceptor.datasets.labels import MAX_JUDGED_ANGLE
-from faceptor.datasets.reader import BadSample
+from faceptor.datasets.reader import BadSample, LeftOut
+from faceptor.datasets.values import square
 from faceptor.errors import DataError
 
-TURNED_TOO_FAR = f"an angle lies beyond {MAX_JUDGED_ANGLE:.0f} degrees"
 HEAD_MARGIN = 0.3  # the k of `head_box`: middle of the range that is drawn from in training
 ROTATION_TOLERANCE = 0.02  # entries of R R^T - 1 up to which three rows of text are a rotation
 
@@ -30,12 +30,18 @@ def label_mat(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         raise BadSample(str(error).replace(str(path), path.name)) from error
 
 
-def radians(parameters: np.ndarray) -> np.ndarray:
-    """`Pose_Para` (pitch, yaw, roll in radians, then translation and scale) -> (3,) float32 degrees."""
+def radians(parameters: np.ndarray, *, limited: bool) -> np.ndarray:
+    """`Pose_Para` (pitch, yaw, roll in radians, then translation and scale) -> (3,) float32 degrees.
+
+    limited: LeftOut where one of them lies beyond `MAX_JUDGED_ANGLE`.
+    """
     values = np.asarray(parameters, np.float64).ravel()
     if values.size < 3 or not np.isfinite(values[:3]).all():
         raise BadSample("Pose_Para: expected pitch, yaw, roll and more as finite numbers")
-    return np.rad2deg(values[:3]).astype(np.float32)
+    pose = np.rad2deg(values[:3]).astype(np.float32)
+    if limited and (np.abs(pose) > MAX_JUDGED_ANGLE).any():
+        raise LeftOut(f"an angle lies beyond {MAX_JUDGED_ANGLE:.0f} degrees")
+    return pose
 
 
 def euler(matrix: np.ndarray) -> np.ndarray:
@@ -60,10 +66,4 @@ def head_box(xy: np.ndarray) -> np.ndarray:
     width, height = high - low
     low = low - HEAD_MARGIN * np.array([0.6 * width, 2 * height])
     high = high + HEAD_MARGIN * np.array([0.6 * width, 0.6 * height])
-    centre, half = (low + high) / 2, (high - low).max() / 2
-    return np.concatenate([centre - half, centre + half]).astype(np.float32)
-
-
-def within(pose: np.ndarray) -> bool:
-    """Whether no angle lies beyond the limit."""
-    return bool((np.abs(pose) <= MAX_JUDGED_ANGLE).all())
+    return square(low, high)

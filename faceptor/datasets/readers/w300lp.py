@@ -11,7 +11,7 @@ import numpy as np
 
 from faceptor.datasets.labels import landmark_scheme
 from faceptor.datasets.reader import BadSample, Check, Reader, Record, Reject, points
-from faceptor.datasets.readers.poses import TURNED_TOO_FAR, head_box, label_mat, radians, within
+from faceptor.datasets.readers.poses import head_box, label_mat, radians
 
 PARTS = {"AFW": 5207, "HELEN": 37676, "IBUG": 1786, "LFPW": 16556}  # faces, and as many mirrored copies of them
 FOLDERS = {f"{part}{flip}": faces for part, faces in PARTS.items() for flip in ("", "_Flip")}
@@ -46,11 +46,7 @@ class W300LP(Reader):
         for folder in folders:
             for path in self._labelled(home / folder):
                 key = f"{folder}/{path.stem}"
-                item = self.attempt(key, self.where(path), self._record, key, home)
-                if isinstance(item, Record) and self.options["within_99"] and not within(item.pose):
-                    self.dropped[TURNED_TOO_FAR] += 1
-                    continue
-                yield item
+                yield from self.kept(key, self.where(path), self._record, key, home)
 
     def checks(self) -> Iterator[Check]:
         """No list names the faces, so that a folder that is absent, or unpacked in part, would not be missed."""
@@ -78,7 +74,7 @@ class W300LP(Reader):
             split="train",
             image=self.image(f"{key}.jpg", folder=home),
             group=f"{folder.removesuffix('_Flip')}/{photograph}",
-            pose=radians(label["Pose_Para"]),
+            pose=radians(label["Pose_Para"], limited=self.options["within_99"]),
             landmarks=xy,
             box=head_box(xy),
         )

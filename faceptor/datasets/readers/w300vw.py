@@ -46,25 +46,16 @@ class W300VW(Reader):
 
     def read(self, split: str) -> Iterator[Record | Reject]:
         for folder, category in self._videos(split):
-            labels = self._labelled(folder)
-            extracted = frames_folder(folder)
-            if extracted:
-                images = self._extracted(extracted, labels)
-            else:
-                images = video_frames(self._video(folder), labels, counts=self._counts)
-            yield from self._frames(folder, category, labels, images)
+            yield from self._frames(folder, category, self._labelled(folder), counts=self._counts)
 
     def skim(self, split: str) -> Iterator[Record | Reject | Listed]:
         """Of a video only the first labelled frame is decoded."""
         for folder, category in self._videos(split):
             labels = self._labelled(folder)
-            if extracted := frames_folder(folder):
-                yield from self._frames(folder, category, labels, self._extracted(extracted, labels))
-                continue
-            first = {frame: labels[frame] for frame in sorted(labels)[:1]}
-            yield from self._frames(folder, category, first, video_frames(self._video(folder), first))
-            if len(labels) > 1:
-                yield Listed(f"{folder.name}/...", self.where(folder / "vid.avi"), len(labels) - 1)
+            some = labels if frames_folder(folder) else dict(sorted(labels.items())[:1])
+            yield from self._frames(folder, category, some)
+            if left := len(labels) - len(some):
+                yield Listed(f"{folder.name}/...", self.where(folder / "vid.avi"), left)
 
     def _videos(self, split: str) -> Iterator[tuple[Path, str]]:
         """Folders of the test videos that are there, and their categories."""
@@ -81,14 +72,17 @@ class W300VW(Reader):
         """Annotation file of every frame of a video that has one."""
         return {int(path.stem): path for path in self.listing(folder / "annot", "*.pts") if path.stem.isdecimal()}
 
-    def _extracted(self, folder: Path, labels: dict[int, Path]) -> Iterator[tuple[int, Path | str]]:
-        return extracted_frames(folder, self.listing(folder), labels)
-
     def _video(self, folder: Path) -> Path:
         """The video file, which may be missing but not lie elsewhere."""
         return self.find(str((folder / "vid.avi").relative_to(self.root))) or folder / "vid.avi"
 
-    def _frames(self, folder: Path, category: str, labels: dict[int, Path], images) -> Iterator[Record | Reject]:
+    def _frames(
+        self, folder: Path, category: str, labels: dict[int, Path], *, counts: dict[str, tuple[int, int]] | None = None
+    ) -> Iterator[Record | Reject]:
+        if extracted := frames_folder(folder):
+            images = extracted_frames(extracted, self.listing(extracted), labels)
+        else:
+            images = video_frames(self._video(folder), labels, counts=counts)
         for frame, image in images:
             key = f"{folder.name}/{frame:06d}"
             yield self.attempt(key, self.where(labels[frame]), self._record, key, category, labels[frame], image)

@@ -57,7 +57,7 @@ def read_checkpoint(path: Path | str) -> dict[str, Tensor]:
     """The tensors of a checkpoint file; see `open_checkpoint`. What is skipped is told on standard error."""
     tensors, skipped = open_checkpoint(path)
     if skipped:
-        print(f"{path}: skipped, because no tensors: {few(list(skipped))} (of NumPy)", file=sys.stderr)
+        print(f"{path}: skipped, because no tensors: {few(skipped)} (of NumPy)", file=sys.stderr)
     return tensors
 
 

@@ -57,7 +57,7 @@ def load_farl(encoder: Encoder, path: Path | str) -> None:
     state = read_checkpoint(path)
     if not matches(state):
         raise WeightsError(
-            f"{path}: expected FaRL's tensors visual.*, found {few(list(state), 3)}; is it another checkpoint?"
+            f"{path}: expected FaRL's tensors visual.*, found {few(state, 3)}; is it another checkpoint?"
         )
     tensors = encoder_state(image_tower(state, origin=str(path)), like=encoder, origin=str(path), prefix=VISUAL)
     load_strictly(encoder, tensors, origin=str(path))

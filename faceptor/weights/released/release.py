@@ -259,7 +259,7 @@ def _family(path: Path, state: Mapping[str, Tensor]) -> str:
     known = next((name for name, family in FAMILIES.items() if family.matches(state.keys())), None)
     if known is None:
         raise WeightsError(
-            f"{path}: not a release that is known here, its tensors are {few(list(state), 3)}; expected one of "
+            f"{path}: not a release that is known here, its tensors are {few(state, 3)}; expected one of "
             f"{', '.join(FAMILIES)}; a model trained here is a folder, which `faceptor.load` reads"
         )
     return known
