@@ -27,7 +27,7 @@ from faceptor.pipeline.evaluation import Test, measure_test, require_numbers, ro
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.run_record import started_record
 from faceptor.pipeline.run_settings import digests
-from faceptor.pipeline.samples import constant_baselines, data_facts, label_names
+from faceptor.pipeline.samples import constant_baseline, data_facts, label_names
 from faceptor.pipeline.starting_weights import starting_weights_of
 from faceptor.pipeline.training import joint_model, named, provenance, train_layer_attention, train_tasks
 from faceptor.pipeline.transfer import taught_model
@@ -193,7 +193,7 @@ def tests_on(experiment: Experiment, model: FaceModel, tasks: Iterable[str], whe
     rows, model = {}, model.to(where).eval()
     for task in tasks:
         spec = model.tasks[task]
-        baseline = constant_baselines(experiment, {task: spec}, {task: own_crop(model, task)})[task]
+        baseline = constant_baseline(experiment, spec, own_crop(model, task))
         for test in tests_of_task(experiment, spec):
             found = measure_test(experiment, model, test, device=str(where), baseline=baseline)
             rows[test.name] = numbers(experiment, test, found)
