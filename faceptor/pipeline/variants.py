@@ -39,6 +39,16 @@ class Plan:
     def params(self) -> Params:
         return self.experiment.params
 
+    @property
+    def run(self) -> str:
+        """Its folder below runs/ and models/."""
+        return f"{HOME}/{self.name}-{self.params.seed}"
+
+    @property
+    def start(self) -> str:
+        """The folder below models/ that its training starts from."""
+        return f"{HOME}/{self.variant.start}-{self.params.seed}"
+
     def with_seed(self, seed: int) -> Plan:
         params = self.params.model_copy(update={"seed": seed})
         return replace(self, experiment=replace(self.experiment, params=params))
