@@ -1,12 +1,11 @@
 """`faceptor export`: a model as ONNX or torch.export."""
 
-import json as jsonlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from faceptor.cli.options import PARAMS, Json, ParamsFile
+from faceptor.cli.options import PARAMS, Json, ParamsFile, as_json
 
 
 def export(
@@ -42,7 +41,7 @@ def export(
         contract["cost"] = cost_of_precision(load(params), model, list(contract["tasks"]), precision)
         write_contract(out, contract)
     if json:
-        print(jsonlib.dumps(contract, indent=2))
+        print(as_json(contract))
         return
     for line in _lines(contract, out, beside(out)):
         print(line)
