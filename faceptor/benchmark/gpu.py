@@ -13,10 +13,10 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.benchmark import timer
 
 from faceptor.benchmark.bench import SMALL, Bench, Found
-from faceptor.benchmark.rates import best_rate, flops_of_products, products
-from faceptor.benchmark.steps import Clock, pass_flops, run_loop, samples_of
+from faceptor.benchmark.rates import best_rate, counted, flops_of_products, products
+from faceptor.benchmark.steps import Clock, one_pass, run_loop, samples_of
 from faceptor.benchmark.subjects import Asked, Run, model_of, specs_of
-from faceptor.benchmark.timing import Estimate, Times, rounded
+from faceptor.benchmark.timing import Estimate, rounded
 from faceptor.pipeline.experiment import preset
 
 BATCHES, TOY_BATCHES = (8, 32, 128), (2,)
@@ -48,7 +48,8 @@ def face(bench: Bench, found: Found) -> None:
         if precision == bench.reduced:
             subjects |= _if_it_can("compiled", lambda p=precision: _warm(asked.compiled(p, backend)), bench, found)
         times = bench.compare(f"{name}, one face, {precision}", subjects)
-        _milliseconds(found, times, f"one face, {{}}, {precision}, ms")
+        for way, seconds in times.seconds.items():
+            found.ratio(f"one face, {way}, {precision}, ms", Estimate.of([1e3 * each for each in seconds]))
 
 
 def throughput(bench: Bench, found: Found) -> None:
@@ -90,7 +91,7 @@ def step(bench: Bench, found: Found) -> None:
         clock=clock,
     )  # fmt: skip
     seconds = clock.seconds_per_step()
-    flops = pass_flops(bench, experiment, samples)
+    flops = counted(one_pass(bench, experiment, samples)[1])
     found.ratio("training step, ms", Estimate.of([1e3 * each for each in seconds]))
     found.ratio("images a second", Estimate.of([sum(samples.values()) / each for each in seconds]))
     found.ratio("step / matrix product", Estimate.of([flops / each / top for each in seconds]))
@@ -153,11 +154,6 @@ class BusyClock(Clock):
         super().__init__()
         self.busy: float | None = None
         self._profile = profile(activities=[ProfilerActivity.CUDA]) if device.type == "cuda" else None
-        self._last = 0
-
-    def expects(self, last: int) -> None:
-        """Told the number of the last step."""
-        self._last = last
 
     def make_summary(self) -> None:
         first = len(self.moments) == 1
@@ -167,7 +163,7 @@ class BusyClock(Clock):
         if first:
             self._profile.start()
             self._began = self.moments[self.step] = timer()
-        elif self.step == self._last:
+        elif self.step == self.last:
             self._profile.stop()
             kernels = sum(each.self_device_time_total for each in self._profile.key_averages()) / 1e6
             self.busy = min(1.0, kernels / (self.moments[self.step] - self._began))
@@ -199,8 +195,3 @@ def _warm(run: Run) -> Run:
     """Compiled by its first call."""
     run()
     return run
-
-
-def _milliseconds(found: Found, times: Times, name: str) -> None:
-    for subject in times.seconds:
-        found.ratio(name.format(subject), Estimate.of([1e3 * each for each in times.seconds[subject]]))
