@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from faceptor.cli.options import PARAMS, Json, ParamsFile, as_json
+from faceptor.cli.options import PARAMS, Json, ParamsFile, as_json, load
 
 
 def export(
@@ -35,7 +35,6 @@ def export(
     out = out or Path(model.resolve().name + SUFFIXES.get(to, ""))
     contract = export_model(model, out, to=to, tasks=task, precision=precision)
     if measure:
-        from faceptor.cli.options import load
         from faceptor.pipeline.stored_cost import cost_of_precision
 
         contract["cost"] = cost_of_precision(load(params), model, list(contract["tasks"]), precision)
