@@ -14,7 +14,7 @@ from skimage import data
 import faceptor
 from faceptor.errors import DataError
 from faceptor.explorer import faces, pictures
-from faceptor.explorer.looking import STILL, Kept, Move, label_of, look
+from faceptor.explorer.looking import STILL, Looker, Move, label_of, look
 from faceptor.explorer.page import SHIPPED, Explorer
 from faceptor.explorer.words import changes, table
 from faceptor.explorer.work import Latest
@@ -134,10 +134,11 @@ def test_every_task_is_shown_and_compared(model, picture):
 
 
 def test_what_is_asked_for_least_recently_is_forgotten():
-    kept, made = Kept(2), []
-    for key in (1, 2, 1, 3, 1, 2):
-        kept.get(key, lambda key=key: made.append(key))
-    assert made == [1, 2, 3, 2]
+    opened = []
+    looker = Looker(lambda name: opened.append(name), lambda source: None)
+    for name in "abcdaeab":  # four are kept
+        looker.model(name)
+    assert opened == [*"abcdeb"]
 
 
 def test_of_several_wishes_the_last_is_answered():

@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run sections; 0 where none failed."""
     import torch
 
-    from faceptor.benchmark.bench import Bench
+    from faceptor.benchmark.bench import Bench, Found
     from faceptor.benchmark.gpu import SECTIONS
     from faceptor.benchmark.machine import describe
     from faceptor.io.files import RESULTS, read_json, write_json
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder = given.out or (None if given.cpu_dry_run else ROOT / RESULTS / "bench")
     path = folder / f"{machine['kind']}.json" if folder else None
     whole = read_json(path) if path and path.is_file() else {"machine": machine, "toy": bench.quick, "sections": {}}
-    before = whole["sections"].get("gpu", {})
+    before = Found().to_json() | whole["sections"].get("gpu", {})
     failed = _sections(bench, given.only or [*SECTIONS], limit=given.limit, before=before)
     whole["machine"], whole["sections"]["gpu"] = machine, before
     if path:
@@ -68,8 +68,6 @@ def _sections(bench, names: list[str], *, limit: float, before: dict) -> list[st
     from faceptor.benchmark.bench import Found
     from faceptor.benchmark.gpu import SECTIONS
 
-    for part, empty in (("rows", []), ("ratios", {}), ("facts", {})):
-        before.setdefault(part, empty)
     failed, began = [], time.monotonic()
     for name in names:
         if time.monotonic() - began > limit:

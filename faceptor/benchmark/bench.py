@@ -77,14 +77,11 @@ class Found:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def row(self, **values: Any) -> None:
-        self.rows.append({name: _plain(value) for name, value in values.items()})
+        plain = {name: value.to_json() for name, value in values.items() if isinstance(value, Estimate)}
+        self.rows.append(values | plain)
 
     def ratio(self, name: str, value: Estimate) -> None:
         self.ratios[name] = value.to_json()
 
     def to_json(self) -> dict[str, Any]:
         return {"rows": self.rows, "ratios": self.ratios, "facts": self.facts}
-
-
-def _plain(value: Any) -> Any:
-    return value.to_json() if isinstance(value, Estimate) else value

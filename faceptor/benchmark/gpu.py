@@ -13,10 +13,10 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.benchmark import timer
 
 from faceptor.benchmark.bench import SMALL, Bench, Found
-from faceptor.benchmark.rates import best_rate, flops_of_products, products
-from faceptor.benchmark.steps import Clock, pass_flops, run_loop, samples_of
+from faceptor.benchmark.rates import best_rate, counted, flops_of_products, products
+from faceptor.benchmark.steps import Clock, one_pass, peak_megabytes, run_loop, samples_of
 from faceptor.benchmark.subjects import Asked, Run, model_of, specs_of
-from faceptor.benchmark.timing import Estimate, Times, rounded
+from faceptor.benchmark.timing import Estimate, rounded
 from faceptor.pipeline.experiment import preset
 
 BATCHES, TOY_BATCHES = (8, 32, 128), (2,)
@@ -25,7 +25,6 @@ TESTS_SECONDS = 120
 STRETCHES = {False: 12, True: 3}  # of five steps each; at toy size
 WORKERS = 12  # loader processes; the step of 120 ms is to be reached with 16 cores
 CLASSES, TOY_CLASSES = 1_000_000, 1000  # identities
-MEGABYTE = 1 << 20
 
 
 def product(bench: Bench, found: Found) -> None:
@@ -39,7 +38,7 @@ def product(bench: Bench, found: Found) -> None:
 
 def face(bench: Bench, found: Found) -> None:
     """One face, all tasks together, from the crops on: as Python runs it, as one CUDA graph, compiled."""
-    name, asked = _asked(bench, "base", batch=1)
+    asked = _asked(bench, "base", batch=1)
     backend = "eager" if bench.quick else "inductor"  # the second takes a minute of a CPU
     for precision in dict.fromkeys((bench.reduced, "fp32")):
         subjects: dict[str, Run] = {"eager": partial(asked.together, precision), "engine": asked.engine(precision)}
@@ -47,21 +46,22 @@ def face(bench: Bench, found: Found) -> None:
             subjects |= _if_it_can("graph", lambda p=precision: asked.graph(p), bench, found)
         if precision == bench.reduced:
             subjects |= _if_it_can("compiled", lambda p=precision: _warm(asked.compiled(p, backend)), bench, found)
-        times = bench.compare(f"{name}, one face, {precision}", subjects)
-        _milliseconds(found, times, f"one face, {{}}, {precision}, ms")
+        times = bench.compare(f"base, one face, {precision}", subjects)
+        for way, seconds in times.seconds.items():
+            found.ratio(f"one face, {way}, {precision}, ms", Estimate.of([1e3 * each for each in seconds]))
 
 
 def throughput(bench: Bench, found: Found) -> None:
     """Faces a second of the base preset, all tasks."""
     low = bench.reduced
     for batch in TOY_BATCHES if bench.quick else BATCHES:
-        name, asked = _asked(bench, "base", batch=batch)
+        asked = _asked(bench, "base", batch=batch)
         subjects: dict[str, Run] = {
             "together": partial(asked.together, low),
             "engine": asked.engine(low),
             "one by one": partial(asked.one_by_one, low),
         }
-        times = bench.compare(f"{name}, {batch} faces, {low}", subjects)
+        times = bench.compare(f"base, {batch} faces, {low}", subjects)
         found.ratio(f"faces a second, {low}, batch {batch}", times.rate("together", batch))
         found.ratio(f"faces a second, engine, {low}, batch {batch}", times.rate("engine", batch))
         found.ratio(f"batch {batch}, {low}: one by one / together", times.ratio("one by one", "together"))
@@ -70,9 +70,9 @@ def throughput(bench: Bench, found: Found) -> None:
 def facexformer(bench: Bench, found: Found) -> None:
     """FaceXFormer's faces a second by the batch; bf16 and fp32."""
     for batch in (1, *(TOY_BATCHES if bench.quick else BATCHES)):
-        name, asked = _asked(bench, "facexformer", batch=batch)
+        asked = _asked(bench, "facexformer", batch=batch)
         subjects: dict[str, Run] = {each: partial(asked.together, each) for each in (bench.reduced, "fp32")}
-        times = bench.compare(f"{name}, {batch} faces", subjects)
+        times = bench.compare(f"facexformer, {batch} faces", subjects)
         for precision in subjects:
             found.ratio(f"FaceXFormer, faces a second, {precision}, batch {batch}", times.rate(precision, batch))
 
@@ -90,13 +90,13 @@ def step(bench: Bench, found: Found) -> None:
         clock=clock,
     )  # fmt: skip
     seconds = clock.seconds_per_step()
-    flops = pass_flops(bench, experiment, samples)
+    flops = counted(one_pass(bench, experiment, samples)[1])
     found.ratio("training step, ms", Estimate.of([1e3 * each for each in seconds]))
     found.ratio("images a second", Estimate.of([sum(samples.values()) / each for each in seconds]))
     found.ratio("step / matrix product", Estimate.of([flops / each / top for each in seconds]))
     if clock.busy is not None:
         found.ratio("GPU busy, share", Estimate.of([clock.busy]))
-        found.facts["peak megabytes"] = torch.cuda.max_memory_allocated(bench.device) // MEGABYTE
+        found.facts["peak megabytes"] = peak_megabytes(bench.device)
     found.facts["seconds to the first logged step"] = rounded(clock.to_the_first())
 
 
@@ -153,11 +153,6 @@ class BusyClock(Clock):
         super().__init__()
         self.busy: float | None = None
         self._profile = profile(activities=[ProfilerActivity.CUDA]) if device.type == "cuda" else None
-        self._last = 0
-
-    def expects(self, last: int) -> None:
-        """Told the number of the last step."""
-        self._last = last
 
     def make_summary(self) -> None:
         first = len(self.moments) == 1
@@ -167,19 +162,19 @@ class BusyClock(Clock):
         if first:
             self._profile.start()
             self._began = self.moments[self.step] = timer()
-        elif self.step == self._last:
+        elif self.step == self.last:
             self._profile.stop()
             kernels = sum(each.self_device_time_total for each in self._profile.key_averages()) / 1e6
             self.busy = min(1.0, kernels / (self.moments[self.step] - self._began))
 
 
-def _asked(bench: Bench, name: str, *, batch: int) -> tuple[str, Asked]:
+def _asked(bench: Bench, name: str, *, batch: int) -> Asked:
     """The model of a preset with its questions; at toy size the embedded preset's counterpart."""
     experiment = preset(SMALL if bench.quick else name)
     if bench.quick and name in experiment.params.baselines:
         experiment = experiment.variant(name)
     model = model_of(experiment, specs_of(name, experiment), bench.device)
-    return name, Asked.of(model, batch=batch)
+    return Asked.of(model, batch=batch)
 
 
 def _if_it_can(name: str, make: Callable[[], Run], bench: Bench, found: Found) -> dict[str, Run]:
@@ -199,8 +194,3 @@ def _warm(run: Run) -> Run:
     """Compiled by its first call."""
     run()
     return run
-
-
-def _milliseconds(found: Found, times: Times, name: str) -> None:
-    for subject in times.seconds:
-        found.ratio(name.format(subject), Estimate.of([1e3 * each for each in times.seconds[subject]]))

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from functools import partial
 from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +101,6 @@ def one_pass(bench: Bench, experiment: Experiment, samples: Mapping[str, int]) -
     return model, partial(forward_and_backward, model, criteria, batch, weights, precision), precision
 
 
-def pass_flops(bench: Bench, experiment: Experiment, samples: Mapping[str, int]) -> int:
-    """FLOPs of forward, losses and backward of one batch."""
-    return counted(one_pass(bench, experiment, samples)[1])
-
-
 def training_parts(
     bench: Bench, experiment: Experiment, samples: Mapping[str, int], *, steps: int
 ) -> tuple[FaceModel, torch.nn.ModuleDict, Steps]:
@@ -141,18 +137,14 @@ def profiled(run: Run, device: torch.device) -> dict[str, Any]:
         began = timer()
         run()
         wall = timer() - began
-    events = found.key_averages()
-    kernels = sum(each.self_device_time_total if on_gpu else each.self_cpu_time_total for each in events) / 1e6
+    events, spent = found.key_averages(), attrgetter("self_device_time_total" if on_gpu else "self_cpu_time_total")
+    kernels = sum(map(spent, events)) / 1e6
     launches = sum(each.count for each in events if each.key.startswith(("cudaLaunchKernel", "cuLaunchKernel")))
     facts: dict[str, Any] = {"kernels": rounded(kernels), "wall": rounded(wall)}
     if on_gpu:
         facts |= {"launches": launches}
-    longest = sorted(events, key=lambda each: -(each.self_device_time_total if on_gpu else each.self_cpu_time_total))
-    facts["longest"] = {
-        each.key: rounded((each.self_device_time_total if on_gpu else each.self_cpu_time_total) / 1e6)
-        for each in longest[:8]
-    }
-    return facts
+    longest = sorted(events, key=spent, reverse=True)[:8]
+    return facts | {"longest": {each.key: rounded(spent(each) / 1e6) for each in longest}}
 
 
 def peak_megabytes(device: torch.device) -> int:
@@ -166,18 +158,15 @@ def peak_megabytes(device: torch.device) -> int:
 
 
 class Clock:
-    """In place of DVCLive: when each logged step was done."""
+    """In place of DVCLive: when each logged step was done, up to the `last`."""
 
     def __init__(self) -> None:
-        self.step, self.moments = 0, {0: timer()}
+        self.step, self.last, self.moments = 0, 0, {0: timer()}
 
     def log_metric(self, name: str, val: float, /, *, timestamp: bool) -> None: ...
 
     def make_summary(self) -> None:
         self.moments[self.step] = timer()
-
-    def expects(self, last: int) -> None:
-        """Told the number of the last step."""
 
     def to_the_first(self) -> float:
         """Seconds until the first logged step was done."""
@@ -225,7 +214,7 @@ def run_loop(
     model, criteria, batches = training_parts(bench, experiment, samples, steps=count)
     weights = {task: part.weight for task, part in stage.tasks.items()}
     clock = clock or Clock()
-    clock.expects(count)
+    clock.last = count
     with tempfile.TemporaryDirectory() as folder:
         run = TrainingRun(Path(folder), {}, seed=SEED, device=bench.device, workers=workers, live=clock)
         train(model, criteria, batches, stage=stage, weights=weights, trainable=("*",), run=run, validate=None)

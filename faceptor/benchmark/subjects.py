@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from faceptor.analysis.compute import input_size, passes
+from faceptor.analysis.compute import passes
 from faceptor.models.base import FaceModel
 from faceptor.models.build import build_model
 from faceptor.models.faceptor import Faceptor
@@ -71,8 +71,9 @@ class Asked:
         """All tasks, one call for each task: the textbook mode."""
         raw: dict[str, Tensor] = {}
         with self._autocast(precision):
-            for name in self.model.tasks if not self.tasks else [n for names in self.tasks.values() for n in names]:
-                raw |= self.model(self.images[input_size(self.model, name)], [name])
+            for side, names in self.tasks.items():
+                for name in names:
+                    raw |= self.model(self.images[side], [name])
         return raw
 
     @torch.inference_mode()
@@ -102,10 +103,10 @@ class Asked:
 
         return run
 
-    def engine(self, precision: str = "fp32", compiled: str = "auto") -> Run:
+    def engine(self, precision: str = "fp32") -> Run:
         """As `faceptor.predict` asks: one set of crops for each image size, and the mirror images that recognition
         wants besides; on a GPU as captured graphs."""
-        engine = Engine(self.model, precision, compiled, batch_sizes=(len(next(iter(self.images.values()))),))
+        engine = Engine(self.model, precision, batch_sizes=(len(next(iter(self.images.values()))),))
         crops = {
             tuple(bundle): self.images[side]
             for side, names in self.tasks.items()

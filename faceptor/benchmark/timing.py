@@ -68,10 +68,10 @@ class Times:
         """`amount` by second."""
         return Estimate.of([amount / each for each in self.seconds[name]])
 
-    def ratio(self, first: str, second: str, *, factor: float = 1.0) -> Estimate:
-        """How many times as long the first takes as the second, by rounds, times `factor`."""
+    def ratio(self, first: str, second: str) -> Estimate:
+        """How many times as long the first takes as the second, by rounds."""
         pairs = zip(self.seconds[first], self.seconds[second], strict=True)
-        return Estimate.of([factor * one / other for one, other in pairs])
+        return Estimate.of([one / other for one, other in pairs])
 
 
 def paired(subjects: Mapping[str, Callable[[], object]], *, rounds: int, seconds: float, device: str = "cpu") -> Times:

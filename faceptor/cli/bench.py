@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from faceptor.cli.options import Device, Json
+from faceptor.cli.options import Device, Json, as_json
 
 FOLDER = Path("results/bench")
 
@@ -71,4 +70,4 @@ def bench(
         say=partial(print, file=sys.stderr, flush=True),
     )
     found = run(how, sections or [], folder=out or (None if quick else FOLDER), log=log)
-    print(jsonlib.dumps(found, indent=2) if json else "\n".join(summary_lines(found)))
+    print(as_json(found) if json else "\n".join(summary_lines(found)))

@@ -1,14 +1,13 @@
 """`faceptor budget`: parameters, work and memory of the presets and of params.yaml, as tables to read or JSON."""
 
 import gc
-import json as jsonlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
-from faceptor.cli.options import PARAMS, ParamsFile
+from faceptor.cli.options import PARAMS, ParamsFile, as_json
 
 NARROWEST = 100  # characters that the tables need; a narrower terminal wraps them, which loses no digit
 
@@ -70,7 +69,7 @@ def budget_command(
     configured = experiment.side_by_side(named, file=params)
     found = comparison.reports(configured, alone=None if named or json else ())
     if json:
-        print(jsonlib.dumps(found, indent=2))
+        print(as_json(found))
         return
     for name, facts in found.items() if named else ():
         show_parts(name, facts)
@@ -87,7 +86,7 @@ def show_conventions(*, json: bool, nearest: int = 6) -> None:
     counts = conventions.all_counts(experiment.preset("base"), experiment.preset("facexformer"))
     if json:
         found = {"counts": [count.as_dict() for count in counts], "other_tools": paper.GIGA_BY_TOOL}
-        print(jsonlib.dumps(found, indent=2))
+        print(as_json(found))
         return
     console = _console()
     for model in dict.fromkeys(count.model for count in counts):

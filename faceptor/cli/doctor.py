@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from faceptor.cli.options import PARAMS, Json, ParamsFile, load
+from faceptor.cli.options import PARAMS, Json, ParamsFile, as_json, load
 
 doctor_app = typer.Typer(
     invoke_without_command=True,
@@ -37,7 +36,7 @@ def machine(context: typer.Context, params: ParamsFile = PARAMS, json: Json = Fa
     }
     facts = examine(models=model_sections(config), datasets=places)
     if json:
-        print(jsonlib.dumps(facts, indent=2))
+        print(as_json(facts))
     else:
         show(facts)
 
@@ -73,7 +72,7 @@ def data(
 
             facts = examine_data(load(params).params, progress=progress, **settings)
     if json:
-        print(jsonlib.dumps(facts, indent=2))
+        print(as_json(facts))
     else:
         for part in data_report(facts):
             shown.print(part)
@@ -98,7 +97,7 @@ def model(
 
     facts = examine_model(folder)
     if json:
-        print(jsonlib.dumps(facts, indent=2))
+        print(as_json(facts))
         return
     shown = console()
     for part in model_report(facts):

@@ -1,11 +1,10 @@
 """`faceptor evaluate`: measure a model on the test splits."""
 
-import json as jsonlib
 from typing import Annotated
 
 import typer
 
-from faceptor.cli.options import PARAMS, Device, Json, ParamsFile, load
+from faceptor.cli.options import PARAMS, Device, Json, ParamsFile, as_json, load
 
 
 def evaluate(
@@ -24,4 +23,4 @@ def evaluate(
 
     report = evaluate_model(load(params), model, device=device)
     if json:
-        print(jsonlib.dumps(report, indent=2))
+        print(as_json(report))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from collections import Counter
 from typing import Annotated
 
 import typer
 
-from faceptor.cli.options import PARAMS, Device, Json, ParamsFile
+from faceptor.cli.options import PARAMS, Device, Json, ParamsFile, as_json
 
 experiment_app = typer.Typer(
     no_args_is_help=True,
@@ -119,7 +118,7 @@ def experiment_list(json: Json = False):
     found = states(variants)
     if json:
         rows = [{"variant": name, "seed": each, "state": state} for (name, each), state in found.items()]
-        print(jsonlib.dumps(rows, indent=2))
+        print(as_json(rows))
         return
     width = max(map(len, variants.section.variants), default=0)
     for name, variant in variants.section.variants.items():

@@ -1,12 +1,11 @@
 """`faceptor export`: a model as ONNX or torch.export."""
 
-import json as jsonlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from faceptor.cli.options import PARAMS, Json, ParamsFile
+from faceptor.cli.options import PARAMS, Json, ParamsFile, as_json, load
 
 
 def export(
@@ -36,13 +35,12 @@ def export(
     out = out or Path(model.resolve().name + SUFFIXES.get(to, ""))
     contract = export_model(model, out, to=to, tasks=task, precision=precision)
     if measure:
-        from faceptor.cli.options import load
         from faceptor.pipeline.stored_cost import cost_of_precision
 
         contract["cost"] = cost_of_precision(load(params), model, list(contract["tasks"]), precision)
         write_contract(out, contract)
     if json:
-        print(jsonlib.dumps(contract, indent=2))
+        print(as_json(contract))
         return
     for line in _lines(contract, out, beside(out)):
         print(line)

@@ -1,12 +1,11 @@
 """`faceptor import-weights`: published weights become a folder that every other verb and `faceptor.load` reads."""
 
-import json as jsonlib
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from faceptor.cli.options import Json
+from faceptor.cli.options import Json, as_json
 
 Files = Annotated[
     list[Path],
@@ -70,7 +69,7 @@ def import_command(files: Files, out: Out, task: Tasks = None, backbone: Backbon
     from faceptor.weights.released import import_weights
 
     report = summary(import_weights(files, out, tasks=task, backbone=backbone), out)
-    print(jsonlib.dumps(report, indent=2) if json else "\n".join(lines(report)))
+    print(as_json(report) if json else "\n".join(lines(report)))
 
 
 def summary(release, out: Path) -> dict[str, Any]:

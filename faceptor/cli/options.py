@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,24 +23,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 def load(path: Path, *, every: bool = False) -> Experiment:
     """The experiment of a parameter file; every: with each data set that has a reader."""
-    from faceptor.pipeline import experiment
+    from faceptor.pipeline import all_datasets, experiment
 
-    if not every:
-        return experiment.load(path)
-    from faceptor.config import load_params
-    from faceptor.pipeline.all_datasets import with_every_data_set
-
-    return experiment.resolve(with_every_data_set(load_params(path)), origin=str(path))
+    return all_datasets.load(path) if every else experiment.load(path)
 
 
-def in_processes(experiment: Experiment, arguments: list[str], device: str) -> bool:
-    """Whether `train.processes` is more than 1 and they have done, by now, what `faceptor <arguments>` asks for."""
-    settings = experiment.params.train
-    if settings.processes == 1:
-        return False
-    from faceptor.pipeline.launch import launched
-
-    return launched(settings, arguments, device=device)
+def as_json(value: Any) -> str:
+    """What `--json` prints."""
+    return json.dumps(value, indent=2)
 
 
 def chosen(names: list[str] | None, known: Iterable[str], section: str) -> list[str]:

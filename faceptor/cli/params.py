@@ -1,11 +1,10 @@
 """`faceptor params`: write a preset, check params.yaml, say what it does otherwise than a preset or the paper."""
 
-import json as jsonlib
 from typing import Annotated
 
 import typer
 
-from faceptor.cli.options import PARAMS, Json, ParamsFile, load
+from faceptor.cli.options import PARAMS, Json, ParamsFile, as_json, load
 
 params_app = typer.Typer(
     no_args_is_help=True, help="Show, check or switch `params.yaml`.\n\nExample: `faceptor params use base`"
@@ -77,7 +76,7 @@ def params_diff(preset: Preset = None, paper: Paper = False, json: Json = False,
     found = protocols.differences(own, named or load_preset(name))
     if json:
         differing = [{"key": key, "params": ours, "preset": theirs} for key, (ours, theirs) in found.items()]
-        print(jsonlib.dumps({"preset": name, "differences": differing}, indent=2))
+        print(as_json({"preset": name, "differences": differing}))
         return
     if not found:
         print(f"{params}: no difference from preset {name}")
@@ -95,7 +94,7 @@ def _tell_paper(preset: str, own, *, title: str, json: bool) -> None:
     held = printed - len(otherwise)
     if json:
         told = {"preset": preset, "printed_and_held": held, "rows": [row.as_dict() for row in rows]}
-        print(jsonlib.dumps(told, indent=2))
+        print(as_json(told))
     else:
         _show_paper(title, rows, held, printed)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import typer
 
+from faceptor.cli.options import as_json
 from faceptor.io.words import few
 
 MOST_LISTED = 20  # photographs that are named again at the end because they failed
@@ -63,7 +63,7 @@ def sum_up(reports: Iterable[dict[str, Any]], job: Any, json: bool) -> None:
             print(f"warning: {warning}", file=sys.stderr)
     path = job.out / f"faces.{job.form}"
     if json:
-        print(jsonlib.dumps({"model": job.model, "results": str(path)} | counts, indent=2))
+        print(as_json({"model": job.model, "results": str(path)} | counts))
     else:
         before = f", {counts['earlier']:,} of an earlier run" if counts["earlier"] else ""
         failed = f", {counts['failed']:,} not answered" if counts["failed"] else ""

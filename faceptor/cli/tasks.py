@@ -1,12 +1,11 @@
 """`faceptor tasks`: tasks of a model as small files, listed, written, installed, removed."""
 
-import json as jsonlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from faceptor.cli.options import Json
+from faceptor.cli.options import Json, as_json
 
 Model = Annotated[Path, typer.Argument(help="A model folder, e.g. models/stage1.", show_default=False)]
 Task = Annotated[str, typer.Argument(help="A task of the model.", show_default=False)]
@@ -34,7 +33,7 @@ def list_tasks(
 
     rows = [read_pack(source).facts()] if is_pack(source) else tasks_of_model(load_model(source))
     if json:
-        print(jsonlib.dumps(rows, indent=2))
+        print(as_json(rows))
         return
     width = max(len(row["task"]) for row in rows)
     for row in rows:

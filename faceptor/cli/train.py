@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceptor.cli.options import PARAMS, Device, ParamsFile, in_processes, load
+from faceptor.cli.options import PARAMS, Device, ParamsFile, load
 from faceptor.errors import FaceptorError
 from faceptor.io.processes import is_rank_0
 
@@ -34,8 +34,10 @@ def train(
     if stage not in (known := (*joint, "stage2", "merge", "start", "ship")):
         raise FaceptorError(f"train {stage!r}: expected one of {', '.join(known)}")
     if stage in (*joint, "stage2"):
+        from faceptor.pipeline.launch import launched
+
         arguments = ["train", stage, *(["--task", task] if task else []), "--device", device, "--params", str(params)]
-        if in_processes(experiment, arguments, device):
+        if launched(experiment.params.train, arguments, device=device):
             return
     verbs = {"start": _start, "stage2": _stage2, "merge": _merge, "ship": _ship}
     verbs.get(stage, _joint)(experiment, stage, task, device)

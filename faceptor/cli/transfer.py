@@ -1,11 +1,10 @@
 """`faceptor transfer`: teach a trained model an unseen data set."""
 
-import json as jsonlib
 from typing import Annotated
 
 import typer
 
-from faceptor.cli.options import PARAMS, Device, Json, ParamsFile, in_processes, load
+from faceptor.cli.options import PARAMS, Device, Json, ParamsFile, as_json, load
 from faceptor.config.sections import unspelled
 from faceptor.io.processes import is_rank_0
 
@@ -26,6 +25,7 @@ def transfer(
     Example: `faceptor transfer lapa prompt`
     """
     from faceptor.io.files import RESULTS, read_json
+    from faceptor.pipeline.launch import launched
     from faceptor.pipeline.patterns import check_transfer
     from faceptor.pipeline.transfer import task_of
     from faceptor.pipeline.transfer import transfer as run
@@ -35,8 +35,8 @@ def transfer(
     start = experiment.params.transfer.start
     read_json(RESULTS / "evaluate" / "details" / f"{start}.json")  # forgetting is told against it
     arguments = ["transfer", dataset, mode, "--device", device, "--params", str(params), *(["--json"] if json else [])]
-    if in_processes(experiment, arguments, device):
+    if launched(experiment.params.train, arguments, device=device):
         return
     report = run(experiment, dataset, mode, device=device)
     if json and is_rank_0():
-        print(jsonlib.dumps(report, indent=2))
+        print(as_json(report))

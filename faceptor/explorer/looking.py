@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,8 +22,6 @@ from faceptor.transforms.crop import PlacedCrop
 from faceptor.transforms.framing import crop_of, place_face
 from faceptor.transforms.geometry import centre_matrix
 from faceptor.transforms.tensors import to_tensor
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -126,23 +123,6 @@ def label_of(look: Look, query: int) -> int | None:
     return query if count == len(look.spec.labels) > query else None
 
 
-class Kept:
-    """The latest results of calls by key, so that going back to one costs nothing."""
-
-    def __init__(self, most: int):
-        self.most = most
-        self.values: OrderedDict[Hashable, Any] = OrderedDict()
-
-    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """The value kept under a key; made, and the oldest forgotten, where there is none."""
-        if key not in self.values:
-            self.values[key] = make()
-            if len(self.values) > self.most:
-                self.values.popitem(last=False)
-        self.values.move_to_end(key)
-        return self.values[key]
-
-
 @dataclass(frozen=True)
 class Wanted:
     """What is to be shown. source: makes the picture and tells it from others; other: a second model, or ""."""
@@ -157,7 +137,7 @@ class Wanted:
 
 
 class Looker:
-    """Models, pictures and looks, each made once and kept for a while.
+    """Models by name, pictures by source and looks, each made once and kept for a while.
 
     open_model: name -> model; open_picture: the source of a `Wanted` -> picture. `say` is told, in a few words, what is
     under way before anything that takes long.
@@ -170,24 +150,22 @@ class Looker:
         say: Callable[[str], None] = lambda words: None,
     ):
         self.open_model, self.open_picture, self.say = open_model, open_picture, say
-        self.models, self.pictures, self.looks = Kept(4), Kept(8), Kept(16)
-
-    def model(self, name: str) -> FaceModel:
-        """A model by its name, loaded once."""
-        return self.models.get(name, partial(self._aloud, f"loading the model {name} …", self.open_model, name))
-
-    def picture(self, source: tuple[str, Any]) -> Picture:
-        """A picture by its source, read once."""
-        words = "looking for faces in the photograph …" if source[0] != "drawn" else "drawing …"
-        return self.pictures.get(source, partial(self._aloud, words, self.open_picture, source))
-
-    def _aloud(self, words: str, make: Callable[[Any], Value], argument: Any) -> Value:
-        self.say(words)
-        return make(argument)
+        self.model = lru_cache(4)(self._model)
+        self.picture = lru_cache(8)(self._picture)
+        self._kept_look = lru_cache(16)(self._look)
 
     def look(self, name: str, wanted: Wanted, move: Move) -> Look:
         """A model's look at the wanted face; FaceptorError where it does not know the task."""
-        model, picture = self.model(name), self.picture(wanted.source)
-        face = picture.faces[min(wanted.face, len(picture.faces) - 1)]
-        key = (name, wanted.source, wanted.face, wanted.task, move)
-        return self.looks.get(key, partial(look, model, wanted.task, picture, face, move))
+        return self._kept_look(name, wanted.source, wanted.face, wanted.task, move)
+
+    def _look(self, name: str, source: tuple[str, Any], face: int, task: str, move: Move) -> Look:
+        picture = self.picture(source)
+        return look(self.model(name), task, picture, picture.faces[min(face, len(picture.faces) - 1)], move)
+
+    def _model(self, name: str) -> FaceModel:
+        self.say(f"loading the model {name} …")
+        return self.open_model(name)
+
+    def _picture(self, source: tuple[str, Any]) -> Picture:
+        self.say("looking for faces in the photograph …" if source[0] != "drawn" else "drawing …")
+        return self.open_picture(source)

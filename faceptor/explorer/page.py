@@ -81,10 +81,6 @@ class Slot:
         self.answer(html, None, "")
         self.look("", None)
 
-    def clear(self) -> None:
-        """Nothing at all."""
-        self.say("")
-
 
 def _picture() -> widgets.Image:
     return widgets.Image(format="png", layout=widgets.Layout(max_width="100%", height="auto", display="none"))
@@ -222,7 +218,7 @@ class Explorer(widgets.VBox):
         wanted = self._settled(wanted, self.looker.model(wanted.model), len(picture.faces))
         names = list(dict.fromkeys(name for name in (wanted.model, wanted.other) if name))
         for slot, name in zip_longest(self.slots, names):
-            slot.clear() if name is None else self._fill(slot, name, wanted, picture)
+            slot.say("") if name is None else self._fill(slot, name, wanted, picture)
         self.about.value = words.note(picture.about)
         self.warning.value = "".join(dict.fromkeys(slot.warning for slot in self.slots))
 

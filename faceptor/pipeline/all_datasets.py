@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from faceptor.config import Dataset, Params, Synthesis
+from faceptor.config import Dataset, Params, Synthesis, load_params
 from faceptor.config.sections import spelled
 from faceptor.datasets import READERS
+from faceptor.pipeline.experiment import Experiment, resolve
 
 # Faces that are enough to see a data set from its layout to its prepared shards: about a minute for all on two cores.
 SMALL: dict[str, dict[str, int]] = {
@@ -32,6 +33,12 @@ SMALL: dict[str, dict[str, int]] = {
     "facesynthetics": {"train": 40, "test": 12},
     "digiface": {"train": 60, "test": 20},
 }
+
+
+def load(path: Path) -> Experiment:
+    """The experiment of a parameter file, with a line for each data set that it lacks."""
+    params = with_every_data_set(load_params(path))
+    return resolve(params, origin=str(path))
 
 
 def with_every_data_set(params: Params) -> Params:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 
 from faceptor.analysis.experiments import expected_runs, load_runs, missing_runs, run_path
@@ -11,8 +9,7 @@ from faceptor.analysis.paper_claims import FILE, load_claims
 from faceptor.analysis.verdicts import WRITTEN, as_json, counts, judge
 from faceptor.config import Params
 from faceptor.io.files import read_json, write_json
-
-HASH_CHARACTERS = 16
+from faceptor.pipeline.run_settings import digest
 
 
 def write_verdicts(params: Params, root: Path = Path(".")) -> dict[str, int]:
@@ -25,14 +22,7 @@ def write_verdicts(params: Params, root: Path = Path(".")) -> dict[str, int]:
     verdicts = judge(claims, table)
     expected, missing = expected_runs(params), missing_runs(params, root)
     found = [run for run in expected if run not in missing]
-    runs = {"expected": len(expected), "found": len(found), "content": digest(root, found)}
+    content = digest([read_json(run_path(root, *run)) for run in found]) if found else ""
+    runs = {"expected": len(expected), "found": len(found), "content": content}
     write_json(root / WRITTEN, {"runs": runs} | as_json(claims, verdicts))
     return counts(verdicts)
-
-
-def digest(root: Path, runs: list[tuple[str, int]]) -> str:
-    """Of the content of runs, in their order; "" without any."""
-    if not runs:
-        return ""
-    content = [read_json(run_path(root, *run)) for run in runs]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:HASH_CHARACTERS]

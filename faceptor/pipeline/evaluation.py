@@ -26,7 +26,7 @@ from faceptor.pipeline.answering import answering
 from faceptor.pipeline.device import pick_device
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.plots import save_figure, write_plots
-from faceptor.pipeline.samples import constant_baselines, data_facts, label_names
+from faceptor.pipeline.samples import constant_baseline, data_facts, label_names
 from faceptor.tasks import KINDS, TaskSpec
 from faceptor.tasks.intervals import DRAWS, Interval, interval
 from faceptor.training.threads import fixed_threads
@@ -155,8 +155,7 @@ def judge(experiment: Experiment, model, tests: Iterable[Test], *, device: str, 
         result = None
         try:
             if test.task not in baselines:
-                spec = test.spec
-                baselines |= constant_baselines(experiment, {test.task: spec}, {test.task: own_crop(model, test.task)})
+                baselines[test.task] = constant_baseline(experiment, test.spec, own_crop(model, test.task))
             result = measure_test(experiment, model, test, device=device, baseline=baselines[test.task])
             facts = data_facts(experiment.prepared(test.dataset))
             names = label_names(experiment.prepared(test.dataset))

@@ -115,7 +115,13 @@ def resolve(params: Params, origin: str = "params.yaml") -> Experiment:
             name: reader_of(name, block, params.data, prepared=params.prepared(name))
             for name, block in params.datasets.items()
         }
-        experiment = Experiment(params, readers, with_own(_own_tasks(params, readers)))
+        own = (
+            spec
+            for name, block in params.datasets.items()
+            if block.reader or block.options  # then it may have other labels than the table, or none there
+            for spec in specs_of(name, readers[name], like=block.reader or name)
+        )
+        experiment = Experiment(params, readers, with_own(own))
         for where, tasks, role in _trainings(params):
             for name, settings in tasks.items():
                 _check_task(experiment, f"{where}.{name}", name, role)
@@ -125,13 +131,6 @@ def resolve(params: Params, origin: str = "params.yaml") -> Experiment:
     except ConfigError as error:
         raise ConfigError(f"{origin}: {error}") from None
     return experiment
-
-
-def _own_tasks(params: Params, readers: Mapping[str, Reader]) -> Iterator[TaskSpec]:
-    """Tasks of data sets that say how they are read: they may have other labels than the table, or none there."""
-    for name, block in params.datasets.items():
-        if block.reader or block.options:
-            yield from specs_of(name, readers[name], like=block.reader or name)
 
 
 def _trainings(params: Params) -> Iterator[tuple[str, Mapping[str, TaskSettings], str]]:

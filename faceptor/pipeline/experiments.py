@@ -9,8 +9,7 @@ stopped goes on from there.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -27,13 +26,12 @@ from faceptor.pipeline.evaluation import Test, measure_test, require_numbers, ro
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.run_record import started_record
 from faceptor.pipeline.run_settings import digests
-from faceptor.pipeline.samples import constant_baselines, data_facts, label_names
+from faceptor.pipeline.samples import constant_baseline, data_facts, label_names
 from faceptor.pipeline.starting_weights import starting_weights_of
 from faceptor.pipeline.training import joint_model, named, provenance, train_layer_attention, train_tasks
 from faceptor.pipeline.transfer import taught_model
-from faceptor.pipeline.variants import HOME, Plan, Variants, result_of
+from faceptor.pipeline.variants import Plan, Variants, result_of
 from faceptor.training.checkpoint import clear
-from faceptor.training.loop import Outcome
 from faceptor.training.threads import fixed_threads
 from faceptor.transforms.framing import own_crop
 from faceptor.weights.folder import load_model, read_description, save_model
@@ -43,129 +41,101 @@ def run_variant(variants: Variants, name: str, seed: int, *, device: str = "auto
     """Train and judge a variant with a seed; write results/experiments/runs/<name>-<seed>.json and return it."""
     plan = variants.plan(name).with_seed(seed)
     start = variants.start().with_seed(seed) if plan.variant.start != "none" else None
-    with alone(plan, seed), fixed_threads(plan.params.evaluate.threads):
-        if start and not is_trained(start, seed):
+    with locked(RUNS / plan.run), fixed_threads(plan.params.evaluate.threads):
+        if start and not is_trained(start):
             train_start(variants, seed, device=device)
-        found = TRAININGS.get(plan.variant.trains, _joint)(plan, seed, pick_device(device), device)
+        found = TRAININGS.get(plan.variant.trains, _joint)(plan, str(pick_device(device)))
         steps = found.pop("steps") + (start.params.stage1.steps if start else 0)
         variant: dict[str, Any] = {"variant": name, "seed": seed}
         variant |= {"start": plan.variant.start, "trains": plan.variant.trains, "steps": steps}
         write_json(result_of(name, seed), variant | found)
-        clear(RUNS / run_name(plan, seed))
+        clear(RUNS / plan.run)
     return variant | found
 
 
 def train_start(variants: Variants, seed: int, *, device: str = "auto") -> None:
     """Write models/experiments/stage1-<seed>: stage 1 at the scale of the experiments."""
     plan = variants.start().with_seed(seed)
-    with alone(plan, seed):
+    with locked(RUNS / plan.run):
         made_of = provenance(plan.experiment, "stage1", plan.tasks)
         made_of |= {"starting_weights": starting_weights_of(plan.params, "stage1"), "settings": digests(plan)}
-        model, _ = joint_model(plan.experiment, run_name(plan, seed), device=device, log=False)
+        model, _ = joint_model(plan.experiment, plan.run, device=device, log=False)
         keep_crops(plan.experiment, model, plan.tasks)
-        save_model(model, MODELS / run_name(plan, seed), provenance=made_of)
-        clear(RUNS / run_name(plan, seed))
+        save_model(model, MODELS / plan.run, provenance=made_of)
+        clear(RUNS / plan.run)
 
 
-def run_name(plan: Plan, seed: int) -> str:
-    return f"{HOME}/{plan.name}-{seed}"
-
-
-def is_trained(start: Plan, seed: int) -> bool:
+def is_trained(start: Plan) -> bool:
     """Whether the model is there that a run starts from, trained with the settings of today."""
-    folder = MODELS / run_name(start, seed)
+    folder = MODELS / start.run
     return folder.is_dir() and read_description(folder)["provenance"].get("settings") == digests(start)
-
-
-@contextmanager
-def alone(plan: Plan, seed: int) -> Iterator[None]:
-    """Nobody else does this run meanwhile."""
-    with locked(RUNS / run_name(plan, seed)):
-        yield
 
 
 # --- trainings: the steps, the parameters and the tests of a run ------------------------------------------------------
 
 
-def _joint(plan: Plan, seed: int, where: torch.device, device: str) -> dict:
+def _joint(plan: Plan, device: str) -> dict:
     """Stage 1 or a baseline, from nothing or on from the start."""
-    experiment, name = plan.experiment, run_name(plan, seed)
+    experiment, stage, run_name = plan.experiment, plan.params.stage1, f"{plan.run}/joint"
     if plan.variant.start == "none":
-        model, outcome = joint_model(experiment, f"{name}/joint", device=device, log=False)
+        model, outcome = joint_model(experiment, run_name, device=device, log=False)
     else:
-        model, outcome = _further(plan, seed, device)
+        model = load_model(MODELS / plan.start)
+        outcome = train_tasks(
+            experiment, model, stage, stage.tasks, run_name, named(stage.trainable, "*"), device,
+            facts=started_record(experiment, plan.start), section="stage1", log=False,
+        )  # fmt: skip
     keep_crops(experiment, model, plan.tasks)
-    return told(experiment, model, outcome, plan.params.stage1.steps) | {"tests": judged(plan, model, where)}
+    return told(model, outcome.trainable, stage.steps) | {"tests": judged(plan, model, device)}
 
 
-def _further(plan: Plan, seed: int, device: str) -> tuple[FaceModel, Outcome]:
-    experiment, stage = plan.experiment, plan.params.stage1
-    model = load_model(MODELS / start_of(plan, seed))
-    outcome = train_tasks(
-        experiment, model, stage, stage.tasks, f"{run_name(plan, seed)}/joint", named(stage.trainable, "*"), device,
-        facts=started_record(experiment, start_of(plan, seed)), section="stage1", log=False,
-    )  # fmt: skip
-    return model, outcome
-
-
-def _second_stage(plan: Plan, seed: int, where: torch.device, device: str) -> dict:
+def _second_stage(plan: Plan, device: str) -> dict:
     """Layer-Attention of each task, kept whatever it gained: what it gains is what the run is to tell."""
-    experiment, start = plan.experiment, start_of(plan, seed)
-    model, learnt, steps = load_model(MODELS / start), 0, plan.params.stage2.steps
+    experiment, model, learnt = plan.experiment, load_model(MODELS / plan.start), 0
     for task in plan.tasks:
-        folder = f"{run_name(plan, seed)}/{task}"
-        outcome = train_layer_attention(experiment, model, task, folder, start=start, device=device, log=False)
+        run_name = f"{plan.run}/{task}"
+        outcome = train_layer_attention(experiment, model, task, run_name, start=plan.start, device=device, log=False)
         learnt += outcome.trainable
-    found = told(experiment, model, outcome, steps) | {"trainable_parameters": learnt}
-    return found | {"tests": judged(plan, model, where)}
+    return told(model, learnt, plan.params.stage2.steps) | {"tests": judged(plan, model, device)}
 
 
-def _transfer(plan: Plan, seed: int, where: torch.device, device: str) -> dict:
+def _transfer(plan: Plan, device: str) -> dict:
     """Each data set by itself, and what the old tasks lost by it."""
-    experiment, start, steps = plan.experiment, start_of(plan, seed), plan.params.transfer.steps
+    experiment, steps = plan.experiment, plan.params.transfer.steps
     (mode,) = plan.params.transfer.matrix.mode
-    old = load_model(MODELS / start)
+    old = load_model(MODELS / plan.start)
     before = None
     found: dict[str, Any] = {"steps": steps, "trainable_parameters": 0, "total_parameters": 0}
     tests, forgotten = {}, {}
     for task in plan.tasks:
-        folder = f"{run_name(plan, seed)}/{task}"
-        model, outcome = taught_model(experiment, task, mode, folder, start=start, device=device, log=False)
+        run_name = f"{plan.run}/{task}"
+        model, outcome = taught_model(experiment, task, mode, run_name, start=plan.start, device=device, log=False)
         keep_crops(experiment, model, [task])
-        new = told(experiment, model, outcome, steps)
+        new = told(model, outcome.trainable, steps)
         found = {key: max(found[key], new[key]) for key in found}
-        parameters = {"trainable_parameters": new["trainable_parameters"]}
-        rows = tests_on(experiment, model, [task], where)
-        tests |= {test: row | parameters for test, row in rows.items()}
+        parameters = {"trainable_parameters": outcome.trainable}
+        tests |= {test: row | parameters for test, row in tests_on(experiment, model, [task], device).items()}
         dataset = spelled(experiment.spec(task).dataset)
         forgotten[dataset] = 0.0
         if not (unchanged(model, old) and model.isolated):
-            before = before or tests_on(experiment, old.to(where), old.tasks, where)
-            after = tests_on(experiment, model, old.tasks, where)
+            before = before or tests_on(experiment, old, old.tasks, device)
+            after = tests_on(experiment, model, old.tasks, device)
             lost = [before[test]["skill"] - row["skill"] for test, row in after.items()]
             forgotten[dataset] = rounded(float(np.mean(lost)))
     return found | {"tests": tests, "forgotten": forgotten}
 
 
-def _nothing(plan: Plan, seed: int, where: torch.device, device: str) -> dict:
-    model = load_model(MODELS / start_of(plan, seed))
-    return told(plan.experiment, model, None, 0) | {"tests": judged(plan, model, where)}
+def _nothing(plan: Plan, device: str) -> dict:
+    model = load_model(MODELS / plan.start)
+    return told(model, 0, 0) | {"tests": judged(plan, model, device)}
 
 
 TRAININGS = {"stage2": _second_stage, "transfer": _transfer, "nothing": _nothing}
 
 
-def start_of(plan: Plan, seed: int) -> str:
-    """The folder below models/ that a run starts from."""
-    return f"{HOME}/{plan.variant.start}-{seed}"
-
-
-def told(experiment: Experiment, model: FaceModel, outcome: Outcome | None, steps: int) -> dict[str, Any]:
-    return {
-        "steps": steps,
-        "trainable_parameters": outcome.trainable if outcome else 0,
-        "total_parameters": sum(parameter.numel() for parameter in model.parameters()),
-    }
+def told(model: FaceModel, trainable: int, steps: int) -> dict[str, Any]:
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return {"steps": steps, "trainable_parameters": trainable, "total_parameters": parameters}
 
 
 def keep_crops(experiment: Experiment, model: FaceModel, tasks: Iterable[str]) -> None:
@@ -183,19 +153,19 @@ def unchanged(model: FaceModel, old: FaceModel) -> bool:
 # --- judging ----------------------------------------------------------------------------------------------------------
 
 
-def judged(plan: Plan, model: FaceModel, where: torch.device) -> dict[str, dict]:
+def judged(plan: Plan, model: FaceModel, device: str) -> dict[str, dict]:
     """The tests of the tasks of a run."""
-    return tests_on(plan.experiment, model, plan.tasks, where)
+    return tests_on(plan.experiment, model, plan.tasks, device)
 
 
-def tests_on(experiment: Experiment, model: FaceModel, tasks: Iterable[str], where: torch.device) -> dict[str, dict]:
+def tests_on(experiment: Experiment, model: FaceModel, tasks: Iterable[str], device: str) -> dict[str, dict]:
     """Test -> its numbers, without intervals; a test that cannot be judged is an error."""
-    rows, model = {}, model.to(where).eval()
+    rows, model = {}, model.to(device).eval()
     for task in tasks:
         spec = model.tasks[task]
-        baseline = constant_baselines(experiment, {task: spec}, {task: own_crop(model, task)})[task]
+        baseline = constant_baseline(experiment, spec, own_crop(model, task))
         for test in tests_of_task(experiment, spec):
-            found = measure_test(experiment, model, test, device=str(where), baseline=baseline)
+            found = measure_test(experiment, model, test, device=device, baseline=baseline)
             rows[test.name] = numbers(experiment, test, found)
             print(f"{test.name}: {found.headline} {found.metrics[found.headline]:.3f}", flush=True)
     return rows

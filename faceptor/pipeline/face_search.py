@@ -39,11 +39,10 @@ def detections(
     path = root / (RESULTS if own else MATERIAL) / "detections" / f"{spelled(dataset)}.json"
     facts = {"split": content_hashes(folder)[held_out_split(folder)], "detector": detector_version()}
     kept = read_json(path) if path.is_file() else {}
-    seen = kept["faces"] if {key: kept.get(key) for key in facts} == facts else {}
+    seen = kept["faces"] if facts.items() <= kept.items() else {}
     new = {sample["key"]: _plain(detect_faces(sample["image"])) for sample in samples if sample["key"] not in seen}
     if new:
         seen = dict(sorted((seen | new).items()))
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, facts | {"faces": seen})
     return [[_detection(text) for text in seen[sample["key"]]] for sample in samples]
 

@@ -31,7 +31,7 @@ def framing_of(experiment: Experiment, spec: TaskSpec, *, pictures: int) -> Fram
     path = FRAMINGS / f"{spelled(spec.dataset)}.json"
     facts = {"split": content_hashes(folder)["train"], "code": framing_version()}
     kept = _kept(path, facts)
-    known = [each for each in kept if {key: each.get(key) for key in about} == about]
+    known = [each for each in kept if about.items() <= each.items()]
     if not known:
         framing = measure_framing(spec, split, crop, limit=pictures)
         known = [about | {"framing": framing.to_list() if framing else None}]
@@ -46,5 +46,5 @@ def _kept(path, facts: dict[str, str]) -> list[dict[str, Any]]:
         found = read_json(path) if path.is_file() else {}
     except DataError:
         return []
-    measured = found.get("framings") if {key: found.get(key) for key in facts} == facts else None
+    measured = found.get("framings") if facts.items() <= found.items() else None
     return measured if isinstance(measured, list) else []

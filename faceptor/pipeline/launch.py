@@ -15,8 +15,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
-
 from faceptor.config.params import Training
 from faceptor.errors import ConfigError, FaceptorError
 from faceptor.io.processes import ERRORS_FOLDER, FAULT, LOST, SAID, started_by_torchrun
@@ -28,7 +26,7 @@ def launched(settings: Training, arguments: list[str], *, device: str) -> bool:
 
     Raises FaceptorError naming the rank that failed first.
     """
-    if started_by_torchrun() or (count := processes_wanted(settings, device)) == 1:
+    if settings.processes == 1 or started_by_torchrun() or (count := processes_wanted(settings, device)) == 1:
         return False
     with TemporaryDirectory(prefix="faceptor-ranks-") as folder:
         os.environ[ERRORS_FOLDER] = folder
@@ -41,6 +39,8 @@ def launched(settings: Training, arguments: list[str], *, device: str) -> bool:
 
 def processes_wanted(settings: Training, device: str) -> int:
     """0 in params.yaml: one for each GPU, or one where there is none."""
+    import torch
+
     cards = torch.cuda.device_count() if torch.cuda.is_available() and device in ("auto", "cuda") else 0
     count = settings.processes or max(cards, 1)
     if count > 1 and device.startswith("cuda:"):

@@ -91,13 +91,9 @@ def prepared_of(found: Experiment, dataset: str, *, root: Path | None = None) ->
     return folder
 
 
-def _drawn(found: Experiment, dataset: str) -> bool:
-    return dataset in found.params.synthesis and dataset in LAYOUTS
-
-
 def _small(found: Experiment, dataset: str, root: Path) -> Experiment:
     """The experiment with a few faces of one data set, in a folder that is named after all that shapes them."""
-    if not _drawn(found, dataset):
+    if dataset not in found.params.synthesis or dataset not in LAYOUTS:
         raise ConfigError(
             f"datasets.{spelled(dataset)}: {found.prepared(dataset)} is not prepared, and nothing below synthesis says "
             f"that it may be drawn; run `faceptor preprocess {dataset}`"

@@ -17,7 +17,7 @@ from faceptor.evaluation.measure import Baseline, Validator
 from faceptor.io.files import RESULTS, RUNS
 from faceptor.pipeline.answering import answering
 from faceptor.pipeline.experiment import Experiment
-from faceptor.pipeline.samples import constant_baselines
+from faceptor.pipeline.samples import constant_baseline
 from faceptor.prepared.reading import Split, content_hashes, open_split
 from faceptor.prepared.reduced import Reduced
 from faceptor.tasks import KINDS, TaskSpec
@@ -25,7 +25,7 @@ from faceptor.tasks.base import Prediction
 from faceptor.tasks.losses.across_processes import processes, rank
 from faceptor.training.batches import ImageCache, Steps, TaskStream
 from faceptor.training.dealt_validation import DealtValidation, dealt_tasks
-from faceptor.transforms.crop import CropSpec, PlacedCrop
+from faceptor.transforms.crop import PlacedCrop
 
 CONSTANTS = RUNS / "baselines"
 
@@ -93,7 +93,7 @@ def build_validator(
     hashes = {name: content_hashes(experiment.prepared(spec.dataset)) for name, spec in specs.items()}
     facts = {name: facts_of(spec, crops[name], samples[name], hashes[name]) for name, spec in specs.items()}
     baselines = {
-        name: FoundLater(partial(_constant_baseline, experiment, spec, crops[name])) for name, spec in specs.items()
+        name: FoundLater(partial(constant_baseline, experiment, spec, crops[name])) for name, spec in specs.items()
     }
     settings = experiment.params.evaluate
     validator = Validator(
@@ -105,10 +105,6 @@ def build_validator(
     if processes() == 1:
         return validator
     return DealtValidation(validator if own else None, tasks=tuple(samples), select=select or tuple(samples))
-
-
-def _constant_baseline(experiment: Experiment, spec: TaskSpec, crop: CropSpec) -> Baseline:
-    return constant_baselines(experiment, {spec.name: spec}, {spec.name: crop})[spec.name]
 
 
 class FoundLater:

@@ -1,9 +1,10 @@
 """Samples of prepared data sets: what names them, those that validate a task, and its constant baseline."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from faceptor.datasets.subset import Spread
+from faceptor.evaluation.measure import Baseline
 from faceptor.evaluation.samples import open_samples
 from faceptor.pipeline.experiment import Experiment
 from faceptor.prepared.reading import content_hashes, open_split, read_card
@@ -23,19 +24,20 @@ def label_names(folder: Path) -> dict[str, list[str]]:
 
 
 def validation_samples(experiment: Experiment, names: Iterable[str], *, limit: int | None) -> dict[str, Spread]:
-    """What each task is validated on: at most `limit` samples spread over the split. A task whose data set has
-    `validation: 0` is left out."""
-    found = {}
-    for name, spec in experiment.specs_of(names).items():
-        folder = experiment.prepared(spec.dataset)
-        if "val" in content_hashes(folder):
-            found[name] = Spread(open_samples(spec, folder, "val"), limit, run=KINDS[spec.kind].run_length)
-    return found
+    """What each task is validated on; a task whose data set has `validation: 0` is left out."""
+    found = {name: held_out(experiment, spec, limit=limit) for name, spec in experiment.specs_of(names).items()}
+    return {name: samples for name, samples in found.items() if samples is not None}
 
 
-def constant_baselines(
-    experiment: Experiment, specs: Mapping[str, TaskSpec], crops: Mapping[str, CropSpec]
-) -> dict[str, Callable]:
-    """The constant baseline of each task, from its training labels."""
-    trains = {name: open_split(experiment.prepared(spec.dataset), "train") for name, spec in specs.items()}
-    return {n: KINDS[spec.kind].constant_baseline(spec, trains[n], crops[n].place_sample) for n, spec in specs.items()}
+def held_out(experiment: Experiment, spec: TaskSpec, *, limit: int | None) -> Spread | None:
+    """At most `limit` samples spread over the validation split of a task's data set; None where there is no split."""
+    folder = experiment.prepared(spec.dataset)
+    if "val" not in content_hashes(folder):
+        return None
+    return Spread(open_samples(spec, folder, "val"), limit, run=KINDS[spec.kind].run_length)
+
+
+def constant_baseline(experiment: Experiment, spec: TaskSpec, crop: CropSpec) -> Baseline:
+    """The constant baseline of a task, from its training labels."""
+    train = open_split(experiment.prepared(spec.dataset), "train")
+    return KINDS[spec.kind].constant_baseline(spec, train, crop.place_sample)

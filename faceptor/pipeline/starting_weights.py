@@ -1,11 +1,10 @@
 """What every training of params.yaml starts from, and which files of it are missing."""
 
-import json
 from pathlib import Path
 
 from faceptor.config import ModelConfig, Params
 from faceptor.errors import WeightsError
-from faceptor.io.writing import write_whole
+from faceptor.io.files import write_json
 from faceptor.weights.starting import check_starting_file, starting_weights
 
 STARTS = Path("models/starts")  # a file for every training, which says what it starts from
@@ -29,9 +28,8 @@ def record_starting_weights(params: Params, folder: Path) -> dict[str, dict[str,
     Raises as `starting_weights`, for the first training whose file is not there.
     """
     found = {name: starting_weights_of(params, name) for name in model_sections(params)}
-    folder.mkdir(parents=True, exist_ok=True)
     for name, weights in found.items():
-        write_whole(folder / f"{name}.json", json.dumps(weights, indent=2) + "\n")
+        write_json(folder / f"{name}.json", weights)
     return found
 
 

@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from faceptor.datasets.subset import Spread
 from faceptor.deploy.stored import with_stored_weights
 from faceptor.errors import ConfigError
 from faceptor.evaluation.measure import measure
-from faceptor.evaluation.samples import open_samples
 from faceptor.pipeline.evaluation import rounded
 from faceptor.pipeline.experiment import Experiment
-from faceptor.prepared.reading import content_hashes
-from faceptor.tasks import kind_of
+from faceptor.pipeline.samples import held_out
 from faceptor.transforms.framing import own_crop
 from faceptor.weights.folder import load_model
 
@@ -25,14 +22,16 @@ def cost_of_precision(
     A task whose data set is not under `datasets`, not prepared or without validation samples is left out; ConfigError
     where none is left.
     """
-    model = load_model(folder)
+    params, model = experiment.params, load_model(folder)
     stored = with_stored_weights(model, precision)
     found = {}
     for task in tasks:
-        if (samples := _validation(experiment, model, task)) is None:
+        spec = model.tasks[task]
+        samples = held_out(experiment, spec, limit=params.evaluate.samples) if spec.dataset in params.datasets else None
+        if samples is None:
             continue
-        spec, batch = model.tasks[task], experiment.params.evaluate.batch
-        before, after = (measure(each, spec, samples, own_crop(model, task), batch=batch) for each in (model, stored))
+        crop, batch = own_crop(model, task), params.evaluate.batch
+        before, after = (measure(each, spec, samples, crop, batch=batch) for each in (model, stored))
         values = {name: rounded(each.metrics[each.headline]) for name, each in (("fp32", before), ("stored", after))}
         found[task] = {"metric": before.headline, "samples": before.samples} | values
     if not found:
@@ -40,11 +39,3 @@ def cost_of_precision(
             f"--measure: none of {', '.join(tasks)} has prepared validation samples; run `faceptor preprocess`"
         )
     return found
-
-
-def _validation(experiment: Experiment, model, task: str) -> Spread | None:
-    spec, params = model.tasks[task], experiment.params
-    if spec.dataset not in params.datasets or "val" not in content_hashes(experiment.prepared(spec.dataset)):
-        return None
-    samples = open_samples(spec, experiment.prepared(spec.dataset), "val")
-    return Spread(samples, params.evaluate.samples, run=kind_of(spec).run_length)

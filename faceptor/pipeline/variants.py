@@ -8,7 +8,8 @@ settings are one, and an override without which they are the same is an error. N
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -38,6 +39,16 @@ class Plan:
     @property
     def params(self) -> Params:
         return self.experiment.params
+
+    @property
+    def run(self) -> str:
+        """Its folder below runs/ and models/."""
+        return f"{HOME}/{self.name}-{self.params.seed}"
+
+    @property
+    def start(self) -> str:
+        """The folder below models/ that its training starts from."""
+        return f"{HOME}/{self.variant.start}-{self.params.seed}"
 
     def with_seed(self, seed: int) -> Plan:
         params = self.params.model_copy(update={"seed": seed})
@@ -82,7 +93,8 @@ class Variants:
         variant, where = self.section.variants[name], f"experiments.variants.{name}"
         overrides = dotted(variant.overrides)
         params = self._with_overrides(overrides, f"{where}.overrides")
-        whole = self._resolved(params, f"{where}.overrides")
+        with self._below(f"{where}.overrides"):
+            whole = resolve(params, origin=self.origin)
         plan = self._planned(name, variant, whole)
         self._check_each_counts(plan, overrides, where)
         return plan
@@ -133,20 +145,16 @@ class Variants:
         except ConfigError as error:
             raise ConfigError(f"{self.origin}: {where}.{error}") from None
         kept = {key: value for key, value in tree.items() if key != "experiments"}
-        try:
+        with self._below(where):
             return tree, parse(kept, origin=self.origin)
-        except ConfigError as error:
-            raise self._below(where, error) from None
 
-    def _resolved(self, params: Params, where: str) -> Experiment:
+    @contextmanager
+    def _below(self, where: str) -> Iterator[None]:
+        """Errors have their keys as they are written in the section of overrides."""
         try:
-            return resolve(params, origin=self.origin)
+            yield
         except ConfigError as error:
-            raise self._below(where, error) from None
-
-    def _below(self, where: str, error: ConfigError) -> ConfigError:
-        """The error with its keys as they are written in the section of overrides."""
-        return ConfigError(str(error).replace(f"{self.origin}: ", f"{self.origin}: {where}."))
+            raise ConfigError(str(error).replace(f"{self.origin}: ", f"{self.origin}: {where}.")) from None
 
 
 def result_of(name: str, seed: int) -> Path:

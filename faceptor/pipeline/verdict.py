@@ -8,7 +8,7 @@ from faceptor.errors import DataError
 from faceptor.evaluation.measure import Measured, gain, headline_of, measure
 from faceptor.pipeline.answering import answering
 from faceptor.pipeline.experiment import Experiment
-from faceptor.pipeline.samples import constant_baselines
+from faceptor.pipeline.samples import constant_baseline
 
 
 def choosing_and_judging(samples) -> tuple[Chosen, Chosen]:
@@ -30,7 +30,7 @@ def judge(
     another model on the same samples, whose constant baseline is the same."""
     spec = model.own_spec(experiment.spec(name))
     crop = experiment.crop(name, "test")
-    constant = before.constant if before else constant_baselines(experiment, {name: spec}, {name: crop})[name]
+    constant = before.constant if before else constant_baseline(experiment, spec, crop)
     settings = experiment.params.evaluate
     found = measure(
         answering(model.to(device), settings), spec, samples, crop, batch=settings.batch, device=device,

@@ -41,22 +41,28 @@ HEADING = re.compile(r"^# .*\n+")
 
 def pages_of(experiment: Experiment, root: Path) -> Iterator[Page]:
     """Every page whose sources are there."""
-    for make in (metrics_page, claims_page, experiments_page, sheets_page, model_page, glossary_page):
-        if (page := make(experiment, root)) is not None:
+    pages = {
+        RESULTS_PAGE: metrics_page, CLAIMS: claims_page, RUNS: experiments_page, SHEETS: sheets_page, CARD: model_page,
+        GLOSSARY: glossary_page,
+    }  # fmt: skip
+    for source, make in pages.items():
+        if (root / source).exists() and (page := make(experiment, root)) is not None:
             yield page
+
+
+def text_of(root: Path, path: Path) -> str:
+    """HTML of a file of Markdown, without its heading."""
+    return markdown(HEADING.sub("", (root / path).read_text()), origin=path.as_posix())
 
 
 def hashes(root: Path, *paths: Path) -> dict[str, str]:
     return {path.as_posix(): hash_in_git(root, path.as_posix()) for path in paths}
 
 
-def metrics_page(experiment: Experiment, root: Path) -> Page | None:
+def metrics_page(experiment: Experiment, root: Path) -> Page:
     """docs/results.md, and below it the figures of every model's evaluation."""
-    if not (root / RESULTS_PAGE).is_file():
-        return None
-    text = HEADING.sub("", (root / RESULTS_PAGE).read_text())
     pictures = Pictures("metrics")
-    parts = [markdown(text, origin=RESULTS_PAGE.as_posix()), '<h2 id="figures">Figures of every test</h2>']
+    parts = [text_of(root, RESULTS_PAGE), '<h2 id="figures">Figures of every test</h2>']
     for model in experiment.params.evaluate.models:
         shown = [
             _figure(pictures, path, f"{path.stem} of {model}: {_what(path.stem)}", f"{model}-{path.stem}")
@@ -78,12 +84,9 @@ def _what(test: str) -> str:
     return KINDS.get(test.split("_")[0], "figure of its evaluation")
 
 
-def claims_page(experiment: Experiment, root: Path) -> Page | None:
+def claims_page(experiment: Experiment, root: Path) -> Page:
     """The papers' claims with the verdicts that the runs give them."""
-    if not (root / CLAIMS).is_file():
-        return None
-    found = read_json(root / CLAIMS)
-    pictures = Pictures("claims")
+    found, pictures = read_json(root / CLAIMS), Pictures("claims")
     counted = ", ".join(f"{count} {name}" for name, count in found["verdicts"].items() if count)
     bar = figure(pictures.add_svg(verdict_bar(found["verdicts"]), f"Claims by verdict: {counted}"))
     parts = [
@@ -250,11 +253,8 @@ def _card(root: Path, name: str) -> tuple[str, str]:
     return card["title"], ", ".join(f"{count:,} {split}" for split, count in card["counts"].items() if count)
 
 
-def model_page(experiment: Experiment, root: Path) -> Page | None:
+def model_page(experiment: Experiment, root: Path) -> Page:
     """The card of the model that comes with the package."""
-    if not (root / CARD).is_file():
-        return None
-    text = HEADING.sub("", (root / CARD).read_text())
     pictures, shown = Pictures("model"), []
     source = experiment.params.shipped.get("embedded", "stage2")
     for name in SHOWN:
@@ -263,13 +263,11 @@ def model_page(experiment: Experiment, root: Path) -> Page | None:
             shown.append(_figure(pictures, path, f"{name}: {_what(name)}", name))
     made = hashes(root, CARD, *(FIGURES / source / f"{name}.png" for name in SHOWN))
     heading = '<h2 id="how-it-answers">How it answers test faces</h2>'
-    body = "\n".join([markdown(text, origin=CARD.as_posix()), heading, *shown])
+    body = "\n".join([text_of(root, CARD), heading, *shown])
     line = "The small model that comes with the package: what taught it, its numbers, what it is not for."
     return Page("model", "The shipped model", line, MADE, body, pictures.first, made, pictures.files)
 
 
-def glossary_page(experiment: Experiment, root: Path) -> Page | None:
-    if not (root / GLOSSARY).is_file():
-        return None
-    body = markdown(HEADING.sub("", (root / GLOSSARY).read_text()), origin=GLOSSARY.as_posix())
-    return Page("glossary", "Terms", "The terms of this project.", "", body, None, hashes(root, GLOSSARY), {})
+def glossary_page(experiment: Experiment, root: Path) -> Page:
+    made = hashes(root, GLOSSARY)
+    return Page("glossary", "Terms", "The terms of this project.", "", text_of(root, GLOSSARY), made_from=made)

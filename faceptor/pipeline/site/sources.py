@@ -27,8 +27,8 @@ def values_hash(values: Any) -> str:
 
 def source_hash(notebook: Any) -> str:
     """Hash of a notebook's cells, the same for its source and for the executed copy."""
-    injected = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", ())]
-    return values_hash([(cell.id, cell.cell_type, cell.source) for cell in injected])
+    own = [cell for cell in notebook.cells if "injected-parameters" not in cell.metadata.get("tags", ())]
+    return values_hash([(cell.id, cell.cell_type, cell.source) for cell in own])
 
 
 def parameters_of(executed: Any) -> dict[str, Any]:
