@@ -22,7 +22,7 @@ from faceptor.predict import overlay
 from faceptor.predict.detector import overlap
 from faceptor.predict.engine import FACES_PER_PASS
 from faceptor.predict.framing import measure_framing
-from faceptor.predict.names import file_names, json_text
+from faceptor.predict.names import Names, json_text
 from faceptor.predict.overlay import draw_faces
 from faceptor.predict.predictor import predict, read_photo
 from faceptor.tasks import task
@@ -457,8 +457,10 @@ def test_no_output_replaces_another_or_a_photograph(command, photo, tmp_path):
 
 
 def test_names_never_meet(tmp_path):
-    names = ("x/a.jpg", "y/A.png", "z/a-parsing_lapa.jpg", "x/a.jpg", "w/a-parsing_lapa-2.png")
-    stems = file_names([Path(name) for name in names], tmp_path, ["parsing_lapa"])
+    given = ("x/a.jpg", "y/A.png", "z/a-parsing_lapa.jpg", "x/a.jpg", "w/a-parsing_lapa-2.png")
+    photos = [Path(name) for name in given]
+    names = Names(tmp_path, ["parsing_lapa"], photos)
+    stems = [names.stem(photo) for photo in photos]
     assert stems[0] == stems[3] == "a"  # the same photograph
     files = [name for stem in set(stems) for name in (stem, f"{stem}-parsing_lapa", f"{stem}-parsing_lapa-2")]
     assert len({name.lower() for name in files}) == len(files)
