@@ -14,10 +14,8 @@ from typer.testing import CliRunner
 
 import faceptor
 from faceptor.cli.predict import predict_command
-from faceptor.config import FaceptorConfig
 from faceptor.errors import ConfigError, DataError
 from faceptor.models.base import FaceModel, InputGroup
-from faceptor.models.build import build_model
 from faceptor.predict import overlay
 from faceptor.predict.detector import overlap
 from faceptor.predict.engine import FACES_PER_PASS
@@ -35,6 +33,7 @@ from faceptor.tasks.recognition import IdentityPrediction
 from faceptor.transforms.crop import CropSpec
 from faceptor.transforms.framing import Framing, crop_of, face_box_of_points5, known_framing, place_face, square
 from faceptor.weights.folder import load_model, model_hash, save_model
+from tests.models.toy_models import HALF, toy_model
 
 # By eye: brows at 87, chin at 178, ears at 180 and 272.
 ASTRONAUT = np.array([180.0, 87.0, 272.0, 178.0])
@@ -46,7 +45,6 @@ TYPES = {
     "attributes_celeba": AttributesPrediction,
     "recognition_ms1mv3": IdentityPrediction,
 }
-HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +54,7 @@ def photo() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def model():
-    torch.manual_seed(0)
-    sizes = {"width": 32, "depth": 4, "heads": 2, "patch": 8, "grid": 4, "layers": (1, 2, 4), "extras": False}
-    config = FaceptorConfig(
-        encoder=sizes, decoder={"width": 16, "depth": 2, "heads": 2, "hidden": 32}, embedding=12,
-        inputs={"dense": {"size": 48, **HALF}, "face": {"size": 32, **HALF}},
-    )  # fmt: skip
-    return build_model(config, [task(name) for name in TYPES]).eval()
+    return toy_model(tasks=TYPES, dense=HALF | {"size": 48})
 
 
 class Seer(FaceModel):
