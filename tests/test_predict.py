@@ -14,15 +14,13 @@ from typer.testing import CliRunner
 
 import faceptor
 from faceptor.cli.predict import predict_command
-from faceptor.config import FaceptorConfig
 from faceptor.errors import ConfigError, DataError
 from faceptor.models.base import FaceModel, InputGroup
-from faceptor.models.build import build_model
 from faceptor.predict import overlay
 from faceptor.predict.detector import overlap
 from faceptor.predict.engine import FACES_PER_PASS
 from faceptor.predict.framing import measure_framing
-from faceptor.predict.names import file_names, json_text
+from faceptor.predict.names import Names, json_text
 from faceptor.predict.overlay import draw_faces
 from faceptor.predict.predictor import predict, read_photo
 from faceptor.tasks import task
@@ -35,6 +33,7 @@ from faceptor.tasks.recognition import IdentityPrediction
 from faceptor.transforms.crop import CropSpec
 from faceptor.transforms.framing import Framing, crop_of, face_box_of_points5, known_framing, place_face, square
 from faceptor.weights.folder import load_model, model_hash, save_model
+from tests.models.toy_models import HALF, toy_model
 
 # By eye: brows at 87, chin at 178, ears at 180 and 272.
 ASTRONAUT = np.array([180.0, 87.0, 272.0, 178.0])
@@ -46,7 +45,6 @@ TYPES = {
     "attributes_celeba": AttributesPrediction,
     "recognition_ms1mv3": IdentityPrediction,
 }
-HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +54,7 @@ def photo() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def model():
-    torch.manual_seed(0)
-    sizes = {"width": 32, "depth": 4, "heads": 2, "patch": 8, "grid": 4, "layers": (1, 2, 4), "extras": False}
-    config = FaceptorConfig(
-        encoder=sizes, decoder={"width": 16, "depth": 2, "heads": 2, "hidden": 32}, embedding=12,
-        inputs={"dense": {"size": 48, **HALF}, "face": {"size": 32, **HALF}},
-    )  # fmt: skip
-    return build_model(config, [task(name) for name in TYPES]).eval()
+    return toy_model(tasks=TYPES, dense=HALF | {"size": 48})
 
 
 class Seer(FaceModel):
@@ -457,8 +449,10 @@ def test_no_output_replaces_another_or_a_photograph(command, photo, tmp_path):
 
 
 def test_names_never_meet(tmp_path):
-    names = ("x/a.jpg", "y/A.png", "z/a-parsing_lapa.jpg", "x/a.jpg", "w/a-parsing_lapa-2.png")
-    stems = file_names([Path(name) for name in names], tmp_path, ["parsing_lapa"])
+    given = ("x/a.jpg", "y/A.png", "z/a-parsing_lapa.jpg", "x/a.jpg", "w/a-parsing_lapa-2.png")
+    photos = [Path(name) for name in given]
+    names = Names(tmp_path, ["parsing_lapa"], photos)
+    stems = [names.stem(photo) for photo in photos]
     assert stems[0] == stems[3] == "a"  # the same photograph
     files = [name for stem in set(stems) for name in (stem, f"{stem}-parsing_lapa", f"{stem}-parsing_lapa-2")]
     assert len({name.lower() for name in files}) == len(files)

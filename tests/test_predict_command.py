@@ -17,7 +17,7 @@ from faceptor.models.build import build_model
 from faceptor.predict import files, overlay, photographs
 from faceptor.predict import predictor as prediction
 from faceptor.predict.detector import detect_faces
-from faceptor.predict.names import file_names, shortened
+from faceptor.predict.names import Names, shortened
 from faceptor.predict.overlay import draw_faces
 from faceptor.predict.predictor import GeneratedFacesWarning, predict
 from faceptor.tasks import task
@@ -328,8 +328,8 @@ def test_provenance_of_any_form_is_read(data):
 
 def test_cut_names_of_one_stem_do_not_meet(tmp_path):
     photos = [tmp_path / name for name in ("x" * 251 + ".jpg", "x" * 250 + ".jpeg", "x" * 251 + ".png")]
-    stems = file_names(photos, tmp_path, NAMES)
-    assert len(set(stems)) == 3
+    names = Names(tmp_path, NAMES, photos)
+    assert len({names.stem(photo) for photo in photos}) == 3
 
 
 def test_an_unreadable_photograph_is_a_data_error(tmp_path, monkeypatch):

@@ -7,18 +7,16 @@ import pytest
 import torch
 from skimage import data
 
-from faceptor.config import FaceptorConfig
-from faceptor.models.build import build_model
 from faceptor.predict.overlay import _matrix, draw_faces
 from faceptor.predict.predictor import predict
-from faceptor.tasks import KINDS, TASKS, task
+from faceptor.tasks import KINDS, TASKS
 from faceptor.tasks.attributes import AttributesPrediction
 from faceptor.tasks.classification import ClassPrediction
 from faceptor.tasks.pose import PosePrediction
 from faceptor.transforms.crop import CropSpec
 from faceptor.transforms.framing import Framing, place_face
+from tests.models.toy_models import HALF, toy_model
 
-HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 BOX = (180.0, 87.0, 272.0, 178.0)
 TYPES = {
     "pose_300wlp": PosePrediction,
@@ -31,13 +29,7 @@ TYPES = {
 
 @pytest.fixture(scope="module")
 def model():
-    torch.manual_seed(0)
-    sizes = {"width": 32, "depth": 4, "heads": 2, "patch": 8, "grid": 4, "layers": (1, 2, 4), "extras": False}
-    config = FaceptorConfig(
-        encoder=sizes, decoder={"width": 16, "depth": 2, "heads": 2, "hidden": 32}, embedding=12,
-        inputs={"dense": {"size": 48, **HALF}, "face": {"size": 32, **HALF}},
-    )  # fmt: skip
-    return build_model(config, [task(name) for name in TYPES]).eval()
+    return toy_model(tasks=TYPES, dense=HALF | {"size": 48})
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,9 @@
 import errno
 import json
 import os
-import resource
 import subprocess
 import sys
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -30,6 +28,7 @@ from faceptor.training.checkpoint import save_atomic
 from faceptor.weights.folder import load_model, save_model
 from tests.command import entered
 from tests.datasets import published
+from tests.limits import files_of_at_most
 from tests.toy import MODEL
 
 
@@ -122,17 +121,6 @@ def test_standard_output_that_cannot_take_it(verb, out, code):
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def files_of_at_most(size: int):
-    """The system refuses to let a file grow, as a full disk does."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def _picture(path):

@@ -17,12 +17,11 @@ def write_detector(folder: Path) -> dict[str, Any]:
     network = onnx.load(centerface.FILE)
     weights = {each.name for each in network.graph.initializer}
     (given,) = [each for each in network.graph.input if each.name not in weights]
-    del network.graph.input[:]
-    network.graph.input.append(given)
-    (given,) = network.graph.input
     for dimension, name in zip(given.type.tensor_type.shape.dim, ("pictures", None, "height", "width"), strict=True):
         if name:
             dimension.dim_param = name
+    del network.graph.input[:]
+    network.graph.input.append(given)
     for output in network.graph.output:
         output.type.tensor_type.ClearField("shape")
     del network.graph.value_info[:]

@@ -31,11 +31,8 @@ class Graph(nn.Module):
             if isinstance(module, Rotation):
                 module.__class__ = RotationBySquaring
         self.model = model
-        self.groups = {
-            group: [task for task in tasks if model.group[task] == group]
-            for group in model.inputs
-            if any(model.group[task] == group for task in tasks)
-        }
+        members = {group: [task for task in tasks if model.group[task] == group] for group in model.inputs}
+        self.groups = {group: its for group, its in members.items() if its}
         self.outputs = [task for its in self.groups.values() for task in its]
 
     def forward(self, *images: Tensor) -> tuple[Tensor, ...]:

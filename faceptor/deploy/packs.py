@@ -8,7 +8,7 @@ were taught on other weights. Nothing in a pack is executed.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class Pack:
     crop: dict[str, Any]
     data: dict[str, Any]
     shared: tuple[str, ...] = ()
-    sha256: str = field(default="")
+    sha256: str = ""
 
     def facts(self) -> dict[str, Any]:
         """Plain data for a table."""
@@ -197,15 +197,13 @@ def _check_together(model: FaceModel, packs: Mapping[str, Pack], *, alone: bool)
     for name, pack in packs.items():
         if not pack.shared:
             continue
+        found = f"{name}: holds shared weights that its transfer changed ({len(pack.shared)} tensors)"
         if len(packs) > 1:
-            raise ConfigError(
-                f"{name}: holds shared weights that its transfer changed ({len(pack.shared)} tensors), on which other "
-                "packs do not answer; add it by itself"
-            )
+            raise ConfigError(f"{found}, on which other packs do not answer; add it by itself")
         if model.tasks and not alone:
             raise ConfigError(
-                f"{name}: holds shared weights that its transfer changed ({len(pack.shared)} tensors), with which the "
-                f"model's other tasks ({few(model.tasks)}) would answer otherwise; --alone leaves them out"
+                f"{found}, with which the model's other tasks ({few(model.tasks)}) would answer otherwise; "
+                "--alone leaves them out"
             )
 
 

@@ -49,22 +49,18 @@ def with_stored_weights(model: FaceModel, precision: str) -> FaceModel:
     model = copy.deepcopy(model).eval().requires_grad_(False)
     if precision == "fp32":
         return model
+    mixin = _Bfloat16 if precision == "bf16" else _Int8
     for module in [each for each in model.modules() if isinstance(each, WEIGHTY)]:
         weight = module._parameters.pop("weight").detach()
-        _keep(module, weight, precision)
+        if precision == "bf16":
+            module.register_buffer("stored", weight.to(torch.bfloat16))
+        else:
+            stored, scale = rounded(weight)
+            module.register_buffer("stored", stored)
+            module.register_buffer("scale", scale)
+        # A property of the class hides the missing parameter from whoever reads `module.weight`.
+        module.__class__ = type(module.__class__.__name__, (mixin, module.__class__), {})
     return model
-
-
-def _keep(module: nn.Module, weight: Tensor, precision: str) -> None:
-    mixin = _Bfloat16 if precision == "bf16" else _Int8
-    if precision == "bf16":
-        module.register_buffer("stored", weight.to(torch.bfloat16))
-    else:
-        stored, scale = rounded(weight)
-        module.register_buffer("stored", stored)
-        module.register_buffer("scale", scale)
-    # A property of the class hides the missing parameter from whoever reads `module.weight`.
-    module.__class__ = type(module.__class__.__name__, (mixin, module.__class__), {})
 
 
 def rounded(weight: Tensor) -> tuple[Tensor, Tensor]:

@@ -128,7 +128,6 @@ class Engine:
         if program := self._program(crops, size, mirror):
             raw = program([_filled(images, size) for images in crops.values()])
         else:
-            size = count
             with autocast(self.device, self.dtype):
                 raw = {task: values.float() for task, values in self._eager(crops, mirror).items()}
         return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,10 @@ from faceptor.tasks.parsing import ParsingPrediction
 
 # How Pillow writes them. Type 3 of zlib looks for runs alone: a PNG takes 0.2 s for 0.5, and as many bytes.
 PICTURES = {
-    "png": {"compress_level": 1, "compress_type": 3},
-    "jpg": {"quality": 92},
-    "webp": {"quality": 90, "method": 2},
+    "png": {"format": "PNG", "compress_level": 1, "compress_type": 3},
+    "jpg": {"format": "JPEG", "quality": 92},
+    "webp": {"format": "WEBP", "quality": 90, "method": 2},
 }
-NAMES = {"png": "PNG", "jpg": "JPEG", "webp": "WEBP"}  # of Pillow
 
 
 def write_answer(
@@ -40,9 +39,11 @@ def write_answer(
     files: dict[str, bytes] = {}
     entries = [face_record(face, item.photo.reduction) for face in faces]
     for number, (face, entry) in enumerate(zip(faces, entries, strict=True), start=1):
-        for name, answer in _class_maps(face):
+        for name in entry["tasks"]:
+            if not kind_of(face.specs[name]).class_map:
+                continue
             file = f"{stem}-{name}.png" if len(faces) == 1 else f"{stem}-{name}-{number}.png"
-            files[file] = class_map(face.specs[name], answer)
+            files[file] = class_map(face.specs[name], face.results[name])
             entry["tasks"][name] |= {"map": file}
     pictures = []
     if picture:
@@ -52,8 +53,7 @@ def write_answer(
     about = {"photo": str(item.path), "sha256": item.sha256}
     about |= {} if item.frame is None else {"frame": item.frame, "seconds": item.seconds}
     told = facts(item, faces)
-    size = {key: told.pop(key) for key in ("width", "height")}
-    report = about | size | {"model": model} | told
+    report = about | {"width": told.pop("width"), "height": told.pop("height"), "model": model} | told
     report |= {"overlay": pictures[0]} if pictures else {}
     report |= {"sheets": pictures[1:]} if pictures[1:] else {}
     report |= {"faces": entries}
@@ -64,7 +64,7 @@ def write_answer(
 def encoded(picture: Image.Image, form: str) -> bytes:
     """A Pillow picture as a file: PNG fast rather than small."""
     data = io.BytesIO()
-    picture.save(data, NAMES[form], **PICTURES[form])
+    picture.save(data, **PICTURES[form])
     return data.getvalue()
 
 
@@ -79,10 +79,6 @@ def write_all(folder: Path, files: dict[str, bytes]) -> None:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
         raise
-
-
-def _class_maps(face: Face) -> Iterator[tuple[str, Any]]:
-    return ((name, answer) for name, answer in face.results.items() if kind_of(face.specs[name]).class_map)
 
 
 def class_map(spec: TaskSpec, prediction: ParsingPrediction) -> bytes:

@@ -41,13 +41,11 @@ def sources(given: Sequence[Path], patterns: Sequence[str] = (), *, but: Path | 
         if not os.path.isdir(path):  # which, unlike Path.is_dir, raises nothing
             yield Source(path, is_video(path))
             continue
-        found = False
-        for source in _below(path, path, patterns, avoided):
-            found = True
-            yield source
-        if not found:
-            wanted = f"a file that fits {' or '.join(patterns)}" if patterns else "a photograph or a video"
-            yield Source(path, trouble=f"{path}: expected {wanted} below this folder, found none; check the name")
+        wanted = f"a file that fits {' or '.join(patterns)}" if patterns else "a photograph or a video"
+        nothing = Source(path, trouble=f"{path}: expected {wanted} below this folder, found none; check the name")
+        below = _below(path, path, patterns, avoided)
+        yield next(below, nothing)
+        yield from below
 
 
 def _below(folder: Path, top: Path, patterns: Sequence[str], avoided: str | None) -> Iterator[Source]:

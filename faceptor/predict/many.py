@@ -29,7 +29,6 @@ from faceptor.predict.predictor import (
     NoFaceError,
     Work,
     checked_image,
-    generated_warning,
     open_photo,
 )
 
@@ -108,9 +107,8 @@ def answer_photos(
     than there are threads (None: one for each core). ConfigError at once for a task or `crops` that do not exist.
     """
     work = Work.of(model, tasks, crops=crops, detector=detector, min_score=min_score)
-    if work.generated:
-        words = generated_warning(work.generated, of=len(work.specs))
-        warnings.warn(words, GeneratedFacesWarning, stacklevel=2)
+    if work.warning:
+        warnings.warn(work.warning, GeneratedFacesWarning, stacklevel=2)
     return _answers(work, (_question(each, boxes) for each in photos), threads or os.cpu_count() or 1)
 
 
@@ -162,13 +160,6 @@ class _Seen:
     cuts: Cuts | None = None
     raw: dict[str, Tensor] | None = None
 
-    def failed(self, error: Exception) -> _Seen:
-        return _Seen(replace(self.answer, error=error))
-
-    @property
-    def faces(self) -> int:
-        return len(self.places)
-
     @property
     def pixels(self) -> int:
         return self.answer.photo.pixels[..., 0].size if self.answer.photo else 0
@@ -202,8 +193,8 @@ def _grouped(seen: Iterable[_Seen], most: int) -> Iterator[list[_Seen]]:
     """Photographs that go through the network together: up to `most` faces, or more of one photograph."""
     group: list[_Seen] = []
     for one in seen:
-        full = sum(each.faces for each in group) + one.faces > most or len(group) >= HELD_PHOTOS * most
-        if group and (full or sum(each.pixels for each in group) + one.pixels > HELD_PIXELS):
+        full = sum(len(each.places) for each in (*group, one)) > most or len(group) >= HELD_PHOTOS * most
+        if group and (full or sum(each.pixels for each in (*group, one)) > HELD_PIXELS):
             yield group
             group = []
         group.append(one)
@@ -222,7 +213,7 @@ def _compute(work: Work, group: Sequence[_Seen]) -> list[_Seen]:
         ]
     except Exception as error:
         if len(group) == 1:
-            return [group[0].failed(error)]
+            return [_Seen(replace(group[0].answer, error=error))]
         return [alone for one in group for alone in _compute(work, [one])]
 
 

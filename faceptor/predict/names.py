@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +63,6 @@ class Names:
         """Stems, in lower case, of which a map or sheet could have this one."""
         found = (each.fullmatch(stem) for each in self.maps)
         return [match[1].lower() for match in found if match]
-
-
-def file_names(photos: Sequence[Path], out: Path, tasks: Iterable[str]) -> list[str]:
-    """A stem for each of some photographs; see `Names`."""
-    names = Names(out, tasks, photos)
-    return [names.stem(photo) for photo in photos]
 
 
 def shortened(stem: str, room: int) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from faceptor.figures.plots import PALETTE
 from faceptor.predict.page import banner, beside, caption, font, line, stack, text_size, title
 from faceptor.predict.panels import answer_panel, drawn_parts
-from faceptor.predict.predictor import Face, generated_warning
+from faceptor.predict.predictor import Face
 from faceptor.tasks import kind_of
 from faceptor.transforms.geometry import rotation
 
@@ -36,11 +37,11 @@ def draw_pages(rgb: np.ndarray, faces: Sequence[Face]) -> Iterator[Image.Image]:
     cards = (_card(rgb, face, number) for number, face in enumerate(shown, start=1))
     if len(shown) <= MAX_BESIDE:
         parts = [_photo(rgb, faces), *([stack(list(cards), CARD_WIDTH, gap=2 * GAP)] if shown else [])]
-        yield _framed(_warned(beside(parts, gap=2 * GAP), faces))
+        yield _finished(beside(parts, gap=2 * GAP), faces)
         return
     photo = _photo(rgb, faces, longest=(PAGE_WIDTH, MAX_PHOTO_HEIGHT))
     rows = [[photo]]
-    for row in _in_rows(cards):
+    while row := list(islice(cards, CARD_COLUMNS)):
         if len(rows) > 1 and sum(_tall(each) + 2 * GAP for each in rows) + _tall(row) > MAX_PAGE_HEIGHT:
             yield _page(rows, faces)
             rows = []
@@ -50,32 +51,19 @@ def draw_pages(rgb: np.ndarray, faces: Sequence[Face]) -> Iterator[Image.Image]:
     yield _page(rows, faces)
 
 
-def _in_rows(cards: Iterable[Image.Image]) -> Iterator[list[Image.Image]]:
-    row: list[Image.Image] = []
-    for card in cards:
-        row.append(card)
-        if len(row) == CARD_COLUMNS:
-            yield row
-            row = []
-    if row:
-        yield row
-
-
 def _tall(row: Sequence[Image.Image]) -> int:
     return max(part.height for part in row)
 
 
 def _page(rows: Sequence[Sequence[Image.Image]], faces: Sequence[Face]) -> Image.Image:
-    return _framed(_warned(stack([beside(row, gap=2 * GAP) for row in rows], PAGE_WIDTH, gap=2 * GAP), faces))
+    return _finished(stack([beside(row, gap=2 * GAP) for row in rows], PAGE_WIDTH, gap=2 * GAP), faces)
 
 
-def _warned(picture: Image.Image, faces: Sequence[Face]) -> Image.Image:
-    """What the answers are worth, above them."""
-    generated = next((face.generated for face in faces), ())
-    if not generated:
-        return picture
-    words = generated_warning(generated, of=len(faces[0].results))
-    return stack([banner(words[0].upper() + words[1:], picture.width), picture], picture.width, gap=GAP)
+def _finished(picture: Image.Image, faces: Sequence[Face]) -> Image.Image:
+    """With what the answers are worth above them, and a margin."""
+    if faces and faces[0].warning:
+        picture = stack([banner(faces[0].warning, picture.width), picture], picture.width, gap=GAP)
+    return ImageOps.expand(picture, MARGIN, "white")
 
 
 # --- the photograph --------------------------------------------------------------------------------------------------
@@ -88,19 +76,25 @@ def _photo(rgb: np.ndarray, faces: Sequence[Face], *, longest: tuple[int, int] |
     scale = min(max(1.0, MIN_PHOTO_SIDE / longer), most)
     canvas = _view(rgb, 0.0, 0.0, scale, tuple(max(1, round(side * scale)) for side in rgb.shape[1::-1]))
     for face in faces:
-        first = next((name for name in face.results if kind_of(face.specs[name]).on_photograph), None)
-        if first:
-            seen = face.results[first].windowed(_matrix(0.0, 0.0, scale), canvas.shape[1::-1])
-            canvas = kind_of(face.specs[first]).draw(face.specs[first], canvas, seen)
+        canvas = _answered(face, canvas, _matrix(0.0, 0.0, scale))
     picture = Image.fromarray(canvas)
     draw = ImageDraw.Draw(picture)
     for number, face in enumerate(faces, start=1):
         corners = (_corners(face) + 0.5) * scale - 0.5
-        colour = _colour(number)
-        draw.line([tuple(point) for point in [*corners, corners[0]]], fill="white", width=4)
-        draw.line([tuple(point) for point in [*corners, corners[0]]], fill=colour, width=2)
+        colour, outline = _colour(number), [tuple(point) for point in [*corners, corners[0]]]
+        draw.line(outline, fill="white", width=4)
+        draw.line(outline, fill=colour, width=2)
         _tag(draw, corners, str(number), colour, picture.size)
     return picture
+
+
+def _answered(face: Face, canvas: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """A view of the photograph with the first of the face's answers over it that is drawn on photographs."""
+    first = next((name for name in face.results if kind_of(face.specs[name]).on_photograph), None)
+    if first is None:
+        return canvas
+    seen = face.results[first].windowed(matrix, canvas.shape[1::-1])
+    return kind_of(face.specs[first]).draw(face.specs[first], canvas, seen)
 
 
 def _corners(face: Face) -> np.ndarray:
@@ -126,9 +120,8 @@ def _tag(draw: ImageDraw.ImageDraw, corners: np.ndarray, text: str, colour: str,
 
 def _card(rgb: np.ndarray, face: Face, number: int) -> Image.Image:
     """All answers about one face."""
-    head = f"box given, {face.box[2] - face.box[0]:.0f} px wide"
-    if face.score is not None:
-        head = f"detected, score {face.score:.2f}, {face.box[2] - face.box[0]:.0f} px wide"
+    found = "box given" if face.score is None else f"detected, score {face.score:.2f}"
+    head = f"{found}, {face.box[2] - face.box[0]:.0f} px wide"
     parts = [title(f"Face {number}", head, CARD_WIDTH, _colour(number))]
     drawn = [name for name in face.results if kind_of(face.specs[name]).drawn]
     abreast = 2 if len(drawn) <= 2 else MAX_TILES_PER_ROW
@@ -167,11 +160,7 @@ def face_tile(rgb: np.ndarray, face: Face, width: int) -> Image.Image:
     """The face from near, (width, width), with the first answer drawn over it that is drawn on photographs."""
     x, y, scale = _window(face, width)
     canvas = _view(rgb, x, y, scale, (width, width))
-    first = next((name for name in face.results if kind_of(face.specs[name]).on_photograph), None)
-    if first:
-        seen = face.results[first].windowed(_matrix(x, y, scale), (width, width))
-        canvas = kind_of(face.specs[first]).draw(face.specs[first], canvas, seen)
-    return Image.fromarray(canvas)
+    return Image.fromarray(_answered(face, canvas, _matrix(x, y, scale)))
 
 
 def _window(face: Face, width: int) -> tuple[float, float, float]:
@@ -199,12 +188,6 @@ def _view(rgb: np.ndarray, x: float, y: float, scale: float, size: tuple[int, in
     method = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_LINEAR
     border = {"borderMode": cv2.BORDER_CONSTANT, "borderValue": (238, 238, 238)}
     return cv2.warpAffine(np.ascontiguousarray(rgb), matrix, size, flags=method, **border)
-
-
-def _framed(picture: Image.Image) -> Image.Image:
-    framed = Image.new("RGB", (picture.width + 2 * MARGIN, picture.height + 2 * MARGIN), "white")
-    framed.paste(picture, (MARGIN, MARGIN))
-    return framed
 
 
 def _colour(number: int) -> str:

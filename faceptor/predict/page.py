@@ -50,8 +50,8 @@ def caption(text: str, width: int) -> Image.Image:
 
 
 def banner(text: str, width: int) -> Image.Image:
-    """A warning across a picture, in as many lines as it takes."""
-    rows = textwrap.wrap(text, max(10, int((width - 28) / font(15, True).getlength("n"))))
+    """A warning across a picture, its first letter a capital, in as many lines as it takes."""
+    rows = textwrap.wrap(text[0].upper() + text[1:], max(10, int((width - 28) / font(15, True).getlength("n"))))
     picture = Image.new("RGB", (width, 22 * len(rows) + 14), WARNING)
     draw = ImageDraw.Draw(picture)
     for number, row in enumerate(rows):

@@ -29,12 +29,11 @@ class Parquet:
         self.parts = path.with_name(f"{path.name}.parts")
         self.waiting: list[dict[str, Any]] = []
         self.since = time.monotonic()
-        named = {column.heading: TYPES[column.kind] for column in columns}
-        lists = {column.heading for column in columns if column.names is not None}
-        fields = {name: TYPES[kind] for name, kind in (ABOUT | AFTER).items()}
-        order = [*ABOUT, *named, *AFTER]
-        types = fields | {name: pa.list_(kind) if name in lists else kind for name, kind in named.items()}
-        self.schema = pa.schema([(name, types[name]) for name in order])
+        types = {name: TYPES[kind] for name, kind in ABOUT.items()}
+        for column in columns:
+            kind = TYPES[column.kind]
+            types[column.heading] = kind if column.names is None else pa.list_(kind)
+        self.schema = pa.schema(types | {name: TYPES[kind] for name, kind in AFTER.items()})
         self.number = self.merged = self._merged()
         for part in self._part_files():  # what a killed run had merged, and not removed yet
             if int(part.stem) < self.merged:
@@ -87,19 +86,14 @@ class Parquet:
         """All parts into one file, a row group at a time; the parts go."""
         schema = self.schema.with_metadata({MERGED: str(self.number).encode()})
         with whole_file(self.path) as partial, pq.ParquetWriter(partial, schema) as writer:
-            waiting: list[pa.RecordBatch] = []
+            waiting = self.schema.empty_table()
             for file in self._files():
                 with pq.ParquetFile(file) as opened:
                     for batch in opened.iter_batches(batch_size=GROUP_ROWS):
-                        waiting = self._grouped(writer, schema, [*waiting, batch.replace_schema_metadata(None)])
-            self._grouped(writer, schema, waiting, least=1)
+                        waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch])])
+                        if waiting.num_rows >= GROUP_ROWS:
+                            writer.write_table(waiting.slice(0, GROUP_ROWS), row_group_size=GROUP_ROWS)
+                            waiting = waiting.slice(GROUP_ROWS)
+            if waiting.num_rows:
+                writer.write_table(waiting, row_group_size=GROUP_ROWS)
         shutil.rmtree(self.parts, ignore_errors=True)
-
-    @staticmethod
-    def _grouped(writer: Any, schema: Any, waiting: list, least: int = GROUP_ROWS) -> list:
-        """Write whole row groups of what is waiting; what is left."""
-        table = pa.Table.from_batches(waiting).replace_schema_metadata(schema.metadata) if waiting else None
-        while table is not None and table.num_rows >= least:
-            writer.write_table(table.slice(0, GROUP_ROWS), row_group_size=GROUP_ROWS)
-            table = table.slice(GROUP_ROWS)
-        return table.replace_schema_metadata(None).to_batches() if table is not None and table.num_rows else []

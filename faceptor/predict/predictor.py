@@ -55,6 +55,11 @@ class Face:
         box = ", ".join(f"{edge:.1f}" for edge in self.box)
         return f"Face(box=({box}), score={self.score}, results of {', '.join(self.results)})"
 
+    @property
+    def warning(self) -> str:
+        """Of its answers; see `generated_warning`."""
+        return generated_warning(self.generated, of=len(self.results))
+
     def to_json(self) -> dict[str, Any]:
         """Plain numbers and strings; an answer taught by generated faces says so."""
         told = {name: prediction.to_json(self.specs[name]) for name, prediction in self.results.items()}
@@ -80,7 +85,10 @@ def taught_by_generated(provenance: Mapping[str, Any], tasks: Iterable[str]) -> 
 
 
 def generated_warning(tasks: Sequence[str], *, of: int) -> str:
-    """What is said wherever an answer meets a photograph; tasks: those taught by generated faces, out of `of` asked."""
+    """What is said wherever an answer meets a photograph; tasks: those taught by generated faces, out of `of` asked.
+    Empty where there are none."""
+    if not tasks:
+        return ""
     which = "" if len(tasks) == of else f" ({', '.join(tasks)})"
     return f"learned from generated faces alone{which}; do not rely on what it says about photographs"
 
@@ -114,29 +122,22 @@ def predict(
     A JPEG above 89 megapixels is looked at reduced by 2, 4 or 8: boxes and points are in its own pixels, class maps
     have the reduced size. Raises DataError if the image cannot be read, a box is impossible, or no face is found.
     """
-    names = model.choose_tasks(tasks)
-    generated = taught_by_generated(model.provenance, names)
-    if generated:
-        warnings.warn(generated_warning(generated, of=len(names)), GeneratedFacesWarning, stacklevel=3)
-    settings = {"crops": crops, "detector": detector, "min_score": min_score}
-    if not isinstance(image, str | Path):
-        return answer_image(model, checked_image(image), boxes=boxes, tasks=tasks, **settings)
-    photo, _ = open_photo(image)
-    faces = answer_photo(model, photo, boxes, tasks, name=str(image), **settings)
+    work = Work.of(model, tasks, crops=crops, detector=detector, min_score=min_score)
+    if work.warning:
+        warnings.warn(work.warning, GeneratedFacesWarning, stacklevel=3)
+    if isinstance(image, str | Path):
+        name, (photo, _) = str(image), open_photo(image)
+    else:
+        name, photo = "image", Photo(checked_image(image), image.shape[:2])
+    faces = work.faces(photo.pixels, work.find(photo, boxes, name=name), given=boxes is not None)
     return [face.magnified(photo.reduction) for face in faces]
 
 
-def answer_photo(model: Any, photo: Photo, boxes=None, tasks=None, *, name: str, **settings) -> list[Face]:
-    """Faces of a photograph in the pixels that were decoded (`Face.magnified` takes them to its own); `boxes` in its
-    own pixels, `settings` as of `answer_image`."""
+def answer_image(model: Any, rgb: np.ndarray, *, boxes=None, tasks=None, **settings) -> list[Face]:
+    """`predict` without its warning, for an (H, W, 3) image at hand; settings: `crops`, `detector` and `min_score`."""
     work = Work.of(model, tasks, **settings)
-    return work.faces(photo.pixels, work.find(photo, boxes, name=name), given=boxes is not None)
-
-
-def answer_image(model: Any, rgb: np.ndarray, *, boxes=None, tasks=None, name: str = "image", **settings) -> list[Face]:
-    """`predict` for an (H, W, 3) image at hand; `name` stands for it in errors. settings: `crops`, `detector` and
-    `min_score`."""
-    return answer_photo(model, Photo(rgb, rgb.shape[:2]), boxes, tasks, name=name, **settings)
+    places = work.find(Photo(rgb, rgb.shape[:2]), boxes, name="image")
+    return work.faces(rgb, places, given=boxes is not None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +165,11 @@ class Work:
         specs = {task: engine.require_task(task) for task in names}
         generated = taught_by_generated(engine.provenance, names)
         return cls(engine, plan_of(engine, names, crops), specs, generated, detector, min_score)
+
+    @property
+    def warning(self) -> str:
+        """Of its answers; see `generated_warning`."""
+        return generated_warning(self.generated, of=len(self.specs))
 
     def find(self, photo: Photo, boxes: Sequence[Sequence[float]] | None, *, name: str) -> list[Detection]:
         """Faces in the pixels that were decoded: given ones (in the photograph's own pixels), else detected ones."""
@@ -205,9 +211,7 @@ class Work:
 # --- faces -----------------------------------------------------------------------------------------------------------
 
 
-def find_faces(
-    rgb: np.ndarray, *, name: str = "image", detector: Any = None, min_score: float | None = None
-) -> list[Detection]:
+def find_faces(rgb: np.ndarray, *, name: str, detector: Any = None, min_score: float | None = None) -> list[Detection]:
     """Detected faces, largest first; NoFaceError if there is none."""
     detect = detector.detect if detector else detect_faces
     found = detect(rgb) if min_score is None else detect(rgb, min_score=min_score)
@@ -219,7 +223,7 @@ def find_faces(
     return found
 
 
-def given_faces(boxes: Sequence[Sequence[float]], size: tuple[int, int], *, name: str = "image") -> list[Detection]:
+def given_faces(boxes: Sequence[Sequence[float]], size: tuple[int, int], *, name: str) -> list[Detection]:
     """Boxes as faces; DataError for a box without area, outside the (H, W) image or out of all proportion to it."""
     given = np.asarray(boxes, np.float64) if len(boxes) else np.zeros((0, 4))
     if given.ndim != 2 or given.shape[1] != 4 or not len(given):

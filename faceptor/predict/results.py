@@ -51,16 +51,15 @@ def open_results(
 
     again: what is there is replaced. Raises ConfigError where other settings, or another run, wrote what is there.
     """
-    about = folder / f"{STEM}.{form}.settings.json"
+    path, about = folder / f"{STEM}.{form}", folder / f"{STEM}.{form}.settings.json"
     if again or not about.exists():
-        for path in (folder / f"{STEM}.{form}", folder / f"{STEM}.{form}.parts"):
-            if path.exists() and not again:
-                raise ConfigError(f"{path}: {about.name} is missing beside it; name another --out, or --again")
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        for old in (path, folder / f"{STEM}.{form}.parts"):
+            if old.exists() and not again:
+                raise ConfigError(f"{old}: {about.name} is missing beside it; name another --out, or --again")
+            shutil.rmtree(old) if old.is_dir() else old.unlink(missing_ok=True)
         write_json(about, dict(settings))
     _check_settings(about, json.loads(json.dumps(settings)))
     lock = _locked(about)
-    path = folder / f"{STEM}.{form}"
     try:
         if form == "jsonl":
             return JsonLines(path, lock)
@@ -98,14 +97,29 @@ def _locked(about: Path) -> IO[bytes]:
     return file
 
 
-class JsonLines:
-    """A line for each photograph or frame."""
+class _Growing:
+    """An open file at whose end records are put, from its beginning to be read first."""
 
     def __init__(self, path: Path, lock: IO[bytes]):
         self.path, self.lock, self.answered = path, lock, set()
         self.file = path.open("ab+")
-        whole = 0
         self.file.seek(0)
+
+    def put(self, data: bytes) -> None:
+        self.file.write(data)
+        self.file.flush()
+
+    def close(self, *, whole: bool) -> None:
+        self.file.close()
+        self.lock.close()
+
+
+class JsonLines(_Growing):
+    """A line for each photograph or frame."""
+
+    def __init__(self, path: Path, lock: IO[bytes]):
+        super().__init__(path, lock)
+        whole = 0
         for number, line in enumerate(self.file, start=1):
             if not line.endswith(b"\n"):
                 break  # the process was killed while it wrote
@@ -118,33 +132,25 @@ class JsonLines:
         self.file.truncate(whole)
 
     def write(self, record: Record) -> None:
-        self.file.write(json.dumps(record, allow_nan=False).encode() + b"\n")
-        self.file.flush()
-
-    def close(self, *, whole: bool) -> None:
-        self.file.close()
-        self.lock.close()
+        self.put(json.dumps(record, allow_nan=False).encode() + b"\n")
 
 
-class Csv:
+class Csv(_Growing):
     """A row for each face, one for what has none. UTF-8 with a mark at its beginning, by which spreadsheets know it."""
 
     MARK = b"\xef\xbb\xbf"
 
     def __init__(self, path: Path, lock: IO[bytes], columns: Sequence[Column]):
-        self.path, self.lock, self.columns, self.answered = path, lock, columns, set()
-        heads = [*ABOUT, *(heading for column in columns for heading in column.headings), *AFTER]
-        head = self.MARK + _line(heads)
-        self.file = path.open("ab+")
-        self.file.seek(0)
+        super().__init__(path, lock)
+        self.columns = columns
+        head = self.MARK + _line([*ABOUT, *(heading for column in columns for heading in column.headings), *AFTER])
         start = self.file.read(len(head))
         if start != head:
             if len(start) == len(head):
                 self.file.close()
                 raise ConfigError(f"{path}: has other columns than this run; name another --out, or --again")
             self.file.truncate(0)
-            self.file.write(head)
-            self.file.flush()
+            self.put(head)
         self.file.seek(len(head))
         self.file.truncate(self._read(len(head)))
 
@@ -174,20 +180,13 @@ class Csv:
                 value = row.get(column.heading)
                 cells += [value] if column.names is None else value or [None] * len(column.names)
             lines.append(_line([*cells, *(row.get(name) for name in AFTER)]))
-        self.file.write(b"".join(lines))
-        self.file.flush()
-
-    def close(self, *, whole: bool) -> None:
-        self.file.close()
-        self.lock.close()
+        self.put(b"".join(lines))
 
 
 def _line(cells: Sequence[Any]) -> bytes:
     """Numbers to six digits."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow(
-        [f"{cell:.6g}" if isinstance(cell, float) else cell for cell in cells]
-    )
+    csv.writer(text).writerow([f"{cell:.6g}" if isinstance(cell, float) else cell for cell in cells])
     return text.getvalue().encode()
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from faceptor.io.writing import write_whole
 from faceptor.predict.files import encoded
 from faceptor.predict.overlay import face_tile
 from faceptor.predict.page import INK, banner, beside, caption, font, line, stack
-from faceptor.predict.predictor import Face, generated_warning
+from faceptor.predict.predictor import Face
 from faceptor.tasks import kind_of
 
 COLUMNS, ROWS = 6, 4  # tiles of a page
@@ -32,7 +31,6 @@ class Sheets:
         self.folder, self.picture = folder, picture
         self.tiles: list[Image.Image] = []
         self.warning = ""
-        self.written = 0
         used = [int(path.stem[len(STEM) + 1 :]) for path in folder.glob(f"{STEM}-[0-9][0-9][0-9][0-9].*")]
         self.number = max(used, default=0) + 1
 
@@ -40,8 +38,7 @@ class Sheets:
         """rgb: (H, W, 3) uint8, in whose pixels the faces are; name: of the photograph or frame."""
         for number, face in enumerate(faces, start=1):
             told = name if len(faces) == 1 else f"{name}, face {number}"
-            if face.generated:
-                self.warning = generated_warning(face.generated, of=len(face.results))
+            self.warning = face.warning or self.warning
             self.tiles.append(tile(rgb, face, told))
             if len(self.tiles) == COLUMNS * ROWS:
                 self.flush()
@@ -51,16 +48,16 @@ class Sheets:
         if self.tiles:
             path = self.folder / f"{STEM}-{self.number:04d}.{self.picture}"
             write_whole(path, encoded(page(self.tiles, self.warning), self.picture))
-            self.tiles, self.number, self.written = [], self.number + 1, self.written + 1
+            self.tiles, self.number = [], self.number + 1
 
 
 def tile(rgb: np.ndarray, face: Face, name: str) -> Image.Image:
     """A face from near, what is drawn over it, whose it is and the first answers in words."""
     seen = face_tile(rgb, face, TILE_WIDTH)
-    head = _ending(name, TILE_WIDTH)
     words = [line(text, TILE_WIDTH, INK) for text in _words(face)[:MAX_WORDS]]
     score = "box given" if face.score is None else f"score {face.score:.2f}"
-    return stack([seen, line(head, TILE_WIDTH, INK), caption(score, TILE_WIDTH), *words], TILE_WIDTH)
+    head = line(_ending(name, TILE_WIDTH), TILE_WIDTH, INK)
+    return stack([seen, head, caption(score, TILE_WIDTH), *words], TILE_WIDTH)
 
 
 def _words(face: Face) -> list[str]:
@@ -87,12 +84,9 @@ def _ending(name: str, width: int) -> str:
     return f"…{name}"
 
 
-def page(tiles: Sequence[Any], warning: str = "") -> Image.Image:
+def page(tiles: Sequence[Image.Image], warning: str = "") -> Image.Image:
     """Tiles in rows."""
     width = COLUMNS * TILE_WIDTH + (COLUMNS - 1) * GAP
     rows = [beside(tiles[start : start + COLUMNS], gap=GAP) for start in range(0, len(tiles), COLUMNS)]
-    parts = [banner(warning[0].upper() + warning[1:], width)] if warning else []
-    whole = stack([*parts, *rows], width, gap=GAP)
-    framed = Image.new("RGB", (whole.width + 2 * MARGIN, whole.height + 2 * MARGIN), "white")
-    framed.paste(whole, (MARGIN, MARGIN))
-    return framed
+    parts = [banner(warning, width)] if warning else []
+    return ImageOps.expand(stack([*parts, *rows], width, gap=GAP), MARGIN, "white")

@@ -18,7 +18,7 @@ from faceptor.io.writing import describe
 from faceptor.predict.folder import Source
 from faceptor.predict.many import Question, answer_photos
 from faceptor.predict.photographs import FORMATS, LARGEST_PHOTO_FILE, Photo
-from faceptor.predict.predictor import Face, GeneratedFacesWarning, generated_warning, photo_of
+from faceptor.predict.predictor import Face, GeneratedFacesWarning, photo_of
 from faceptor.predict.video import LARGEST_VIDEO, Every, Frame, frames
 from faceptor.tasks import kind_of
 
@@ -120,7 +120,7 @@ def _frame(frame: Frame, item: Item) -> Photo:
 # --- answers ---------------------------------------------------------------------------------------------------------
 
 
-def answers(network: Any, looked_at: Iterable[Item], *, required: bool = False, **settings: Any) -> Iterator[Answered]:
+def answers(network: Any, looked_at: Iterable[Item], *, required: bool, **settings: Any) -> Iterator[Answered]:
     """Each item with its faces, in order; no faces where none was found, or there is an `error`.
 
     required: an item without a face is an error. settings: of `faceptor.predict.many.answer_photos`.
@@ -161,8 +161,7 @@ def facts(item: Item, faces: list[Face]) -> dict[str, Any]:
     if photo.reduction > 1:
         told["reduced"] = photo.reduction  # class maps are that much smaller
     if faces and faces[0].generated:
-        warning = generated_warning(faces[0].generated, of=len(faces[0].results))
-        told |= {"generated": True, "warning": warning}
+        told |= {"generated": True, "warning": faces[0].warning}
     return told
 
 

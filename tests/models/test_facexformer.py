@@ -19,6 +19,7 @@ from faceptor.weights.released import import_weights
 from faceptor.weights.released.imagenet import load_backbone
 from tests.models.model_goldens import ModelGolden, released_state
 from tests.models.parameter_table import parameter_table
+from tests.models.toy_models import normalised
 
 HALF = {"size": 32, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 OTHER = {"size": 32, "mean": (0.48, 0.46, 0.41), "std": (0.27, 0.26, 0.28)}
@@ -55,15 +56,6 @@ def toy_config(*, backbone=CONVNEXT, variant="paper", dense=HALF, face=HALF, fus
 def toy_model(*tasks, **config):
     torch.manual_seed(0)
     return build_model(toy_config(**config), [task(name) for name in tasks or SHAPES]).eval()
-
-
-def normalised(model):
-    """The recorded inputs are normalised already."""
-    for group in model.inputs.values():
-        group.statistics = ((0.0,) * 3, (1.0,) * 3)
-        group.mean.zero_()
-        group.std.fill_(1.0)
-    return model
 
 
 # --- answers ---------------------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ import copy
 import json
 import os
 import resource
-from contextlib import contextmanager
 
 import pytest
 import torch
@@ -13,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from faceptor.errors import WeightsError, WriteError
 from faceptor.io.regular import sha256_of
 from faceptor.weights.folder import load_model, model_hash, save_model
+from tests.limits import files_of_at_most
 from tests.models.toy_models import toy_model
 
 
@@ -209,22 +209,11 @@ def content(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-@contextmanager
-def room(size):
-    """No file can grow beyond `size` bytes, as on a disk that fills up."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @pytest.mark.parametrize("name", ["weights.safetensors", "model.json"])
 def test_a_full_disk_leaves_the_old_folder(folder, name):
     before, note = content(folder), "x" * 2_000_000
     size = 1000 if name == "weights.safetensors" else 1_000_000  # the weights fit, the description does not
-    with room(size), pytest.raises(WriteError) as caught:
+    with files_of_at_most(size), pytest.raises(WriteError) as caught:
         save_model(toy_model(tasks=("age_utkface",)), folder, provenance={"note": note})
     assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
     assert content(folder) == before

@@ -5,6 +5,7 @@ import torch
 
 from faceptor.weights.released import faceptor
 from faceptor.weights.released.published import TASK_NAMES
+from tests.models.toy_models import normalised
 from tests.weights import published_formulas as formulas
 from tests.weights.released_files import CONFIGS, FULL, official_state, stage2_states, toy_model, toy_sizes
 
@@ -30,12 +31,7 @@ def lively(state: dict[str, torch.Tensor], seed: int) -> dict[str, torch.Tensor]
 
 
 def imported(state, **options):
-    model = faceptor.from_state(state, origin="a file", **options)
-    for group in model.inputs.values():  # the formulas take what is normalised already
-        group.statistics = ((0.0,) * 3, (1.0,) * 3)
-        group.mean.zero_()
-        group.std.fill_(1.0)
-    return model
+    return normalised(faceptor.from_state(state, origin="a file", **options))
 
 
 def expected(state, image, *, layered=()) -> dict[str, torch.Tensor]:

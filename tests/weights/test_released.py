@@ -10,6 +10,7 @@ from faceptor.weights.released import faceptor, naive
 from faceptor.weights.released.farl import encoder_state
 from faceptor.weights.released.published import TASK_NAMES
 from tests.models.model_goldens import ModelGolden, released_state
+from tests.models.toy_models import normalised
 
 NAIVE_TOTAL = 178_911_058
 NAIVE_HEADS = {
@@ -27,15 +28,6 @@ VALUES = ("age_morph2", "biattr_celeba", "affect_affectnet", "affect_rafdb")
 def no_gradients():
     with torch.inference_mode():
         yield
-
-
-def normalised(model):
-    """The recorded inputs are normalised already."""
-    for group in model.inputs.values():
-        group.statistics = ((0.0,) * 3, (1.0,) * 3)
-        group.mean.zero_()
-        group.std.fill_(1.0)
-    return model
 
 
 def ready(model):
