@@ -121,14 +121,8 @@ def _bar(canvas: Canvas, view: View, colours: Palette) -> None:
 
 def _hand(canvas: Canvas, view: View, colours: Palette) -> None:
     side = _occluded_side(view)
-    palm = np.stack(
-        [
-            side * 0.75 + 0.38 * np.cos(_CIRCLE_ANGLES),
-            1.35 + 0.34 * np.sin(_CIRCLE_ANGLES),
-            np.full(len(_CIRCLE_ANGLES), 1.4),
-        ],
-        axis=1,
-    )
+    x, y = side * 0.75 + 0.38 * np.cos(_CIRCLE_ANGLES), 1.35 + 0.34 * np.sin(_CIRCLE_ANGLES)
+    palm = np.stack([x, y, np.full_like(x, 1.4)], axis=1)
     canvas.fill(view.at(palm), colours.skin * 0.92, _OCCLUDER_CLASS)
     for i in range(4):
         x = 0.5 + 0.15 * i
