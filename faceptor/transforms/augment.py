@@ -133,9 +133,7 @@ class Attributes(Flip):
     def displaces(self) -> bool:
         return bool(self.randaugment)  # it also turns, shears and shifts
 
-    @property
-    def rounds(self) -> bool:
-        return bool(self.randaugment)
+    rounds = displaces  # and works on 8 bits
 
     def photometric(self, image: np.ndarray, rng: Generator) -> np.ndarray:
         if self.randaugment:
