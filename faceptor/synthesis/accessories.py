@@ -2,25 +2,13 @@
 
 import numpy as np
 
-from faceptor.synthesis.canvas import (
-    BACKGROUND,
-    BROW_L,
-    BROW_R,
-    EAR_L,
-    EAR_R,
-    EARRING,
-    EYE_L,
-    EYE_R,
-    GLASSES,
-    HAT,
-    Canvas,
-)
+from faceptor.synthesis.canvas import BACKGROUND, EAR_L, EAR_R, EARRING, EYES_AND_BROWS, GLASSES, HAT, Canvas
 from faceptor.synthesis.hair import BRIM_ROW
 from faceptor.synthesis.palette import FRAMES, THIN_FRAME, Palette, hat_colour
 from faceptor.synthesis.view import View
 
 _CIRCLE_ANGLES = np.linspace(0, 2 * np.pi, 28)
-_IS_EYE_OR_BROW = np.isin(np.arange(256), (BROW_L, BROW_R, EYE_L, EYE_R))
+_IS_EYE_OR_BROW = np.isin(np.arange(256), EYES_AND_BROWS)
 _EAR_ANGLE = 1.62  # of the ear's root on the head surface, radians
 _SHELL = np.linspace(0, 2 * np.pi, 18)  # around an ear
 _SHELL_COS, _SHELL_SIN = np.cos(_SHELL), np.sin(_SHELL)

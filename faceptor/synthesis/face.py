@@ -213,6 +213,7 @@ def _picture(u: list[float], n: list[float]) -> dict:
 
 
 def _settle(values: dict, fixed: dict, **states: Any) -> None:
+    """Set the fields that the caller did not fix."""
     values.update((name, state) for name, state in states.items() if name not in fixed)
 
 

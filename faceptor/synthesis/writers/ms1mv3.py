@@ -10,7 +10,7 @@ from faceptor.datasets.labels import VERIFICATION
 from faceptor.errors import ConfigError
 from faceptor.synthesis.writers.head_poses import sitting
 from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, jpeg, lines, put, shares
-from faceptor.synthesis.writers.write_recordio import RecordWriter, dump_bin
+from faceptor.synthesis.writers.write_recordio import dump_bin, record_writer
 
 _SIDE_PIXELS = 112
 _FOLDS = 10
@@ -59,15 +59,15 @@ class MS1MV3Layout(Layout):
         rows = iter(rows)
         trained = [shot for shot in shots if shot.split == "train"]
         labels = [shot.note["label"] for shot in trained]
-        with RecordWriter(root / "train") as records:
+        with record_writer(root / "train") as add:
             for key, label in enumerate(labels, start=1):
-                records.add(key, next(rows), float(label))
+                add(key, next(rows), float(label))
             first = len(labels) + 1  # identity records follow the pictures: the range of keys of each person
             bounds = 1 + np.searchsorted(labels, np.arange(order.identities + 1))
             for label, (start, end) in enumerate(pairwise(bounds)):
-                records.add(first + label, b"", (float(start), float(end)))
+                add(first + label, b"", (float(start), float(end)))
             # Record 0 tells the range of the identity records.
-            records.add(0, b"", (float(first), float(first + order.identities)))
+            add(0, b"", (float(first), float(first + order.identities)))
         put(root / "train.lst", lines(f"1\t{shot.key}\t{shot.note['label']}" for shot in trained))
         side = self.size(order)[0]
         put(root / "property", lines([f"{order.identities},{side},{side}"]))
