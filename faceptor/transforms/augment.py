@@ -133,7 +133,9 @@ class Attributes(Flip):
     def displaces(self) -> bool:
         return bool(self.randaugment)  # it also turns, shears and shifts
 
-    rounds = displaces  # and works on 8 bits
+    @property
+    def rounds(self) -> bool:
+        return bool(self.randaugment)
 
     def photometric(self, image: np.ndarray, rng: Generator) -> np.ndarray:
         if self.randaugment:
