@@ -2,25 +2,13 @@
 
 import numpy as np
 
-from faceptor.synthesis.canvas import (
-    BACKGROUND,
-    BROW_L,
-    BROW_R,
-    EAR_L,
-    EAR_R,
-    EARRING,
-    EYE_L,
-    EYE_R,
-    GLASSES,
-    HAT,
-    Canvas,
-)
+from faceptor.synthesis.canvas import BACKGROUND, EAR_L, EAR_R, EARRING, EYES_AND_BROWS, GLASSES, HAT, Canvas
 from faceptor.synthesis.hair import BRIM_ROW
 from faceptor.synthesis.palette import FRAMES, THIN_FRAME, Palette, hat_colour
 from faceptor.synthesis.view import View
 
 _CIRCLE_ANGLES = np.linspace(0, 2 * np.pi, 28)
-_IS_EYE_OR_BROW = np.isin(np.arange(256), (BROW_L, BROW_R, EYE_L, EYE_R))
+_IS_EYE_OR_BROW = np.isin(np.arange(256), EYES_AND_BROWS)
 _EAR_ANGLE = 1.62  # of the ear's root on the head surface, radians
 _SHELL = np.linspace(0, 2 * np.pi, 18)  # around an ear
 _SHELL_COS, _SHELL_SIN = np.cos(_SHELL), np.sin(_SHELL)
@@ -121,14 +109,8 @@ def _bar(canvas: Canvas, view: View, colours: Palette) -> None:
 
 def _hand(canvas: Canvas, view: View, colours: Palette) -> None:
     side = _occluded_side(view)
-    palm = np.stack(
-        [
-            side * 0.75 + 0.38 * np.cos(_CIRCLE_ANGLES),
-            1.35 + 0.34 * np.sin(_CIRCLE_ANGLES),
-            np.full(len(_CIRCLE_ANGLES), 1.4),
-        ],
-        axis=1,
-    )
+    x, y = side * 0.75 + 0.38 * np.cos(_CIRCLE_ANGLES), 1.35 + 0.34 * np.sin(_CIRCLE_ANGLES)
+    palm = np.stack([x, y, np.full_like(x, 1.4)], axis=1)
     canvas.fill(view.at(palm), colours.skin * 0.92, _OCCLUDER_CLASS)
     for i in range(4):
         x = 0.5 + 0.15 * i

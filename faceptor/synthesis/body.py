@@ -15,24 +15,12 @@ _SHOULDER_ROLL_SHARE = 0.3  # share of the head's roll that the shoulders follow
 def paint_body(canvas: Canvas, view: View, colours: Palette) -> None:
     face, head = view.face, view.head
     neck, shoulder = 0.60 + 0.1 * face.male + 0.04 * head.fat, 1.75 + 0.35 * face.male
-    _fill(
-        canvas,
-        view,
-        _mirrored([[neck * 0.95, 0.55], [shoulder * 0.8, 0.95], [shoulder, 1.4], [shoulder * 1.1, 6]]),
-        np.array(CLOTHES[face.texture % len(CLOTHES)]),
-        CLOTH,
-        shade=(1.05, 0.75),
-    )
+    clothes = _mirrored([[neck * 0.95, 0.55], [shoulder * 0.8, 0.95], [shoulder, 1.4], [shoulder * 1.1, 6]])
+    _fill(canvas, view, clothes, CLOTHES[face.texture % len(CLOTHES)], CLOTH, shade=(1.05, 0.75))
     if face.hair_length != "short" and not face.bald:
         canvas.fill(view.at(_mane(view)), colours.hair * 0.72, HAIR, shade=(1.0, 0.85))
-    _fill(
-        canvas,
-        view,
-        _mirrored([[neck, -0.9], [neck * 0.95, 0.5], [neck * 1.15, 0.68], [0.05, 1.15]]),
-        colours.skin * 0.72,
-        NECK,
-        shade=(0.8, 1.15),
-    )
+    throat = _mirrored([[neck, -0.9], [neck * 0.95, 0.5], [neck * 1.15, 0.68], [0.05, 1.15]])
+    _fill(canvas, view, throat, colours.skin * 0.72, NECK, shade=(0.8, 1.15))
     if head.double_chin:
         fold = view.at(_double_chin(view))
         canvas.fill(fold, colours.skin * 0.66, NECK, shade=(1.3, 1.0))

@@ -11,27 +11,11 @@ import numpy as np
 from faceptor.datasets.labels import CELEBAMASK_19
 
 (
-    BACKGROUND,
-    NECK,
-    SKIN,
-    CLOTH,
-    EAR_L,
-    EAR_R,
-    BROW_L,
-    BROW_R,
-    EYE_L,
-    EYE_R,
-    NOSE,
-    MOUTH,
-    LOWER_LIP,
-    UPPER_LIP,
-    HAIR,
-    GLASSES,
-    HAT,
-    EARRING,
-    NECKLACE,
-) = range(len(CELEBAMASK_19))
+    BACKGROUND, NECK, SKIN, CLOTH, EAR_L, EAR_R, BROW_L, BROW_R, EYE_L, EYE_R, NOSE, MOUTH, LOWER_LIP, UPPER_LIP,
+    HAIR, GLASSES, HAT, EARRING, NECKLACE,
+) = range(len(CELEBAMASK_19))  # fmt: skip
 """CelebAMask-HQ classes in the order of `CELEBAMASK_19`; L is the image-left side."""
+EYES_AND_BROWS = (BROW_L, BROW_R, EYE_L, EYE_R)
 
 NO_POINTS = np.empty((0, 2))
 Colour = Sequence[float] | np.ndarray

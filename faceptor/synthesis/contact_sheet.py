@@ -26,12 +26,8 @@ CAPTION_LINE_CHARACTERS = 30
 MAX_CAPTION_LINES = 4
 MASK_OPACITY = 0.45
 # Warm for skin, related hues for left and right, in the order of the classes.
-CLASS_COLOURS = (
-    255
-    * np.array(matplotlib.colormaps["tab20"].colors)[
-        [3, 2, 0, 10, 11, 4, 5, 8, 9, 12, 13, 6, 7, 1, 18, 16, 14, 17, 15, 19]
-    ]
-)
+_HUES = [3, 2, 0, 10, 11, 4, 5, 8, 9, 12, 13, 6, 7, 1, 18, 16, 14, 17, 15, 19]
+CLASS_COLOURS = 255 * np.array(matplotlib.colormaps["tab20"].colors)[_HUES]
 AXIS_COLOURS = ("#ff4040", "#40ff40", "#4080ff")  # of a head: to image-right, down, ahead
 SAME_PERSON_COLOURS = {True: "#2ca02c", False: "#d62728"}
 

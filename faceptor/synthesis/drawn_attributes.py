@@ -16,10 +16,9 @@ _GREY = 0.55  # share of grey hair from which hair counts as grey rather than as
 
 def attributes(face: Face, head: Head, features: Features) -> dict[str, bool | None]:
     """Every CelebA and LFW attribute, keyed "celeba:<name>" and "lfw:<name>"."""
-    shared = {**_hair(face), **_beard(face), **_worn(face)}
-    shared |= {**_shape(face, head, features), **_looks(face, head, features)}
+    shared = _hair(face) | _beard(face) | _worn(face) | _shape(face, head, features) | _looks(face, head, features)
     lfw = {name.replace("_", " "): value for name, value in shared.items()}
-    lfw |= {**_lfw_photo(face), **_lfw_age(face), **_lfw_face(face, head, features)}
+    lfw |= _lfw_photo(face) | _lfw_age(face) | _lfw_face(face, head, features)
     chosen = {f"celeba:{name}": shared[name] for name in CELEBA_40} | {f"lfw:{name}": lfw[name] for name in LFW_73}
     return {name: None if value is None else bool(value) for name, value in chosen.items()}
 
@@ -33,16 +32,14 @@ def _hair(face: Face) -> dict:
         f"{name.title()}_Hair": hairy and face.person.hair_texture == name and (long or name == "curly")
         for name in HAIR_TEXTURES
     }
-    return (
-        colours
-        | textures
-        | {
-            "Gray_Hair": hairy and grey,
-            "Bald": face.bald,
-            "Bangs": face.bangs,
-            "Receding_Hairline": hairy and not face.hat and face.receding > 0.35,
-        }
-    )
+    return {
+        **colours,
+        **textures,
+        "Gray_Hair": hairy and grey,
+        "Bald": face.bald,
+        "Bangs": face.bangs,
+        "Receding_Hairline": hairy and not face.hat and face.receding > 0.35,
+    }
 
 
 def _beard(face: Face) -> dict:
@@ -112,13 +109,8 @@ def _lfw_photo(face: Face) -> dict:
 def _lfw_age(face: Face) -> dict:
     """Age groups, by what the picture shows; a drawing settles neither ancestry nor beauty."""
     age = face.apparent_age
-    return {
-        "Asian": None,
-        "White": None,
-        "Black": None,
-        "Indian": None,
-        "Attractive Man": None,
-        "Attractive Woman": None,
+    unknown = ("Asian", "White", "Black", "Indian", "Attractive Man", "Attractive Woman")
+    return dict.fromkeys(unknown) | {
         "Baby": age < 3,
         "Child": 3 <= age < 14,
         "Youth": 14 <= age < 25,
@@ -143,8 +135,8 @@ def _lfw_face(face: Face, head: Head, f: Features) -> dict:
         "Teeth Not Visible": gap <= _OPEN or f.teeth <= 0.05,
         "Frowning": EXPRESSIONS[face.expression] in ("sad", "anger"),
         "Round Jaw": p.jaw_shape < -0.3,
-        "Square Face": p.jaw_shape > 0.6 and _jaw(head) > 0.8,
-        "Round Face": _chubby(head) and _length(head) < 3.05,
+        "Square Face": p.jaw_shape > 0.6 and head.jaw / head.width > 0.8,
+        "Round Face": _chubby(head) and (head.chin - head.crown) / head.width < 3.05,
         "Strong Nose-Mouth Lines": nasolabial(head) > 0.47,
         "Shiny Skin": face.shiny,
         "Flushed Face": face.flushed,
@@ -153,13 +145,3 @@ def _lfw_face(face: Face, head: Head, f: Features) -> dict:
 
 def _chubby(head: Head) -> bool:
     return head.fat > 0
-
-
-def _length(head: Head) -> float:
-    """Height of the head from crown to chin in half widths."""
-    return (head.chin - head.crown) / head.width
-
-
-def _jaw(head: Head) -> float:
-    """Width of the jaw as a share of the head's."""
-    return head.jaw / head.width

@@ -44,15 +44,8 @@ def landmarks(head: Head, features: Features) -> Landmarks:
     outline[part["contour"]] = True
     if head.face.sunglasses:
         seen[np.concatenate([part[f"{name}{side}"] for name in ("eye6", "eye8", "pupil") for side in (0, 1)])] = False
-    five = np.stack(
-        [
-            xy[part["eye80"]].mean(0),
-            xy[part["eye81"]].mean(0),
-            xy[part["ridge"][3]],
-            xy[part["outer"][0]],
-            xy[part["outer"][6]],
-        ]
-    )
+    eyes = [xy[part[eye]].mean(0) for eye in ("eye80", "eye81")]
+    five = np.stack([*eyes, xy[part["ridge"][3]], *xy[part["outer"][[0, 6]]]])
     forehead = head.project(head.surface(0.0, _FOREHEAD_ROW))[None, :2]
     return Landmarks(
         plane=xy,
@@ -117,44 +110,14 @@ def _schemes(g: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         "106": [contour, b0, b1, ridge, g["base11"], e0, p0, e1, p1, outer, inner, p0, p1],
         # COFW names its points pairwise: brow ends, brow middles, eye corners, lids, pupils, nose, mouth, chin.
         "29": [
-            b0[[0]],
-            b1[[4]],
-            b0[[4]],
-            b1[[0]],
-            g["browmid0"],
-            g["browmid1"],
-            e0[[0]],
-            e1[[4]],
-            e0[[4]],
-            e1[[0]],
-            e0[[2, 6]],
-            e1[[2, 6]],
-            p0,
-            p1,
-            base[[0, 4]],
-            ridge[[3]],
-            base[[2]],
-            outer[[0, 6, 3]],
-            inner[[2, 6]],
-            outer[[9]],
-            chin,
+            b0[:1], b1[4:5], b0[4:5], b1[:1], g["browmid0"], g["browmid1"],
+            e0[:1], e1[4:5], e0[4:5], e1[:1], e0[[2, 6]], e1[[2, 6]], p0, p1,
+            base[[0, 4]], ridge[3:], base[2:3],
+            outer[[0, 6, 3]], inner[[2, 6]], outer[9:10], chin,
         ],
         "19": [
-            line0,
-            line1,
-            e0[[0]],
-            p0,
-            e0[[4]],
-            e1[[0]],
-            p1,
-            e1[[4]],
-            base[[0]],
-            ridge[[3]],
-            base[[4]],
-            outer[[0]],
-            inner[[2]],
-            outer[[6]],
-            chin,
+            line0, line1, e0[:1], p0, e0[4:5], e1[:1], p1, e1[4:5],
+            base[:1], ridge[3:], base[4:], outer[:1], inner[2:3], outer[6:7], chin,
         ],
-    }
+    }  # fmt: skip
     return {name: np.concatenate(parts) for name, parts in schemes.items()}

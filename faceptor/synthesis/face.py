@@ -1,6 +1,8 @@
 """One photograph's worth of parameters: a person at an age, with an expression, a pose, hair, things worn and light."""
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -130,10 +132,7 @@ def sample_face(seed: int, *, identity: int, sample: int = 0, **fixed) -> Face:
     u, n = u.tolist(), n.tolist()
     age = float(fixed.get("age", _reflect(person.base_age + 4.0 * n[0], YOUNGEST, OLDEST)))
     values = {"seed": seed, "sample": sample, "person": person, "age": age, "texture": int(rng.integers(2**31))}
-    values |= _pose_and_expression(u, n)
-    values |= _hair(u, person, age)
-    values |= _worn(u, person, age)
-    values |= _picture(u, n)
+    values |= _pose_and_expression(u, n) | _hair(u, person, age) | _worn(u, person, age) | _picture(u, n)
     values |= {k: v for k, v in fixed.items() if k in FACE_FIELDS}
     return Face(**_consistent(values, fixed))
 
@@ -213,29 +212,27 @@ def _picture(u: list[float], n: list[float]) -> dict:
     }
 
 
+def _settle(values: dict, fixed: dict, **states: Any) -> None:
+    """Set the fields that the caller did not fix."""
+    values.update((name, state) for name, state in states.items() if name not in fixed)
+
+
 def _consistent(values: dict, fixed: dict) -> dict:
     """Settle what excludes what; a field the caller fixed wins over one that was drawn."""
-
-    def drop(name: str, empty) -> None:
-        if name not in fixed:
-            values[name] = empty
-
+    settle = partial(_settle, values, fixed)
     if values["sunglasses"]:
-        drop("eyeglasses", False)
-        if values["eyeglasses"]:
-            values["sunglasses"] = False
+        settle(eyeglasses=False)
+        values["sunglasses"] = not values["eyeglasses"]
     if values["hat"]:
-        for name, empty in (("bald", False), ("bangs", False), ("receding", 0.0)):
-            drop(name, empty)
+        settle(bald=False, bangs=False, receding=0.0)
     if values["bald"]:
-        drop("bangs", False)
-        drop("hair_length", "short")
-        drop("receding", 1.0)
-    if values["bangs"] or (not values["bald"] and values["receding"] > 0.95):
-        values["receding"] = fixed.get("receding", 0.0 if values["bangs"] else 0.9)
+        settle(bangs=False, hair_length="short", receding=1.0)
+    if values["bangs"]:
+        settle(receding=0.0)
+    elif values["receding"] > 0.95 and not values["bald"]:
+        settle(receding=0.9)
     if values["beard"]:
-        for name, state in (("sideburns", True), ("mustache", True), ("goatee", False), ("stubble", False)):
-            drop(name, state)
+        settle(sideburns=True, mustache=True, goatee=False, stubble=False)
     if values["bald"] or values["hair_length"] != "short":  # they would not be seen
-        drop("sideburns", False)
+        settle(sideburns=False)
     return values

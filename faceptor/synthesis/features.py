@@ -138,19 +138,13 @@ def _brows(head: Head) -> dict:
 def _nose(head: Head) -> dict:
     n = head.nose
     wing, base = n.wing_x + 0.06, n.base_y
+    across = [-0.13, -0.17, -wing, -wing * 0.8, -wing * 0.42]
+    down = [0.06, n.wing_y - 0.16, n.wing_y + 0.01, base - 0.01, base + 0.01]
     below = np.array([[-0.85, -0.03], [-0.42, 0.005], [0, 0.025], [0.42, 0.005], [0.85, -0.03]])
     return {
         "ridge": np.stack([np.zeros(4), np.linspace(0.03, n.tip_y, 4)], 1),
         "nose_base": below * [wing, 1.0] + [0.0, base],
-        "nose_side": np.array(
-            [
-                [-0.13, 0.06],
-                [-0.17, n.wing_y - 0.16],
-                [-wing, n.wing_y + 0.01],
-                [-wing * 0.8, base - 0.01],
-                [-wing * 0.42, base + 0.01],
-            ]
-        ),
+        "nose_side": np.stack([across, down], 1),
     }
 
 

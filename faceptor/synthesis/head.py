@@ -271,17 +271,14 @@ class Nose:
         high = (0.34 + 0.05 * p.nose_height) * (1 - 0.35 * head.child)
         breadth = (0.165 + 0.022 * p.nose_width) * (1 - 0.05 * head.child) * (1 + 0.1 * a.nose)
         tip = length - 0.02 * p.nose_tip
-        ys = np.array([-0.3, -0.12, 0.05, 0.25, tip - 0.12, tip, tip + 0.06, length + 0.13, length + 0.24])
-        hs = high * np.array([0.0, 0.13, 0.2, 0.45, 0.86, 1.0, 0.93, 0.22, 0.0])
         sharp = 1.0 - 0.16 * p.nose_tip
-        ss = breadth * np.array([0.9, 0.6, 0.52, 0.6, 0.72 * sharp, 0.8 * sharp, 0.85, 1.0, 1.0])
         return cls(
             tip_y=float(tip),
             base_y=float(length + 0.11),
             wing_x=float(breadth * (1.05 - 0.07 * p.nose_tip)),
             wing_y=float(length + 0.015),
             wing_h=float(0.11 * (1 - 0.3 * head.child)),
-            knots_y=ys,
-            knots_h=hs,
-            knots_s=ss,
+            knots_y=np.array([-0.3, -0.12, 0.05, 0.25, tip - 0.12, tip, tip + 0.06, length + 0.13, length + 0.24]),
+            knots_h=high * np.array([0.0, 0.13, 0.2, 0.45, 0.86, 1.0, 0.93, 0.22, 0.0]),
+            knots_s=breadth * np.array([0.9, 0.6, 0.52, 0.6, 0.72 * sharp, 0.8 * sharp, 0.85, 1.0, 1.0]),
         )

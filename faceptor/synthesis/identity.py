@@ -70,51 +70,26 @@ class Identity:
 
 # The order is part of the seed's meaning: append new coefficients at the end.
 _SCORES = (
-    "face_width",
-    "jaw_width",
-    "jaw_shape",
-    "chin_length",
-    "cheekbone",
-    "forehead",
-    "fat",
-    "eye_spacing",
-    "eye_size",
-    "eye_tilt",
-    "eye_open",
-    "eye_height",
-    "lid_fold",
-    "brow_thickness",
-    "brow_arch",
-    "brow_tilt",
-    "brow_height",
-    "brow_length",
-    "nose_width",
-    "nose_length",
-    "nose_height",
-    "nose_tip",
-    "mouth_width",
-    "mouth_height",
-    "lip_upper",
-    "lip_lower",
-    "ear_size",
-    "skin_hue",
-    "hairline",
-)
+    "face_width", "jaw_width", "jaw_shape", "chin_length", "cheekbone", "forehead", "fat",
+    "eye_spacing", "eye_size", "eye_tilt", "eye_open", "eye_height", "lid_fold",
+    "brow_thickness", "brow_arch", "brow_tilt", "brow_height", "brow_length",
+    "nose_width", "nose_length", "nose_height", "nose_tip",
+    "mouth_width", "mouth_height", "lip_upper", "lip_lower",
+    "ear_size", "skin_hue", "hairline",
+)  # fmt: skip
 # Share of people below -> skin: a gap between pale and other skins, so that light cannot take one for the other.
 _SKIN_TONES = (0.0, 0.2, 0.2001, 1.0), (0.0, 0.1, 0.24, 1.0)
 # Shifts in deviations: as in photographs, few people are stout, have bushy or arched brows, narrow eyes, broad or
 # pointed noses, full lips.
 _MEAN_SHIFTS = {
-    "brow_arch": -0.5,
-    "brow_thickness": -1.1,
-    "fat": -1.4,
-    "eye_open": 1.0,
-    "cheekbone": -0.5,
-    "nose_width": -0.6,
-    "nose_tip": -0.4,
-    "lip_upper": -0.6,
-    "lip_lower": -0.6,
-}
+    "brow_arch": -0.5, "brow_thickness": -1.1, "fat": -1.4, "eye_open": 1.0, "cheekbone": -0.5,
+    "nose_width": -0.6, "nose_tip": -0.4, "lip_upper": -0.6, "lip_lower": -0.6,
+}  # fmt: skip
+# Men and women differ by these in the mean, to either side; the rest of the spread is common.
+_SEX_SHIFTS = {
+    "jaw_width": 0.45, "brow_thickness": 0.6, "nose_width": 0.25, "chin_length": 0.3, "lip_upper": -0.4,
+    "lip_lower": -0.4, "brow_arch": -0.55, "eye_size": -0.3, "brow_height": -0.35, "jaw_shape": 0.35,
+}  # fmt: skip
 HABITS = 10
 IDENTITY_FIELDS = frozenset(Identity.__dataclass_fields__) - {"number"}
 
@@ -152,20 +127,8 @@ def sample_identity(seed: int, identity: int, **fixed) -> Identity:
     ageing = np.random.default_rng(np.random.SeedSequence((seed, identity, 2)))
     spots = ageing.uniform([-0.9, -0.75, 0.5], [0.9, 0.9, 1.0], (30, 3))
     male = bool(fixed.get("male", u[0] < 0.5))
-    # Men and women differ in the mean of a few coefficients only; the rest of the spread is common.
     shift = 1.0 if male else -1.0
-    for name, size in (
-        ("jaw_width", 0.45),
-        ("brow_thickness", 0.6),
-        ("nose_width", 0.25),
-        ("chin_length", 0.3),
-        ("lip_upper", -0.4),
-        ("lip_lower", -0.4),
-        ("brow_arch", -0.55),
-        ("eye_size", -0.3),
-        ("brow_height", -0.35),
-        ("jaw_shape", 0.35),
-    ):
+    for name, size in _SEX_SHIFTS.items():
         normal[name] = 0.9 * normal[name] + shift * size
     normal["lip_lower"] = 0.8 * normal["lip_upper"] + 0.6 * normal["lip_lower"]  # full lips are mostly both full
     for name, size in _MEAN_SHIFTS.items():

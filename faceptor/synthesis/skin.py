@@ -11,7 +11,7 @@ from faceptor.synthesis.identity import clip
 from faceptor.synthesis.palette import IRIS, Palette
 
 _CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 24)), np.sin(np.linspace(0, 2 * np.pi, 24))], axis=1)
-_SIDES = (np.array([-1.0, 1.0]), np.array([1.0, 1.0]))  # factors of x: image-left, image-right
+_SIDES = (MIRROR, np.array([1.0, 1.0]))  # factors of x: image-left, image-right
 _BLUSH_FACTORS = np.array([1.03, 0.73, 0.73])  # what blushing does to a skin colour
 _AGE_SPOT_FACTORS = np.array([0.7, 0.58, 0.5])  # and the spots of old age
 _SPAN = np.linspace(-1, 1, 9)
@@ -67,58 +67,50 @@ def _blemishes(head: Head, c: Palette, rng: np.random.Generator) -> Iterator[Str
         yield Stroke(points=_disc(x, y, 0.015, 0.015)[::4], colour=c.shadow, alpha=0.6)
     person = head.face.person
     for x, y, size in person.spots[: max(0, int(65 * (head.aged - 0.62)))]:  # one by one from fifty on
-        yield Stroke(
-            points=_disc(x, y, 0.055 * size, 0.045 * size)[::3],
-            colour=c.skin * _AGE_SPOT_FACTORS,
-            alpha=0.55,
-            soft=0.01,
-        )
+        spot = _disc(x, y, 0.055 * size, 0.045 * size)[::3]
+        yield Stroke(points=spot, colour=c.skin * _AGE_SPOT_FACTORS, alpha=0.55, soft=0.01)
     for u, v, radius in person.marks:
         mole = _disc(0.6 * u, v, 0.6 * radius, 0.6 * radius)
         yield Stroke(points=NO_POINTS, around=mole, colour=c.shadow * 0.7, alpha=0.9)
 
 
+def _crease(c: Palette, points: np.ndarray, strength: float, line: float = 0.03, soft: float = 0.01) -> Stroke:
+    return Stroke(points=points, colour=0.85 * c.shadow, alpha=strength, line=line, soft=soft)
+
+
 def _wrinkles(head: Head, f: Features, c: Palette) -> Iterator[Stroke]:
     """They deepen with the age shown; mimics add some."""
-    a, aged, mouth_y = head.action, head.aged, head.mouth_y
-
-    def crease(points, strength, line=0.03, soft=0.01) -> Stroke:
-        return Stroke(points=np.asarray(points), colour=0.85 * c.shadow, alpha=strength, line=line, soft=soft)
-
+    a, aged = head.action, head.aged
     forehead = clip(aged - 0.2 + 2.5 * max(0.0, a.inner_brow), 0, 0.9)
     for i in range(2 + int(3 * min(aged, 1)) if forehead > 0.03 else 0):
         y = -0.5 - 0.115 * i + 0.012 * np.sin(3 * _SPAN + i) + 0.02 * _SPAN**2
-        yield crease(np.stack([_SPAN * (0.5 - 0.05 * i), y], 1), forehead * (0.9 - 0.1 * i), 0.02)
+        yield _crease(c, np.stack([_SPAN * (0.5 - 0.05 * i), y], 1), forehead * (0.9 - 0.1 * i), 0.02)
+    for side in _SIDES:
+        yield from _wrinkles_of_a_side(head, f, c, side)
+    for y in (-0.02, 0.05) if a.nose > 0.3 else ():
+        yield _crease(c, np.stack([0.1 * _SPAN, y + 0.02 * _SPAN**2], 1), 0.5)
+
+
+def _wrinkles_of_a_side(head: Head, f: Features, c: Palette, side: np.ndarray) -> Iterator[Stroke]:
+    a, aged, mouth_y = head.action, head.aged, head.mouth_y
     crow = clip(1.1 * (aged - 0.25) + 0.2 * a.cheek, 0, 0.95)
-    fold = nasolabial(head)
     frown = clip(0.8 * (aged - 0.4) + 8 * a.squeeze, 0, 0.75)
     eye_end, mouth_end = head.eye_x + f.eye_width + 0.04, f.lip_top[-1, 0] + 0.1
-    wing_x, wing_y = head.nose.wing_x + 0.09, head.nose.wing_y - 0.02
-    for side in _SIDES:
-        for dy in (-0.1, -0.03, 0.04, 0.11) if crow > 0.03 else ():
-            foot = np.array([[0, 0.01 + dy * 0.5], [0.08, 0.01 + dy], [0.16, 0.02 + dy * 1.6]])
-            yield crease((foot + np.array([eye_end, 0])) * side, crow)
-        bend = np.array(
-            [
-                [wing_x, wing_y],
-                [wing_x + 0.1, wing_y + 0.1],
-                [mouth_end, mouth_y - 0.08],
-                [mouth_end + 0.02, mouth_y + 0.08],
-            ]
-        )
-        # The cheek swells over its fold and catches the light, on dark skin more visibly than the fold itself.
-        yield Stroke(
-            points=(bend + np.array([0.055, -0.01])) * side, colour=c.light, alpha=0.5 * aged, line=0.05, soft=0.02
-        )
-        yield crease(bend * side, fold, 0.04, 0.014)
-        if aged > 0.5:
-            yield crease([[mouth_end - 0.06, mouth_y + 0.1], [mouth_end, mouth_y + 0.3]] * side, 0.9 * (aged - 0.45))
-        if aged > 0.65:
-            yield crease([[0.62, 0.45], [0.72, 0.65], [0.7, 0.85]] * side, 0.7 * (aged - 0.55))
-        if frown > 0.03:
-            yield crease([[0.07, -0.3], [0.085, -0.14]] * side, frown)
-    for y in (-0.02, 0.05) if a.nose > 0.3 else ():
-        yield crease(np.stack([0.1 * _SPAN, y + 0.02 * _SPAN**2], 1), 0.5)
+    for dy in (-0.1, -0.03, 0.04, 0.11) if crow > 0.03 else ():
+        foot = np.array([[0, 0.01 + dy * 0.5], [0.08, 0.01 + dy], [0.16, 0.02 + dy * 1.6]])
+        yield _crease(c, (foot + np.array([eye_end, 0])) * side, crow)
+    x, y = head.nose.wing_x + 0.09, head.nose.wing_y - 0.02
+    bend = np.array([[x, y], [x + 0.1, y + 0.1], [mouth_end, mouth_y - 0.08], [mouth_end + 0.02, mouth_y + 0.08]])
+    lit = bend + np.array([0.055, -0.01])
+    # The cheek swells over its fold and catches the light, on dark skin more visibly than the fold itself.
+    yield Stroke(points=lit * side, colour=c.light, alpha=0.5 * aged, line=0.05, soft=0.02)
+    yield _crease(c, bend * side, nasolabial(head), 0.04, 0.014)
+    if aged > 0.5:
+        yield _crease(c, [[mouth_end - 0.06, mouth_y + 0.1], [mouth_end, mouth_y + 0.3]] * side, 0.9 * (aged - 0.45))
+    if aged > 0.65:
+        yield _crease(c, [[0.62, 0.45], [0.72, 0.65], [0.7, 0.85]] * side, 0.7 * (aged - 0.55))
+    if frown > 0.03:
+        yield _crease(c, [[0.07, -0.3], [0.085, -0.14]] * side, frown)
 
 
 def nasolabial(head: Head) -> float:
@@ -129,17 +121,8 @@ def nasolabial(head: Head) -> float:
 def _beard(head: Head, f: Features, c: Palette) -> Iterator[Stroke]:
     face, y, hair = head.face, head.mouth_y, 0.85 * c.hair
     jaw = head.contour[5:28]
-    upper = np.array(
-        [
-            [0.68, y - 0.3],
-            [0.45, y - 0.12],
-            [0.3, y - 0.17],
-            [0, y - 0.18],
-            [-0.3, y - 0.17],
-            [-0.45, y - 0.12],
-            [-0.68, y - 0.3],
-        ]
-    )
+    cheek = np.array([[0.68, y - 0.3], [0.45, y - 0.12], [0.3, y - 0.17]])
+    upper = np.concatenate([cheek, [[0, y - 0.18]], (cheek * MIRROR)[::-1]])
     if face.stubble:
         yield Stroke(around=jaw, points=upper, colour=0.45 * c.skin + 0.55 * hair, alpha=0.6, soft=0.05)
     if face.beard:
@@ -168,12 +151,8 @@ def _nose(head: Head, f: Features, c: Palette) -> Iterator[Stroke]:
         yield Stroke(points=nostril * factor, colour=c.shadow * 0.4, alpha=0.8, soft=0.008)
     point = head.face.person.nose_tip  # light gathers on a pointed tip, spreads on a blunt one
     yield Stroke(points=np.array([[0, 0.1], [0, tip - 0.03]]), colour=c.skin * 1.12, alpha=0.4, line=0.05, soft=0.02)
-    yield Stroke(
-        points=_disc(0, tip - 0.02, 0.055 - 0.014 * point, 0.05 - 0.01 * point),
-        colour=c.skin * 1.2,
-        alpha=0.4 + 0.15 * point,
-        soft=0.025 - 0.007 * point,
-    )
+    spot, soft = _disc(0, tip - 0.02, 0.055 - 0.014 * point, 0.05 - 0.01 * point), 0.025 - 0.007 * point
+    yield Stroke(points=spot, colour=c.skin * 1.2, alpha=0.4 + 0.15 * point, soft=soft)
 
 
 def _mouth(head: Head, f: Features, c: Palette) -> Iterator[Stroke]:

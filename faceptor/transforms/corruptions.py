@@ -18,7 +18,7 @@ from numpy.random import Generator
 
 from faceptor.errors import ConfigError
 from faceptor.transforms.crop import CropSpec, Jitter, PlacedCrop
-from faceptor.transforms.photometric import LUMA, gaussian_blur, unit
+from faceptor.transforms.photometric import LUMA, gaussian_blur, spread, unit
 
 OCCLUDER = 0.5  # grey of what lies over a face
 
@@ -65,8 +65,7 @@ def relight(image: np.ndarray, strength: float, rng: Generator) -> np.ndarray:
 
 def flatten(image: np.ndarray, strength: float, rng: Generator) -> np.ndarray:
     """Less contrast: every value nearer to the crop's mean luma; strength: the share of the contrast that is left."""
-    mean = np.float32((image @ LUMA).mean())
-    return np.clip(mean + np.float32(strength) * (image - mean), 0, 1)
+    return spread(image, np.float32((image @ LUMA).mean()), strength)
 
 
 def keep(image: np.ndarray, strength: float, rng: Generator) -> np.ndarray:

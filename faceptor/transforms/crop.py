@@ -240,7 +240,7 @@ class PlacedCrop:
         size = size or self.image_size
         label = np.zeros(size, np.uint8)  # outside the crop every plane is 0, and the first of equals is taken
         for seen in geometry.bands(self._window(size)):
-            planes = self._planes(logits, size, seen)  # a few at a time are held instead of N
+            planes = self.planes_back(logits, size, seen)  # a few at a time are held instead of N
             best, part = next(planes), label[seen]
             for n, plane in enumerate(planes, start=1):
                 higher = cv2.compare(plane, best, cv2.CMP_GT)  # 255 or 0
@@ -248,15 +248,14 @@ class PlacedCrop:
                 best = np.maximum(best, plane)
         return label
 
-    def planes_back(self, logits: np.ndarray, size: tuple[int, int]) -> Iterator[np.ndarray]:
-        """(N, h, w) logits of the crop, any h and w -> one by one (H, W) float32 at the pixels of a map of `size`.
+    def planes_back(
+        self, logits: np.ndarray, size: tuple[int, int], seen: tuple[slice, slice] | None = None
+    ) -> Iterator[np.ndarray]:
+        """(N, h, w) logits of the crop, any h and w -> one by one (H, W) float32 at the pixels of a map of `size`, or
+        of its part `seen` (rows, columns).
 
         They are raised bilinearly (half-pixel) to S x S, then sampled through the inverted map; 0 outside the crop.
         """
-        return self._planes(logits, size, (slice(0, size[0]), slice(0, size[1])))
-
-    def _planes(self, logits: np.ndarray, size: tuple[int, int], seen: tuple[slice, slice]) -> Iterator[np.ndarray]:
-        """The part `seen` (rows, columns) of every plane."""
         logits = np.asarray(logits, np.float32)
         if logits.ndim != 3:
             raise DataError(f"logits: expected (classes, h, w) of one image, found shape {logits.shape}")

@@ -59,10 +59,13 @@ def colour_jitter(image: np.ndarray, brightness: float, contrast: float, saturat
     """Scale the values by `brightness`, their distance from the mean luma by `contrast`, and from each pixel's own luma
     by `saturation`, in this order, clipped to [0, 1] after each; 1 leaves as it is."""
     image = np.clip(image * np.float32(brightness), 0, 1)
-    mean = np.float32((image @ LUMA).mean())
-    image = np.clip(mean + np.float32(contrast) * (image - mean), 0, 1)
-    luma = (image @ LUMA)[..., None]
-    return np.clip(luma + np.float32(saturation) * (image - luma), 0, 1)
+    image = spread(image, np.float32((image @ LUMA).mean()), contrast)
+    return spread(image, (image @ LUMA)[..., None], saturation)
+
+
+def spread(image: np.ndarray, middle: np.ndarray | np.float32, factor: float) -> np.ndarray:
+    """Scale the distance of every value from `middle`, clipped to [0, 1]."""
+    return np.clip(middle + np.float32(factor) * (image - middle), 0, 1)
 
 
 def fuse_noise(image: np.ndarray, noise: np.ndarray, alpha: float) -> np.ndarray:

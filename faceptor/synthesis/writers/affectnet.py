@@ -9,7 +9,7 @@ import numpy as np
 from faceptor.datasets.labels import EXPRESSIONS
 from faceptor.synthesis.writers.aflw19 import square
 from faceptor.synthesis.writers.head_poses import sitting
-from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, jpeg, lines, mixed, put
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, lines, mixed, put
 
 _HEADER = "subDirectory_filePath,face_x,face_y,face_width,face_height,facial_landmarks,expression,valence,arousal"
 # neutral, happy, sad, surprise, fear, disgust, anger: the owner's training imbalance (75k happy, 4k disgust), softened.
@@ -27,9 +27,10 @@ class AffectNetLayout(Layout):
     name = "affectnet"
     title = "AffectNet: 7 expressions, face boxes"
     default_size = 160
+    frame = "wild"
 
     def plan(self, order: Order) -> list[Shot]:
-        shots: list[Shot] = []
+        shots = []
         for split, count, weights in (("train", order.train, _CLASS_WEIGHTS), ("test", order.test, (1,) * 7)):
             rng = order.rng("rows", split)
             labels = mixed(count, weights, rng)
@@ -38,25 +39,18 @@ class AffectNetLayout(Layout):
                 if split == "train"
                 else (7,) * (count // 7)
             )
-            for n, label in enumerate(rng.permutation(np.concatenate([labels, spare]).astype(int))):
+            for n, label in enumerate(rng.permutation(np.concatenate([labels, spare]).astype(int)).tolist()):
                 name = rng.bytes(28).hex()
-                shots.append(
-                    Shot(
-                        split=split,
-                        key=f"{rng.integers(1, 1300)}/{name}.jpg",
-                        person=self.person(split, n),
-                        size=self.size(order),
-                        frame="wild",
-                        fixed=sitting(rng) | _FIXED.get(int(label), {"expression": int(label)}),
-                        note={"expression": int(label), "affect": _affect(int(label), rng)},
-                    )
-                )
+                key = f"{rng.integers(1, 1300)}/{name}.jpg"
+                fixed = sitting(rng) | _FIXED.get(label, {"expression": label})
+                note = {"expression": label, "affect": _affect(label, rng)}
+                shots.append(self.shot(order, split, n, key=key, fixed=fixed, note=note))
         return shots
 
     def draw(self, shot: Shot, portrait, root: Path) -> str:
-        put(root / "Manually_Annotated_Images" / shot.key, jpeg(_picture(shot, portrait)))
+        put(root / "Manually_Annotated_Images" / shot.key, _picture(shot, portrait))
         x1, y1, x2, y2 = square(portrait).astype(int)
-        points = ";".join(f"{value:.2f}" for value in np.asarray(portrait.landmarks["68"]).ravel())
+        points = ";".join(f"{value:.2f}" for value in portrait.landmarks["68"].ravel())
         valence, arousal = shot.note["affect"]
         box = f"{x1},{y1},{x2 - x1},{y2 - y1}"
         return f"{shot.key},{box},{points},{shot.note['expression']},{valence:.6g},{arousal:.6g}"

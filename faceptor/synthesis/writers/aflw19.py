@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from faceptor.synthesis.writers.head_poses import facing
-from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup, jpeg, put
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup, put
 
 _FOLDERS = (0, 2, 3)
 # No file says where training ends: it is at the first 20,000 of the 24,386 in `ra`; a smaller file keeps that share.
@@ -18,6 +18,7 @@ class AFLW19Layout(Layout):
     name = "aflw19"
     title = "AFLW: 19 landmarks (hollow: not visible) and the face box"
     default_size = 200
+    frame = "wild"
     min_pictures: ClassVar = {}  # the owner's file divides all faces
 
     def plan(self, order: Order) -> list[Shot]:
@@ -31,20 +32,13 @@ class AFLW19Layout(Layout):
         shots = []
         for row in range(count):
             split, n = ("train", place[row]) if place[row] < train else ("test", place[row] - train)
-            shots.append(
-                Shot(
-                    split=split,
-                    key=f"{folders[row]}/image{numbers[row]:05d}.jpg",
-                    person=self.person(split, int(n)),
-                    size=self.size(order),
-                    frame="wild",
-                    fixed=facing(order.rng("pose", row), yaw=25, pitch=10, roll=9),
-                )
-            )
+            key = f"{folders[row]}/image{numbers[row]:05d}.jpg"
+            pose = facing(order.rng("pose", row), yaw=25, pitch=10, roll=9)
+            shots.append(self.shot(order, split, n, key=key, fixed=pose))
         return shots
 
     def draw(self, shot: Shot, portrait, root: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        put(root / "data/flickr" / shot.key, jpeg(portrait.image))
+        put(root / "data/flickr" / shot.key, portrait.image)
         return portrait.landmarks["19"], portrait.visible["19"], square(portrait)
 
     def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
@@ -64,14 +58,13 @@ class AFLW19Layout(Layout):
         return self.count(shots)
 
     def tile(self, shot: Shot, portrait) -> Tile:
-        tile = Tile(
-            image=portrait.image,
+        return closeup(
+            portrait,
             landmarks=portrait.landmarks["19"],
-            hidden=~np.asarray(portrait.visible["19"], bool),
+            hidden=~portrait.visible["19"],
             box=square(portrait),
             caption=f"{shot.split} {shot.key}",
         )
-        return closeup(tile, portrait.box)
 
 
 def square(portrait) -> np.ndarray:

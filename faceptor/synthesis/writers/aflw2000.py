@@ -1,6 +1,5 @@
 """AFLW2000-3D: `image00002.jpg` with a `.mat` that holds the head pose, 68 points in 3D and AFLW's 21."""
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from faceptor.synthesis.portrait import Portrait
 from faceptor.synthesis.writers.head_poses import turned
-from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, axes, closeup, jpeg, put
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, axes, closeup, put
 from faceptor.synthesis.writers.w300lp import angles, pose_parameters
 from faceptor.synthesis.writers.write_matlab import save_v5_mat
 
@@ -17,38 +16,26 @@ class AFLW2000Layout(Layout):
     name = "aflw2000"
     title = "AFLW2000-3D: head pose, 68 landmarks"
     default_size = 184
+    frame = "wild"
     min_pictures: ClassVar = {"test": 1}
     splits = ("test",)
 
     def plan(self, order: Order) -> list[Shot]:
         return [
-            Shot(
-                split="test",
-                key=f"image{2 + 2 * n:05d}",
-                person=self.person("test", n),
-                size=self.size(order),
-                frame="wild",
-                fixed=turned(order.rng("pose", n)),
-            )
+            self.shot(order, "test", n, key=f"image{2 + 2 * n:05d}", fixed=turned(order.rng("pose", n)))
             for n in range(order.test)
         ]
 
     def draw(self, shot: Shot, portrait: Portrait, root: Path) -> None:
         image = root / "AFLW2000" / f"{shot.key}.jpg"
-        put(image, jpeg(portrait.image))
+        put(image, portrait.image)
         solid = portrait.solid.T.astype(float)
         box = np.concatenate([solid[:2].min(axis=1), solid[:2].max(axis=1)]).round()[None]
         parameters = pose_parameters(portrait)
         save_v5_mat(image.with_suffix(".mat"), Pose_Para=parameters, pt3d_68=solid, pt2d=points21(portrait), roi=box)
 
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
-        return self.count(shots, rows)
-
     def tile(self, shot: Shot, portrait: Portrait) -> Tile:
-        points = portrait.solid[:, :2]
-        return closeup(
-            Tile(image=portrait.image, landmarks=points, axes=axes(portrait), caption=angles(portrait)), portrait.box
-        )
+        return closeup(portrait, landmarks=portrait.solid[:, :2], axes=axes(portrait), caption=angles(portrait))
 
 
 def points21(portrait: Portrait) -> np.ndarray:

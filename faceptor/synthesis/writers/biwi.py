@@ -10,7 +10,7 @@ from faceptor.datasets.readers.biwi import SAME_PERSON_AS
 from faceptor.synthesis.head import rotation
 from faceptor.synthesis.portrait import Portrait
 from faceptor.synthesis.writers.head_poses import swaying
-from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, axes, closeup, lines, png, put, shares
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, axes, closeup, lines, put, shares
 from faceptor.synthesis.writers.w300lp import angles
 
 _SEQUENCES = 24
@@ -27,6 +27,8 @@ class BiwiLayout(Layout):
     name = "biwi"
     title = "BIWI Kinect: head pose"
     default_size = 240
+    frame = "wild"
+    aspect = 4 / 3
     min_pictures: ClassVar = {"test": 1}
     splits = ("test",)
 
@@ -37,13 +39,12 @@ class BiwiLayout(Layout):
             sequence = f"{n + 1:02d}"
             poses = swaying(order.rng("pose", sequence), frames, yaw=70, pitch=38, roll=28)
             shots += [
-                Shot(
-                    split="test",
+                self.shot(
+                    order,
+                    "test",
+                    int(SAME_PERSON_AS.get(sequence, sequence)) - 1,
                     key=f"{sequence}/frame_{_FIRST_FRAME_NUMBER + frame:05d}",
-                    person=self.person("test", int(SAME_PERSON_AS.get(sequence, sequence)) - 1),
                     sample=n,
-                    size=self.size(order, aspect=4 / 3),
-                    frame="wild",
                     fixed=pose | {"background": "indoor", "occluder": "", "sunglasses": False, "grayscale": False},
                 )
                 for frame, pose in enumerate(poses)
@@ -52,19 +53,18 @@ class BiwiLayout(Layout):
 
     def draw(self, shot: Shot, portrait: Portrait, root: Path) -> None:
         base = root / "hpdb"
-        put(base / f"{shot.key}_rgb.png", png(portrait.image))
+        put(base / f"{shot.key}_rgb.png", portrait.image)
         rows = [*camera_matrix(portrait), (), head_position(portrait)]
         put(base / f"{shot.key}_pose.txt", lines(" ".join(f"{value:.6f}" for value in row) for row in rows))
 
     def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
-        counts = self.count(shots, rows)
         for sequence in {shot.key.split("/")[0] for shot in shots}:
             for camera in ("rgb", "depth"):  # one place, one lens
                 put(root / "hpdb" / sequence / f"{camera}.cal", calibration(*shots[0].size))
-        return counts
+        return self.count(shots, rows)
 
     def tile(self, shot: Shot, portrait: Portrait) -> Tile:
-        return closeup(Tile(image=portrait.image, axes=axes(portrait), caption=angles(portrait)), portrait.box)
+        return closeup(portrait, axes=axes(portrait), caption=angles(portrait))
 
 
 def camera_matrix(portrait: Portrait) -> np.ndarray:

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from faceptor.synthesis.writers.head_poses import sitting
-from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, albums, described, jpeg, lines, put, shares
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, albums, described, lines, put, shares
 
 VALIDATION = (162770, 19867)  # published training and validation pictures
+SIGN = {True: 1, False: -1, None: 0}  # of an attribute that is there, is not, or is unknown
 _POINTS = ("lefteye", "righteye", "nose", "leftmouth", "rightmouth")
 
 
@@ -16,23 +17,24 @@ class CelebALayout(Layout):
     name = "celeba"
     title = "CelebA: 40 attributes"
     default_size = 218
+    frame = "celeba"
+    aspect = 178 / 218
 
     def plan(self, order: Order) -> list[Shot]:
         train, val = shares(order.train, VALIDATION)
-        shots: list[Shot] = []
+        shots = []
         for code, (part, count) in enumerate({"train": train, "val": val, "test": order.test}.items()):
             album = albums(count, 2, order.rng("albums", part), most=30)
             for who in order.rng("shuffle", part).permutation(len(album)):
                 n, sample = album[who]
                 age = _age(order.rng("age", part, n)) + float(order.rng("years", part, n, sample).uniform(0, 6))
                 shots.append(
-                    Shot(
-                        split="test" if part == "test" else "train",
+                    self.shot(
+                        order,
+                        part,
+                        n,
                         key=f"{len(shots) + 1:06d}.jpg",
-                        person=self.person(part, n),
                         sample=sample,
-                        size=self.size(order, 178 / 218),
-                        frame="celeba",
                         fixed=sitting(order.rng("pose", part, n, sample)) | {"age": age},
                         note={"partition": code},
                     )
@@ -40,16 +42,15 @@ class CelebALayout(Layout):
         return shots
 
     def draw(self, shot: Shot, portrait, root: Path) -> tuple[dict, np.ndarray]:
-        put(root / "img_align_celeba" / shot.key, jpeg(portrait.image))
-        return known(portrait, "celeba"), np.asarray(portrait.points5)
+        put(root / "img_align_celeba" / shot.key, portrait.image)
+        return known(portrait, "celeba"), portrait.points5
 
     def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
         attributes, points = zip(*rows, strict=True)
         put(root / "list_attr_celeba.txt", attribute_list([shot.key for shot in shots], attributes))
         put(root / "list_eval_partition.txt", lines(f"{shot.key} {shot.note['partition']}" for shot in shots))
-        numbers = {
-            who: i + 1 for i, who in enumerate(order.rng("ids").permutation(np.unique([s.person for s in shots])))
-        }
+        people = order.rng("ids").permutation(np.unique([shot.person for shot in shots]))
+        numbers = {who: number for number, who in enumerate(people, start=1)}
         put(root / "identity_CelebA.txt", lines(f"{shot.key} {numbers[shot.person]}" for shot in shots))
         header = " ".join(f"{point}_{axis}" for point in _POINTS for axis in "xy")
         places = (
@@ -78,9 +79,8 @@ def attribute_list(keys: Sequence[str], attributes: Sequence[dict[str, bool | No
     """The owner's table: count, names, then one line per picture; 1 yes, -1 no, and 0 for what is unknown."""
     from faceptor.datasets.labels import CELEBA_40  # not needed by the drawing processes
 
-    sign = {True: 1, False: -1, None: 0}
     table = (
-        f"{key}{gap}" + " ".join(f"{sign[yes.get(name)]:2d}" for name in CELEBA_40)
+        f"{key}{gap}" + " ".join(f"{SIGN[yes.get(name)]:2d}" for name in CELEBA_40)
         for key, yes in zip(keys, attributes, strict=True)
     )
     return lines([str(len(keys)), " ".join(CELEBA_40) + " ", *table])

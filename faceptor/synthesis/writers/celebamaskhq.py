@@ -7,7 +7,7 @@ import numpy as np
 
 from faceptor.synthesis.writers.celeba import attribute_list, known
 from faceptor.synthesis.writers.head_poses import adorned, facing
-from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, jpeg, lines, png, put, shares
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, lines, put, shares
 
 _PARTITION = (24183, 2993)  # published training and validation pictures
 
@@ -16,6 +16,8 @@ class CelebAMaskHQLayout(Layout):
     name = "celebamaskhq"
     title = "CelebAMask-HQ: 19 classes"
     default_size = 192
+    frame = "celebahq"
+    maps = True
 
     def plan(self, order: Order) -> list[Shot]:
         train, val = shares(order.train, _PARTITION)
@@ -24,13 +26,11 @@ class CelebAMaskHQLayout(Layout):
         files = order.rng("mapping").permutation(len(parts))
         first = {"train": 0, "val": train, "test": train + val}
         return [
-            Shot(
-                split="test" if parts[file] == "test" else "train",
+            self.shot(
+                order,
+                parts[file],
+                file - first[parts[file]],
                 key=f"{index}.jpg",
-                person=self.person(parts[file], int(file) - first[parts[file]]),
-                size=self.size(order),
-                frame="celebahq",
-                maps=True,
                 fixed=facing(order.rng("pose", file), yaw=12, pitch=6) | adorned(order.rng("worn", file)),
                 note={"index": index, "celeba": int(file), "partition": list(first).index(parts[file])},
             )
@@ -39,11 +39,11 @@ class CelebAMaskHQLayout(Layout):
 
     def draw(self, shot: Shot, portrait, root: Path) -> tuple[dict, tuple]:
         base, index = root / "CelebAMask-HQ", shot.note["index"]
-        put(base / "CelebA-HQ-img" / shot.key, jpeg(portrait.image))
+        put(base / "CelebA-HQ-img" / shot.key, portrait.image)
         for part, mask in portrait.parts.items():
             half = mask[::2, ::2]
             if half.any():  # the owner publishes no file for an absent part
-                put(base / f"CelebAMask-HQ-mask-anno/{index // 2000}/{index:05d}_{part}.png", png(np.uint8(255) * half))
+                put(base / f"CelebAMask-HQ-mask-anno/{index // 2000}/{index:05d}_{part}.png", np.uint8(255) * half)
         return known(portrait, "celeba"), portrait.pose
 
     def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:

@@ -20,15 +20,15 @@ class COFWLayout(Layout):
     name = "cofw"
     title = "COFW: 29 landmarks (hollow: hidden)"
     default_size = 184
+    frame = "wild"
 
     def plan(self, order: Order) -> list[Shot]:
         return [
-            Shot(
-                split=split,
+            self.shot(
+                order,
+                split,
+                n,
                 key=f"{split}/{n + 1:04d}",
-                person=self.person(split, n),
-                size=self.size(order),
-                frame="wild",
                 fixed=facing(order.rng("pose", split, n), yaw=16) | _things(order.rng(split, n), _HIDDEN[split]),
             )
             for split in _FILES
@@ -57,13 +57,9 @@ class COFWLayout(Layout):
         return self.count(shots)
 
     def tile(self, shot: Shot, portrait: Portrait) -> Tile:
-        tile = Tile(
-            image=portrait.image,
-            landmarks=portrait.landmarks["29"],
-            hidden=~portrait.visible["29"],
-            caption=f"{shot.key}: {int((~portrait.visible['29']).sum())} hidden",
-        )
-        return closeup(tile, portrait.box)
+        hidden = ~portrait.visible["29"]
+        caption = f"{shot.key}: {hidden.sum()} hidden"
+        return closeup(portrait, landmarks=portrait.landmarks["29"], hidden=hidden, caption=caption)
 
 
 def _things(rng: np.random.Generator, share: float) -> dict:

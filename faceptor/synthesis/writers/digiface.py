@@ -1,12 +1,12 @@
 """DigiFace-1M: its first archives, unpacked: a folder for each person."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from faceptor.datasets.readers.digiface import ARCHIVES, is_test
 from faceptor.errors import ConfigError
 from faceptor.synthesis.writers.head_poses import sitting
-from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, png, put
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, put
 
 _PEOPLE = ARCHIVES[72]  # numbers of the people of the five archives that are written
 _IN_ARCHIVE = 2000  # people
@@ -17,6 +17,7 @@ class DigiFaceLayout(Layout):
     name = "digiface"
     title = "DigiFace-1M: identities"
     default_size = 112
+    frame = "arcface"
 
     def check(self, order: Order) -> None:
         super().check(order)
@@ -29,13 +30,12 @@ class DigiFaceLayout(Layout):
         for split, pictures in (("train", order.train), ("test", order.test)):
             for n, number in enumerate(numbers[split][: -(-pictures // _EACH)]):
                 shots += [
-                    Shot(
-                        split=split,
+                    self.shot(
+                        order,
+                        split,
+                        n,
                         key=f"{_archive(number)}/{number}/{sample}.png",
-                        person=self.person(split, n),
                         sample=sample,
-                        size=self.size(order),
-                        frame="arcface",
                         fixed=sitting(order.rng("pose", number, sample)),
                         note={"number": number},
                     )
@@ -44,10 +44,7 @@ class DigiFaceLayout(Layout):
         return shots
 
     def draw(self, shot: Shot, portrait, root: Path) -> None:
-        put(root / shot.key, png(portrait.image))
-
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
-        return self.count(shots, rows)
+        put(root / shot.key, portrait.image)
 
     def shown(self, shots: Sequence[Shot], count: int) -> list[int]:
         """The pictures of the first people, side by side."""

@@ -1,6 +1,6 @@
 """FaceSynthetics: pictures, 70 points and 19 classes with pixels of none, all in one folder."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from faceptor.datasets.labels import CELEBAMASK_19, FACESYNTHETICS_19, FACESYNTH
 from faceptor.datasets.readers.facesynthetics import is_test
 from faceptor.synthesis.portrait import Portrait
 from faceptor.synthesis.writers.head_poses import adorned, facing
-from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup, lines, png, put
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup, lines, put
 
 # Class of CelebAMask-HQ -> class here; sides are the person's in both. What the owner does not render has no class.
 _SAME = {
@@ -30,39 +30,29 @@ class FaceSyntheticsLayout(Layout):
     name = "facesynthetics"
     title = "FaceSynthetics: 70 landmarks, 19 classes"
     default_size = 200
+    frame = "wild"
+    maps = True
+    zoom = 1.2
 
     def plan(self, order: Order) -> list[Shot]:
         """Numbers are chosen so that the reader's draw gives as many of each part as are ordered."""
         shots, people = [], {"train": count(), "test": count()}
         for number in _numbers({"train": order.train, "test": order.test}):
             split = "test" if is_test(number) else "train"
-            shots.append(
-                Shot(
-                    split=split,
-                    key=number,
-                    person=self.person(split, next(people[split])),
-                    size=self.size(order),
-                    frame="wild",
-                    maps=True,
-                    zoom=1.2,
-                    fixed=facing(order.rng("pose", number), yaw=18) | adorned(order.rng("worn", number)),
-                )
-            )
+            look = facing(order.rng("pose", number), yaw=18) | adorned(order.rng("worn", number))
+            shots.append(self.shot(order, split, next(people[split]), key=number, fixed=look))
         return shots
 
     def draw(self, shot: Shot, portrait: Portrait, root: Path) -> None:
-        put(root / f"{shot.key}.png", png(portrait.image))
-        put(root / f"{shot.key}_seg.png", png(classes_of(portrait)))
+        put(root / f"{shot.key}.png", portrait.image)
+        put(root / f"{shot.key}_seg.png", classes_of(portrait))
         put(root / f"{shot.key}_ldmks.txt", lines(f"{x:.6f} {y:.6f}" for x, y in points_of(portrait)))
-
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
-        return self.count(shots, rows)
 
     def tile(self, shot: Shot, portrait: Portrait) -> Tile:
         mask = classes_of(portrait)
         mask[mask == FACESYNTHETICS_IGNORE] = 0  # shown as the background is
-        tile = Tile(image=portrait.image, mask=mask, landmarks=points_of(portrait), caption=f"{shot.split} {shot.key}")
-        return closeup(tile, portrait.box)
+        caption = f"{shot.split} {shot.key}"
+        return closeup(portrait, mask=mask, landmarks=points_of(portrait), caption=caption)
 
 
 def points_of(portrait: Portrait) -> np.ndarray:

@@ -26,6 +26,7 @@ class FERPlusLayout(Layout):
     name = "ferplus"
     title = "FERPlus: 7 expressions, 48 x 48 grey"
     default_size = 48
+    frame = "crop"
 
     def check(self, order: Order) -> None:
         super().check(order)
@@ -35,23 +36,16 @@ class FERPlusLayout(Layout):
     def plan(self, order: Order) -> list[Shot]:
         train, public = shares(order.train, _PARTS)
         parts = (("Training", "train", train), ("PublicTest", "val", public), ("PrivateTest", "test", order.test))
-        shots: list[Shot] = []
+        shots = []
         for usage, part, count in parts:
             rng = order.rng("rows", part)
             labels = [EXPRESSIONS[label] for label in mixed(count, np.sqrt(_CLASS_COUNTS), rng)]
             spare = rng.choice(list(_UNUSABLE_VOTES), size=round(count * _UNUSABLE_SHARE)).tolist()
             for n, label in enumerate(rng.permutation([*labels, *spare]).tolist()):
-                shots.append(
-                    Shot(
-                        split="test" if part == "test" else "train",
-                        key="" if label == "NF" else f"fer{len(shots):07d}.png",  # the owner leaves these unnamed
-                        person=self.person(part, n),
-                        size=self.size(order),
-                        frame="crop",
-                        fixed=sitting(rng) | {"grayscale": True} | _shown(label),
-                        note={"usage": usage, "label": label, "votes": _votes(label, rng)},
-                    )
-                )
+                key = "" if label == "NF" else f"fer{len(shots):07d}.png"  # the owner leaves these unnamed
+                fixed = sitting(rng) | {"grayscale": True} | _shown(label)
+                note = {"usage": usage, "label": label, "votes": _votes(label, rng)}
+                shots.append(self.shot(order, part, n, key=key, fixed=fixed, note=note))
         return shots
 
     def draw(self, shot: Shot, portrait, root: Path) -> str:

@@ -4,13 +4,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-
 from faceptor.datasets.labels import FFHQ_AGES, GENDERS
 from faceptor.errors import ConfigError
 from faceptor.synthesis.demographics import age_ranges, at_age
 from faceptor.synthesis.writers.head_poses import sitting
-from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, lines, mixed, png, put
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, lines, mixed, put
 
 _HEADER = (
     "image_number,age_group,age_group_confidence,gender,gender_confidence,head_pitch,head_roll,head_yaw,"
@@ -24,6 +22,7 @@ class FFHQAgingLayout(Layout):
     name = "ffhqaging"
     title = "FFHQ-Aging: gender, age group"
     default_size = 128
+    frame = "celebahq"
     min_pictures: ClassVar = {}  # every face is for testing
 
     def check(self, order: Order) -> None:
@@ -33,29 +32,21 @@ class FFHQAgingLayout(Layout):
                 raise ConfigError(f"synthesis.{self.name}.{split}: expected at most {most} faces, found {asked}")
 
     def plan(self, order: Order) -> list[Shot]:
-        shots: list[Shot] = []
+        shots = []
         for split, first in (("train", 0), ("test", _LARGEST["train"])):
             count, rng = getattr(order, split), order.rng("labels", split)
             groups, genders = mixed(count, (1,) * len(FFHQ_AGES), rng), mixed(count, (1, 1), rng)
             for n in range(count):
                 face = order.rng("face", split, n)
                 low, high = age_ranges(FFHQ_AGES)[groups[n]]
-                shots.append(
-                    Shot(
-                        split=split,
-                        key=f"{first + n:05d}",
-                        person=self.person(split, n),
-                        size=self.size(order),
-                        frame="celebahq",
-                        fixed=sitting(face) | {"male": not genders[n]} | at_age(face.uniform(low, high + 1)),
-                        note={"age": FFHQ_AGES[groups[n]], "gender": GENDERS[genders[n]]},
-                    )
-                )
+                fixed = sitting(face) | {"male": not genders[n]} | at_age(face.uniform(low, high + 1))
+                note = {"age": FFHQ_AGES[groups[n]], "gender": GENDERS[genders[n]]}
+                shots.append(self.shot(order, split, n, key=f"{first + n:05d}", fixed=fixed, note=note))
         return shots
 
     def draw(self, shot: Shot, portrait, root: Path) -> str:
         folder = f"{int(shot.key) // 1000 * 1000:05d}"
-        put(root / _FOLDER / folder / f"{shot.key}.png", png(portrait.image))
+        put(root / _FOLDER / folder / f"{shot.key}.png", portrait.image)
         yaw, pitch, roll = portrait.pose
         glasses = "Dark" if portrait.face.sunglasses else "Normal" if portrait.face.eyeglasses else "None"
         facts = (int(shot.key), shot.note["age"], 1.0, shot.note["gender"], 1.0, f"{pitch:.2f}", f"{roll:.2f}")
@@ -66,4 +57,4 @@ class FFHQAgingLayout(Layout):
         return {"all": len(shots)}  # readers divide it in more than one way
 
     def tile(self, shot: Shot, portrait) -> Tile:
-        return Tile(image=np.asarray(portrait.image), caption=f"{shot.note['gender']}\n{shot.note['age']} years")
+        return Tile(image=portrait.image, caption=f"{shot.note['gender']}\n{shot.note['age']} years")

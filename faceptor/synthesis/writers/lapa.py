@@ -1,13 +1,10 @@
 """LaPa: `{train,val,test}/{images,labels,landmarks}`, 11 classes and 106 points."""
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-
 from faceptor.synthesis.writers.head_poses import facing
-from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup, jpeg, lines, png, put, shares
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup, lines, put, shares
 
 _TRAIN = (18168, 2000)  # published training and validation pictures
 
@@ -16,6 +13,9 @@ class LaPaLayout(Layout):
     name = "lapa"
     title = "LaPa: 11 classes, 106 landmarks"
     default_size = 200
+    frame = "wild"
+    maps = True
+    zoom = 1.2
     min_pictures: ClassVar = {"train": 2, "test": 1}  # the owner's validation part is taken from train
 
     def plan(self, order: Order) -> list[Shot]:
@@ -24,14 +24,11 @@ class LaPaLayout(Layout):
         for part, count in {"train": train, "val": val, "test": order.test}.items():
             photos = order.rng("names", part).choice(10**10, size=count, replace=False) if count else ()
             shots += [
-                Shot(
-                    split="test" if part == "test" else "train",
+                self.shot(
+                    order,
+                    part,
+                    n,
                     key=f"{photo}_{n % 3}",
-                    person=self.person(part, n),
-                    size=self.size(order),
-                    frame="wild",
-                    maps=True,
-                    zoom=1.2,
                     fixed=facing(order.rng("pose", part, n), yaw=18),
                     note={"part": part},
                 )
@@ -41,19 +38,11 @@ class LaPaLayout(Layout):
 
     def draw(self, shot: Shot, portrait, root: Path) -> None:
         base = root / "LaPa" / shot.note["part"]
-        put(base / f"images/{shot.key}.jpg", jpeg(portrait.image))
-        put(base / f"labels/{shot.key}.png", png(np.asarray(portrait.classes11, np.uint8)))
+        put(base / f"images/{shot.key}.jpg", portrait.image)
+        put(base / f"labels/{shot.key}.png", portrait.classes11)
         points = (f"{x:.6f} {y:.6f}" for x, y in portrait.landmarks["106"])
         put(base / f"landmarks/{shot.key}.txt", lines(["106", *points]))
 
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
-        return self.count(shots, rows)
-
     def tile(self, shot: Shot, portrait) -> Tile:
-        tile = Tile(
-            image=portrait.image,
-            mask=portrait.classes11,
-            landmarks=portrait.landmarks["106"],
-            caption=f"{shot.note['part']} {shot.key}",
-        )
-        return closeup(tile, portrait.box)
+        caption = f"{shot.note['part']} {shot.key}"
+        return closeup(portrait, mask=portrait.classes11, landmarks=portrait.landmarks["106"], caption=caption)

@@ -25,6 +25,7 @@ from faceptor.synthesis.head import rotation
 from faceptor.synthesis.portrait import Portrait
 
 JPEG_QUALITY = 92
+_MARGIN = 0.3  # around a face on the contact sheet, in sides of its box
 
 # A person's number is (data set, part, n): the ranges of two data sets, or of two parts of one, cannot meet.
 # Append only: the position is part of every generated identity.
@@ -76,8 +77,8 @@ class Shot:
     sample: int = 0
     size: tuple[int, int]  # height, width
     frame: str
-    maps: bool = False
-    zoom: float = 1.0  # > 1: the picture is cut from one that much larger, so the face fills more of it
+    maps: bool
+    zoom: float
     fixed: dict[str, Any] = field(default_factory=dict)
     note: dict[str, Any] = field(default_factory=dict)
 
@@ -114,6 +115,10 @@ class Layout(ABC):
     splits: ClassVar[tuple[str, ...]] = ("train", "test")  # what the owner publishes
     min_pictures: ClassVar[dict[str, int]] = {"train": 1}  # pictures of a split that its own reader can do with
     needs: ClassVar[tuple[str, ...]] = ()  # fields of the order that must be given beside train and test
+    frame: ClassVar[str]  # how the faces lie in their pictures, of `placement.FRAMES`
+    aspect: ClassVar[float] = 1.0  # width / height of the pictures
+    maps: ClassVar[bool] = False  # whether the class maps are wanted
+    zoom: ClassVar[float] = 1.0  # > 1: pictures are cut from ones that much larger, so the face fills more of them
 
     def check(self, order: Order) -> None:
         """Raise ConfigError for what cannot be made."""
@@ -138,16 +143,28 @@ class Layout(ABC):
     def plan(self, order: Order) -> list[Shot]:
         """All pictures, in the order of the label files."""
 
+    def shot(self, order: Order, part: str, n: int, **more: Any) -> Shot:
+        """A picture of the n-th person of a part, with `more` fields; a validation part belongs to training."""
+        fields = {
+            "split": "test" if part == "test" else "train",
+            "person": self.person(part, n),
+            "size": self.size(order),
+            "frame": self.frame,
+            "maps": self.maps,
+            "zoom": self.zoom,
+        }
+        return Shot(**(fields | more))
+
     @abstractmethod
-    def draw(self, shot: Shot, portrait, root: Path) -> Any:
+    def draw(self, shot: Shot, portrait: Portrait, root: Path) -> Any:
         """Write the files of one shot below root; return what `write` needs (small, picklable)."""
 
-    @abstractmethod
     def write(self, order: Order, shots: Sequence[Shot], rows: Iterable[Any], root: Path) -> dict[str, int]:
-        """Write the label files; rows come in the order of the shots. Returns counts per split."""
+        """Write the label files, if any; rows come in the order of the shots. Returns counts per split."""
+        return self.count(shots, rows)
 
     @abstractmethod
-    def tile(self, shot: Shot, portrait) -> Tile:
+    def tile(self, shot: Shot, portrait: Portrait) -> Tile:
         """The picture with the labels as written."""
 
     def shown(self, shots: Sequence[Shot], count: int) -> list[int]:
@@ -163,10 +180,10 @@ class Layout(ABC):
             pass
         return dict(Counter(shot.split for shot in shots))
 
-    def size(self, order: Order, aspect: float = 1.0) -> tuple[int, int]:
-        """(height, width) of a picture whose longer side is what the order asks; aspect = width / height."""
+    def size(self, order: Order) -> tuple[int, int]:
+        """(height, width) of a picture whose longer side is what the order asks."""
         longer = order.image_size or self.default_size
-        return (longer, round(longer * aspect)) if aspect <= 1 else (round(longer / aspect), longer)
+        return (longer, round(longer * self.aspect)) if self.aspect <= 1 else (round(longer / self.aspect), longer)
 
     def take(self, shot: Shot, seed: int, root: Path, *, show: bool) -> Drawn:
         face = sample_face(seed, identity=shot.person, sample=shot.sample, **shot.fixed)
@@ -200,21 +217,18 @@ def cut(portrait: Portrait, size: tuple[int, int]) -> Portrait:
     )
 
 
-def closeup(tile: Tile, box: np.ndarray, margin: float = 0.3) -> Tile:
-    """A tile of the face alone: its box with a margin on every side, as far as the picture reaches."""
-    low, high = np.asarray(box[:2]), np.asarray(box[2:])
-    half = (high - low).max() * (0.5 + margin)
+def closeup(portrait: Portrait, **labels: Any) -> Tile:
+    """A tile of the face alone, with fields of `Tile`: its box with a margin, as far as the picture reaches."""
+    low, high = portrait.box[:2], portrait.box[2:]
+    half = (high - low).max() * (0.5 + _MARGIN)
     left, top = np.maximum(((low + high) / 2 - half).round().astype(int), 0)
     right, bottom = ((low + high) / 2 + half).round().astype(int)
-    shift = np.array([left, top])
-    return replace(
-        tile,
-        image=tile.image[top:bottom, left:right],
-        mask=None if tile.mask is None else tile.mask[top:bottom, left:right],
-        landmarks=None if tile.landmarks is None else tile.landmarks - shift,
-        box=None if tile.box is None else tile.box - np.tile(shift, 2),
-        axes=None if tile.axes is None else tile.axes - shift,
-    )
+    for name, shift in (("landmarks", [left, top]), ("axes", [left, top]), ("box", [left, top, left, top])):
+        if name in labels:
+            labels[name] = labels[name] - np.array(shift)
+    if "mask" in labels:
+        labels["mask"] = labels["mask"][top:bottom, left:right]
+    return Tile(image=portrait.image[top:bottom, left:right], **labels)
 
 
 def axes(portrait: Portrait) -> np.ndarray:
@@ -257,8 +271,8 @@ def mixed(count: int, weights: Sequence[float], rng: np.random.Generator) -> np.
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
-def jpeg(rgb: np.ndarray, quality: int = JPEG_QUALITY) -> bytes:
-    return simplejpeg.encode_jpeg(np.ascontiguousarray(rgb), quality=quality, colorspace="RGB")
+def jpeg(rgb: np.ndarray) -> bytes:
+    return simplejpeg.encode_jpeg(np.ascontiguousarray(rgb), quality=JPEG_QUALITY, colorspace="RGB")
 
 
 def png(image: np.ndarray) -> bytes:
@@ -270,14 +284,13 @@ def png(image: np.ndarray) -> bytes:
     return data.tobytes()
 
 
-def put(path: Path, content: bytes | str) -> None:
-    """Write a file, making its folder; text is UTF-8 with the line ends it has."""
+def put(path: Path, content: str | np.ndarray) -> None:
+    """Write a file, making its folder: text in UTF-8 with the line ends it has, or a picture, PNG or JPEG by name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-
-
-def encode_image(path: str | Path, rgb: np.ndarray) -> bytes:
-    return png(rgb) if Path(path).suffix.lower() == ".png" else jpeg(rgb)
+    if isinstance(content, str):
+        path.write_text(content, encoding="utf-8", newline="")
+    else:
+        path.write_bytes(png(content) if path.suffix == ".png" else jpeg(content))
 
 
 def lines(rows: Iterable[str]) -> str:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.synthesis.writers.celeba import known
+from faceptor.synthesis.writers.celeba import SIGN, known
 from faceptor.synthesis.writers.head_poses import sitting
-from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, albums, described, jpeg, lines, put
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, albums, described, lines, put
 
 _FIRST_NAMES = """
     Ada Abel Bela Bruno Clara Cyrus Dora Darius Edith Elias Flora Fabio Greta Gideon Hanna Hugo Irene Ivan Judith Jonas
@@ -26,6 +26,8 @@ class LFW73Layout(Layout):
     name = "lfw73"
     title = "LFW: 73 attributes"
     default_size = 160
+    frame = "wild"
+    zoom = 1.45
 
     def plan(self, order: Order) -> list[Shot]:
         album = [
@@ -36,14 +38,12 @@ class LFW73Layout(Layout):
         people = list(dict.fromkeys((split, n) for split, n, _ in album))
         names = dict(zip(people, _names(len(people), order.rng("names")), strict=True))
         shots = [
-            Shot(
-                split=split,
+            self.shot(
+                order,
+                split,
+                n,
                 key="{0}/{0}_{1:04d}.jpg".format(names[split, n].replace(" ", "_"), sample + 1),
-                person=self.person(split, n),
                 sample=sample,
-                size=self.size(order),
-                frame="wild",
-                zoom=1.45,
                 fixed=sitting(order.rng("pose", split, n, sample)),
                 note={"name": names[split, n]},
             )
@@ -52,7 +52,7 @@ class LFW73Layout(Layout):
         return sorted(shots, key=lambda shot: shot.key)
 
     def draw(self, shot: Shot, portrait, root: Path) -> tuple[dict, dict]:
-        put(root / "lfw" / shot.key, jpeg(portrait.image))
+        put(root / "lfw" / shot.key, portrait.image)
         return known(portrait, "celeba"), known(portrait, "lfw")
 
     def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
@@ -108,7 +108,7 @@ def _scores(order: Order, shots: Sequence[Shot], seen: Sequence[dict], names: Se
     """Kumar et al.'s table of classifier scores: above zero present, below absent; zero where nothing is known."""
     table = []
     for shot, yes in zip(shots, seen, strict=True):
-        sign = np.array([{True: 1, False: -1, None: 0}[yes.get(name)] for name in names])
+        sign = np.array([SIGN[yes.get(name)] for name in names])
         scores = sign * order.rng("scores", shot.key).gamma(4, 0.3, size=len(names)).clip(0.05)
         person, picture = shot.note["name"], int(shot.key[-8:-4])
         table.append("\t".join([person, str(picture), *(f"{score:.6f}" for score in scores)]))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from faceptor.synthesis.writers.celeba import known
-from faceptor.synthesis.writers.layout import Order, Shot, Tile, described, jpeg, put
+from faceptor.synthesis.writers.layout import Order, Shot, Tile, described, put
 from faceptor.synthesis.writers.lfw73 import LFW73Layout, save_labels, save_split
 
 
@@ -15,7 +15,7 @@ class LFWALayout(LFW73Layout):
     title = "LFWA: 40 attributes"
 
     def draw(self, shot: Shot, portrait, root: Path) -> dict[str, bool | None]:
-        put(root / "lfw" / shot.key, jpeg(portrait.image))
+        put(root / "lfw" / shot.key, portrait.image)
         return known(portrait, "celeba")
 
     def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:

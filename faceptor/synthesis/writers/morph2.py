@@ -12,21 +12,8 @@ from typing import ClassVar
 import numpy as np
 
 from faceptor.synthesis.writers.celeba import known
-from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, albums, jpeg, lines, put
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, albums, lines, put
 
-_COLUMNS = (
-    "id_num",
-    "picture_num",
-    "dob",
-    "doa",
-    "race",
-    "gender",
-    "facial_hair",
-    "age",
-    "age_diff",
-    "glasses",
-    "photo",
-)
 _AGE_RANGE = (16, 77)
 _PICTURES_PER_PERSON = 2
 _RACES = {"Black": "B", "White": "W", "Asian": "A", "Indian": "I"}
@@ -36,6 +23,8 @@ class Morph2Layout(Layout):
     name = "morph2"
     title = "MORPH II: age in years"
     default_size = 160
+    frame = "crop"
+    aspect = 160 / 192
     min_pictures: ClassVar = {}  # the reader draws its splits from all faces
 
     def plan(self, order: Order) -> list[Shot]:
@@ -49,13 +38,13 @@ class Morph2Layout(Layout):
         starts = rng.integers(date(2003, 1, 1).toordinal(), date(2005, 1, 1).toordinal(), size=people)
         births = [int(starts[n] - first[n] * 365.25) for n in range(people)]
         return [
-            Shot(
+            self.shot(
+                order,
+                "train",
+                n,
                 split="all",
                 key=f"Album{1 + n * _PICTURES_PER_PERSON // people}",
-                person=self.person("train", n),
                 sample=sample,
-                size=self.size(order, 160 / 192),
-                frame="crop",
                 fixed={"age": age} | _mug_shot(order.rng("pose", n, sample)),
                 note={"subject": int(identifiers[n]), "picture": sample + 1, "born": births[n]},
             )
@@ -64,11 +53,11 @@ class Morph2Layout(Layout):
 
     def draw(self, shot: Shot, portrait, root: Path) -> dict[str, bool | None]:
         attributes = known(portrait, "celeba")
-        put(root / photo(shot, attributes), jpeg(portrait.image))
+        put(root / photo(shot, attributes), portrait.image)
         return attributes | {race: portrait.attributes.get(f"lfw:{race}") for race in _RACES}
 
     def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
-        table, first = [",".join(_COLUMNS)], {}
+        table, first = [], {}
         for shot, seen in zip(shots, rows, strict=True):
             taken = date.fromordinal(shot.note["born"]) + timedelta(days=shot.fixed["age"] * 365.25)
             values = {
@@ -84,8 +73,9 @@ class Morph2Layout(Layout):
                 "glasses": _flag(seen.get("Eyeglasses")),
                 "photo": photo(shot, seen),
             }
-            table.append(",".join(str(values[column]) for column in _COLUMNS))
-        put(root / "morph_2008_nonCommercial.csv", lines(table))
+            table.append(values)
+        cells = [table[0], *(values.values() for values in table)]
+        put(root / "morph_2008_nonCommercial.csv", lines(",".join(map(str, row)) for row in cells))
         return self.count(shots)
 
     def tile(self, shot: Shot, portrait) -> Tile:

@@ -10,7 +10,7 @@ from faceptor.datasets.labels import VERIFICATION
 from faceptor.errors import ConfigError
 from faceptor.synthesis.writers.head_poses import sitting
 from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, jpeg, lines, put, shares
-from faceptor.synthesis.writers.write_recordio import RecordWriter, dump_bin
+from faceptor.synthesis.writers.write_recordio import dump_bin, record_writer
 
 _SIDE_PIXELS = 112
 _FOLDS = 10
@@ -21,6 +21,7 @@ class MS1MV3Layout(Layout):
     title = "MS1MV3: identities, and pairs of the verification sets (green: same person)"
     default_size = _SIDE_PIXELS
     needs = ("identities", "pairs")
+    frame = "arcface"
 
     def check(self, order: Order) -> None:
         super().check(order)
@@ -32,16 +33,14 @@ class MS1MV3Layout(Layout):
             raise ConfigError("synthesis.ms1mv3.test: remove it, the tests are the `pairs` of the verification sets")
 
     def plan(self, order: Order) -> list[Shot]:
-        size = self.size(order)
         per_person = order.rng("albums").permutation(shares(order.train, np.ones(order.identities)))
         shots = [
-            Shot(
-                split="train",
+            self.shot(
+                order,
+                "train",
+                n,
                 key=f"{n}/{sample}.jpg",
-                person=self.person("train", n),
                 sample=sample,
-                size=size,
-                frame="arcface",
                 # Within a person the ages spread, as they do in pictures of well-known people.
                 fixed=sitting(order.rng("pose", n, sample)) | {"age": age},
                 note={"label": n},
@@ -50,7 +49,7 @@ class MS1MV3Layout(Layout):
             for sample, age in enumerate(_ages(order.rng("ages", n), count))
         ]
         for name in VERIFICATION:
-            shots += _pairs(self, order, name, size)
+            shots += _pairs(self, order, name)
         return shots
 
     def draw(self, shot: Shot, portrait, root: Path) -> bytes:
@@ -58,19 +57,18 @@ class MS1MV3Layout(Layout):
 
     def write(self, order: Order, shots: Sequence[Shot], rows: Iterable[bytes], root: Path) -> dict[str, int]:
         rows = iter(rows)
-        labels = [shot.note["label"] for shot in shots if shot.split == "train"]
-        with RecordWriter(root / "train") as records:
+        trained = [shot for shot in shots if shot.split == "train"]
+        labels = [shot.note["label"] for shot in trained]
+        with record_writer(root / "train") as add:
             for key, label in enumerate(labels, start=1):
-                records.add(key, next(rows), float(label))
+                add(key, next(rows), float(label))
             first = len(labels) + 1  # identity records follow the pictures: the range of keys of each person
             bounds = 1 + np.searchsorted(labels, np.arange(order.identities + 1))
             for label, (start, end) in enumerate(pairwise(bounds)):
-                records.add(first + label, b"", (float(start), float(end)))
+                add(first + label, b"", (float(start), float(end)))
             # Record 0 tells the range of the identity records.
-            records.add(0, b"", (float(first), float(first + order.identities)))
-        put(
-            root / "train.lst", lines(f"1\t{shot.key}\t{shot.note['label']}" for shot in shots if shot.split == "train")
-        )
+            add(0, b"", (float(first), float(first + order.identities)))
+        put(root / "train.lst", lines(f"1\t{shot.key}\t{shot.note['label']}" for shot in trained))
         side = self.size(order)[0]
         put(root / "property", lines([f"{order.identities},{side},{side}"]))
         for name in VERIFICATION:
@@ -97,7 +95,7 @@ class MS1MV3Layout(Layout):
         return [i for group in people for i in group[:8]] + [i for group in pairs for i in group[:4]]
 
 
-def _pairs(layout: MS1MV3Layout, order: Order, name: str, size: tuple[int, int]) -> list[Shot]:
+def _pairs(layout: MS1MV3Layout, order: Order, name: str) -> list[Shot]:
     """Pair after pair: ten folds of neighbouring pairs, in each first the same people, then different ones."""
     rng = order.rng("pairs", name)
     shots = []
@@ -106,19 +104,10 @@ def _pairs(layout: MS1MV3Layout, order: Order, name: str, size: tuple[int, int])
             same = place < (len(fold) + pair % 2) // 2
             # The owners of the last two sets chose strangers of one sex, which makes them hard.
             alike = {"male": bool(rng.random() < 0.5)} if not same and name in ("calfw", "cplfw") else {}
-            for side, fixed in enumerate(_SIDES[name](rng)):
-                shots.append(
-                    Shot(
-                        split=name,
-                        key=f"{name}/{pair}/{side}",
-                        person=layout.person(name, 2 * int(pair) + (0 if same else side)),
-                        sample=side,
-                        size=size,
-                        frame="arcface",
-                        fixed=sitting(rng) | fixed | alike,
-                        note={"same": bool(same)},
-                    )
-                )
+            for side, own in enumerate(_SIDES[name](rng)):
+                who, key, note = 2 * pair + (0 if same else side), f"{name}/{pair}/{side}", {"same": bool(same)}
+                fixed = sitting(rng) | own | alike
+                shots.append(layout.shot(order, name, who, split=name, key=key, sample=side, fixed=fixed, note=note))
     return shots
 
 

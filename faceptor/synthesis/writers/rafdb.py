@@ -7,7 +7,7 @@ import numpy as np
 
 from faceptor.datasets.labels import EXPRESSIONS, RAFDB_TO_UNIFIED
 from faceptor.synthesis.writers.head_poses import sitting
-from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, jpeg, lines, mixed, put
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, lines, mixed, put
 
 # The owner's labels 1 ... 7, and the owner's training counts, whose square roots give a milder imbalance.
 LABELS = tuple(EXPRESSIONS[expression] for _, expression in sorted(RAFDB_TO_UNIFIED.items()))  # in the owner's order
@@ -20,21 +20,21 @@ class RAFDBLayout(Layout):
     name = "rafdb"
     title = "RAF-DB: 7 expressions"
     default_size = 100
+    frame = "arcface"
 
     def plan(self, order: Order) -> list[Shot]:
-        shots: list[Shot] = []
+        shots = []
         for split, count, weights, digits in (
             ("train", order.train, np.sqrt(_CLASS_COUNTS), 5),
             ("test", order.test, (1,) * 7, 4),
         ):
             labels = mixed(count, weights, order.rng("labels", split))
             shots += [
-                Shot(
-                    split=split,
+                self.shot(
+                    order,
+                    split,
+                    n,
                     key=f"{split}_{n + 1:0{digits}d}",
-                    person=self.person(split, n),
-                    size=self.size(order),
-                    frame="arcface",
                     fixed=sitting(order.rng("pose", split, n)) | {"expression": EXPRESSIONS.index(LABELS[label])},
                     note={"label": int(label) + 1},
                 )
@@ -43,9 +43,9 @@ class RAFDBLayout(Layout):
         return shots
 
     def draw(self, shot: Shot, portrait, root: Path) -> None:
-        put(root / f"basic/Image/aligned/{shot.key}_aligned.jpg", jpeg(portrait.image))
+        put(root / f"basic/Image/aligned/{shot.key}_aligned.jpg", portrait.image)
         # The owner measures the five points in the original picture; here the aligned one is the original.
-        points = [f"{x:.3f}\t{y:.3f}" for x, y in np.asarray(portrait.points5)]
+        points = [f"{x:.3f}\t{y:.3f}" for x, y in portrait.points5]
         male, race = portrait.attributes.get("celeba:Male"), [portrait.attributes.get(f"lfw:{name}") for name in _RACES]
         facts = (
             2 if male is None else int(not male),
@@ -55,10 +55,9 @@ class RAFDBLayout(Layout):
         put(root / f"basic/Annotation/manual/{shot.key}_manu_attri.txt", lines([*points, *map(str, facts)]))
 
     def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
-        counts = self.count(shots, rows)
         table = lines(f"{shot.key}.jpg {shot.note['label']}" for shot in shots)
         put(root / "basic/EmoLabel/list_patition_label.txt", table)  # spelt so by its owner
-        return counts
+        return self.count(shots, rows)
 
     def tile(self, shot: Shot, portrait) -> Tile:
         return Tile(image=portrait.image, caption=f"{shot.note['label']} {LABELS[shot.note['label'] - 1]}")

@@ -7,12 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-
 from faceptor.datasets.labels import GENDERS, UTKFACE_RACES
 from faceptor.synthesis.demographics import APPEARANCES, UTKFACE_APPEARANCES, appearance_of, at_age
 from faceptor.synthesis.writers.head_poses import sitting
-from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, jpeg, lines, put
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, lines, put
 
 _LISTED_AGES = (21, 60)  # years in the CORAL lists, which count from the first
 _UNLISTED_PER_LISTED = 0.44  # pictures outside of the lists for each one inside, as in the owner's archive
@@ -24,6 +22,7 @@ class UTKFaceLayout(Layout):
     name = "utkface"
     title = "UTKFace: age, gender, race"
     default_size = 160
+    frame = "crop"
     min_pictures: ClassVar = {"train": 1, "test": 1}
 
     def plan(self, order: Order) -> list[Shot]:
@@ -42,28 +41,27 @@ class UTKFaceLayout(Layout):
         look = APPEARANCES[str(rng.choice(UTKFACE_APPEARANCES[UTKFACE_RACES[race]]))]
         looks = appearance_of(look, seed=order.seed, person=person, male=gender == 0, rng=rng)
         stamp = f"2017{list(_PARTS).index(split) + 1:02d}{n + 1:011d}"  # 17 digits: date and time
-        return Shot(
+        return self.shot(
+            order,
+            _PARTS[split],
+            n,
             split=split,
             key=f"{age}_{gender}_{race}_{stamp}.jpg.chip.jpg",
-            person=person,
-            size=self.size(order),
-            frame="crop",
             fixed=sitting(rng) | looks | at_age(age + rng.random()),
             note={"age": age, "gender": gender, "race": race},
         )
 
     def draw(self, shot: Shot, portrait, root: Path) -> None:
-        put(root / "UTKFace" / shot.key, jpeg(portrait.image))
+        put(root / "UTKFace" / shot.key, portrait.image)
 
     def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
-        counts = self.count(shots, rows)
         for split in ("train", "test"):
             mine = [shot for shot in shots if shot.split == split]
             table = (f"{n},{shot.key},{shot.note['age'] - _LISTED_AGES[0]}" for n, shot in enumerate(mine))
             put(root / f"utk_{split}.csv", lines([",file,age", *table]))
-        return counts
+        return self.count(shots, rows)
 
     def tile(self, shot: Shot, portrait) -> Tile:
         note = shot.note
         caption = f"{GENDERS[note['gender']]}, {UTKFACE_RACES[note['race']]}\n{note['age']} years"
-        return Tile(image=np.asarray(portrait.image), caption=caption)
+        return Tile(image=portrait.image, caption=caption)

@@ -1,13 +1,12 @@
 """300W: afw, helen, lfpw and ibug with one `.pts` file per picture (Matlab coordinates, 1-based)."""
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from faceptor.synthesis.writers.head_poses import facing
-from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup, encode_image, lines, put, shares
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup, lines, put, shares
 
 # Published numbers of pictures; an order is split in the same proportions.
 _TRAIN = {"afw": 337, "helen/trainset": 2000, "lfpw/trainset": 811}
@@ -19,40 +18,26 @@ class W300Layout(Layout):
     name = "300w"
     title = "300W: 68 landmarks"
     default_size = 208
+    frame = "wild"
     min_pictures: ClassVar = {"train": 3, "test": 3}  # of every folder one
 
     def plan(self, order: Order) -> list[Shot]:
         shots = []
         for split, count, folders in (("train", order.train, _TRAIN), ("test", order.test, _TEST)):
-            parts = shares(count, list(folders.values()))
-            names = [
-                f"{folder}/{name}"
-                for folder, n in zip(folders, parts, strict=True)
-                for name in _names(folder, n, order)
-            ]
+            parts = zip(folders, shares(count, list(folders.values())), strict=True)
+            keys = [f"{folder}/{name}" for folder, part in parts for name in _names(folder, part, order)]
             shots += [
-                Shot(
-                    split=split,
-                    key=key,
-                    person=self.person(split, n),
-                    size=self.size(order),
-                    frame="wild",
-                    fixed=_pose(key, order.rng(key)),
-                )
-                for n, key in enumerate(names)
+                self.shot(order, split, n, key=key, fixed=_pose(key, order.rng(key))) for n, key in enumerate(keys)
             ]
         return shots
 
     def draw(self, shot: Shot, portrait, root: Path) -> None:
         image = root / shot.key
-        put(image, encode_image(shot.key, portrait.image))
+        put(image, portrait.image)
         put(image.with_suffix(".pts"), pts(portrait.landmarks["68"]))
 
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
-        return self.count(shots, rows)
-
     def tile(self, shot: Shot, portrait) -> Tile:
-        return closeup(Tile(image=portrait.image, landmarks=portrait.landmarks["68"], caption=shot.key), portrait.box)
+        return closeup(portrait, landmarks=portrait.landmarks["68"], caption=shot.key)
 
 
 def pts(points: np.ndarray) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from faceptor.datasets.labels import landmark_scheme
 from faceptor.synthesis.portrait import Portrait
 from faceptor.synthesis.writers.head_poses import facing
-from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, axes, closeup, jpeg, put, shares
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, axes, closeup, put, shares
 from faceptor.synthesis.writers.write_matlab import save_v5_mat
 
 _PARTS = {"AFW": 5207, "HELEN": 37676, "IBUG": 1786, "LFPW": 16556}  # published pictures without mirror images
@@ -23,6 +23,7 @@ class W300LPLayout(Layout):
     name = "300wlp"
     title = "300W-LP: head pose, 68 landmarks"
     default_size = 176
+    frame = "wild"
     splits = ("train",)
 
     def plan(self, order: Order) -> list[Shot]:
@@ -30,15 +31,14 @@ class W300LPLayout(Layout):
         shots, photograph = [], 0
         for part, count in zip(_PARTS, shares(pictures, list(_PARTS.values())), strict=True):
             for n in range(count):
-                name = _STEMS[part].format(1000 + n // _POSES_PER_PHOTOGRAPH)
+                taken, step = divmod(n, _POSES_PER_PHOTOGRAPH)
                 shots.append(
-                    Shot(
-                        split="train",
-                        key=f"{part}/{name}_{n % _POSES_PER_PHOTOGRAPH}",
-                        person=self.person("train", photograph + n // _POSES_PER_PHOTOGRAPH),
-                        size=self.size(order),
-                        frame="wild",
-                        fixed=_pose(order.rng(part, n // _POSES_PER_PHOTOGRAPH), n % _POSES_PER_PHOTOGRAPH),
+                    self.shot(
+                        order,
+                        "train",
+                        photograph + taken,
+                        key=f"{part}/{_STEMS[part].format(1000 + taken)}_{step}",
+                        fixed=_pose(order.rng(part, taken), step),
                         note={"mirrored": len(shots) < order.train // 2},
                     )
                 )
@@ -61,10 +61,7 @@ class W300LPLayout(Layout):
         return {"train": sum(rows)}
 
     def tile(self, shot: Shot, portrait: Portrait) -> Tile:
-        tile = Tile(
-            image=portrait.image, landmarks=portrait.landmarks["68"], axes=axes(portrait), caption=angles(portrait)
-        )
-        return closeup(tile, portrait.box)
+        return closeup(portrait, landmarks=portrait.landmarks["68"], axes=axes(portrait), caption=angles(portrait))
 
 
 def angles(portrait: Portrait) -> str:
@@ -87,7 +84,7 @@ def _parameters(portrait: Portrait, *, mirrored: bool = False) -> np.ndarray:
 
 
 def _save(path: Path, image: np.ndarray, xy: np.ndarray, parameters: np.ndarray) -> None:
-    put(path, jpeg(image))
+    put(path, image)
     roi = np.concatenate([xy.min(axis=0), xy.max(axis=0)]).round()[None]
     save_v5_mat(path.with_suffix(".mat"), Pose_Para=parameters, pt2d=xy.T.astype(float), roi=roi.astype(float))
 

@@ -1,13 +1,13 @@
 """300VW: short videos of one person each, as numbered frames, with one `.pts` file per frame (1-based)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from faceptor.datasets.readers.w300vw import CATEGORIES, FRAMES
 from faceptor.synthesis.portrait import Portrait
 from faceptor.synthesis.writers.head_poses import swaying
-from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup, jpeg, put, shares
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup, put, shares
 from faceptor.synthesis.writers.w300 import pts
 
 _ROOT = "300VW_Dataset_2015_12_14"
@@ -27,6 +27,7 @@ class W300VWLayout(Layout):
     name = "300vw"
     title = "300VW: 68 landmarks on video frames (hollow: hidden)"
     default_size = 224
+    frame = "wild"
     min_pictures: ClassVar = {"test": 1}
     splits = ("test",)
 
@@ -45,12 +46,11 @@ class W300VWLayout(Layout):
         poses = swaying(rng, count, yaw=settings.pop("yaw"), pitch=15, roll=12)
         talking = 0.5 + 0.5 * rng.random(2)  # how fast, how far
         return [
-            Shot(
-                split="test",
+            self.shot(
+                order,
+                "test",
+                person,
                 key=f"{video}/{frame + 1:06d}",
-                person=self.person("test", person),
-                size=self.size(order),
-                frame="wild",
                 fixed=pose | settings | {"mouth_open": float(talking[1] * _triangle(frame * talking[0] / 10))},
                 note={"category": category},
             )
@@ -59,22 +59,18 @@ class W300VWLayout(Layout):
 
     def draw(self, shot: Shot, portrait: Portrait, root: Path) -> None:
         video, frame = shot.key.split("/")
-        put(root / _ROOT / video / FRAMES[0] / f"{frame}.jpg", jpeg(portrait.image))
+        put(root / _ROOT / video / FRAMES[0] / f"{frame}.jpg", portrait.image)
         put(root / _ROOT / video / "annot" / f"{frame}.pts", pts(portrait.landmarks["68"]))
-
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
-        return self.count(shots, rows)
 
     def tile(self, shot: Shot, portrait: Portrait) -> Tile:
         video, frame = shot.key.split("/")
-        tile = Tile(
-            image=portrait.image,
+        return closeup(
+            portrait,
             landmarks=portrait.landmarks["68"],
             hidden=~portrait.visible["68"],
             group=f"{shot.note['category'].replace('_', ' ')}: video {video}",
             caption=f"frame {int(frame)}",
         )
-        return closeup(tile, portrait.box)
 
     def shown(self, shots: Sequence[Shot], count: int) -> list[int]:
         """Frames of one video of each category, in their order."""

@@ -9,7 +9,7 @@ from faceptor.datasets.labels import EXPRESSIONS
 from faceptor.datasets.readers.wflw import SUBSET_LIST, SUBSETS, TEST_LIST, TRAIN_OR_TEST_LIST
 from faceptor.synthesis.portrait import Portrait
 from faceptor.synthesis.writers.head_poses import facing, turned
-from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup, jpeg, lines, put
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup, lines, put
 
 _EVENTS = ("0--Parade", "7--Cheering", "12--Group", "29--Students_Schoolkids", "36--Football", "44--Aerobics")
 _LARGE_POSE_DEG = (35.0, 22.0, 22.0)  # yaw, pitch, roll in degrees from which a pose counts as large
@@ -20,6 +20,7 @@ class WFLWLayout(Layout):
     name = "wflw"
     title = "WFLW: 98 landmarks (hollow: hidden), attributes"
     default_size = 240
+    frame = "wild"
 
     def plan(self, order: Order) -> list[Shot]:
         shots = []
@@ -28,21 +29,13 @@ class WFLWLayout(Layout):
                 rng = order.rng(split, n)
                 event = _EVENTS[rng.integers(len(_EVENTS))]
                 name = event.replace("--", "_")
-                shots.append(
-                    Shot(
-                        split=split,
-                        key=f"{event}/{name}_{name.split('_', 1)[1]}_{len(shots) + 1:05d}.jpg",
-                        person=self.person(split, n),
-                        size=self.size(order),
-                        frame="wild",
-                        fixed=_scene(rng),
-                    )
-                )
+                key = f"{event}/{name}_{name.split('_', 1)[1]}_{len(shots) + 1:05d}.jpg"
+                shots.append(self.shot(order, split, n, key=key, fixed=_scene(rng)))
         return shots
 
     def draw(self, shot: Shot, portrait: Portrait, root: Path) -> tuple[str, str, list[int]]:
         """Points as text, box as text, flags."""
-        put(root / "WFLW_images" / shot.key, jpeg(portrait.image))
+        put(root / "WFLW_images" / shot.key, portrait.image)
         points = " ".join(f"{value:.6f}" for value in portrait.landmarks["98"].ravel())
         return points, " ".join(f"{value:.0f}" for value in portrait.box), list(flags(portrait).values())
 
@@ -61,13 +54,12 @@ class WFLWLayout(Layout):
 
     def tile(self, shot: Shot, portrait: Portrait) -> Tile:
         shown = [name for name, flag in flags(portrait).items() if flag]
-        tile = Tile(
-            image=portrait.image,
+        return closeup(
+            portrait,
             landmarks=portrait.landmarks["98"],
             hidden=~portrait.visible["98"],
             caption=", ".join(shown) or "no attribute",
         )
-        return closeup(tile, portrait.box)
 
 
 def flags(portrait: Portrait) -> dict[str, int]:
@@ -91,13 +83,11 @@ def _scene(rng: np.random.Generator) -> dict:
     pose = turned(rng, most=80) if rng.random() < 0.25 else facing(rng, yaw=14, pitch=8, roll=8)
     bright = rng.random() < 0.15
     plain = {"heavy_makeup": False} if rng.random() < 0.6 else {}
-    return (
-        pose
-        | plain
-        | {
-            "occluder": str(rng.choice(["", "hand", "bar"], p=(0.87, 0.09, 0.04))),
-            "sunglasses": bool(rng.random() < 0.07),
-            "blur": float(rng.uniform(0.01, 0.035)) if rng.random() < 0.31 else 0.0,
-            "exposure": float(rng.choice([0.7, 1.3])) if bright else float(rng.normal(1, 0.08)),
-        }
-    )
+    return {
+        **pose,
+        **plain,
+        "occluder": str(rng.choice(["", "hand", "bar"], p=(0.87, 0.09, 0.04))),
+        "sunglasses": bool(rng.random() < 0.07),
+        "blur": float(rng.uniform(0.01, 0.035)) if rng.random() < 0.31 else 0.0,
+        "exposure": float(rng.choice([0.7, 1.3])) if bright else float(rng.normal(1, 0.08)),
+    }

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import h5py
 
 CELLS = "#refs#"  # group of what cell arrays refer to
-_CLASSES = {"uint8": "uint8"}  # numpy type -> Matlab class; everything else here is double
 _USERBLOCK = 512  # Matlab puts its own header before the HDF5 signature
 
 
@@ -45,7 +44,7 @@ def hdf5_mat(path: Path) -> Iterator[h5py.File]:
 
 def put_array(file: h5py.File, name: str, value: np.ndarray) -> h5py.Dataset:
     item = file.create_dataset(name, data=value.T)
-    item.attrs["MATLAB_class"] = np.bytes_(_CLASSES.get(value.dtype.name, "double"))
+    item.attrs["MATLAB_class"] = np.bytes_("uint8" if value.dtype == np.uint8 else "double")
     return item
 
 

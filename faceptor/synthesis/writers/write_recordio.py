@@ -2,7 +2,8 @@
 
 import pickle
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -40,23 +41,16 @@ def frame(content: bytes) -> bytes:
     )
 
 
-class RecordWriter:
-    """Appends records to `<stem>.rec`, and their keys and byte offsets to `<stem>.idx`."""
+@contextmanager
+def record_writer(stem: Path) -> Iterator[Callable[[int, bytes, float | Sequence[float]], None]]:
+    """A function that appends a record to `<stem>.rec`, and its key and byte offset to `<stem>.idx`."""
+    with stem.with_suffix(".rec").open("wb") as rec, stem.with_suffix(".idx").open("w", newline="\n") as idx:
 
-    def __init__(self, stem: Path):
-        self._rec = stem.with_suffix(".rec").open("wb")
-        self._idx = stem.with_suffix(".idx").open("w", newline="\n")
+        def add(key: int, payload: bytes, label: float | Sequence[float]) -> None:
+            idx.write(f"{key}\t{rec.tell()}\n")
+            rec.write(frame(pack(payload, key=key, label=label)))
 
-    def add(self, key: int, payload: bytes, label: float | Sequence[float]) -> None:
-        self._idx.write(f"{key}\t{self._rec.tell()}\n")
-        self._rec.write(frame(pack(payload, key=key, label=label)))
-
-    def __enter__(self) -> "RecordWriter":
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._rec.close()
-        self._idx.close()
+        yield add
 
 
 class _Python2Pickler(pickle._Pickler):
