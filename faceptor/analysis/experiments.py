@@ -70,18 +70,6 @@ def load_runs(params: Params, root: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def load_groups(params: Params, root: Path) -> pd.DataFrame:
-    """Rows (variant, seed, test, column, group, value): headline metrics by group, where the labels are known."""
-    rows = [
-        (variant, seed, test, column, group, value)
-        for variant, seed, run in _found(params, root)
-        for test, entry in run["tests"].items()
-        for column, values in groups_of(entry).items()
-        for group, value in values.items()
-    ]
-    return pd.DataFrame(rows, columns=["variant", "seed", "test", "column", "group", "value"])
-
-
 def _found(params: Params, root: Path) -> Iterator[tuple[str, int, dict]]:
     for variant, seed in expected_runs(params):
         path = run_path(root, variant, seed)
