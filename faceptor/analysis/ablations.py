@@ -229,13 +229,12 @@ def _of_verdicts(judged: Sequence[Verdict]) -> list[str]:
     run = [each for verdict in judged for each in verdict.comparisons if each.verdict != verdicts.NOT_RUN]
     if not run:
         return [said]
-    chance, unlearnt = (1 - experiments.LEVEL) * len(run), sum(not each.learnt for each in run)
+    sentences = [said]
+    if unlearnt := sum(not each.learnt for each in run):
+        sentences.append(f"{unlearnt} comparisons are of tests that neither variant has learnt, and decide nothing.")
+    chance = (1 - experiments.LEVEL) * len(run)
     return [
-        said,
-        *(
-            [f"{unlearnt} comparisons are of tests that neither variant has learnt, and decide nothing."]
-            * bool(unlearnt)
-        ),
+        *sentences,
         f"Behind them are {len(run)} comparisons at 95 %; if nothing made a difference, about {chance:.1f} of these "
         "intervals would still leave out 0.",
     ]

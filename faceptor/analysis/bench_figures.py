@@ -103,13 +103,11 @@ def _bars(
     panel.barh(range(len(names)), medians, xerr=around, height=0.7, color=colours, ecolor="#333333")
     panel.set_yticks(range(len(names)), names, fontsize=8)
     panel.invert_yaxis()
-    panel.spines[["top", "right"]].set_visible(False)
 
 
 def _line(panel: Axes, counts: Sequence[int], values: Sequence[Row]) -> None:
     medians, around = _scaled(values, MILLISECONDS)
     panel.errorbar(counts, medians, yerr=around, marker="o", color=PALETTE[0], capsize=3)
-    panel.spines[["top", "right"]].set_visible(False)
 
 
 def _scaled(values: Sequence[Row], scale: float) -> tuple[list[float], list[list[float]]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -103,6 +103,14 @@ def place_of(component: str) -> int:
 def _part(name: str) -> str:
     below = name.split(".")[1] if "." in name else name
     return next((part for pattern, part in PARTS.items() if fnmatchcase(name, pattern)), below)
+
+
+def by_category(heads: Mapping[str, int]) -> dict[str, list[int]]:
+    """Sizes of the heads of a Naive Faceptor, given by kind, by the paper's categories."""
+    sizes: dict[str, list[int]] = {category: [] for category in paper.NAIVE_HEAD_MILLIONS}
+    for kind, count in heads.items():
+        sizes[CATEGORIES[KINDS[kind].head]].append(count)
+    return sizes
 
 
 def identities(params: Params, spec: TaskSpec) -> int | None:

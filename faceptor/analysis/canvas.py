@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from io import BytesIO
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -24,8 +25,22 @@ class Shown(Figure):
 
 
 def grid(title: str, rows: int, columns: int, *, width: float, heights: Sequence[float]) -> tuple[Figure, np.ndarray]:
-    """A figure and its axes (rows, columns); width of a panel and heights of the rows in inches."""
+    """A figure and its axes (rows, columns), open above and at the right; width of a panel and heights of the rows in
+    inches."""
     figure = Shown(figsize=(width * columns, sum(heights) + 0.5), layout="constrained")
     FigureCanvasAgg(figure)  # seaborn measures labels, which needs a canvas that can draw
     figure.suptitle(title)
-    return figure, figure.subplots(rows, columns, squeeze=False, gridspec_kw={"height_ratios": heights})
+    axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw={"height_ratios": heights})
+    for panel in axes.flat:
+        panel.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def tiles(title: str, heights: Sequence[float], *, abreast: int, width: float) -> tuple[Figure, list[Axes]]:
+    """A figure with a panel for each of `heights`, so many abreast; sizes in inches, a row as high as its highest."""
+    columns = min(len(heights), abreast)
+    rows = [max(heights[start : start + columns]) for start in range(0, len(heights), columns)]
+    figure, axes = grid(title, len(rows), columns, width=width, heights=rows)
+    for panel in axes.flat[len(heights) :]:
+        panel.remove()
+    return figure, list(axes.flat[: len(heights)])

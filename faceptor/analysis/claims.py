@@ -13,20 +13,11 @@ from faceptor.analysis.configured import Configured
 from faceptor.config import model_config
 from faceptor.models.base import FaceModel
 from faceptor.models.layer_attention import MODES
-from faceptor.tasks import KINDS
 
 
 def naive_total(encoder: int) -> int:
     """Naive Faceptor: an encoder and the six released heads, without the classifier of recognition."""
     return encoder + sum(paper.NAIVE_HEADS.values())
-
-
-def naive_heads() -> dict[str, list[int]]:
-    """Sizes of the released heads by the paper's categories."""
-    heads: dict[str, list[int]] = {category: [] for category in paper.NAIVE_HEAD_MILLIONS}
-    for kind, count in paper.NAIVE_HEADS.items():
-        heads[budget.CATEGORIES[KINDS[kind].head]].append(count)
-    return heads
 
 
 def against_paper(model: FaceModel) -> pd.DataFrame:
@@ -39,7 +30,7 @@ def against_paper(model: FaceModel) -> pd.DataFrame:
         (f"Faceptor-Base, {name.replace('_', ' ')}", "section 4.2", "M", own[name] / 1e6, printed)
         for name, printed in paper.FACEPTOR_MILLIONS.items()
     ]
-    naive, heads = naive_total(own["encoder"]), naive_heads()
+    naive, heads = naive_total(own["encoder"]), budget.by_category(paper.NAIVE_HEADS)
     rows.append(("Naive Faceptor, total", "Table 3", "M", naive / 1e6, paper.NAIVE_MILLIONS))
     for category, printed in paper.NAIVE_HEAD_MILLIONS.items():
         mean = sum(heads[category]) / len(heads[category]) / 1e6

@@ -14,7 +14,7 @@ from faceptor.analysis import budget, compute, paper
 from faceptor.analysis.configured import Configured
 from faceptor.analysis.trace import FLOPS_PER_MAC
 from faceptor.config import load_preset
-from faceptor.tasks import KINDS, TASKS
+from faceptor.tasks import TASKS
 
 Report = dict[str, Any]
 THIRTEEN = "full"  # the preset whose tasks, in the order of Table 2, growth is shown with
@@ -65,16 +65,8 @@ def _row(what: str, unit: str, ours: float, figure: float, agrees: bool, where: 
 def _counts(facts: Report, what: str) -> list[int]:
     """Parameters that a printed figure may mean: those of a component, the total, or every head of a category."""
     if what.endswith(" head"):
-        return heads(facts)[what.removesuffix(" head")]
+        return budget.by_category(facts["parts"]["heads"])[what.removesuffix(" head")]
     return [(facts["components"] | {"total": facts["total"]})[what]]
-
-
-def heads(facts: Report) -> dict[str, list[int]]:
-    """Sizes of the heads of a Naive Faceptor by the paper's categories."""
-    sizes: dict[str, list[int]] = {category: [] for category in paper.NAIVE_HEAD_MILLIONS}
-    for kind, count in facts["parts"]["heads"].items():
-        sizes[budget.CATEGORIES[KINDS[kind].head]].append(count)
-    return sizes
 
 
 def _readings(facts: Report) -> list[tuple[str, int]]:
@@ -86,10 +78,11 @@ def _readings(facts: Report) -> list[tuple[str, int]]:
 
 def _text_and_total(facts: Report, experiment: Configured) -> str:
     """What the paper's text gives for a head does not lead to the paper's own total; our count does."""
-    counts = {category: len(sizes) for category, sizes in heads(facts).items()}
-    parts = " + ".join(f"{count} x {paper.NAIVE_HEAD_MILLIONS[category]}" for category, count in counts.items())
+    sizes = budget.by_category(facts["parts"]["heads"])
+    counts = [(len(sizes[category]), millions) for category, millions in paper.NAIVE_HEAD_MILLIONS.items()]
+    parts = " + ".join(f"{count} x {millions}" for count, millions in counts)
     encoder = paper.FACEPTOR_MILLIONS["encoder"]
-    together = encoder + sum(paper.NAIVE_HEAD_MILLIONS[category] * count for category, count in counts.items())
+    together = encoder + sum(millions * count for count, millions in counts)
     return (
         f"the paper disagrees with itself: {encoder} + {parts} = {together:.1f}, its total is {paper.NAIVE_MILLIONS}; "
         f"with our heads it is {facts['total'] / 1e6:.1f}"
@@ -142,19 +135,15 @@ def side_by_side(found: Mapping[str, Report]) -> dict[str, dict[str, Any]]:
 def measured_growth(experiment: Configured, tasks: Sequence[str]) -> list[dict[str, Any]]:
     """Rows (tasks, task, kind, parameters, added, kilobytes): a model without tasks is given these, in order; added
     and kilobytes are what the last one brought."""
-    model, before, rows = budget.meta_model(experiment, ()), 0, []
-    for count, name in enumerate(["", *tasks]):
-        kind = ""
-        if name:
-            kind = TASKS[name].kind
-            with torch.device("meta"):
-                model.add_task(TASKS[name])
+    model = budget.meta_model(experiment, ())
+    before = budget.size(model.parameters())
+    rows = [{"tasks": 0, "task": "", "kind": "", "parameters": before, "added": 0, "kilobytes": 0.0}]
+    for count, name in enumerate(tasks, start=1):
+        with torch.device("meta"):
+            model.add_task(TASKS[name])
         after = budget.size(model.parameters())
-        added = after - before if name else 0
-        rows.append(
-            {"tasks": count, "task": name, "kind": kind, "parameters": after, "added": added}
-            | {"kilobytes": added * budget.BYTES / 1e3}
-        )
+        row = {"tasks": count, "task": name, "kind": TASKS[name].kind, "parameters": after, "added": after - before}
+        rows.append(row | {"kilobytes": row["added"] * budget.BYTES / 1e3})
         before = after
     return rows
 

@@ -39,8 +39,6 @@ def growth(rows: Sequence[Mapping[str, Any]]) -> Figure:
     each.set_yticks(order.index[1:], [f"{name}  {place}" for place, name in order.items() if place], fontsize=8)
     each.invert_yaxis()
     each.grid(axis="y", alpha=0.3)
-    for panel in (total, each):
-        panel.spines[["top", "right"]].set_visible(False)
     total.legend(frameon=False)
     return figure
 
@@ -70,6 +68,5 @@ def work(table: pd.DataFrame) -> Figure:
     panel.invert_yaxis()
     panel.set(xlabel="GMACs; black: the printed GFLOPs, with 2 FLOPs to a MAC (left end) or 1 (right end)")
     panel.set_xlim(right=panel.get_xlim()[1] * 1.05)
-    panel.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right upper", fontsize=8, frameon=False)
     return figure

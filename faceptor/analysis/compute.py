@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -114,55 +114,28 @@ def by_component(counts: Mapping[str, int]) -> dict[str, int]:
 # --- a configuration ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Pass:
-    """One call: the side of its input in pixels, the tasks that it answers, what that costs."""
-
-    size: int
-    tasks: tuple[str, ...]
-    cost: Cost
-
-    @property
-    def macs(self) -> int:
-        return sum(self.cost.macs.values())
-
-
-@dataclass(frozen=True)
-class Compute:
-    """passes: all tasks, one call per input size; tasks: size, macs, saved_bytes of asking each alone about one image,
-    and of training with it; samples, step: images per task of a training step, and the bytes that
-    it keeps for backward, by component.
-    """
-
-    passes: tuple[Pass, ...]
-    tasks: dict[str, dict[str, int]]
-    samples: dict[str, int]
-    step: dict[str, int]
-
-    @property
-    def together(self) -> int:
-        """MACs of all tasks in one call per input size."""
-        return sum(one.macs for one in self.passes)
-
-    @property
-    def apart(self) -> int:
-        """MACs of all tasks asked one by one."""
-        return sum(row["macs"] for row in self.tasks.values())
-
-
-def measure(experiment: Configured, *, alone: bool = True, model: FaceModel | None = None) -> Compute:
-    """The stage-1 model of a configuration: its passes, one of its training steps, and (`alone`) each task by itself,
-    which takes the longest. model: its `meta_model`, which is given up; None builds it."""
+def summary(experiment: Configured, *, alone: bool = True, model: FaceModel | None = None) -> dict:
+    """The stage-1 model of a configuration as plain data. passes: all tasks, one call per input size; training_step:
+    images per task, and the bytes that a step keeps for backward, by component; tasks: `per_task`, which takes the
+    longest, without `alone` empty. model: its `meta_model`, which is given up; None builds it."""
     samples = {name: each.samples for name, each in experiment.params.stage1.tasks.items()}
     with fake(model or meta_model(experiment)) as model:
-        calls = tuple(
-            Pass(size=size, tasks=tuple(tasks), cost=answering(model, tasks, size=size))
-            for size, tasks in passes(model).items()
-        )
-        step = training(model, samples, count_work=False)
-        return Compute(
-            passes=calls, tasks=per_task(model, model.tasks if alone else ()), samples=samples, step=step.saved
-        )
+        calls = [_call(model, tasks, size) for size, tasks in passes(model).items()]
+        step = training(model, samples, count_work=False).saved
+        tasks = per_task(model, model.tasks if alone else ())
+    return {
+        "macs": sum(call["macs"] for call in calls),
+        "macs_one_by_one": sum(row["macs"] for row in tasks.values()) if alone else None,
+        "passes": calls,
+        "tasks": tasks,
+        "training_step": {"samples": samples, "saved_bytes": sum(step.values()), "components": step},
+    }
+
+
+def _call(model: FaceModel, tasks: list[str], size: int) -> dict:
+    cost = answering(model, tasks, size=size)
+    macs = sum(cost.macs.values())
+    return {"size": size, "tasks": tasks, "macs": macs, "components": cost.macs, "peak_bytes": cost.peak}
 
 
 def per_task(model: FaceModel, tasks: Iterable[str]) -> dict[str, dict[str, int]]:
@@ -178,25 +151,3 @@ def per_task(model: FaceModel, tasks: Iterable[str]) -> dict[str, dict[str, int]
         macs, saved = sum(cost.macs.values()), sum(cost.saved.values())
         rows[name] = {"size": input_size(model, name), "macs": macs, "saved_bytes": saved}
     return rows
-
-
-def summary(experiment: Configured, *, alone: bool = True, model: FaceModel | None = None) -> dict:
-    """`measure` as plain data; without `alone` there are no rows of tasks."""
-    found = measure(experiment, alone=alone, model=model)
-    return {
-        "macs": found.together,
-        "macs_one_by_one": found.apart if alone else None,
-        "passes": [
-            {
-                "size": one.size, "tasks": list(one.tasks), "macs": one.macs, "components": one.cost.macs,
-                "peak_bytes": one.cost.peak,
-            }
-            for one in found.passes
-        ],
-        "tasks": found.tasks,
-        "training_step": {
-            "samples": found.samples,
-            "saved_bytes": sum(found.step.values()),
-            "components": found.step,
-        },
-    }  # fmt: skip

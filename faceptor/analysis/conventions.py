@@ -19,10 +19,8 @@ from faceptor.analysis.trace import FLOPS_PER_MAC
 from faceptor.models.base import FaceModel
 
 SIZES = (None, 224, 512)  # pixels of all inputs; None = each task at its own size
-ONE_OF_A_KIND = (
-    *("landmarks_300w", "parsing_celebamaskhq", "age_morph2", "expression_rafdb", "attributes_celeba"),
-    "recognition_ms1mv3",
-)
+ONE_OF_A_KIND = ("landmarks_300w", "parsing_celebamaskhq", "age_morph2", "expression_rafdb", "attributes_celeba",
+                 "recognition_ms1mv3")  # fmt: skip
 SCRIPT_CALLS = 6  # FaceXFormer's inference script asks for one group of tasks after another, and computes all each time
 
 # Size, kinds and numbers of labels of the tasks of a call -> its MACs, and those of fused attention among them.
@@ -72,10 +70,8 @@ def faceptor_counts(preset: str, experiment: Configured) -> Iterator[Count]:
     with fake(meta_model(experiment)) as model:
         groups = {f"{len(model.tasks)} data sets": list(model.tasks), "six tasks": list(ONE_OF_A_KIND)}
         for (label, tasks), size in product(groups.items(), SIZES):
-            for calls, planned in (
-                ("a call per task", [[t] for t in tasks]),
-                ("a call per size", by_size(model, tasks)),
-            ):
+            plans = {"a call per task": [[task] for task in tasks], "a call per size": by_size(model, tasks)}
+            for calls, planned in plans.items():
                 yield from _counted(model, preset, label, calls, size, planned, repeat=1, known=known)
 
 
@@ -84,14 +80,10 @@ def facexformer_counts(name: str, experiment: Configured, tasks: Sequence[str] |
     known: Known = {}
     with fake(meta_model(experiment, tasks)) as model:
         every = list(model.tasks)
-        for calls, repeat in (
-            ("one call", 1),
-            ("six calls, as its script", SCRIPT_CALLS),
-            ("a call per task", len(every)),
-        ):
-            yield from _counted(
-                model, name, f"{len(every)} label sets", calls, None, [every], repeat=repeat, known=known
-            )
+        label = f"{len(every)} label sets"
+        repeats = {"one call": 1, "six calls, as its script": SCRIPT_CALLS, "a call per task": len(every)}
+        for calls, repeat in repeats.items():
+            yield from _counted(model, name, label, calls, None, [every], repeat=repeat, known=known)
 
 
 def by_size(model: FaceModel, tasks: Sequence[str]) -> list[list[str]]:
@@ -103,16 +95,9 @@ def by_size(model: FaceModel, tasks: Sequence[str]) -> list[list[str]]:
 
 
 def _counted(
-    model: FaceModel,
-    name: str,
-    tasks: str,
-    calls: str,
-    size: int | None,
-    planned: list[list[str]],
-    *,
-    repeat: int,
+    model: FaceModel, name: str, tasks: str, calls: str, size: int | None, planned: list[list[str]], *, repeat: int,
     known: Known,
-) -> Iterator[Count]:
+) -> Iterator[Count]:  # fmt: skip
     macs = attention = 0
     for asked in planned:
         side = size or input_size(model, asked[0])

@@ -7,31 +7,20 @@ beside the papers' numbers, and never compared with them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan, nan
+from math import nan
 from pathlib import Path
 
 import pandas as pd
 
-from faceptor.analysis import budget, claims, experiments
+from faceptor.analysis import budget, claims, experiments, paper_results
 from faceptor.analysis.configured import Configured
+from faceptor.analysis.markdown import ends
+from faceptor.analysis.paper import NAIVE_HEADS
 from faceptor.analysis.paper_claims import FILE, load_claims
-from faceptor.analysis.paper_results import (
-    MODEL,
-    Column,
-    System,
-    Value,
-    command,
-    data,
-    dataset_key,
-    marks_of,
-    own_values,
-    preset,
-    printed,
-    variant_of,
-)
-from faceptor.analysis.protocols import facts
+from faceptor.analysis.paper_results import MODEL, Column, System, Value, dataset_key, printed
+from faceptor.analysis.protocols import facts, shipped
 from faceptor.analysis.verdicts import Verdict, judge
 from faceptor.config import Params
 from faceptor.config.sections import unspelled
@@ -74,18 +63,18 @@ def found_here(params: Params, root: Path, base: Configured) -> Found:
 def beside(found: Found) -> pd.DataFrame:
     """Rows (where, system, what, metric, printed, here, low, high, on, command, data, notes) of every printed value of
     the papers' own systems; here, low, high are nan and `on` is empty where nothing is measured."""
-    rows = [_row(value, found) for value in own_values()]
-    names = ["where", "system", "what", "metric", "printed", "here", "low", "high", "on", "command", "data", "notes"]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame([_row(value, found) for value in paper_results.own_values()])
 
 
-def _row(value: Value, found: Found) -> tuple:
+def _row(value: Value, found: Found) -> dict:
     here = counterpart(value, found) or Here(nan)
-    metric = printed().columns[value.column].metric
-    return (
-        value.where, value.method, value.column, metric, value.printed, here.value, here.low, here.high, here.on,
-        command(value), data(value), marks_of(value),
-    )  # fmt: skip
+    return {
+        "where": value.where, "system": value.method, "what": value.column,
+        "metric": printed().columns[value.column].metric, "printed": value.printed,
+        "here": here.value, "low": here.low, "high": here.high, "on": here.on,
+        "command": paper_results.command(value), "data": paper_results.data(value),
+        "notes": paper_results.marks_of(value),
+    }  # fmt: skip
 
 
 def counterpart(value: Value, found: Found) -> Here | None:
@@ -97,7 +86,7 @@ def counterpart(value: Value, found: Found) -> Here | None:
     if system.claim:
         return _claimed(system.claim, column, found)
     if system.variant:
-        return _over_seeds(variant_of(system, value.column), column, found)
+        return _over_seeds(paper_results.variant_of(system, value.column), column, found)
     path = _details(system, column, found)
     return _measured(path, column) if path else None
 
@@ -122,7 +111,7 @@ def _model_here(system: System, params: Params) -> str | None:
     else:
         name = next((key for key, each in params.baselines.items() if each.model.name == system.structure), None)
         tasks = params.baselines[name].train.tasks if name else {}
-    same = system.structure == "facexformer" or set(tasks) == set(preset(system.preset).stage1.tasks)
+    same = system.structure == "facexformer" or set(tasks) == set(shipped(system.preset).stage1.tasks)
     return name if same else None
 
 
@@ -161,17 +150,12 @@ def _faces(runs: pd.DataFrame, test: str) -> str:
 
 def _claimed(name: str, column: Column, found: Found) -> Here | None:
     """The gain that the variants of a claim show on the test of a column."""
-    for verdict in found.verdicts:
-        for each in _with_values(verdict) if verdict.claim.name == name else ():
-            if _same(each.tests[0], column.tests[0]):
-                faces = _faces(found.runs, each.tests[0])
-                on = f"{each.first} over {each.second}, {len(each.difference.seeds)} seeds, {faces}"
-                return Here(*each.difference.gain(), on=on)
+    for each in (each for verdict in found.verdicts if verdict.claim.name == name for each in verdict.comparisons):
+        if each.difference is not None and each.difference.seeds and _same(each.tests[0], column.tests[0]):
+            faces = _faces(found.runs, each.tests[0])
+            on = f"{each.first} over {each.second}, {len(each.difference.seeds)} seeds, {faces}"
+            return Here(*each.difference.gain(), on=on)
     return None
-
-
-def _with_values(verdict: Verdict) -> Iterator:
-    return (each for each in verdict.comparisons if each.difference is not None and each.difference.seeds)
 
 
 def parameter_counts(base: Configured) -> dict[tuple[str, str], float]:
@@ -180,7 +164,7 @@ def parameter_counts(base: Configured) -> dict[tuple[str, str], float]:
     counts = {("faceptor", part): count / 1e6 for part, count in own.items()}
     counts["faceptor", "total"] = sum(own.values()) / 1e6
     counts["naive", "total"] = claims.naive_total(own["encoder"]) / 1e6
-    heads = claims.naive_heads()
+    heads = budget.by_category(NAIVE_HEADS)
     return counts | {("naive", name): sum(sizes) / len(sizes) / 1e6 for name, sizes in heads.items()}
 
 
@@ -213,7 +197,7 @@ def measured(table: pd.DataFrame, paper: str) -> pd.DataFrame:
     what has a counterpart."""
     part = _of_paper(table, paper)
     part = part[part["on"] != ""]
-    here = [_with_ends(row.here, row.low, row.high) for row in part.itertuples()]
+    here = [ends(row.here, row.low, row.high, 1 if abs(row.here) >= 10 else 2) for row in part.itertuples()]
     return _once(part.assign(here=here)[["where", "system", "what", "metric", "printed", "here", "on", "notes"]])
 
 
@@ -245,11 +229,6 @@ def _of_paper(table: pd.DataFrame, paper: str) -> pd.DataFrame:
 def _once(table: pd.DataFrame) -> pd.DataFrame:
     """The table with the place of a row named where it changes."""
     return table.assign(where=table["where"].where(table["where"] != table["where"].shift(), ""))
-
-
-def _with_ends(value: float, low: float, high: float) -> str:
-    digits = 1 if abs(value) >= 10 else 2
-    return f"{value:.{digits}f}" + ("" if isnan(low) else f" [{low:.{digits}f}, {high:.{digits}f}]")
 
 
 def training_sets(params: Params, root: Path) -> pd.DataFrame:

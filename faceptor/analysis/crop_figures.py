@@ -57,4 +57,3 @@ def _curve(panel: Axes, part: pd.DataFrame, axis: str, share: float) -> None:
     panel.tick_params(labelsize=9)
     panel.xaxis.set_major_locator(MaxNLocator(5))
     panel.xaxis.label.set_size(10)
-    panel.spines[["top", "right"]].set_visible(False)

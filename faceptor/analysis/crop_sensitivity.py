@@ -21,7 +21,7 @@ the number of faces behind a score.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,16 +29,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from faceptor.analysis.task_faces import SEED, TaskFaces
 from faceptor.config import Params
 from faceptor.datasets.subset import spread
 from faceptor.errors import ConfigError, DataError
-from faceptor.evaluation.measure import Measured, headline_of, predict_samples
+from faceptor.evaluation.measure import Measured, headline_of
 from faceptor.evaluation.samples import open_samples
 from faceptor.models.base import FaceModel
 from faceptor.prepared.reading import held_out_split
 from faceptor.tasks import kind_of
 from faceptor.tasks.base import Prediction, TaskSpec
-from faceptor.tasks.metric import Metric
 from faceptor.transforms.crop import CropSpec, Jitter, PlacedCrop
 from faceptor.transforms.framing import crop_of, own_crop
 
@@ -46,7 +46,6 @@ AXES = ("margin", "shift", "rotation")
 NEUTRAL = {"margin": 1.0, "shift": 0.0, "rotation": 0.0}
 DIRECTIONS = 8
 SAMPLED_TOGETHER = 8  # neighbours that are sampled together, so that a person's pictures stay together
-SEED = 0  # of the bootstrap
 DISPLACEMENTS = {"tighter": "{:.2f} x", "looser": "{:.2f} x", "shift": "{:.1%} of the side", "rotation": "{:.0f}°"}
 MEASURED = ("score", "low", "high", "skill", "skill_low", "skill_high", "constant")
 LOST_SHARE = 0.1  # share of the skill that counts as lost
@@ -115,32 +114,21 @@ def validation_samples(params: Params, spec: TaskSpec, *, root: Path, count: int
 # --- measuring ------------------------------------------------------------------------------------------------------
 
 
-def predictions(
-    model: FaceModel, spec: TaskSpec, samples: Sequence[Mapping], crop: CropSpec, axis: str, value: float, *, batch: int
-) -> list[Prediction]:
-    """What the model says about samples whose crops are displaced by `value` along `axis`, in their order."""
+def predictions(task: TaskFaces, axis: str, value: float, *, batch: int) -> list[Prediction]:
+    """What the model says about faces whose crops are displaced by `value` along `axis`, in their order."""
     answers: dict[int, Prediction] = {}
     directions = 1 if value == NEUTRAL[axis] or axis == "margin" else DIRECTIONS
     for direction in range(directions):
         # 3 and 8 share no factor, so neighbours, such as a person's pictures, go different ways
-        mine = [index for index in range(len(samples)) if index * 3 % directions == direction]
-        place, some = displaced(crop, axis, value, direction), [samples[index] for index in mine]
-        told = predict_samples(model, spec, some, place, batch=batch, device=next(model.parameters()).device)
-        answers |= {index: answer for index, (_, _, answer) in zip(mine, told, strict=True)}
-    return [answers[index] for index in range(len(samples))]
+        mine = [index for index in range(len(task.samples)) if index * 3 % directions == direction]
+        some = replace(task, samples=[task.samples[index] for index in mine])
+        told = some.answers(displaced(task.crop, axis, value, direction), batch=batch)
+        answers |= dict(zip(mine, told, strict=True))
+    return [answers[index] for index in range(len(task.samples))]
 
 
-def judged(spec: TaskSpec, answers: Sequence[Prediction], samples: Sequence[Mapping]) -> Metric:
-    """The task's metric, told every answer."""
-    metric = kind_of(spec).metric(spec)
-    for answer, sample in zip(answers, samples, strict=True):
-        metric.update(answer, sample)
-    return metric
-
-
-def scored(spec: TaskSpec, metric: Metric, baseline: Metric) -> dict[str, float]:
-    """score, low, high, skill, skill_low, skill_high of a metric, beside the constant baseline on the same samples."""
-    measured = Measured(spec, metric, baseline)
+def scored(measured: Measured) -> dict[str, float]:
+    """The numbers of MEASURED."""
     found, headline = measured.intervals(seed=SEED), measured.headline
     (low, high), (skill_low, skill_high) = found[headline], found["skill"]
     return {
@@ -151,23 +139,17 @@ def scored(spec: TaskSpec, metric: Metric, baseline: Metric) -> dict[str, float]
 
 
 def measure_task(
-    model: FaceModel,
-    name: str,
-    samples: Sequence[Mapping],
-    values: Mapping[str, Sequence[float]],
-    *,
-    train: Any,
+    model: FaceModel, name: str, samples: Sequence[Mapping], values: Mapping[str, Sequence[float]], *, train: Any,
     batch: int,
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """One task along every axis; the undisplaced crop is measured once and stands on all of them. train: the prepared
     split whose labels the constant baseline is made from."""
     spec, crop = model.require_task(name), own_crop(model, name)
-    constant = kind_of(spec).constant_baseline(spec, train, crop.place_sample)
-    baseline = judged(spec, [constant(sample, crop.place_sample(sample)) for sample in samples], samples)
+    baseline = kind_of(spec).constant_baseline(spec, train, crop.place_sample)
+    task = TaskFaces(model, spec, samples, crop, baseline, names={})
 
     def row(axis: str, value: float) -> dict[str, float]:
-        answers = predictions(model, spec, samples, crop, axis, value, batch=batch)
-        return scored(spec, judged(spec, answers, samples), baseline)
+        return scored(task.judged(predictions(task, axis, value, batch=batch)))
 
     reference, rows = row("margin", NEUTRAL["margin"]), []
     for axis in AXES:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import fill
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullFormatter
 
-from faceptor.analysis.canvas import grid
+from faceptor.analysis.canvas import grid, tiles
 from faceptor.analysis.data_sets import Distribution
 from faceptor.analysis.faces import TEXT, column_words, enlarged, show
 from faceptor.datasets.columns import COLUMNS
@@ -26,7 +27,6 @@ from faceptor.tasks.rotations import matrix_of_degrees
 COLOURS = dict(zip(SPLITS, PALETTE[:3], strict=True))
 CAPTION_CHARACTERS = 24
 MOST_CLASSES = 12  # of a panel; of more, the commonest and the rarest
-PANELS_PER_ROW = 3
 IN_PICTURE = ("landmarks", "mask", "box", "points5", "pose", "visibility")  # columns that are drawn
 
 
@@ -52,8 +52,6 @@ def labelled(sample: Mapping, names: Mapping[str, Sequence[str]]) -> np.ndarray:
     """The enlarged picture with class maps and head axes."""
     canvas, matrix = enlarged(sample["image"])
     if "mask" in sample:
-        import cv2
-
         mask = cv2.resize(sample["mask"], canvas.shape[1::-1], interpolation=cv2.INTER_NEAREST)
         canvas = blend_classes(canvas, mask, len(names["mask"]))
     if "pose" in sample:
@@ -103,7 +101,6 @@ def split_sizes(table: pd.DataFrame) -> Figure:
     panel.xaxis.set_major_formatter("{x:,.0f}")
     panel.xaxis.set_minor_formatter(NullFormatter())
     panel.grid(axis="both", color="0.9", zorder=0)
-    panel.spines[["top", "right"]].set_visible(False)
     panel.legend(fontsize=TEXT, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     return figure
 
@@ -112,15 +109,11 @@ def label_shares(found: Sequence[Distribution]) -> Figure:
     """A panel for each label: shares of its classes by split."""
     if not found:
         raise DataError("labels: no card counts any, so there is no distribution to draw")
-    lines = -(-len(found) // PANELS_PER_ROW)
-    rows = [found[start : start + PANELS_PER_ROW] for start in range(0, len(found), PANELS_PER_ROW)]
-    heights = [0.34 * max(min(len(each.shares), MOST_CLASSES) for each in row) + 0.9 for row in rows]
-    figure, axes = grid("Labels by split", lines, min(len(found), PANELS_PER_ROW), width=4.6, heights=heights)
-    for panel in axes.flat[len(found) :]:
-        panel.remove()
-    for panel, each in zip(axes.flat, found, strict=False):
+    heights = [0.34 * min(len(each.shares), MOST_CLASSES) + 0.9 for each in found]
+    figure, panels = tiles("Labels by split", heights, abreast=3, width=4.6)
+    for panel, each in zip(panels, found, strict=True):
         _shares(panel, each)
-    handles, labels = axes.flat[0].get_legend_handles_labels()
+    handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=TEXT)
     return figure
 
@@ -145,4 +138,3 @@ def _shares(panel: Axes, each: Distribution) -> None:
         panel.set_xscale("log")
         panel.xaxis.set_major_formatter("{x:g}")
     panel.tick_params(axis="x", labelsize=TEXT - 1)
-    panel.spines[["top", "right"]].set_visible(False)

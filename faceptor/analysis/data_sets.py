@@ -139,10 +139,7 @@ def _distributions(name: str, card: Mapping[str, Any]) -> Iterator[Distribution]
             yield Distribution(name, column, shares, None, "pixels")
         elif column == "visibility":
             yield _of_counts(name, column, pd.DataFrame(values), "points")
-        elif (
-            all(isinstance(count, int) for each in values.values() for count in each.values())
-            and column in (card["label_names"])
-        ):
+        elif column in card["label_names"] and all(isinstance(n, int) for one in values.values() for n in one.values()):
             yield _of_counts(name, column, pd.DataFrame(values).fillna(0).rename(index=spelt_out), "faces")
 
 

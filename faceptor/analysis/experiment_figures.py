@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
@@ -18,11 +17,6 @@ from faceptor.figures.plots import PALETTE
 DECIDED, OPEN_COLOUR = PALETTE[0], "0.45"
 LESS = PALETTE[1]
 MARKERS = "oDs^vPX*"
-
-
-def _bare(panel: Axes) -> None:
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.tick_params(labelsize=9)
 
 
 def _some(found: Sequence, what: str) -> None:
@@ -55,7 +49,7 @@ def difference_dots(found: Sequence[Difference], *, unit: str = "skill") -> Figu
     panel.set_ylim(-0.7, len(found) - 0.3)
     panel.axvline(0, color="0.3", linewidth=0.8, linestyle="--")
     panel.set_xlabel(f"gain in {unit} (right: better)")
-    _bare(panel)
+    panel.tick_params(labelsize=9)
     return figure
 
 
@@ -123,7 +117,7 @@ def skill_dots(table: pd.DataFrame) -> Figure:
     panel.set_ylim(len(tests) - 0.4, -0.6)
     panel.set_xlabel("skill, % (95 % intervals over test samples of one model)")
     figure.legend(loc="outside lower center", ncols=min(len(models), 5), fontsize=9)
-    _bare(panel)
+    panel.tick_params(labelsize=9)
     return figure
 
 
@@ -156,7 +150,7 @@ def quoted_dots(tables: Mapping[str, pd.DataFrame], own: Sequence[str]) -> Figur
     panel.set(xlim=(-0.14, 1.14), xticks=[0, 1])
     panel.set_xticklabels(["worst printed", "best printed"])
     figure.legend(loc="outside lower center", ncols=3, fontsize=9)
-    _bare(panel)
+    panel.tick_params(labelsize=9)
     return figure
 
 

@@ -70,18 +70,6 @@ def load_runs(params: Params, root: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def load_groups(params: Params, root: Path) -> pd.DataFrame:
-    """Rows (variant, seed, test, column, group, value): headline metrics by group, where the labels are known."""
-    rows = [
-        (variant, seed, test, column, group, value)
-        for variant, seed, run in _found(params, root)
-        for test, entry in run["tests"].items()
-        for column, values in groups_of(entry).items()
-        for group, value in values.items()
-    ]
-    return pd.DataFrame(rows, columns=["variant", "seed", "test", "column", "group", "value"])
-
-
 def _found(params: Params, root: Path) -> Iterator[tuple[str, int, dict]]:
     for variant, seed in expected_runs(params):
         path = run_path(root, variant, seed)
@@ -238,20 +226,17 @@ def paired_difference(
 
     Only seeds count in which both variants have every test. Without such a seed the difference has no values.
     """
-    ways = {higher_is_better(test, metric) if metric != HEADLINE else _upwards(table, test) for test in tests}
-    if len(ways) != 1 or (metric == HEADLINE and len({headline_of(table, test) for test in tests}) > 1):
+    names = {test: headline_of(table, test) if metric == HEADLINE else metric for test in tests}
+    ways = {higher_is_better(test, name) for test, name in names.items()}
+    if len(ways) != 1 or len(set(names.values())) > 1:
         raise ConfigError(f"{metric} of {', '.join(tests)}: no mean of different metrics; ask for their skill")
     runs = runs_of(table, first, second)
     each = [values_of(runs, first, test, metric) - values_of(runs, second, test, metric) for test in tests]
     means = pd.concat(each, axis=1).mean(axis=1, skipna=False).dropna().sort_index()
     mean, low, high = t_interval(means)
     seeds = tuple(int(seed) for seed in means.index)
-    name = headline_of(table, tests[0]) if metric == HEADLINE else metric
-    return Difference(first, second, tuple(tests), name, seeds, tuple(means), mean, low, high, ways.pop())
-
-
-def _upwards(table: pd.DataFrame, test: str) -> bool:
-    return higher_is_better(test, headline_of(table, test))
+    name, up = names[tests[0]], ways.pop()
+    return Difference(first, second, tuple(tests), name, seeds, tuple(means), mean, low, high, up)
 
 
 def tests_in_common(table: pd.DataFrame, first: str, second: str) -> list[str]:

@@ -87,7 +87,6 @@ def show(panel: Axes, rgb: np.ndarray, title: str = "", caption: str = "") -> No
 def tell(panel: Axes, parts: Sequence[Part], title: str = "") -> None:
     """What a kind says beside a picture (`Kind.panel`), as a panel: a distribution, bars, or words."""
     panel.set_title(title, fontsize=TEXT)
-    panel.spines[["top", "right"]].set_visible(False)
     bars = [bar for part in parts if isinstance(part, Bars) for bar in part.bars]
     distribution = next((part for part in parts if isinstance(part, Distribution)), None)
     if distribution:

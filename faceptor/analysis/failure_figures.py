@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from faceptor.analysis.canvas import grid
+from faceptor.analysis.canvas import grid, tiles
 from faceptor.analysis.faces import LABELS_DRAWN, TEXT, enlarged, label_like, label_words, overlaid, show
 from faceptor.analysis.failures import LEVEL, Case, Judged
 from faceptor.errors import DataError
@@ -76,15 +76,10 @@ def what_they_share(tables: Mapping[str, pd.DataFrame]) -> Figure:
     shown = {name: table.head(MOST_PROPERTIES) for name, table in tables.items() if len(table)}
     if not shown:
         raise DataError("failure cases: too few faces to compare the worst with the others; raise faces or share")
-    columns = min(2, len(shown))
-    lines = -(-len(shown) // columns)
     most = 1.25 * max(table["difference"].abs().max() for table in shown.values())
-    figure, axes = grid(
-        "In what the worst faces differ from the others", lines, columns, width=6.4, heights=[2.5] * lines
-    )
-    for panel in axes.flat[len(shown) :]:
-        panel.remove()
-    for panel, (name, table) in zip(axes.flat, shown.items(), strict=False):
+    title = "In what the worst faces differ from the others"
+    figure, panels = tiles(title, [2.5] * len(shown), abreast=2, width=6.4)
+    for panel, (name, table) in zip(panels, shown.items(), strict=True):
         rows, sure = np.arange(len(table)), (table["p"] < LEVEL).to_numpy()
         colours = np.where(sure, PALETTE[1], "#c8c8c8")
         panel.barh(rows, table["difference"], color=colours)
@@ -94,5 +89,4 @@ def what_they_share(tables: Mapping[str, pd.DataFrame]) -> Figure:
         panel.set(xlim=(-most, most))
         panel.set_xlabel("worst less others, standard deviations", fontsize=TEXT)
         panel.set_title(name, fontsize=TEXT + 1)
-        panel.spines[["top", "right"]].set_visible(False)
     return figure

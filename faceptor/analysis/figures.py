@@ -16,16 +16,11 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from faceptor.analysis import paper
 from faceptor.analysis.budget import BYTES, COMPONENTS, FACEPTOR, MIXES, NAIVE
-from faceptor.analysis.canvas import grid
+from faceptor.analysis.canvas import grid, tiles
 from faceptor.analysis.layer_attention import MEASURED, STAGE2
 from faceptor.figures.plots import PALETTE
 
-PANELS_PER_ROW = 3  # panels side by side, where there are many
 MAX_ROWS_NAMED = 45  # rows of a heatmap from which on only some are named
-
-
-def _plain(panel: Axes) -> None:
-    panel.spines[["top", "right"]].set_visible(False)
 
 
 # --- parameter budget -----------------------------------------------------------------------------------------------
@@ -33,14 +28,11 @@ def _plain(panel: Axes) -> None:
 
 def component_bars(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Where the parameters are: `budget.parts` of several models, a panel each."""
-    columns = min(len(tables), PANELS_PER_ROW)
-    lines = -(-len(tables) // columns)
     most = max(len(table) for table in tables.values())
-    figure, axes = grid("Where the parameters are", lines, columns, width=5.8, heights=[0.27 * most + 0.9] * lines)
+    heights = [0.27 * most + 0.9] * len(tables)
+    figure, panels = tiles("Where the parameters are", heights, abreast=3, width=5.8)
     colours = dict(zip(COMPONENTS, PALETTE, strict=False))
-    for panel in axes.flat[len(tables) :]:
-        panel.remove()
-    for panel, (name, table) in zip(axes.flat, tables.items(), strict=False):
+    for panel, (name, table) in zip(panels, tables.items(), strict=True):
         millions, places = table["parameters"] / 1e6, np.arange(len(table))
         panel.barh(places, millions, color=[colours[component] for component in table["component"]])
         panel.set_yticks(places, table["component"].str.replace("_", " ") + ": " + table["part"], fontsize=9)
@@ -48,7 +40,6 @@ def component_bars(tables: Mapping[str, pd.DataFrame]) -> Figure:
         for place, value in zip(places, millions, strict=True):
             panel.annotate(f" {value:.3g}", (value, place), va="center", fontsize=9)
         panel.set(xlabel="parameters, M", title=f"{name}: {millions.sum():,.1f} M", xlim=(0, 1.22 * millions.max()))
-        _plain(panel)
     return figure
 
 
@@ -74,7 +65,6 @@ def task_bars(table: pd.DataFrame, *, title: str) -> Figure:
     panel.set(xscale="log", xlabel="weights of one task, kB (float32, logarithmic)")
     panel.set_xlim(right=panel.get_xlim()[1] * 2)
     panel.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
-    _plain(panel)
     return figure
 
 
@@ -95,7 +85,6 @@ def growth_lines(table: pd.DataFrame) -> Figure:
         panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         panel.yaxis.set_major_formatter("{x:,.0f}")
         panel.yaxis.set_minor_formatter(NullFormatter())
-        _plain(panel)
     axes[0, 0].set_ylabel("parameters, M (logarithmic)")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
     return figure
@@ -123,7 +112,6 @@ def mass_bars(table: pd.DataFrame) -> Figure:
                 bottom += wide[layer].to_numpy()
             panel.set(ylim=(0, 1), xlabel="decoder layer", title=f"{task}, {state}", xticks=list(wide.index))
             panel.title.set_fontsize(10)
-            _plain(panel)
         row[0].set_ylabel("share of the attention")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles[::-1], labels[::-1], loc="outside right center", title="encoder", fontsize=8)

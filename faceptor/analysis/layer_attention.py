@@ -41,7 +41,6 @@ from faceptor.weights.folder import model_hash, read_description
 from faceptor.weights.loading import load_strictly
 
 NUMBERED = 12  # faces that a number chooses from
-VALUES_OF_UNSEEN_LAYERS = {"preference": float("nan")}  # for a layer that the task cannot see; it carries no mass
 STAGE1, UNTRAINED, STAGE2 = STATES = ("stage 1", "untrained L_t", "stage 2")
 MEASURED = (UNTRAINED, STAGE2)  # in stage 1 the top layer gets everything, by definition
 
@@ -117,7 +116,8 @@ def validation_faces(experiment: Configured, spec: TaskSpec, *, root: Path, coun
     if not len(split):
         raise DataError(f"{split.folder}: the val split is empty; raise data.validation and preprocess again")
     crop = experiment.crop(spec.name, "test")
-    return torch.stack([_face(split[index], crop) for index in spread(len(split), count)])
+    samples = (split[index] for index in spread(len(split), count))
+    return torch.stack([to_tensor(crop.place_sample(each).image(each["image"])) for each in samples])
 
 
 def one_face_each(
@@ -131,10 +131,6 @@ def one_face_each(
         faces = validation_faces(experiment, model.tasks[task], root=root, count=NUMBERED)
         found[task] = faces[number % len(faces)]
     return found
-
-
-def _face(sample: Mapping, crop) -> Tensor:
-    return to_tensor(crop.place_sample(sample).image(sample["image"]))
 
 
 # --- measuring ------------------------------------------------------------------------------------------------------
@@ -190,8 +186,9 @@ def _frame(model: Faceptor, report: AttentionReport, means: Mapping[str, Tensor]
         np.arange(1, depth + 1), np.arange(1, heads + 1), np.arange(queries), model.layers, indexing="ij"
     )
     columns = {"decoder_layer": decoder_layers, "head": head, "query": query, "encoder_layer": layer}
-    unseen = (len(model.layers) - len(report.layers), 0)  # lower layers that the task cannot see
-    values = {key: pad(mean, unseen, value=VALUES_OF_UNSEEN_LAYERS.get(key, 0.0)) for key, mean in means.items()}
+    unseen = (len(model.layers) - len(report.layers), 0)  # lower layers, which carry no mass and have no preference
+    blank = {"preference": float("nan")}
+    values = {key: pad(mean, unseen, value=blank.get(key, 0.0)) for key, mean in means.items()}
     spread = (values.pop("square") - values["mass"] ** 2).clamp(min=0).sqrt()
     table = pd.DataFrame({key: array.ravel() for key, array in columns.items()})
     for key, tensor in {**values, "mass_std": spread}.items():
@@ -271,10 +268,9 @@ def conclusions(table: pd.DataFrame, trained: Mapping[str, Trained]) -> list[str
         change = (after[layers] - before[layers]).astype(float)
         alone = prior[name]
         verdict = "kept" if state.verdict["kept"] else "not kept"
-        judged = state.verdict["judged"]
-        gain = (
-            f"validation skill {state.verdict['gain']:+.4f}" if judged else "not judged, for want of validation samples"
-        )
+        gain = "not judged, for want of validation samples"
+        if state.verdict["judged"]:
+            gain = f"validation skill {state.verdict['gain']:+.4f}"
         sentences.append(
             f"{name}, {counts[name]} faces: {100 * (1 - after[top]):.0f} % of the attention goes below the top layer "
             f"after stage 2 (untrained {100 * (1 - before[top]):.0f} %, stage 1 none), most to encoder layer "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from math import isfinite
+from math import isfinite, isnan
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -51,6 +51,13 @@ def _cell(value: object, digits: int) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
     return _plain(str(value))
+
+
+def ends(value: float, low: float, high: float, digits: int) -> str:
+    """A number and its interval, "0.51 [0.48, 0.55]"; no brackets where there is none, nothing without a number."""
+    if isnan(value):
+        return ""
+    return f"{value:.{digits}f}" + ("" if isnan(low) else f" [{low:.{digits}f}, {high:.{digits}f}]")
 
 
 def _plain(text: str) -> str:

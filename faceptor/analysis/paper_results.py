@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from faceptor.analysis import experiments
 from faceptor.analysis.paper_claims import PAPERS, OneOrMore
-from faceptor.config import Params, load_preset
+from faceptor.analysis.protocols import shipped
 from faceptor.config.sections import Real, Section, spelled
 from faceptor.config.yaml12 import parse_yaml
 from faceptor.tasks import TASKS
@@ -24,13 +24,10 @@ from faceptor.tasks import TASKS
 if TYPE_CHECKING:
     from IPython.display import Markdown
 
-NAME = "paper_results.yaml"
 LETTERS = ascii_lowercase  # of the notes
 # Drawn in colour among the methods of a data set.
-SHOWN = (
-    *("Faceptor-Full", "Faceptor-Base", "Naive Faceptor", "FaceXFormer", "Faceptor, full"),
-    "Faceptor, auxiliary tasks",
-)
+SHOWN = ("Faceptor-Full", "Faceptor-Base", "Naive Faceptor", "FaceXFormer", "Faceptor, full",
+         "Faceptor, auxiliary tasks")  # fmt: skip
 MODEL = experiments.MODEL
 NOT_MEASURED = ("fps", "latency")  # of the test `model`: they are the card's
 
@@ -121,7 +118,7 @@ class Value:
 @cache
 def printed() -> Printed:
     """The file, checked."""
-    text = files("faceptor.analysis").joinpath(NAME).read_text()
+    text = files("faceptor.analysis").joinpath("paper_results.yaml").read_text()
     return Printed.model_validate(parse_yaml(text))
 
 
@@ -180,8 +177,6 @@ def by_column(fewest: int = 3) -> dict[str, pd.DataFrame]:
 def better_up(column: str) -> bool:
     """Whether more is better in a column."""
     asked = printed().columns[column]
-    if asked.metric == experiments.HEADLINE:
-        return experiments.higher_is_better(asked.tests[0], "")
     return experiments.higher_is_better(asked.tests[0], asked.metric)
 
 
@@ -199,7 +194,7 @@ def command(value: Value) -> str:
     if column.tests == (MODEL,):
         if column.metric in NOT_MEASURED:
             return "not measured: it is the card's"
-        return f"faceptor budget {system.preset if system.structure != 'naive' else 'naive'}"
+        return f"faceptor budget {'naive' if system.structure == 'naive' else system.preset}"
     before = f"faceptor params use {system.preset} && "
     if system.model:
         return f"{before}faceptor repro evaluate@{system.model}"
@@ -219,15 +214,9 @@ def data(value: Value) -> str:
     system, column = printed().systems[value.method], printed().columns[value.column]
     if column.tests == (MODEL,):
         return ""
-    params = preset(system.preset)
+    params = shipped(system.preset)
     sets = [params.datasets[key.lstrip("_")] for key in dict.fromkeys(map(dataset_key, column.tests))]
     return ", ".join(str(params.data.root / each.path) for each in sets)
-
-
-@cache
-def preset(name: str) -> Params:
-    """A preset as it is shipped; it does not change while a program runs."""
-    return load_preset(name)
 
 
 # --- for people -----------------------------------------------------------------------------------------------------
@@ -263,7 +252,5 @@ def conclusions() -> list[str]:
         tables = [table for table in by_column().values() if (table["method"] == name).any()]
         first = sum(table["method"].iloc[0] == name for table in tables)
         said.append(f"{name} has the best printed number on {first} of {len(tables)} data sets or parts of them.")
-    return [
-        *said,
-        "None of the printed numbers comes with an interval or a number of seeds, so small gaps are undecided.",
-    ]
+    said.append("None of the printed numbers comes with an interval or a number of seeds, so small gaps are undecided.")
+    return said

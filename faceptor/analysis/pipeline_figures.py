@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from faceptor.analysis.figures import grid
+from faceptor.analysis.canvas import grid
 from faceptor.analysis.pipeline_truth import CUTS, MOVES, WAYS, Truth
 from faceptor.errors import DataError
 from faceptor.figures.plots import PALETTE
@@ -40,7 +40,6 @@ def way_dots(table: pd.DataFrame) -> Figure:
     panel.set(xlabel="skill, % (0: constant baseline, 100: perfect)", ylim=(len(tasks) - 0.4, -0.6))
     panel.grid(axis="x", color="0.92")
     panel.set_axisbelow(True)
-    panel.spines[["top", "right"]].set_visible(False)
     figure.legend(*panel.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
     return figure
 
@@ -62,6 +61,7 @@ def view_rows(truths: Sequence[Truth]) -> Figure:
             else:
                 panel.imshow(view.image(truth.task.samples[place]["image"]).clip(0, 1))
             panel.set(xticks=[], yticks=[])
+            panel.spines[:].set_visible(True)
             panel.set_box_aspect(1)
             if way == "own":
                 panel.set_title(truth.task.spec.name.replace("_", "\n"), fontsize=9)
@@ -82,7 +82,6 @@ def move_dots(table: pd.DataFrame) -> Figure:
             panel.scatter(part[move], part["lost"].clip(-EDGE, EDGE), s=22, alpha=0.75, clip_on=False, **style)
         panel.axhline(0, color="0.6", linestyle="--", linewidth=1)
         panel.set(xlabel=label, ylim=(max(table["lost"].min(), -EDGE) - 8, min(table["lost"].max(), EDGE) + 8))
-        panel.spines[["top", "right"]].set_visible(False)
     axes[0, 0].set_ylabel("skill lost by this face, points")
     handles = [Line2D([], [], linestyle="", label=task, **style) for task, style in styles.items()]
     if beyond:

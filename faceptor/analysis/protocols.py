@@ -53,7 +53,7 @@ class Row:
 
 
 @cache
-def _preset(name: str) -> Params:
+def shipped(name: str) -> Params:
     """A preset as it is shipped; it does not change while a program runs."""
     return load_preset(name)
 
@@ -95,7 +95,7 @@ def _inherited(key: str) -> str:
 
 def nearest(params: Params) -> str:
     """The preset from which a configuration differs in the fewest keys."""
-    return min(preset_names(), key=lambda name: len(differences(params, _preset(name))))
+    return min(preset_names(), key=lambda name: len(differences(params, shipped(name))))
 
 
 # --- what the papers print ------------------------------------------------------------------------------------------
@@ -110,11 +110,9 @@ def printed(preset: str) -> list[Printed]:
         for group in [facts()["printed"][name]]
         for key, value in group["values"].items()
     ]
-    return (
-        [*_table_2(about["table_2"], weights="naive_weights" not in about["printed"]), *found]
-        if ("table_2" in about)
-        else found
-    )
+    if "table_2" in about:
+        return [*_table_2(about["table_2"], weights="naive_weights" not in about["printed"]), *found]
+    return found
 
 
 def _table_2(column: str, *, weights: bool) -> Iterator[Printed]:
@@ -129,7 +127,7 @@ def _table_2(column: str, *, weights: bool) -> Iterator[Printed]:
 
 def not_as_printed(preset: str, params: Params | None = None) -> dict[str, Printed]:
     """Key -> what is printed, of every printed value that the preset (or `params` in its place) does not hold."""
-    values = flat(params or _preset(preset))
+    values = flat(params or shipped(preset))
     wrong = {}
     for item in printed(preset):
         for key in matching(item.key, values) or [item.key]:
@@ -149,7 +147,7 @@ def recorded(preset: str) -> list[dict]:
 
 def departures(preset: str, params: Params | None = None) -> list[Row]:
     """The table of a preset, or of `params` by that preset's paper and reasons."""
-    values = flat(params or _preset(preset))
+    values = flat(params or shipped(preset))
     wrong = not_as_printed(preset, params)
     copied = copied_differences(preset, params)
     rows, told = [], set()
@@ -174,7 +172,7 @@ def copied_differences(preset: str, params: Params | None = None) -> dict[str, A
     original = _about(preset).get("small_copy_of")
     if original is None:
         return {}
-    differing = differences(params or _preset(preset), _preset(original))
+    differing = differences(params or shipped(preset), shipped(original))
     return {
         key: theirs
         for key, (_, theirs) in differing.items()

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from faceptor.analysis.calibration import Calibration
-from faceptor.analysis.figures import grid
+from faceptor.analysis.canvas import grid, tiles
 from faceptor.analysis.task_faces import TaskFaces
 from faceptor.errors import DataError
 from faceptor.evaluation.groups import FEWEST_FACES
@@ -31,17 +31,12 @@ def corruption_curves(table: pd.DataFrame) -> Figure:
     if table.empty:
         raise DataError("corruption_curves: expected at least one row, found none")
     names, tasks = list(dict.fromkeys(table["corruption"])), list(dict.fromkeys(table["task"]))
-    lines = -(-len(names) // PANELS_PER_ROW)
-    figure, axes = grid(
-        f"Skill on spoilt crops, {table['faces'].max()} validation faces per task",
-        lines, min(len(names), PANELS_PER_ROW), width=3.5, heights=[2.9] * lines,
-    )  # fmt: skip
-    for panel in axes.flat[len(names) :]:
-        panel.remove()
-    for panel, name in zip(axes.flat, names, strict=False):
+    title = f"Skill on spoilt crops, {table['faces'].max()} validation faces per task"
+    figure, panels = tiles(title, [2.9] * len(names), abreast=PANELS_PER_ROW, width=3.5)
+    for panel, name in zip(panels, names, strict=True):
         _curves(panel, table[table["corruption"] == name], name, tasks)
-    for row in axes:
-        row[0].set_ylabel("skill, % (0: constant baseline)")
+    for panel in panels[::PANELS_PER_ROW]:
+        panel.set_ylabel("skill, % (0: constant baseline)")
     handles = [
         Line2D([], [], color=COLOURS[i % len(COLOURS)], marker=MARKERS[i % len(MARKERS)], label=task, linewidth=1)
         for i, task in enumerate(tasks)
@@ -52,9 +47,9 @@ def corruption_curves(table: pd.DataFrame) -> Figure:
 
 def examples(task: TaskFaces, strengths: Mapping[str, Sequence[float]]) -> Figure:
     """One face of a task, clean and under every corruption at its first and last strength, as the network sees it."""
-    sample = next((one for one in task.samples), None)
-    if sample is None:
+    if not task.samples:
         raise DataError(f"{task.test}: expected a face, found none")
+    sample = task.samples[0]
     figure, axes = grid("What the network sees", 2, len(strengths) + 1, width=1.35, heights=[1.6, 1.6])
     for row, place in zip(axes, (0, -1), strict=True):
         views = {"clean": task.crop} | {
@@ -83,20 +78,15 @@ def _curves(panel: Axes, part: pd.DataFrame, name: str, tasks: Sequence[str]) ->
     panel.set_xticks(np.arange(len(labels)), labels)
     panel.set(title=name, xlabel=CORRUPTIONS[name].unit, ylim=(100 * LOWEST_SKILL - 3, 103))
     panel.tick_params(labelsize=8)
-    panel.spines[["top", "right"]].set_visible(False)
 
 
 def group_dots(table: pd.DataFrame) -> Figure:
     """The headline metric of every group with its 95 % interval, a panel per test, from `group_tables.by_group`. The
     worst group is marked; groups of few faces are hollow."""
     parts = sorted((part for _, part in table.groupby("test", sort=False)), key=len)
-    columns = min(3, len(parts))
-    rows = [parts[start : start + columns] for start in range(0, len(parts), columns)]
-    heights = [0.21 * max(len(part) + part["label"].nunique() for part in row) + 0.9 for row in rows]
-    figure, axes = grid("By group of faces", len(rows), columns, width=4.6, heights=heights)
-    for panel in axes.flat[len(parts) :]:
-        panel.remove()
-    for panel, part in zip(axes.flat, parts, strict=False):
+    heights = [0.21 * (len(part) + part["label"].nunique()) + 0.9 for part in parts]
+    figure, panels = tiles("By group of faces", heights, abreast=3, width=4.6)
+    for panel, part in zip(panels, parts, strict=True):
         _dots(panel, part)
     handles = [
         Line2D([], [], color=PALETTE[0], marker="o", linestyle="", label="group, 95 % interval"),
@@ -128,7 +118,7 @@ def _dots(panel: Axes, part: pd.DataFrame) -> None:
     panel.tick_params(axis="y", length=0)
     panel.grid(axis="x", color="0.92")
     panel.set_axisbelow(True)
-    panel.spines[["top", "right", "left"]].set_visible(False)
+    panel.spines["left"].set_visible(False)
 
 
 def _dot(panel: Axes, place: int, row) -> None:
@@ -150,18 +140,11 @@ def _axis(test: str, metric: str) -> str:
 
 def reliability_panels(found: Sequence[Calibration]) -> Figure:
     """Reliability of every task that states probabilities, from `calibration.calibrations`."""
-    columns = min(3, len(found))
-    lines = -(-len(found) // columns)
-    figure, axes = grid(
-        "Stated probability against what came true (size of a dot: share of the answers)",
-        lines, columns, width=3.7, heights=[3.6] * lines,
-    )  # fmt: skip
-    for panel in axes.flat[len(found) :]:
-        panel.remove()
-    for panel, one in zip(axes.flat, found, strict=False):
+    title = "Stated probability against what came true (size of a dot: share of the answers)"
+    figure, panels = tiles(title, [3.6] * len(found), abreast=3, width=3.7)
+    for panel, one in zip(panels, found, strict=True):
         draw_reliability(panel, one.bins, one.states)
         low, high = one.interval
         panel.set_title(f"{one.test}\nerror {one.ece:.1f} % [{low:.1f}, {high:.1f}]", fontsize=10)
         panel.set_box_aspect(1)
-        panel.spines[["top", "right"]].set_visible(False)
     return figure

@@ -93,9 +93,7 @@ def work_by_component(found: Mapping[str, Report]) -> pd.DataFrame:
         for component, macs in call["components"].items()
     ]
     table = pd.DataFrame(rows, columns=["preset", "call", "component", "macs"])
-    return table.sort_values(
-        "component", key=lambda names: names.map(budget.place_of), kind="stable", ignore_index=True
-    )
+    return table.sort_values("component", key=lambda names: names.map(place_of), kind="stable", ignore_index=True)
 
 
 def memory_by_component(found: Mapping[str, Report]) -> pd.DataFrame:
@@ -109,7 +107,7 @@ def memory_by_component(found: Mapping[str, Report]) -> pd.DataFrame:
         columns[name]["an image, MB"] = step["saved_bytes"] / 1e6 / columns[name]["images"]
     table = pd.DataFrame(columns)
     last = ["all, GB", "images", "an image, MB"]
-    return table.loc[[*sorted((name for name in table.index if name not in last), key=budget.place_of), *last]]
+    return table.loc[[*sorted((name for name in table.index if name not in last), key=place_of), *last]]
 
 
 def work_by_task(facts: Report) -> pd.DataFrame:
@@ -134,27 +132,16 @@ def table_1(found: Mapping[str, Report]) -> pd.DataFrame:
     rows = []
     if "naive" in found:
         naive = found["naive"]
-        own = naive["components"]["encoder"]
-        stored = sum(own + head for head in naive["parts"]["heads"].values())
+        stored = sum(naive["components"]["encoder"] + head for head in naive["parts"]["heads"].values())
         first = {TASKS[task].kind: row["macs"] for task, row in reversed(naive["compute"]["tasks"].items())}
         rows.append((budget.TUNED, sum(first.values()), stored))
-        rows.append((budget.NAIVE, naive["compute"]["macs"], naive["total"]))
-    if "base" in found:
-        rows.append((budget.FACEPTOR, found["base"]["compute"]["macs"], found["base"]["total"]))
-    if "facexformer" in found:
-        rows.append(("FaceXFormer", found["facexformer"]["compute"]["macs"], found["facexformer"]["total"]))
-    table = pd.DataFrame(
-        [
-            (
-                name,
-                paper.CYCLES.get(name, "1"),
-                paper.CALCULATION.get(name, ""),
-                macs / 1e9,
-                paper.STORAGE.get(name, ""),
-                stored / 1e6,
-            )
-            for name, macs, stored in rows
-        ],
-        columns=["paradigm", "training cycles", "calculation", "GMACs", "storage", "parameters, M"],
-    )
-    return table
+    for preset, name in {"naive": budget.NAIVE, "base": budget.FACEPTOR, "facexformer": "FaceXFormer"}.items():
+        if preset in found:
+            rows.append((name, found[preset]["compute"]["macs"], found[preset]["total"]))
+    table = [
+        (name, paper.CYCLES.get(name, "1"), paper.CALCULATION.get(name, ""), macs / 1e9, paper.STORAGE.get(name, ""),
+         stored / 1e6)
+        for name, macs, stored in rows
+    ]  # fmt: skip
+    columns = ["paradigm", "training cycles", "calculation", "GMACs", "storage", "parameters, M"]
+    return pd.DataFrame(table, columns=columns)

@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from faceptor.analysis.canvas import grid
+from faceptor.analysis.canvas import grid, tiles
 from faceptor.analysis.faces import TEXT, enlarged, overlaid, show, tell
 from faceptor.errors import DataError
 from faceptor.figures.parts import Swatches, spelt_out
@@ -38,7 +38,7 @@ def answers(rgb: np.ndarray, face: Any, *, title: str) -> Figure:
     """Every task's answer about one face: drawn over the picture, or told beside it."""
     if not face.results:
         raise DataError("face: expected the answer of at least one task, found none")
-    figure, panels = tiles(title, 1 + len(face.results), height=3.1)
+    figure, panels = tiles(title, [3.1] * (1 + len(face.results)), abreast=ABREAST, width=3.2)
     near, shift = about(rgb, face.box)
     boxed, matrix = enlarged(rgb)
     show(panels[0], boxed, "the picture, and the face box")
@@ -68,16 +68,6 @@ def _told(spec: TaskSpec, answer: Prediction) -> str:
     return shorten(", ".join(named or kind.describe(spec, answer)), 30, placeholder=" …")
 
 
-def tiles(title: str, count: int, *, height: float, width: float = 3.2) -> tuple[Figure, list]:
-    """A figure with `count` panels, ABREAST side by side; sizes of a panel in inches."""
-    columns = min(count, ABREAST)
-    lines = -(-count // columns)
-    figure, axes = grid(title, lines, columns, width=width, heights=[height] * lines)
-    for panel in axes.flat[count:]:
-        panel.remove()
-    return figure, list(axes.flat[:count])
-
-
 # --- crops ------------------------------------------------------------------------------------------------------------
 
 
@@ -96,7 +86,7 @@ def crops(model: FaceModel, rgb: np.ndarray, face: Any) -> Figure:
     crop_by_task = placed(model, rgb, face)
     for name, crop in crop_by_task.items():
         same.setdefault((crop.size, crop.warp, *np.round(crop.matrix, 3).ravel()), []).append(name)
-    figure, panels = tiles("What the network was shown", len(same), height=3.2)
+    figure, panels = tiles("What the network was shown", [3.2] * len(same), abreast=ABREAST, width=3.2)
     for panel, names in zip(panels, same.values(), strict=True):
         crop = crop_by_task[names[0]]
         show(panel, crop.image(rgb), "\n".join(names), f"{crop.size} x {crop.size} pixels")
@@ -125,11 +115,7 @@ def tasks(model: FaceModel) -> pd.DataFrame:
 
 def own_parameters(model: FaceModel, task: str) -> int:
     """Parameters of the modules that are named after this task alone."""
-    return sum(
-        parameter.numel()
-        for name, parameter in model.named_parameters()
-        if task in name.split(".") and parameter.numel()
-    )
+    return sum(parameter.numel() for name, parameter in model.named_parameters() if task in name.split("."))
 
 
 # --- how the parts fit together ---------------------------------------------------------------------------------------

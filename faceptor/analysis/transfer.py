@@ -15,6 +15,7 @@ import pandas as pd
 
 from faceptor.analysis import experiments, markdown
 from faceptor.analysis.experiments import LOST, SKILL
+from faceptor.analysis.markdown import ends
 from faceptor.analysis.paper_results import own_values, printed
 from faceptor.config import Params
 from faceptor.config.experiments import dotted
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 NOT_RUN = "Less of the target data: nothing was run with these parameters (`make experiments` does)."
 NAMES = {"prompt": "prompt (PT)", "decoder": "decoder (DFT)", "full": "full (FPFT)", "lora": "lora (not in the paper)"}
-TAUGHT = ("test", "mode", "trainable", "total", "metric", "value", "low", "high", "skill", "skill_low", "skill_high")
 
 
 def named(mode: str) -> str:
@@ -55,11 +55,15 @@ def _taught(details: dict, mode: str) -> list[dict]:
     rows = []
     for test, row in details["tasks"].items():
         metric, lost = row["headline"], details["forgotten"]
-        numbers = (row["metrics"][metric], *row["intervals"][metric], row["skill"], *row["intervals"]["skill"])
-        counts = details["trainable_parameters"], details["total_parameters"]
-        found = dict(zip(TAUGHT, (test, mode, *counts, metric, *numbers), strict=True))
-        found |= dict(zip(("lost", "lost_low", "lost_high"), (lost["skill_lost"], *lost["interval"]), strict=True))
-        rows.append(found | {"generated": details["about"]["data"][test]["generated"]})
+        (low, high), (skill_low, skill_high) = row["intervals"][metric], row["intervals"]["skill"]
+        rows.append({
+            "test": test, "mode": mode,
+            "trainable": details["trainable_parameters"], "total": details["total_parameters"],
+            "metric": metric, "value": row["metrics"][metric], "low": low, "high": high,
+            "skill": row["skill"], "skill_low": skill_low, "skill_high": skill_high,
+            "lost": lost["skill_lost"], "lost_low": lost["interval"][0], "lost_high": lost["interval"][1],
+            "generated": details["about"]["data"][test]["generated"],
+        })  # fmt: skip
     return rows
 
 
@@ -106,8 +110,8 @@ def fraction_table(table: pd.DataFrame) -> Markdown:
     nothing was run."""
     if table.empty:
         return markdown.sentences([NOT_RUN])
-    order = table.assign(place=table["test"].map({test: place for place, test in enumerate(table["test"].unique())}))
-    table = order.sort_values(["place", "mode", "faces"], kind="stable")
+    table = table.assign(place=pd.factorize(table["test"])[0])
+    table = table.sort_values(["place", "mode", "faces"], kind="stable")
     skill, lost = with_intervals(table, SKILL), with_intervals(table, "lost")
     trained = table.groupby(["test", "mode"])["trainable"].first()
     rows = [
@@ -148,13 +152,6 @@ def table_9(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def ends(value: float, low: float, high: float, digits: int) -> str:
-    """A number and its interval, "0.51 [0.48, 0.55]"."""
-    if isnan(value):
-        return ""
-    return f"{value:.{digits}f}" + ("" if isnan(low) else f" [{low:.{digits}f}, {high:.{digits}f}]")
-
-
 def conclusions(found: pd.DataFrame, fractions: pd.DataFrame) -> list[str]:
     """What the modes gain, train and forget, in words."""
     said = []
@@ -169,11 +166,8 @@ def conclusions(found: pd.DataFrame, fractions: pd.DataFrame) -> list[str]:
             f"({frugal['trainable'] / frugal['total']:.2%})."
         )
     lost = found.groupby("mode", sort=False)["lost"].agg(["min", "max"])
-    said.append(
-        "Skill lost by the old tasks: "
-        + "; ".join(f"{mode} {low:.2f} to {high:.2f}" for mode, low, high in lost.itertuples())
-        + "."
-    )
+    told = "; ".join(f"{mode} {low:.2f} to {high:.2f}" for mode, low, high in lost.itertuples())
+    said.append(f"Skill lost by the old tasks: {told}.")
     return said + (_by_seed(fractions) if len(fractions) else [NOT_RUN])
 
 
@@ -188,10 +182,7 @@ def _by_seed(fractions: pd.DataFrame) -> list[str]:
             pair = part[part["faces"] == faces].pivot_table(index="seed", columns="mode", values=SKILL)
             mean, low, high = experiments.t_interval((pair["full"] - pair["prompt"]).dropna())
             ahead = "full is ahead" if low > 0 else "prompt is ahead" if high < 0 else "undecided"
-            told.append(f"with {faces} faces {ahead} ({mean:+.2f} {_told(low, high)})")
+            interval = "one seed" if isnan(low) else f"[{low:+.2f}, {high:+.2f}]"
+            told.append(f"with {faces} faces {ahead} ({mean:+.2f} {interval})")
         said.append(f"{test}, full against prompt over seeds: " + "; ".join(told) + ".")
     return said
-
-
-def _told(low: float, high: float) -> str:
-    return "one seed" if isnan(low) else f"[{low:+.2f}, {high:+.2f}]"

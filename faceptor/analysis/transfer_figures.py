@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,23 +35,8 @@ def by_parameters(found: pd.DataFrame) -> Figure:
     """Skill, and skill lost, against trained parameters: `transfer.in_pipeline`, a column of panels per data set."""
     if found.empty:
         raise DataError("transfer: nothing to draw; run `faceptor repro transfer`")
-    tests, modes = list(dict.fromkeys(found["test"])), list(dict.fromkeys(found["mode"]))
     title = "Skill against trained parameters (95 % intervals over test samples of one model)"
-    figure, axes = grid(title, 2, len(tests), width=3.2, heights=[2.3, 2.3])
-    for column, test in enumerate(tests):
-        part = found[found["test"] == test]
-        for panel, value in zip(axes[:, column], LABELS, strict=True):
-            for row in part.itertuples():
-                middle, low, high = (getattr(row, f"{value}{end}") for end in ("", "_low", "_high"))
-                reach = [[middle - low], [high - middle]]
-                look = _look(row.mode, modes)
-                panel.errorbar(row.trainable, middle, yerr=reach, fmt=look["marker"], color=look["color"],
-                               markersize=5.5, label=named(row.mode))  # fmt: skip
-            _axis(panel, "trained parameters (logarithmic)", LABELS[value] if not column else "")
-        axes[0, column].set_title(test, fontsize=10)
-    _level(axes[-1])
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(modes), fontsize=9)
-    return figure
+    return _panels(title, found, _dots, "trained parameters (logarithmic)")
 
 
 def over_fractions(table: pd.DataFrame) -> Figure | Markdown:
@@ -58,17 +44,30 @@ def over_fractions(table: pd.DataFrame) -> Figure | Markdown:
     intervals, the seeds faint; a column of panels per data set. One sentence where nothing was run."""
     if table.empty:
         return markdown.sentences([NOT_RUN])
-    tests, modes = list(dict.fromkeys(table["test"])), list(dict.fromkeys(table["mode"]))
     title = f"Over fractions of the target data, {table['seed'].nunique()} seeds (bars: 95 % intervals over seeds)"
+    return _panels(title, table, _lines, "target faces trained on (logarithmic)")
+
+
+def _panels(title: str, table: pd.DataFrame, draw: Callable[..., None], across: str) -> Figure:
+    """A column of panels per test, a row for each of LABELS; draw: takes panel, rows of the test, value and modes."""
+    tests, modes = list(dict.fromkeys(table["test"])), list(dict.fromkeys(table["mode"]))
     figure, axes = grid(title, 2, len(tests), width=3.2, heights=[2.3, 2.3])
     for column, test in enumerate(tests):
         for panel, value in zip(axes[:, column], LABELS, strict=True):
-            _lines(panel, table[table["test"] == test], value, modes)
-            _axis(panel, "target faces trained on (logarithmic)", LABELS[value] if not column else "")
+            draw(panel, table[table["test"] == test], value, modes)
+            _axis(panel, across, LABELS[value] if not column else "")
         axes[0, column].set_title(test, fontsize=10)
     _level(axes[-1])
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(modes), fontsize=9)
     return figure
+
+
+def _dots(panel: Axes, part: pd.DataFrame, value: str, modes: list[str]) -> None:
+    for row in part.itertuples():
+        middle, low, high = (getattr(row, f"{value}{end}") for end in ("", "_low", "_high"))
+        reach, look = [[middle - low], [high - middle]], _look(row.mode, modes)
+        panel.errorbar(row.trainable, middle, yerr=reach, fmt=look["marker"], color=look["color"],
+                       markersize=5.5, label=named(row.mode))  # fmt: skip
 
 
 def _lines(panel: Axes, part: pd.DataFrame, value: str, modes: list[str]) -> None:
@@ -95,7 +94,6 @@ def _axis(panel: Axes, across: str, up: str) -> None:
     panel.set_xlabel(across, fontsize=10)
     panel.set_ylabel(up, fontsize=10)
     panel.tick_params(labelsize=8.5)
-    panel.spines[["top", "right"]].set_visible(False)
 
 
 def _short(value: float, place: int | None = None) -> str:

@@ -144,14 +144,14 @@ def _prepared_problems(params: Params, name: str, prepared: dict | None, *, deep
     if prepared is None:
         return
     folder = params.prepared(name)
-    size = sum(path.stat().st_size for path in folder.glob("**/*.arrow"))
-    try:
-        for split in prepared["counts"] if deep or size <= MAX_COMPARED_BYTES else ():
-            open_split(folder, split)
-        for pairs in verification_sets(folder) if deep or size <= MAX_COMPARED_BYTES else ():
-            open_verification(folder, pairs)
-    except FaceptorError as error:
-        yield Problem(f"prepared data: {error}")
+    if deep or sum(path.stat().st_size for path in folder.glob("**/*.arrow")) <= MAX_COMPARED_BYTES:
+        try:
+            for split in prepared["counts"]:
+                open_split(folder, split)
+            for pairs in verification_sets(folder):
+                open_verification(folder, pairs)
+        except FaceptorError as error:
+            yield Problem(f"prepared data: {error}")
     for pair, count in prepared["on_both_sides"].items():
         if count:
             both = pair.replace("/", " and ")
@@ -163,22 +163,20 @@ def _prepared_problems(params: Params, name: str, prepared: dict | None, *, deep
 
 
 def _look(params: Params, name: str, *, deep: bool, seconds: float, progress: Progress | None) -> dict:
-    begun, facts = perf_counter(), {}
+    begun, facts, block = perf_counter(), {}, params.datasets.get(name)
     try:
-        listed = name in params.datasets
-        links = params.data.follow_links
-        place = params.data.root / _path(params, name)
-        if listed:
-            reader = reader_of(name, params.datasets[name], params.data, prepared=params.prepared(name))
+        if block is None:
+            place = params.data.root / _path(params, name)
+            reader = _kind(params, name)(place, follow_links=params.data.follow_links)
         else:
-            reader = _kind(params, name)(place, follow_links=links)
+            reader = reader_of(name, block, params.data, prepared=params.prepared(name))
         found = survey(reader, deep=deep, seconds=seconds, progress=progress)
         facts = _findings(reader, found)
-        problems = list(_problems(reader, found, facts["counts"], params.max_rejects(name)))
-        problems.sort(key=lambda problem: not problem.blocking)
+        problems = _problems(reader, found, facts["counts"], params.max_rejects(name))
+        problems = sorted(problems, key=lambda problem: not problem.blocking)
     except FaceptorError as error:  # nothing could be read, or the options are wrong
         problems = [Problem(str(error))]
-    told = params.datasets[name].options.get("strict_counts") is False if name in params.datasets else False
+    told = block is not None and block.options.get("strict_counts") is False
     lacking = any(problem.blocking for problem in problems) or (_short(facts) and not told)
     return facts | {
         "state": INCOMPLETE if lacking else FOUND,

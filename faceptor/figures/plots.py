@@ -111,32 +111,18 @@ def draw_reliability(panel: Axes, result: Reliability, xlabel: str = "stated pro
     """Reliability diagram; the size of a dot follows the share of its bin."""
     filled = result.count > 0
     panel.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
-    panel.plot(result.confidence[filled], result.frequency[filled], color=PALETTE[0], linewidth=1)
-    panel.scatter(
-        result.confidence[filled],
-        result.frequency[filled],
-        color=PALETTE[0],
-        s=10 + 150 * result.count[filled] / max(result.count.sum(), 1),
-        clip_on=False,
-        zorder=3,
-    )
-    panel.set(
-        xlim=(0, 1),
-        ylim=(0, 1),
-        xlabel=xlabel,
-        ylabel="share that came true",
-        title=f"calibration error {100 * result.error:.1f} %",
-    )
+    stated, true = result.confidence[filled], result.frequency[filled]
+    sizes = 10 + 150 * result.count[filled] / max(result.count.sum(), 1)
+    panel.plot(stated, true, color=PALETTE[0], linewidth=1)
+    panel.scatter(stated, true, color=PALETTE[0], s=sizes, clip_on=False, zorder=3)
+    title = f"calibration error {100 * result.error:.1f} %"
+    panel.set(xlim=(0, 1), ylim=(0, 1), xlabel=xlabel, ylabel="share that came true", title=title)
 
 
 def draw_bars(
-    panel: Axes,
-    labels: list[str],
-    values: np.ndarray,
-    xlabel: str,
-    marks: np.ndarray | None = None,
+    panel: Axes, labels: list[str], values: np.ndarray, xlabel: str, marks: np.ndarray | None = None,
     mark_label: str = "",
-) -> None:
+) -> None:  # fmt: skip
     """Horizontal bars, first label on top; `marks` sets one reference tick per bar."""
     rows = np.arange(len(labels))
     panel.barh(rows, np.nan_to_num(values), color=PALETTE[5])  # light, so that marks show

@@ -110,32 +110,33 @@ def test_modes_and_checks_are_put_back():
 
 @pytest.fixture(scope="module")
 def base():
-    return compute.measure(preset("base"))
+    return compute.summary(preset("base"))
 
 
 def test_base_by_hand(base):
     """The encoder of Faceptor-Base: patches, and per block four maps of the attention, its two products, the MLP."""
-    for one in base.passes:
-        cells, width = (one.size // 16) ** 2, 768
+    for one in base["passes"]:
+        cells, width = (one["size"] // 16) ** 2, 768
         tokens = cells + 1
         block = tokens * width * (4 * width + 8 * width) + 2 * tokens * tokens * width
-        assert one.cost.macs["encoder"] == cells * width * 3 * 16 * 16 + 12 * block
-    dense, face = base.passes
-    assert (dense.size, face.size) == (512, 112)
+        assert one["components"]["encoder"] == cells * width * 3 * 16 * 16 + 12 * block
+    dense, face = base["passes"]
+    assert (dense["size"], face["size"]) == (512, 112)
     maps = 2 * 128 * 128 * 256 * 256  # the last transposed convolution: four weights for every cell, a quarter each
-    assert dense.cost.macs["pixel_decoder"] == 32 * 32 * 4 * 256 * 256 + maps // 2
+    assert dense["components"]["pixel_decoder"] == 32 * 32 * 4 * 256 * 256 + maps // 2
 
 
 def test_bookkeeping(base):
-    assert sum(one.macs for one in base.passes) == base.together < base.apart
-    assert sorted(name for one in base.passes for name in one.tasks) == sorted(base.samples)
-    table = pd.DataFrame.from_dict(base.tasks, orient="index")
-    for one in base.passes:
-        assert table.loc[list(one.tasks), "macs"].max() < one.macs
-        assert set(table.loc[list(one.tasks), "size"]) == {one.size}
+    samples = base["training_step"]["samples"]
+    assert sum(one["macs"] for one in base["passes"]) == base["macs"] < base["macs_one_by_one"]
+    assert sorted(name for one in base["passes"] for name in one["tasks"]) == sorted(samples)
+    table = pd.DataFrame.from_dict(base["tasks"], orient="index")
+    for one in base["passes"]:
+        assert table.loc[one["tasks"], "macs"].max() < one["macs"]
+        assert set(table.loc[one["tasks"], "size"]) == {one["size"]}
     # A step keeps at least what its images keep alone: copies for several images come on top.
-    alone = sum(count * table.loc[name, "saved_bytes"] for name, count in base.samples.items())
-    assert alone <= sum(base.step.values()) < 1.05 * alone
+    alone = sum(count * table.loc[name, "saved_bytes"] for name, count in samples.items())
+    assert alone <= sum(base["training_step"]["components"].values()) < 1.05 * alone
 
 
 def test_summary_can_leave_tasks_out():

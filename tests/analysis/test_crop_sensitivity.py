@@ -11,6 +11,7 @@ import torch
 
 from faceptor.analysis import crop_sensitivity as cs
 from faceptor.analysis.crop_figures import sensitivity_lines
+from faceptor.analysis.task_faces import TaskFaces
 from faceptor.errors import ConfigError
 from faceptor.tasks import kind_of, task
 from faceptor.tasks.classification import ClassPrediction
@@ -136,10 +137,10 @@ def test_without_skill_there_is_nothing_to_lose():
 
 def told_right(right, wrong=0):
     spec, probabilities = task("expression_rafdb"), np.eye(7)
-    samples = [{"key": f"face {i}", "expression": i % 2} for i in range(right + wrong)]
+    samples = [SAMPLE | {"key": f"face {i}", "expression": i % 2} for i in range(right + wrong)]
     answers = [ClassPrediction((i % 2 + (i >= right)) % 7, probabilities[i % 2]) for i in range(right + wrong)]
-    best_constant = cs.judged(spec, [ClassPrediction(0, probabilities[0])] * len(samples), samples)
-    return cs.scored(spec, cs.judged(spec, answers, samples), best_constant)
+    faces = TaskFaces(None, spec, samples, SPEC, lambda *_: ClassPrediction(0, probabilities[0]), {})
+    return cs.scored(faces.judged(answers))
 
 
 def test_bands_end_at_perfection_and_are_wide_on_few_faces():
@@ -198,7 +199,7 @@ def test_every_task_is_measured_along_every_axis(table):
 def test_answers_keep_the_order_of_the_faces_whatever_their_direction(table):
     model, samples, _ = table
     spec, crop = model.require_task("age_morph2"), CropSpec(kind="box", size=32, scale=0.8)
-    together = cs.predictions(model, spec, samples, crop, "shift", 0.1, batch=4)
+    together = cs.predictions(TaskFaces(model, spec, samples, crop, None, {}), "shift", 0.1, batch=4)
     for index in (0, 3, 11):
         place = cs.displaced(crop, "shift", 0.1, index * 3 % cs.DIRECTIONS)
         image = place.place_sample(samples[index]).image(samples[index]["image"])

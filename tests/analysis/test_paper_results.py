@@ -26,7 +26,7 @@ def here():
 def test_every_value_of_their_own_has_a_command_and_data():
     for value in paper_results.own_values():
         system, column = printed().systems[value.method], printed().columns[value.column]
-        params = paper_results.preset(system.preset)
+        params = paper_results.shipped(system.preset)
         if column.tests == (MODEL,):
             continue
         tasks = {*params.stage1.tasks, *params.transfer.tasks}
