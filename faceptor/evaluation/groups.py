@@ -19,15 +19,7 @@ from typing import Any
 import numpy as np
 
 from faceptor.tasks import kind_of
-from faceptor.tasks.intervals import (
-    LEVEL,
-    Interval,
-    Z,
-    draw_counts,
-    interval,
-    interval_of_shares,
-    widened,
-)
+from faceptor.tasks.intervals import LEVEL, UNKNOWN, Interval, Z, draw_counts, interval, interval_of_shares, widened
 from faceptor.tasks.metric import Metric
 
 FEWEST_FACES = 20  # of a group that is compared with others
@@ -43,9 +35,6 @@ ATTRIBUTES = {
     "Eyeglasses": ("with glasses", "without glasses"),
 }
 COLUMNS = (*CLASS_COLUMNS, "age", "pose", "attributes", "subsets")  # of a sample that its groups are told by
-
-
-UNKNOWN = Interval(float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)

@@ -108,12 +108,7 @@ class FaceXFormer(FaceModel):
 
     @torch.no_grad()
     def initialise(
-        self,
-        *,
-        self_attention_gain: float,
-        token_to_image_gain: float,
-        mask_mlp_gain: float,
-        mask_upsample_gain: float,
+        self, *, self_attention_gain: float, token_to_image_gain: float, mask_mlp_gain: float, mask_upsample_gain: float
     ) -> None:
         """For a training without published weights; the numbers are gains over the weights as they are drawn."""
         self.decoder.initialise(self_attention_gain=self_attention_gain, token_to_image_gain=token_to_image_gain)

@@ -186,9 +186,7 @@ def readouts(*, variant: str, dim: int, embedding: int) -> dict[str, Readout]:
             "points": Readout(per_label, lambda spec: HeatMaps(dim=dim), per_labels=False),
             "rotation": Readout(lambda spec: 9, lambda spec: Rotation(dim=dim)),
         },
-        "released": {
-            "points": Readout(one, lambda spec: Points(dim=dim, count=len(spec.labels))),
-        },
+        "released": {"points": Readout(one, lambda spec: Points(dim=dim, count=len(spec.labels)))},
     }
     return shared | own[variant]
 

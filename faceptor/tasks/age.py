@@ -13,15 +13,7 @@ import numpy as np
 from faceptor.datasets.labels import AGES
 from faceptor.figures.parts import Distribution
 from faceptor.figures.plots import PALETTE, error_data, new_figure
-from faceptor.tasks.base import (
-    Kind,
-    Prediction,
-    TaskSpec,
-    check_finite,
-    check_within,
-    key_of,
-    label_of,
-)
+from faceptor.tasks.base import Kind, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
 from faceptor.tasks.limits import Limits
 from faceptor.tasks.metric import Metric, share_of
 
@@ -102,8 +94,8 @@ class Age(Kind[AgePrediction, AgeMetric]):
     def loss(self, spec, name, **numbers):
         from faceptor.tasks.losses.age import AgeLoss, L1CrossEntropyLoss
 
-        build = {"dldl": AgeLoss, "l1_ce": L1CrossEntropyLoss}[name]
-        return build(first=spec.options.get("first", 0), count=spec.queries, **numbers)
+        first = spec.options.get("first", 0)
+        return {"dldl": AgeLoss, "l1_ce": L1CrossEntropyLoss}[name](first=first, count=spec.queries, **numbers)
 
     def limits(self, spec, *, classes=None):
         return {"age": Limits(*(float(year) for year in self._ages(spec)[[0, -1]]))}

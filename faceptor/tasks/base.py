@@ -116,6 +116,11 @@ class Kind(ABC, typing.Generic[Answer, Judge]):
     class_map: ClassVar[bool] = False  # the answer is a picture, `classes`, and is written to a file of its own
 
     @property
+    def column(self) -> str:
+        """The usual one of `columns`."""
+        return self.columns[0]
+
+    @property
     def heading(self) -> str:
         """Of its answers, for people."""
         return self.name.capitalize()
@@ -128,10 +133,9 @@ class Kind(ABC, typing.Generic[Answer, Judge]):
 
     def own_task(self, dataset: str, reader: Generic) -> TaskSpec | None:
         """The task that a user's own data set makes; None if it has no labels of this kind."""
-        column = self.columns[0]
-        if column not in reader.columns:
+        if self.column not in reader.columns:
             return None
-        return TaskSpec(f"{self.name}_{dataset}", self.name, dataset, tuple(reader.classes.get(column, ())))
+        return TaskSpec(f"{self.name}_{dataset}", self.name, dataset, tuple(reader.classes.get(self.column, ())))
 
     def options_on(self, spec: TaskSpec, own: Reader, other: Reader) -> dict[str, Any]:
         """The task's options on the faces of another data set, read by `other`; `own` reads the task's own data set.

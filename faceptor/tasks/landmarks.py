@@ -16,19 +16,10 @@ from faceptor.datasets.labels import landmark_scheme
 from faceptor.errors import DataError
 from faceptor.figures.drawing import draw_points
 from faceptor.figures.plots import PALETTE, error_data, new_figure
-from faceptor.tasks.base import (
-    POINT_RANGE,
-    Kind,
-    Prediction,
-    TaskSpec,
-    check_finite,
-    check_within,
-    key_of,
-    label_of,
-)
+from faceptor.tasks.base import POINT_RANGE, Kind, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
 from faceptor.tasks.fitting import check_points, normalisers
 from faceptor.tasks.limits import Limits
-from faceptor.tasks.metric import Metric, share_of
+from faceptor.tasks.metric import Metric, of_subsets, share_of
 
 
 @dataclass(frozen=True)
@@ -143,9 +134,7 @@ class LandmarksMetric(Metric):
 
     def _masks(self, errors: np.ndarray) -> dict[str, np.ndarray]:
         """(n,) bool: which faces with an error belong to all ("") and to each named subset."""
-        defined = ~np.isnan(errors)
-        named = sorted({subset for subsets in self.subsets for subset in subsets})
-        masks = {"": defined, **{s: defined & [s in subsets for subsets in self.subsets] for s in named}}
+        masks = {subset: mask & ~np.isnan(errors) for subset, mask in of_subsets(self.subsets).items()}
         return {subset: mask for subset, mask in masks.items() if mask.any()}
 
     def _compute(self) -> dict[str, float]:
@@ -235,13 +224,8 @@ class Landmarks(Kind[LandmarksPrediction, LandmarksMetric]):
                 "prepare the data set again"
             )
         points = ((crop.points(truth) + 0.5) / crop.size).astype(np.float32)
-        check_within(
-            f"{key}: landmarks in the crop (1 = its side)",
-            points.min(),
-            points.max(),
-            POINT_RANGE,
-            "box, points5 and landmarks of this face do not belong together",
-        )
+        remedy = "box, points5 and landmarks of this face do not belong together"
+        check_within(f"{key}: landmarks in the crop (1 = its side)", points.min(), points.max(), POINT_RANGE, remedy)
         return {"points": points}
 
     def mirrored(self, spec, target):
@@ -276,7 +260,6 @@ class Landmarks(Kind[LandmarksPrediction, LandmarksMetric]):
 
     def figure(self, spec, metric):
         """Cumulative error distribution of the headline NME, all faces and each subset, with AUC in the legend."""
-
         name = self.headline_of(spec)
         threshold = spec.options["auc"].get(name, 0.10)
         figure, (panel,) = new_figure(f"{spec.name}: {name} {100 * np.nanmean(metric.errors[name]):.2f} %")
@@ -293,7 +276,6 @@ class Landmarks(Kind[LandmarksPrediction, LandmarksMetric]):
 
     def plots(self, spec, metric):
         """Errors in percent, as the metric has them."""
-
         name = self.headline_of(spec)
         most = 100 * spec.options["auc"].get(name, 0.10)
         return [error_data(100 * errors, most, series) for series, errors in metric.curves(name).items()]

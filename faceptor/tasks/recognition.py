@@ -17,15 +17,7 @@ import numpy as np
 
 from faceptor.errors import ConfigError, DataError
 from faceptor.figures.plots import PALETTE, curve_data, new_figure
-from faceptor.tasks.base import (
-    Kind,
-    Prediction,
-    TaskSpec,
-    check_finite,
-    check_within,
-    key_of,
-    label_of,
-)
+from faceptor.tasks.base import Kind, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
 from faceptor.tasks.intervals import Share, joined, means_of
 from faceptor.tasks.limits import Limits
 from faceptor.tasks.metric import Metric
@@ -204,7 +196,7 @@ class RecognitionMetric(Metric):
 
     def resampler(self):
         sets = self.sets()
-        right = {name: verify(pairs.a, pairs.b, pairs.same)["right"] for name, pairs in sets.items()}
+        right = {name: result["right"] for name, result in self.results().items()}
         ends = np.cumsum([len(each) for each in right.values()])
         norm = means_of({"embedding_norm": np.concatenate([pairs.norm for pairs in sets.values()])})
 
@@ -244,8 +236,7 @@ class Recognition(Kind[IdentityPrediction, RecognitionMetric]):
                 f"{spec.name}: expected at least 2 training identities, found {classes}; check the prepared "
                 f"{spec.dataset}"
             )
-        build = {"cosface": CosFace, "arcface": ArcFace}[name]
-        return build(classes=classes, embedding=embedding, **numbers)
+        return {"cosface": CosFace, "arcface": ArcFace}[name](classes=classes, embedding=embedding, **numbers)
 
     def limits(self, spec, *, classes=None):
         return {"identity": Limits(0, math.inf if classes is None else classes - 1)}
@@ -270,15 +261,10 @@ class Recognition(Kind[IdentityPrediction, RecognitionMetric]):
 
     def figure(self, spec, metric):
         """ROC of each verification set."""
-
         figure, (panel,) = new_figure(f"{spec.name}: mean accuracy {metric.compute()['accuracy']:.1f} %")
         for index, (name, result) in enumerate(metric.results().items()):
-            panel.plot(
-                100 * result["fpr"],
-                100 * result["tpr"],
-                color=PALETTE[index % len(PALETTE)],
-                label=f"{name}: {100 * result['accuracy']:.2f} ± {100 * result['std']:.2f} %",
-            )
+            label = f"{name}: {100 * result['accuracy']:.2f} ± {100 * result['std']:.2f} %"
+            panel.plot(100 * result["fpr"], 100 * result["tpr"], color=PALETTE[index % len(PALETTE)], label=label)
         panel.plot([0, 100], [0, 100], color="0.6", linestyle="--", linewidth=1)
         panel.set(xlabel="different faces accepted (%)", ylabel="same faces accepted (%)", xlim=(0, 100), ylim=(0, 100))
         panel.legend(fontsize=8, loc="lower right")

@@ -33,11 +33,7 @@ KIND_NAMES = {
 
 # What the released checkpoints were trained to see: CLIP statistics for dense inputs, plain 0.5 for the others.
 INPUTS = {
-    "dense": {
-        "size": 512,
-        "mean": OPENAI_CLIP_MEAN,
-        "std": OPENAI_CLIP_STD,
-    },
+    "dense": {"size": 512, "mean": OPENAI_CLIP_MEAN, "std": OPENAI_CLIP_STD},
     "face": {"size": 112, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)},
 }
 
