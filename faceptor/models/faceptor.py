@@ -76,16 +76,11 @@ class Faceptor(FaceModel):
     def stream(self, task: str, rows: slice) -> Stream:
         """What the decoder needs to know about a task."""
         queries, key = self.queries[task], self.layer_attention_key(task)
-        if key is None:
-            return Stream(content=queries.content, position=queries.position, rows=rows)
-        state = self.layer_attention[key]
-        return Stream(
-            content=queries.content,
-            position=queries.position,
-            rows=rows,
-            lower=tuple(state.projections(self.decoder.projection)),
-            levels=state.level_vectors(self.decoder.level),
-        )
+        lower, levels = (), None
+        if key is not None:
+            state = self.layer_attention[key]
+            lower, levels = tuple(state.projections(self.decoder.projection)), state.level_vectors(self.decoder.level)
+        return Stream(queries.content, queries.position, rows, lower, levels)
 
     @torch.no_grad()
     def attention(self, images: Tensor, task: str) -> AttentionReport:

@@ -128,8 +128,8 @@ class FaceXFormer(FaceModel):
         readout = self.readouts.get(kind_of(spec).output) or self.readouts[self.head[spec.name]]
         labels = (spec.kind, spec.labels)
         like = self.fusion.fuse.weight
-        dim = like.shape[0]
-        self.tokens.join(spec.name, labels, lambda: Tokens(count=readout.tokens(spec), dim=dim).to(like))
+        count = spec.queries if readout.tokens is None else readout.tokens
+        self.tokens.join(spec.name, labels, lambda: Tokens(count=count, dim=like.shape[0]).to(like))
         self.heads.join(spec.name, labels if readout.per_labels else spec.kind, lambda: readout.head(spec).to(like))
 
     def remove_task(self, task: str) -> None:
