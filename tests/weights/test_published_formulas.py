@@ -30,7 +30,7 @@ def lively(state: dict[str, torch.Tensor], seed: int) -> dict[str, torch.Tensor]
 
 
 def imported(state, **options):
-    model = faceptor.from_state(state, origin="a file", **options)
+    model = faceptor.from_states([state], origins=["a file"], **options)
     for group in model.inputs.values():  # the formulas take what is normalised already
         group.statistics = ((0.0,) * 3, (1.0,) * 3)
         group.mean.zero_()

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from faceptor.io.words import few
 from faceptor.models.encoder import Encoder
 from faceptor.weights.loading import load_strictly
 from faceptor.weights.released.checkpoint import read_checkpoint
-from faceptor.weights.released.names import Renaming, below, check_fit, strange
+from faceptor.weights.released.names import Renaming, below, check_below, check_fit, strange, without_classifier
 from faceptor.weights.starting import ENCODER_WEIGHTS
 
 CONFIG = EncoderConfig()  # the published sizes
 VISUAL = "visual."
+ENCODER = "backbone_module.visual."  # in the files of models with heads
 # Beside the image tower a file may have what pre-training predicts masked patches with, and the text tower.
 PRETEXT = tuple(VISUAL + name for name in ("lm_transformer.", "ln_lm.", "lm_head.", "mask_token"))
 TEXT = re.compile(r"positional_embedding|text_projection|logit_scale|(token_embedding|transformer|ln_final)\..+")
@@ -80,6 +81,32 @@ def describe(visual: Mapping[str, Tensor]) -> dict[str, Any]:
 
 def is_encoder(name: str) -> bool:
     return name.startswith(VISUAL) and not name.startswith(PRETEXT)
+
+
+def official_names(heads: Renaming, prefix: str) -> Callable[[str], str]:
+    """A tensor of a model -> its name in a published file that has the encoder, and heads below `prefix`."""
+
+    def official(name: str) -> str:
+        if name.startswith("encoder."):
+            return ENCODER + RENAMING.theirs(name.removeprefix("encoder."))
+        return prefix + heads.theirs(name)
+
+    return official
+
+
+def without_encoder(state: Mapping[str, Tensor], prefix: str, *, width: int, origin: str) -> dict[str, Tensor]:
+    """The heads in such a file, named without `prefix`; a classifier, (people, width), is left out. Raises WeightsError
+    for tensors that are neither."""
+    rest = without_classifier(state, width=width, origin=origin)
+    rest = {name: value for name, value in rest.items() if not name.startswith(ENCODER)}
+    check_below(rest, prefix, origin=origin)
+    return below(rest, prefix)
+
+
+def model_encoder(state: Mapping[str, Tensor], *, like: Encoder, origin: str) -> dict[str, Tensor]:
+    """The encoder in such a file, under the names that the model has for it."""
+    encoder = encoder_state(below(state, ENCODER), like=like, origin=origin, prefix=ENCODER)
+    return {f"encoder.{name}": value for name, value in encoder.items()}
 
 
 def encoder_state(visual: Mapping[str, Tensor], *, like: Encoder, origin: str, prefix: str = "") -> dict[str, Tensor]:
