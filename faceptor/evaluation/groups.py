@@ -127,7 +127,6 @@ def by_group(
     names: Mapping[str, Sequence[str]],
     *,
     seed: int | Sequence[int] | None,
-    fewest: int = FEWEST_FACES,
 ) -> list[Grouping]:
     """The headline metric by every label that parts the faces into two groups or more; seed: of the bootstrap, None
     where nobody asks for intervals.
@@ -151,7 +150,7 @@ def by_group(
     drawn = _draws(metric, [mask for groups in parted.values() for mask in groups.values()], seed)
     found, place = [], 0
     for column, groups in parted.items():
-        found.append(_grouping(metric, column, groups, drawn[place : place + len(groups)], fewest))
+        found.append(_grouping(metric, column, groups, drawn[place : place + len(groups)]))
         place += len(groups)
     return found
 
@@ -178,12 +177,12 @@ def _draws(metric: Metric, masks: Sequence[np.ndarray], seed: int | Sequence[int
     return np.array([np.concatenate(own) for own in found]).reshape(len(masks), -1)
 
 
-def _grouping(metric: Metric, column: str, masks: Mapping[str, np.ndarray], drawn: np.ndarray, fewest: int) -> Grouping:
+def _grouping(metric: Metric, column: str, masks: Mapping[str, np.ndarray], drawn: np.ndarray) -> Grouping:
     groups, unseen = [], []  # unseen: standard error that the draws do not show
     for (name, mask), (value, *rest) in zip(masks.items(), drawn, strict=True):
         people = len({metric.groups[index] for index in np.flatnonzero(mask)})
         wilson, values = _wilson(metric, mask) if rest else UNKNOWN, np.asarray(rest)
-        few = int(mask.sum()) < fewest or not np.isfinite(value)
+        few = int(mask.sum()) < FEWEST_FACES or not np.isfinite(value)
         own = widened(interval(value, values, people), wilson)
         groups.append(Group(name, int(mask.sum()), float(value), own, few))
         # where all answers are right, or all are wrong, no draw differs

@@ -17,6 +17,7 @@ from faceptor.tasks.base import Kind, Prediction, TaskSpec, check_finite, check_
 from faceptor.tasks.limits import Limits
 from faceptor.tasks.metric import Metric, share_of
 
+SIGMA = 3.0  # of the epsilon error, years
 MAX_PLOTTED_YEARS = 20.0  # end of the plotted distribution of errors
 
 
@@ -41,9 +42,9 @@ def cumulative_score(predicted: np.ndarray, truth: np.ndarray, *, years: float =
     return float((np.abs(predicted - truth) <= years).mean())
 
 
-def epsilon_error(predicted: np.ndarray, truth: np.ndarray, *, sigma: float = 3.0) -> float:
+def epsilon_error(predicted: np.ndarray, truth: np.ndarray) -> float:
     """1 - mean exp(-error^2 / (2 sigma^2)); 0 is perfect, 1 is far off everywhere."""
-    return float(1 - np.exp(-((predicted - truth) ** 2) / (2 * sigma**2)).mean())
+    return float(1 - np.exp(-((predicted - truth) ** 2) / (2 * SIGMA**2)).mean())
 
 
 class AgeMetric(Metric):
@@ -74,7 +75,7 @@ class AgeMetric(Metric):
         return {
             "mae": errors,
             "cs5": 100.0 * (errors <= 5.0),
-            "epsilon_error": 1 - np.exp(-(errors**2) / (2 * 3.0**2)),
+            "epsilon_error": 1 - np.exp(-(errors**2) / (2 * SIGMA**2)),
         }
 
     def _shares(self):

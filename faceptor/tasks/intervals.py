@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from faceptor.tasks.measures import ratio
+from faceptor.tasks.measures import BINS, bins_of, ratio
 
 LEVEL = 0.95
 DRAWS = 1000
@@ -86,17 +86,15 @@ def mean_of(parts: Sequence[np.ndarray]) -> np.ndarray:
     return ratio(np.where(defined, table, 0).sum(0), defined.sum(0))
 
 
-def calibration_of(
-    probability: np.ndarray, outcome: np.ndarray, *, bins: int = 10
-) -> Callable[[np.ndarray], np.ndarray]:
+def calibration_of(probability: np.ndarray, outcome: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """counts -> (draws,) expected calibration error, a fraction, as `measures.reliability` bins it.
 
     probability, outcome: (samples, answers of a sample); outcome is 1 or 0, nan where it is not known.
     """
     known = ~np.isnan(np.asarray(outcome, np.float64))
-    index = np.minimum((probability * bins).astype(int), bins - 1)
+    index = bins_of(probability)
     gap = np.where(known, probability - np.where(known, outcome, 0), 0)
-    gaps = np.stack([np.where(index == place, gap, 0).sum(1) for place in range(bins)], axis=1)
+    gaps = np.stack([np.where(index == place, gap, 0).sum(1) for place in range(BINS)], axis=1)
     answers = known.sum(1).astype(np.float64)
     return lambda counts: ratio(np.abs(counts @ gaps).sum(1), counts @ answers)
 

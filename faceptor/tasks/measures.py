@@ -9,6 +9,8 @@ import numpy as np
 
 from faceptor.errors import DataError
 
+BINS = 10  # of stated probabilities, of equal width
+
 
 def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """(C, C) int64 counts, rows = truth, columns = prediction; any shape, as long as it is the same."""
@@ -65,10 +67,15 @@ class Reliability:
         return float(np.average(gaps, weights=self.count[filled])) if filled.any() else float("nan")
 
 
-def reliability(probability: np.ndarray, outcome: np.ndarray, *, bins: int = 10) -> Reliability:
+def bins_of(probability: np.ndarray) -> np.ndarray:
+    """The bin of each stated probability, from 0."""
+    return np.minimum((probability * BINS).astype(int), BINS - 1)
+
+
+def reliability(probability: np.ndarray, outcome: np.ndarray) -> Reliability:
     """Bin stated probabilities and compare with the 0/1 outcomes; both of the same shape."""
     probability, outcome = np.ravel(probability).astype(float), np.ravel(outcome).astype(float)
-    index = np.minimum((probability * bins).astype(int), bins - 1)
-    count = np.bincount(index, minlength=bins)
-    sums = (np.bincount(index, weights=values, minlength=bins) for values in (probability, outcome))
+    index = bins_of(probability)
+    count = np.bincount(index, minlength=BINS)
+    sums = (np.bincount(index, weights=values, minlength=BINS) for values in (probability, outcome))
     return Reliability(*(ratio(each, count) for each in sums), count)

@@ -22,6 +22,7 @@ from faceptor.tasks.intervals import Share, joined, means_of
 from faceptor.tasks.limits import Limits
 from faceptor.tasks.metric import Metric
 
+FOLDS = 10
 THRESHOLDS = np.arange(0, 4, 0.01)  # squared distances of unit vectors lie in [0, 4]
 
 
@@ -40,7 +41,7 @@ class IdentityPrediction(Prediction):
 # --- verification ----------------------------------------------------------------------------------------------------
 
 
-def verify(embeddings_a: np.ndarray, embeddings_b: np.ndarray, same: np.ndarray, *, folds: int = 10) -> dict[str, Any]:
+def verify(embeddings_a: np.ndarray, embeddings_b: np.ndarray, same: np.ndarray) -> dict[str, Any]:
     """1:1 verification of P pairs; embeddings (P, D) with the mirror images' already added, of any length.
 
     Returns fractions: accuracy and its population std over folds, `fold_accuracies`, `fold_thresholds`; and for the
@@ -56,7 +57,7 @@ def verify(embeddings_a: np.ndarray, embeddings_b: np.ndarray, same: np.ndarray,
     distance = np.square(_unit(embeddings_a) - _unit(embeddings_b)).sum(1)
     accepted = distance[:, None] < THRESHOLDS  # (P, 400)
     right = accepted == same[:, None]
-    hits, sizes = fold_hits(right, np.ones((1, len(same))), folds=folds)
+    hits, sizes = fold_hits(right, np.ones((1, len(same))))
     best, accuracies = (found[0] for found in held_out(hits, sizes))
     return {
         "accuracy": float(accuracies.mean()),
@@ -70,14 +71,14 @@ def verify(embeddings_a: np.ndarray, embeddings_b: np.ndarray, same: np.ndarray,
     }
 
 
-def fold_sizes(pairs: int, folds: int = 10) -> np.ndarray:
+def fold_sizes(pairs: int) -> np.ndarray:
     """Pairs of each contiguous fold, the first ones larger; fewer pairs than folds give one fold per pair."""
-    return np.array([len(part) for part in np.array_split(np.arange(pairs), min(folds, pairs))])
+    return np.array([len(part) for part in np.array_split(np.arange(pairs), min(FOLDS, pairs))])
 
 
-def fold_hits(right: np.ndarray, counts: np.ndarray, *, folds: int = 10) -> tuple[np.ndarray, np.ndarray]:
+def fold_hits(right: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """right (P, thresholds) bool, counts (draws, P) -> hits (draws, folds, thresholds), pairs (draws, folds)."""
-    parts = np.split(np.arange(len(right)), np.cumsum(fold_sizes(len(right), folds))[:-1])
+    parts = np.split(np.arange(len(right)), np.cumsum(fold_sizes(len(right)))[:-1])
     counts = counts.astype(np.float32)  # whole numbers far below 2^24, so sums are exact
     hits = np.stack([counts[:, part] @ right[part].astype(np.float32) for part in parts], axis=1)
     return hits, np.stack([counts[:, part].sum(1) for part in parts], axis=1).astype(np.float64)
