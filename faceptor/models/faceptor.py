@@ -50,7 +50,6 @@ class Faceptor(FaceModel):
             self.add_task(spec)
 
     def forward_rows(self, images: Tensor, rows: Mapping[str, slice]) -> dict[str, Tensor]:
-        """Normalised images (B, 3, H, W) and the rows each task is asked about -> raw numbers by task."""
         features, details = self.encoder(images, details=True)  # every layer, (B, C_en, h, w); the stem's finer maps
         top = features[-1]
         raw = {task: self.outputs.identity(top[rows[task]]) for task in rows if self.head[task] == "vector"}

@@ -65,7 +65,6 @@ class FaceXFormer(FaceModel):
             self.add_task(spec)
 
     def forward_rows(self, images: Tensor, rows: Mapping[str, slice]) -> dict[str, Tensor]:
-        """Normalised images (B, 3, H, W) and the rows each task is asked about -> raw numbers by task."""
         tokens, face = self.decode(images)
         spans = self.spans()
         raw = {}
