@@ -109,7 +109,7 @@ def from_states(
 def model_state(state: Mapping[str, Tensor], *, model: FaceModel, origin: str) -> dict[str, Tensor]:
     """Published state dict without Layer-Attention and training-only parts -> tensors of the model."""
     encoder = farl.model_encoder(state, like=model.encoder, origin=origin)
-    heads = farl.without_encoder(state, HEADS, width=CONFIG.embedding, origin=origin)
+    heads = farl.model_heads(state, HEADS, width=CONFIG.embedding, origin=origin)
     heads = {name: value for name, value in heads.items() if not name.startswith(TIED_NORM)}
     return encoder | RENAMING.convert(heads, origin=origin, prefix=HEADS)
 

@@ -16,12 +16,13 @@ from faceptor.io.words import few
 from faceptor.models.encoder import Encoder
 from faceptor.weights.loading import load_strictly
 from faceptor.weights.released.checkpoint import read_checkpoint
-from faceptor.weights.released.names import Renaming, below, check_below, check_fit, strange, without_classifier
+from faceptor.weights.released.names import Renaming, below, check_fit, strange
 from faceptor.weights.starting import ENCODER_WEIGHTS
 
 CONFIG = EncoderConfig()  # the published sizes
 VISUAL = "visual."
 ENCODER = "backbone_module.visual."  # in the files of models with heads
+CLASSIFIERS = re.compile(r"losses_module\.losses\.[^.]+\.classifier")
 # Beside the image tower a file may have what pre-training predicts masked patches with, and the text tower.
 PRETEXT = tuple(VISUAL + name for name in ("lm_transformer.", "ln_lm.", "lm_head.", "mask_token"))
 TEXT = re.compile(r"positional_embedding|text_projection|logit_scale|(token_embedding|transformer|ln_final)\..+")
@@ -94,13 +95,17 @@ def official_names(heads: Renaming, prefix: str) -> Callable[[str], str]:
     return official
 
 
-def without_encoder(state: Mapping[str, Tensor], prefix: str, *, width: int, origin: str) -> dict[str, Tensor]:
-    """The heads in such a file, named without `prefix`; a classifier, (people, width), is left out. Raises WeightsError
-    for tensors that are neither."""
-    rest = without_classifier(state, width=width, origin=origin)
-    rest = {name: value for name, value in rest.items() if not name.startswith(ENCODER)}
-    check_below(rest, prefix, origin=origin)
-    return below(rest, prefix)
+def model_heads(state: Mapping[str, Tensor], prefix: str, *, width: int, origin: str) -> dict[str, Tensor]:
+    """The heads in such a file, named without `prefix`. Raises WeightsError for other tensors than these, the encoder's
+    and the classifiers (people, width) of recognition, which only training uses."""
+    classifiers = {name: value for name, value in state.items() if CLASSIFIERS.fullmatch(name)}
+    for name, value in classifiers.items():
+        if value.ndim != 2 or value.shape[1] != width:
+            raise WeightsError(f"{origin}: {name}: expected (people, {width}), found {tuple(value.shape)}")
+    known = (ENCODER, prefix)
+    if strangers := [name for name in state if name not in classifiers and not name.startswith(known)]:
+        raise strange(strangers, origin=origin)
+    return below(state, prefix)
 
 
 def model_encoder(state: Mapping[str, Tensor], *, like: Encoder, origin: str) -> dict[str, Tensor]:

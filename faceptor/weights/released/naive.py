@@ -64,7 +64,7 @@ def matches(names: Collection[str]) -> bool:
 
 def from_state(state: Mapping[str, Tensor], *, origin: str) -> FaceModel:
     """The model of a file's tensors, in evaluation mode. Raises WeightsError naming the tensors that do not fit."""
-    heads = farl.without_encoder(state, HEADS, width=CONFIG.embedding, origin=origin)
+    heads = farl.model_heads(state, HEADS, width=CONFIG.embedding, origin=origin)
     tensors = RENAMING.convert(heads, origin=origin, prefix=HEADS)
     answered = {name.split(".")[3] for name in tensors if ".outputs." in name}
     answered |= {RECOGNITION} if any(name.startswith("heads.recognition.") for name in tensors) else set()

@@ -19,7 +19,6 @@ from faceptor.weights.loading import Facts, facts_of, misfits
 QUERY_KEY_VALUE = ("query", "key", "value")
 PLACEHOLDERS = {"p": r"\w+", "i": r"\d+", "j": r"\d+", "task": r"[^.]+", "kind": r"[^.]+", "own": r"[^.]+"}
 PLACEHOLDERS |= {"part": "|".join(QUERY_KEY_VALUE)}
-CLASSIFIERS = re.compile(r"losses_module\.losses\.[^.]+\.classifier")
 NO_WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
 
@@ -97,24 +96,9 @@ def check_alike(
         raise WeightsError(f"{origin}: not the tensors of the published model; {differ}; download the file again")
 
 
-def without_classifier(state: Mapping[str, Tensor], *, width: int, origin: str) -> dict[str, Tensor]:
-    """Without the classifiers (people, width) of recognition, which only training uses."""
-    found = {name: value for name, value in state.items() if CLASSIFIERS.fullmatch(name)}
-    for name, value in found.items():
-        if value.ndim != 2 or value.shape[1] != width:
-            raise WeightsError(f"{origin}: {name}: expected (people, {width}), found {tuple(value.shape)}")
-    return {name: value for name, value in state.items() if name not in found}
-
-
 def below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Tensors under a prefix, named without it."""
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-
-
-def check_below(state: Mapping[str, Tensor], prefix: str, *, origin: str) -> None:
-    """Raise WeightsError unless all tensors are under a prefix."""
-    if strangers := [name for name in state if not name.startswith(prefix)]:
-        raise strange(strangers, origin=origin)
 
 
 def strange(names: list[str], *, origin: str) -> WeightsError:
