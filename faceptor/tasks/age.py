@@ -84,7 +84,7 @@ class AgeMetric(Metric):
 
 class Age(Kind[AgePrediction, AgeMetric]):
     name, head, inputs, columns = "age", "value", "face", ("age",)
-    headline, higher_is_better = "mae", False
+    metric_class, headline, higher_is_better = AgeMetric, "mae", False
     losses: ClassVar = {"dldl": {"sigma": 2.0, "kl": 1.0, "l1": 1.0}, "l1_ce": {"ce": 0.5, "l1": 0.5}}
 
     def own_task(self, dataset, reader):
@@ -114,9 +114,6 @@ class Age(Kind[AgePrediction, AgeMetric]):
 
         p = log_distribution(raw.detach().float()[None])[0].exp().cpu().numpy()
         return AgePrediction(float(p @ self._ages(spec)), p)
-
-    def metric(self, spec):
-        return AgeMetric(spec)
 
     def constant_baseline(self, spec, train, place=None):
         """The median training age: of all constants it has the smallest mean absolute error."""

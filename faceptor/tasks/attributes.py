@@ -56,9 +56,10 @@ def balanced_accuracy_per_attribute(yes: np.ndarray, truth: np.ndarray) -> np.nd
 class AttributesMetric(Metric):
     """mean_accuracy, mean_balanced_accuracy, accuracy_<attribute>, calibration_error: percent."""
 
-    def __init__(self, spec: TaskSpec, column: str = "attributes"):
+    column = "attributes"
+
+    def __init__(self, spec: TaskSpec):
         super().__init__(spec)
-        self.column = column
         self.probabilities: list[np.ndarray] = []
         self.truth: list[np.ndarray] = []
 
@@ -175,7 +176,7 @@ def draw_accuracies(panel: Axes, metric: AttributesMetric, order: Iterable[int])
 
 class Attributes(Kind[AttributesPrediction, AttributesMetric]):
     name, head, inputs, columns = "attributes", "value", "face", ("attributes",)
-    headline, higher_is_better = "mean_accuracy", True
+    metric_class, headline, higher_is_better = AttributesMetric, "mean_accuracy", True
     losses: ClassVar = {"bce": {}, "bce_mean": {}}
 
     def options_on(self, spec, own, other):
@@ -203,9 +204,6 @@ class Attributes(Kind[AttributesPrediction, AttributesMetric]):
 
     def decode(self, spec, raw, crop):
         return AttributesPrediction(raw.detach().float().sigmoid().cpu().numpy())
-
-    def metric(self, spec):
-        return AttributesMetric(spec, self.column)
 
     def constant_baseline(self, spec, train, place=None):
         """The commoner answer of each attribute, stated as its training frequency (0.5 where nothing is known)."""

@@ -103,6 +103,7 @@ class Kind(ABC, typing.Generic[Answer, Judge]):
     head: ClassVar[str]  # output module: "map" | "value" | "vector"
     inputs: ClassVar[str]  # input group: "dense" | "face"
     columns: ClassVar[tuple[str, ...]]  # prepared columns that can label it, the usual one first; one is enough
+    metric_class: ClassVar[type[Any]]  # made of a `TaskSpec`; a kind may override `metric` instead
     headline: ClassVar[str]  # the metric that stands for the kind; `headline_of` for one task
     higher_is_better: ClassVar[bool]
     mirror: ClassVar[bool] = False  # evaluation also runs the mirrored image; `decode` then gets both, stacked
@@ -201,8 +202,8 @@ class Kind(ABC, typing.Generic[Answer, Judge]):
     def decode(self, spec: TaskSpec, raw: Tensor, crop: Any) -> Answer:
         """Raw output for ONE image (no batch axis) -> prediction in the image's own pixels and units."""
 
-    @abstractmethod
-    def metric(self, spec: TaskSpec) -> Judge: ...
+    def metric(self, spec: TaskSpec) -> Judge:
+        return self.metric_class(spec)
 
     @abstractmethod
     def constant_baseline(

@@ -55,15 +55,12 @@ class ClassMetric(Metric):
 
     def stated(self) -> tuple[np.ndarray, np.ndarray]:
         """(n,) probability of the chosen class, and 1 where it was right, else 0."""
-        return self._chosen(), np.equal(self.predicted, self.truth).astype(int)
+        chosen = np.stack(self.probabilities)[np.arange(len(self.predicted)), self.predicted]
+        return chosen, np.equal(self.predicted, self.truth).astype(int)
 
     def reliability(self):
         """Probability of the chosen class against how often it was right."""
         return reliability(*self.stated())
-
-    def _chosen(self) -> np.ndarray:
-        """(n,) probability of the class that was answered."""
-        return np.stack(self.probabilities)[np.arange(len(self.predicted)), self.predicted]
 
     def _compute(self) -> dict[str, float]:
         confusion = self.confusion()
@@ -86,8 +83,8 @@ class ClassMetric(Metric):
         return each | {"mean_recall": joined(share for name, share in each.items() if name.startswith("recall_"))}
 
     def resampler(self):
-        means, right = super().resampler(), np.equal(self.predicted, self.truth)
-        error = calibration_of(self._chosen()[:, None], right[:, None])
+        means = super().resampler()
+        error = calibration_of(*(each[:, None] for each in self.stated()))
 
         def metrics(counts):
             found = means(counts)

@@ -6,7 +6,6 @@ rate are fractions in the pure functions and percent in `LandmarksMetric.compute
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -46,11 +45,6 @@ class LandmarksPrediction(Prediction):
 
 # --- metrics ---------------------------------------------------------------------------------------------------------
 
-_BOX_MEASURES: dict[str, Callable[[float, float], float]] = {
-    "diag": lambda width, height: float(np.hypot(width, height)),
-    "box": lambda width, height: float(np.sqrt(width * height)),
-}
-
 
 def normaliser(rule: Any, truth: np.ndarray, box: np.ndarray | None, key: str = "?") -> float:
     """The length in pixels that errors are divided by: "diag" or "box" of the face box (x1, y1, x2, y2), or the
@@ -58,7 +52,8 @@ def normaliser(rule: Any, truth: np.ndarray, box: np.ndarray | None, key: str = 
     if isinstance(rule, str):
         if box is None:
             raise DataError(f"{key}: no 'box', which NME by {rule!r} needs; prepare the data set again")
-        return _BOX_MEASURES[rule](float(box[2] - box[0]), float(box[3] - box[1]))
+        width, height = float(box[2] - box[0]), float(box[3] - box[1])
+        return float({"diag": np.hypot(width, height), "box": np.sqrt(width * height)}[rule])
     left, right = (truth[list(group)].mean(axis=0) for group in rule)
     return float(np.linalg.norm(left - right))
 
@@ -184,7 +179,7 @@ class LandmarksMetric(Metric):
 
 class Landmarks(Kind[LandmarksPrediction, LandmarksMetric]):
     name, head, inputs, columns = "landmarks", "map", "dense", ("landmarks",)
-    headline, higher_is_better, labels_move = "nme_inter_ocular", False, True
+    metric_class, headline, higher_is_better, labels_move = LandmarksMetric, "nme_inter_ocular", False, True
     output, drawn, on_photograph = "points", True, True
     losses: ClassVar = {
         "heatmap": {"radius": 5.0, "map_size": 0, "coordinate": 1.0, "heatmap": 1.0},
@@ -240,9 +235,6 @@ class Landmarks(Kind[LandmarksPrediction, LandmarksMetric]):
         points = points_of(raw[None])[0].cpu().numpy().astype(np.float64) * crop.size - 0.5
         scores = raw.amax((-2, -1)).sigmoid().cpu().numpy() if raw.ndim == 3 else None
         return LandmarksPrediction(crop.points_back(points), scores)
-
-    def metric(self, spec):
-        return LandmarksMetric(spec)
 
     def constant_baseline(self, spec, train, place=None):
         """The mean training shape in the crop's frame; it knows where the crop is, and nothing else."""

@@ -77,5 +77,5 @@ def reliability(probability: np.ndarray, outcome: np.ndarray) -> Reliability:
     probability, outcome = np.ravel(probability).astype(float), np.ravel(outcome).astype(float)
     index = bins_of(probability)
     count = np.bincount(index, minlength=BINS)
-    sums = (np.bincount(index, weights=values, minlength=BINS) for values in (probability, outcome))
-    return Reliability(*(ratio(each, count) for each in sums), count)
+    stated, true = (np.bincount(index, weights=values, minlength=BINS) for values in (probability, outcome))
+    return Reliability(ratio(stated, count), ratio(true, count), count)

@@ -115,7 +115,7 @@ class ParsingMetric(Metric):
 
 class Parsing(Kind[ParsingPrediction, ParsingMetric]):
     name, head, inputs, columns = "parsing", "map", "dense", ("mask",)
-    headline, higher_is_better, labels_move = "f1_mean", True, True
+    metric_class, headline, higher_is_better, labels_move = ParsingMetric, "f1_mean", True, True
     drawn, class_map = True, True
     losses: ClassVar = {
         "cross_entropy": {}, "dice_ce": {"dice": 0.5, "ce": 0.5}, "batch_dice_ce": {"dice": 1.0, "ce": 1.0}
@@ -160,9 +160,6 @@ class Parsing(Kind[ParsingPrediction, ParsingMetric]):
         logits = raw.detach().float().cpu().numpy()
         check_finite(spec.name, logits)  # here, because an argmax hides it
         return ParsingPrediction(crop.labels_back(logits))
-
-    def metric(self, spec):
-        return ParsingMetric(spec)
 
     def constant_baseline(self, spec, train, place=None, *, grid: int = 64, most: int = 1000):
         """The commonest class of each cell of a `grid` x `grid` crop, over at most `most` evenly spaced samples."""

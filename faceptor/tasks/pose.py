@@ -178,7 +178,7 @@ def _labelled(sample: Any) -> np.ndarray:
 
 class Pose(Kind[PosePrediction, PoseMetric]):
     name, head, inputs, columns = "pose", "value", "face", ("pose",)
-    headline, higher_is_better, labels_move = "mae", False, True
+    metric_class, headline, higher_is_better, labels_move = PoseMetric, "mae", False, True
     output, drawn = "rotation", True
     losses: ClassVar = {"geodesic": {}}
 
@@ -212,9 +212,6 @@ class Pose(Kind[PosePrediction, PoseMetric]):
             matrix = matrix_of(raw) if raw.ndim == 1 else nearest_rotation(raw)
             angles = degrees_of_matrix(out_of_crop(matrix.numpy(), crop))
         return PosePrediction(angles, *_place(crop))
-
-    def metric(self, spec):
-        return PoseMetric(spec)
 
     def constant_baseline(self, spec, train, place=None):
         """The median of each angle: of all constants it has the smallest mean absolute error."""

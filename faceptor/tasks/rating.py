@@ -128,7 +128,7 @@ class RatingMetric(Metric):
 
 class Rating(Kind[RatingPrediction, RatingMetric]):
     name, head, inputs, columns = "rating", "value", "face", ("ratings",)
-    headline, higher_is_better = "nmae", False
+    metric_class, headline, higher_is_better = RatingMetric, "nmae", False
     losses: ClassVar = {"l1": {}, "mse": {}}
 
     def own_task(self, dataset, reader):
@@ -169,9 +169,6 @@ class Rating(Kind[RatingPrediction, RatingMetric]):
     def decode(self, spec, raw, crop):
         low, high = ranges_of(spec).T
         return RatingPrediction(low + (high - low) * raw.detach().double().sigmoid().cpu().numpy())
-
-    def metric(self, spec):
-        return RatingMetric(spec)
 
     def constant_baseline(self, spec, train, place=None):
         """The median rating of every scale: of all constants it has the smallest mean absolute error."""

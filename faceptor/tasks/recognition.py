@@ -221,7 +221,7 @@ class RecognitionMetric(Metric):
 
 class Recognition(Kind[IdentityPrediction, RecognitionMetric]):
     name, head, inputs, columns = "recognition", "vector", "face", ("identity",)
-    headline, higher_is_better, mirror = "accuracy", True, True
+    metric_class, headline, higher_is_better, mirror = RecognitionMetric, "accuracy", True, True
     run_length = 8  # a person's pictures, four pairs
     identities = True
     losses: ClassVar = {
@@ -251,9 +251,6 @@ class Recognition(Kind[IdentityPrediction, RecognitionMetric]):
         """raw: (512,), or (2, 512) with the mirrored image's embedding second."""
         rows = raw.detach().float().cpu().numpy().reshape(-1, raw.shape[-1])
         return IdentityPrediction(rows.sum(0), float(np.linalg.norm(rows, axis=1).mean()))
-
-    def metric(self, spec):
-        return RecognitionMetric(spec)
 
     def constant_baseline(self, spec, train, place=None):
         """One embedding for every face: all pairs look alike, which is chance on balanced sets."""

@@ -41,9 +41,7 @@ def curve_of(score: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.nd
     return precision_recall_curve(positive, score)[:2]
 
 
-def recall_of(
-    score: np.ndarray, positive: np.ndarray, sample: np.ndarray, precision: float = MIN_PRECISION
-) -> Callable[[np.ndarray], np.ndarray]:
+def recall_of(score: np.ndarray, positive: np.ndarray, sample: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """counts (draws, samples) -> (draws,) `recall_at_precision`, nan without any positive. sample: (n,) which sample
     every score belongs to."""
     order = np.argsort(-score, kind="stable")
@@ -55,7 +53,7 @@ def recall_of(
         for row, each in enumerate(counts):  # one by one: a row of points fits the processor's cache
             drawn = each[sample]
             hits, found = np.cumsum(drawn * positive)[last], np.cumsum(drawn)[last]
-            precise = np.flatnonzero(hits >= precision * found)
+            precise = np.flatnonzero(hits >= MIN_PRECISION * found)
             if hits[-1]:
                 result[row] = hits[precise[-1]] / hits[-1] if len(precise) else 0.0
         return result
@@ -65,6 +63,8 @@ def recall_of(
 
 class VisibilityMetric(AttributesMetric):
     """recall_at_80_precision (occluded points), recall_at_80_precision_visible, and those of attributes: percent."""
+
+    column = "visibility"
 
     def sides(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Name of a recall -> (n,) score and (n,) bool whether it is right, over all known points together."""
@@ -108,7 +108,7 @@ def _asks_for_occluded(spec: TaskSpec) -> bool:
 
 class Visibility(Attributes):
     name, columns = "visibility", ("visibility",)
-    headline = "recall_at_80_precision"
+    metric_class, headline = VisibilityMetric, "recall_at_80_precision"
 
     def own_task(self, dataset, reader):
         if "visibility" not in reader.columns:
@@ -132,9 +132,6 @@ class Visibility(Attributes):
     def mirrored(self, spec, target):
         """Flags change places as their points do."""
         return {"visibility": target["visibility"][list(landmark_scheme(spec.options["scheme"]).flip)]}
-
-    def metric(self, spec):
-        return VisibilityMetric(spec, self.column)
 
     def figure(self, spec, metric):
         """Precision and recall of finding occluded points, and accuracy of each point."""
