@@ -29,10 +29,8 @@ def test_schedule_equals_recorded_rates(run):
     arrays = np.load(GOLDEN.with_suffix(".npz"))
     tolerance = json.loads(GOLDEN.with_suffix(".json").read_text())["outputs"][f"{run}.lr"]
     steps, start, peak, multipliers = RUNS[run]
-    ours = [
-        [m * schedule(int(i), lr=peak, start_lr=start, final_lr=0.0, warmup=2000, steps=steps) for m in multipliers]
-        for i in arrays["steps"]
-    ]
+    optimiser = Optimiser(lr=peak, start_lr=start, final_lr=0.0, warmup=2000)
+    ours = [[m * schedule(int(i), optimiser, steps) for m in multipliers] for i in arrays["steps"]]
     np.testing.assert_allclose(ours, arrays[f"{run}.lr"], rtol=tolerance["rtol"], atol=tolerance["atol"])
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections import UserDict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from faceptor.transforms.crop import CropSpec
 HASH_CHARACTERS = 32
 
 
-class KeptConstants(MutableMapping[str, float]):
+class KeptConstants(UserDict[str, float]):
     """Task -> headline of its constant baseline, in files below `folder`.
 
     facts: task -> all that shapes its number, plain data. A file that cannot be read is as good as none.
@@ -31,29 +33,14 @@ class KeptConstants(MutableMapping[str, float]):
     def __init__(self, folder: Path, facts: Mapping[str, Any]):
         digests = {task: hashlib.sha256(json.dumps(each, sort_keys=True).encode()) for task, each in facts.items()}
         self.files = {task: folder / f"{digest.hexdigest()[:HASH_CHARACTERS]}.json" for task, digest in digests.items()}
-        self.found: dict[str, float] = {}
-
-    def __getitem__(self, task: str) -> float:
-        if task not in self.found:
-            try:
-                self.found[task] = float(read_json(self.files[task])["constant"])
-            except (FaceptorError, OSError, TypeError, ValueError, KeyError):
-                raise KeyError(task) from None
-        return self.found[task]
+        super().__init__()
+        for task, file in self.files.items():
+            with suppress(FaceptorError, OSError, TypeError, ValueError, KeyError):
+                self.data[task] = float(read_json(file)["constant"])
 
     def __setitem__(self, task: str, value: float) -> None:
-        self.found[task] = value
+        super().__setitem__(task, value)
         write_json(self.files[task], {"task": task, "constant": value})
-
-    def __delitem__(self, task: str) -> None:
-        self.found.pop(task, None)
-        self.files[task].unlink()
-
-    def __iter__(self) -> Iterator[str]:
-        return (task for task in self.files if task in self)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
 
 
 def facts_of(spec: TaskSpec, crop: CropSpec, samples: Sequence, hashes: Mapping[str, str]) -> dict[str, Any]:

@@ -12,22 +12,14 @@ is undecided.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from faceptor.tasks import kind_of
-from faceptor.tasks.intervals import (
-    LEVEL,
-    Interval,
-    Z,
-    draw_counts,
-    interval,
-    interval_of_shares,
-    widened,
-)
+from faceptor.tasks.intervals import LEVEL, UNKNOWN, Interval, Z, draw_counts, interval, interval_of_shares, widened
 from faceptor.tasks.metric import Metric
 
 FEWEST_FACES = 20  # of a group that is compared with others
@@ -43,9 +35,6 @@ ATTRIBUTES = {
     "Eyeglasses": ("with glasses", "without glasses"),
 }
 COLUMNS = (*CLASS_COLUMNS, "age", "pose", "attributes", "subsets")  # of a sample that its groups are told by
-
-
-UNKNOWN = Interval(float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)
@@ -71,16 +60,6 @@ class Grouping:
     best: str | None = None
     gap: float = float("nan")
     interval: Interval = UNKNOWN
-
-    @property
-    def few(self) -> list[str]:
-        """Groups that are not compared with others."""
-        return [one.name for one in self.groups if one.few]
-
-    @property
-    def undecided(self) -> bool:
-        """Whether the groups may be alike, as far as these faces tell."""
-        return not self.interval.low > 0
 
     def to_json(self) -> dict[str, Any]:
         """By group "values" (the headline metric, where it is defined), "faces" (how many) and "intervals" (their ends,
@@ -138,7 +117,6 @@ def by_group(
     names: Mapping[str, Sequence[str]],
     *,
     seed: int | Sequence[int] | None,
-    fewest: int = FEWEST_FACES,
 ) -> list[Grouping]:
     """The headline metric by every label that parts the faces into two groups or more; seed: of the bootstrap, None
     where nobody asks for intervals.
@@ -160,11 +138,8 @@ def by_group(
     if not parted:
         return []
     drawn = _draws(metric, [mask for groups in parted.values() for mask in groups.values()], seed)
-    found, place = [], 0
-    for column, groups in parted.items():
-        found.append(_grouping(metric, column, groups, drawn[place : place + len(groups)], fewest))
-        place += len(groups)
-    return found
+    of_each = np.split(drawn, np.cumsum([len(groups) for groups in parted.values()])[:-1])
+    return [_grouping(metric, *each, own) for each, own in zip(parted.items(), of_each, strict=True)]
 
 
 def _in_order(column: str, groups: dict[str, np.ndarray], names: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
@@ -189,12 +164,12 @@ def _draws(metric: Metric, masks: Sequence[np.ndarray], seed: int | Sequence[int
     return np.array([np.concatenate(own) for own in found]).reshape(len(masks), -1)
 
 
-def _grouping(metric: Metric, column: str, masks: Mapping[str, np.ndarray], drawn: np.ndarray, fewest: int) -> Grouping:
+def _grouping(metric: Metric, column: str, masks: Mapping[str, np.ndarray], drawn: np.ndarray) -> Grouping:
     groups, unseen = [], []  # unseen: standard error that the draws do not show
     for (name, mask), (value, *rest) in zip(masks.items(), drawn, strict=True):
         people = len({metric.groups[index] for index in np.flatnonzero(mask)})
         wilson, values = _wilson(metric, mask) if rest else UNKNOWN, np.asarray(rest)
-        few = int(mask.sum()) < fewest or not np.isfinite(value)
+        few = int(mask.sum()) < FEWEST_FACES or not np.isfinite(value)
         own = widened(interval(value, values, people), wilson)
         groups.append(Group(name, int(mask.sum()), float(value), own, few))
         # where all answers are right, or all are wrong, no draw differs
@@ -205,11 +180,11 @@ def _grouping(metric: Metric, column: str, masks: Mapping[str, np.ndarray], draw
     sign = 1 if kind_of(metric.spec).higher_is_better else -1
     worst, *_, best = sorted(compared, key=lambda place: sign * groups[place].value)
     gap = abs(groups[best].value - groups[worst].value)
+    found = Grouping(column, tuple(groups), groups[worst].name, groups[best].name, gap)
     if drawn.shape[1] == 1:
-        return Grouping(column, tuple(groups), groups[worst].name, groups[best].name, gap)
+        return found
     reach = _reach(drawn[compared, 1:], np.array(unseen)[compared], compared.index(worst), compared.index(best))
-    ends = Interval(gap - reach, min(gap + reach, 100.0) if sign > 0 else gap + reach)
-    return Grouping(column, tuple(groups), groups[worst].name, groups[best].name, gap, ends)
+    return replace(found, interval=Interval(gap - reach, min(gap + reach, 100.0) if sign > 0 else gap + reach))
 
 
 def _wilson(metric: Metric, mask: np.ndarray) -> Interval:

@@ -177,9 +177,7 @@ def measure(
         batches = batches_of(parts, workers=workers, device=device)
     model.eval()
     labels = []
-    judged = answers(
-        model, spec, batches, device=device, baseline=None if measured else baseline, threads=workers
-    )  # fmt: skip
+    judged = answers(model, spec, batches, device=device, baseline=None if measured else baseline, threads=workers)
     for sample, _, prediction, constant_answer in judged:
         metric.update(prediction, sample)
         labels.append(labels_of(sample))
@@ -263,13 +261,11 @@ class Validator:
 
     def _measured(self, name: str, count: int) -> float:
         part = Chosen(self.samples[name], range(count))
-        return measure_baseline(
-            self.specs[name], part, self.crops[name], self.baselines[name], threads=self.workers
-        )  # fmt: skip
+        return measure_baseline(self.specs[name], part, self.crops[name], self.baselines[name], threads=self.workers)
 
 
 def measure_baseline(
-    spec: TaskSpec, samples: Sequence, crop_spec: CropSpec, baseline: Baseline, *, threads: int = 0
+    spec: TaskSpec, samples: Sequence, crop_spec: CropSpec, baseline: Baseline, *, threads: int
 ) -> float:
     """Headline of the constant baseline on samples, whose images are not decoded; DataError where they do not allow a
     number."""

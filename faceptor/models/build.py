@@ -36,20 +36,14 @@ def build_model(config: ModelConfig, tasks: Sequence[TaskSpec]) -> FaceModel:
 def build_faceptor(config: FaceptorConfig, tasks: Sequence[TaskSpec]) -> Faceptor:
     encoder, decoder = config.encoder, config.decoder
     body = build_encoder(encoder)
+    sizes = decoder.model_dump(include={"depth", "heads", "hidden"})
     position = {
         "released": lambda: SinePosition(dim=decoder.width),
         "paper": lambda: TablePosition(dim=decoder.width, grid=encoder.grid),
     }[decoder.position]
     return Faceptor(
         encoder=body,
-        decoder=QueryDecoder(
-            features=encoder.width,
-            dim=decoder.width,
-            depth=decoder.depth,
-            heads=decoder.heads,
-            hidden=decoder.hidden,
-            position=position(),
-        ),
+        decoder=QueryDecoder(features=encoder.width, dim=decoder.width, position=position(), **sizes),
         pixel_decoder=PixelDecoder(
             dim=decoder.width,
             stages=(encoder.patch // MAP_STRIDE).bit_length() - 1,
@@ -64,22 +58,11 @@ def build_faceptor(config: FaceptorConfig, tasks: Sequence[TaskSpec]) -> Facepto
 
 
 def build_naive(config: NaiveConfig, tasks: Sequence[TaskSpec]) -> NaiveFaceptor:
-    encoder, values, maps = config.encoder, config.values, config.maps
+    encoder = config.encoder
     make_head = {
-        "value": lambda: AttributeHead(
-            layers=values.layers,
-            features=encoder.width,
-            width=values.width,
-            reduction=values.reduction,
-            dropout=values.dropout,
-        ),
+        "value": lambda: AttributeHead(features=encoder.width, **config.values.model_dump()),
         "map": lambda: DenseHead(
-            layers=maps.layers,
-            features=encoder.width,
-            width=maps.width,
-            finest=encoder.patch // MAP_STRIDE,
-            pools=maps.pools,
-            dropout=maps.dropout,
+            features=encoder.width, finest=encoder.patch // MAP_STRIDE, **config.maps.model_dump()
         ),
         "vector": lambda: IdentityHead(layers=[encoder.depth], dim=encoder.width, embedding=config.embedding),
     }
@@ -108,13 +91,7 @@ def build_facexformer(config: FaceXFormerConfig, tasks: Sequence[TaskSpec]) -> F
         backbone=body,
         fusion=FUSIONS[config.fusion](channels=body.channels, dim=decoder.width),
         position=FourierPosition(dim=decoder.width),
-        decoder=TwoWayDecoder(
-            dim=decoder.width,
-            depth=decoder.depth,
-            heads=decoder.heads,
-            hidden=decoder.hidden,
-            cross_attention=decoder.cross_attention,
-        ),
+        decoder=TwoWayDecoder(dim=decoder.width, **decoder.model_dump(exclude={"width"})),
         readouts=readouts(variant=config.variant, dim=decoder.width, embedding=config.embedding),
         inputs=input_groups(config.inputs),
         tasks=tasks,
@@ -123,27 +100,11 @@ def build_facexformer(config: FaceXFormerConfig, tasks: Sequence[TaskSpec]) -> F
 
 
 def build_encoder(config: EncoderConfig) -> Encoder:
-    return Encoder(
-        width=config.width,
-        depth=config.depth,
-        heads=config.heads,
-        mlp_ratio=config.mlp_ratio,
-        patch=config.patch,
-        grid=config.grid,
-        stem=config.stem,
-        class_token=config.class_token,
-        norm_eps=config.norm_eps,
-        drop_path=config.drop_path,
-        drop_path_axis=config.drop_path_axis,
-        extras=config.extras,
-    )
+    return Encoder(**config.model_dump(exclude={"layers", "pretrained"}))
 
 
 def input_groups(inputs: Inputs) -> dict[str, InputGroup]:
-    return {
-        name: InputGroup(size=group.size, mean=group.mean, std=group.std)
-        for name, group in (("dense", inputs.dense), ("face", inputs.face))
-    }
+    return {name: InputGroup(**getattr(inputs, name).model_dump()) for name in ("dense", "face")}
 
 
 MODELS: dict[str, Callable[..., FaceModel]] = {

@@ -50,7 +50,6 @@ class Faceptor(FaceModel):
             self.add_task(spec)
 
     def forward_rows(self, images: Tensor, rows: Mapping[str, slice]) -> dict[str, Tensor]:
-        """Normalised images (B, 3, H, W) and the rows each task is asked about -> raw numbers by task."""
         features, details = self.encoder(images, details=True)  # every layer, (B, C_en, h, w); the stem's finer maps
         top = features[-1]
         raw = {task: self.outputs.identity(top[rows[task]]) for task in rows if self.head[task] == "vector"}
@@ -76,16 +75,11 @@ class Faceptor(FaceModel):
     def stream(self, task: str, rows: slice) -> Stream:
         """What the decoder needs to know about a task."""
         queries, key = self.queries[task], self.layer_attention_key(task)
-        if key is None:
-            return Stream(content=queries.content, position=queries.position, rows=rows)
-        state = self.layer_attention[key]
-        return Stream(
-            content=queries.content,
-            position=queries.position,
-            rows=rows,
-            lower=tuple(state.projections(self.decoder.projection)),
-            levels=state.level_vectors(self.decoder.level),
-        )
+        lower, levels = (), None
+        if key is not None:
+            state = self.layer_attention[key]
+            lower, levels = tuple(state.projections(self.decoder.projection)), state.level_vectors(self.decoder.level)
+        return Stream(queries.content, queries.position, rows, lower, levels)
 
     @torch.no_grad()
     def attention(self, images: Tensor, task: str) -> AttentionReport:

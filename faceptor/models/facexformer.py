@@ -65,7 +65,6 @@ class FaceXFormer(FaceModel):
             self.add_task(spec)
 
     def forward_rows(self, images: Tensor, rows: Mapping[str, slice]) -> dict[str, Tensor]:
-        """Normalised images (B, 3, H, W) and the rows each task is asked about -> raw numbers by task."""
         tokens, face = self.decode(images)
         spans = self.spans()
         raw = {}
@@ -108,12 +107,7 @@ class FaceXFormer(FaceModel):
 
     @torch.no_grad()
     def initialise(
-        self,
-        *,
-        self_attention_gain: float,
-        token_to_image_gain: float,
-        mask_mlp_gain: float,
-        mask_upsample_gain: float,
+        self, *, self_attention_gain: float, token_to_image_gain: float, mask_mlp_gain: float, mask_upsample_gain: float
     ) -> None:
         """For a training without published weights; the numbers are gains over the weights as they are drawn."""
         self.decoder.initialise(self_attention_gain=self_attention_gain, token_to_image_gain=token_to_image_gain)
@@ -133,8 +127,8 @@ class FaceXFormer(FaceModel):
         readout = self.readouts.get(kind_of(spec).output) or self.readouts[self.head[spec.name]]
         labels = (spec.kind, spec.labels)
         like = self.fusion.fuse.weight
-        dim = like.shape[0]
-        self.tokens.join(spec.name, labels, lambda: Tokens(count=readout.tokens(spec), dim=dim).to(like))
+        count = spec.queries if readout.tokens is None else readout.tokens
+        self.tokens.join(spec.name, labels, lambda: Tokens(count=count, dim=like.shape[0]).to(like))
         self.heads.join(spec.name, labels if readout.per_labels else spec.kind, lambda: readout.head(spec).to(like))
 
     def remove_task(self, task: str) -> None:

@@ -118,9 +118,9 @@ class HeatMaps(Head):
     landmark set.
     """
 
-    def __init__(self, *, dim: int, depth: int = 3):
+    def __init__(self, *, dim: int):
         super().__init__()
-        self.hourglass = Hourglass(dim=dim, depth=depth)
+        self.hourglass = Hourglass(dim=dim, depth=3)
         self.mlp = Mlp(dim=dim, out=dim)
 
     def pixels(self, face: Tensor) -> Tensor:
@@ -160,35 +160,27 @@ class Bottleneck(nn.Module):
 
 @dataclass(frozen=True)
 class Readout:
-    """How a kind is read. tokens, head: of a task; per_labels: a head fits one label table only."""
+    """How a kind is read. head: of a task; tokens: how many a task has, None: one per label; per_labels: a head fits
+    one label table only."""
 
-    tokens: Callable[[TaskSpec], int]
     head: Callable[[TaskSpec], Head]
+    tokens: int | None = 1
     per_labels: bool = True
 
 
 def readouts(*, variant: str, dim: int, embedding: int) -> dict[str, Readout]:
     """Readouts by what the numbers are (`Kind.output`), or by the category of head ("map", "value", "vector")."""
-
-    def one(spec: TaskSpec) -> int:
-        return 1
-
-    def per_label(spec: TaskSpec) -> int:
-        return len(spec.labels)
-
     shared = {
-        "map": Readout(per_label, lambda spec: Masks(dim=dim), per_labels=False),
-        "value": Readout(one, lambda spec: Values(dim=dim, out=len(spec.labels))),
-        "vector": Readout(one, lambda spec: Values(dim=dim, out=embedding)),
+        "map": Readout(lambda spec: Masks(dim=dim), tokens=None, per_labels=False),
+        "value": Readout(lambda spec: Values(dim=dim, out=spec.queries)),
+        "vector": Readout(lambda spec: Values(dim=dim, out=embedding)),
     }
     own: Mapping[str, dict[str, Readout]] = {
         "paper": {
-            "points": Readout(per_label, lambda spec: HeatMaps(dim=dim), per_labels=False),
-            "rotation": Readout(lambda spec: 9, lambda spec: Rotation(dim=dim)),
+            "points": Readout(lambda spec: HeatMaps(dim=dim), tokens=None, per_labels=False),
+            "rotation": Readout(lambda spec: Rotation(dim=dim), tokens=9),
         },
-        "released": {
-            "points": Readout(one, lambda spec: Points(dim=dim, count=len(spec.labels))),
-        },
+        "released": {"points": Readout(lambda spec: Points(dim=dim, count=spec.queries))},
     }
     return shared | own[variant]
 

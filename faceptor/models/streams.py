@@ -60,11 +60,8 @@ class Segment:
         for lower, members in members_of.items():
             sizes = [len(streams[index].content) for index in members]
             # Keys have the top layer's own vector already: a task adds the difference of its vectors to that.
-            levels = (
-                torch.stack([own - top_level for i in members if (own := streams[i].levels) is not None])
-                if lower
-                else None
-            )
+            own = [streams[index].levels for index in members]
+            levels = torch.stack([each - top_level for each in own if each is not None]) if lower else None
             groups.append((members, Group(lower, slice(start, start + sum(sizes)), sizes, levels)))
             start += sum(sizes)
         order = [index for members, _ in groups for index in members]

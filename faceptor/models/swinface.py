@@ -31,7 +31,7 @@ class AttributeHead(nn.Module):
     train, `faceptor.training.batch_norm` makes that all processes' images.
     """
 
-    def __init__(self, *, layers: Sequence[int], features: int, width: int, reduction: int = 16, dropout: float = 0.5):
+    def __init__(self, *, layers: Sequence[int], features: int, width: int, reduction: int, dropout: float):
         super().__init__()
         self.layers = tuple(layers)
         dim = width * len(self.layers)

@@ -69,7 +69,7 @@ class TwoWayLayer(nn.Module):
     cross_attention: see TwoWayDecoder.
     """
 
-    def __init__(self, *, dim: int, heads: int, hidden: int, first: bool, cross_attention: str = "two_way"):
+    def __init__(self, *, dim: int, heads: int, hidden: int, first: bool, cross_attention: str):
         super().__init__()
         self.first = first
         self.self_attention = Attention(dim=dim, heads=heads)

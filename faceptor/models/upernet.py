@@ -74,14 +74,7 @@ class DenseHead(nn.Module):
     """
 
     def __init__(
-        self,
-        *,
-        layers: Sequence[int],
-        features: int,
-        width: int,
-        finest: int,
-        pools: Sequence[int] = (1, 2, 3, 6),
-        dropout: float = 0.1,
+        self, *, layers: Sequence[int], features: int, width: int, finest: int, pools: Sequence[int], dropout: float
     ):
         super().__init__()
         self.layers = tuple(layers)

@@ -13,18 +13,11 @@ import numpy as np
 from faceptor.datasets.labels import AGES
 from faceptor.figures.parts import Distribution
 from faceptor.figures.plots import PALETTE, error_data, new_figure
-from faceptor.tasks.base import (
-    Kind,
-    Prediction,
-    TaskSpec,
-    check_finite,
-    check_within,
-    key_of,
-    label_of,
-)
+from faceptor.tasks.base import Kind, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
 from faceptor.tasks.limits import Limits
 from faceptor.tasks.metric import Metric, share_of
 
+SIGMA = 3.0  # of the epsilon error, years
 MAX_PLOTTED_YEARS = 20.0  # end of the plotted distribution of errors
 
 
@@ -49,9 +42,9 @@ def cumulative_score(predicted: np.ndarray, truth: np.ndarray, *, years: float =
     return float((np.abs(predicted - truth) <= years).mean())
 
 
-def epsilon_error(predicted: np.ndarray, truth: np.ndarray, *, sigma: float = 3.0) -> float:
+def epsilon_error(predicted: np.ndarray, truth: np.ndarray) -> float:
     """1 - mean exp(-error^2 / (2 sigma^2)); 0 is perfect, 1 is far off everywhere."""
-    return float(1 - np.exp(-((predicted - truth) ** 2) / (2 * sigma**2)).mean())
+    return float(1 - np.exp(-((predicted - truth) ** 2) / (2 * SIGMA**2)).mean())
 
 
 class AgeMetric(Metric):
@@ -82,7 +75,7 @@ class AgeMetric(Metric):
         return {
             "mae": errors,
             "cs5": 100.0 * (errors <= 5.0),
-            "epsilon_error": 1 - np.exp(-(errors**2) / (2 * 3.0**2)),
+            "epsilon_error": 1 - np.exp(-(errors**2) / (2 * SIGMA**2)),
         }
 
     def _shares(self):
@@ -91,7 +84,7 @@ class AgeMetric(Metric):
 
 class Age(Kind[AgePrediction, AgeMetric]):
     name, head, inputs, columns = "age", "value", "face", ("age",)
-    headline, higher_is_better = "mae", False
+    metric_class, headline, higher_is_better = AgeMetric, "mae", False
     losses: ClassVar = {"dldl": {"sigma": 2.0, "kl": 1.0, "l1": 1.0}, "l1_ce": {"ce": 0.5, "l1": 0.5}}
 
     def own_task(self, dataset, reader):
@@ -102,8 +95,8 @@ class Age(Kind[AgePrediction, AgeMetric]):
     def loss(self, spec, name, **numbers):
         from faceptor.tasks.losses.age import AgeLoss, L1CrossEntropyLoss
 
-        build = {"dldl": AgeLoss, "l1_ce": L1CrossEntropyLoss}[name]
-        return build(first=spec.options.get("first", 0), count=spec.queries, **numbers)
+        first = spec.options.get("first", 0)
+        return {"dldl": AgeLoss, "l1_ce": L1CrossEntropyLoss}[name](first=first, count=spec.queries, **numbers)
 
     def limits(self, spec, *, classes=None):
         return {"age": Limits(*(float(year) for year in self._ages(spec)[[0, -1]]))}
@@ -121,9 +114,6 @@ class Age(Kind[AgePrediction, AgeMetric]):
 
         p = log_distribution(raw.detach().float()[None])[0].exp().cpu().numpy()
         return AgePrediction(float(p @ self._ages(spec)), p)
-
-    def metric(self, spec):
-        return AgeMetric(spec)
 
     def constant_baseline(self, spec, train, place=None):
         """The median training age: of all constants it has the smallest mean absolute error."""

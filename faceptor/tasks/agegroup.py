@@ -21,7 +21,6 @@ def group_of_years(years: Any, starts: tuple[float, ...]) -> np.ndarray:
 
 class AgeGroup(Classification):
     name, columns = "agegroup", ("agegroup", "age")  # either: years only count where there are no groups
-    column: ClassVar[str] = "agegroup"
     ordered = True
 
     @property

@@ -6,28 +6,24 @@ without any known label is left out of the means and named in `notes()`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from faceptor.errors import DataError
 from faceptor.figures.parts import Bar, Words, longest, spelt_out
 from faceptor.figures.plots import draw_bars, draw_reliability, new_figure, reliability_data
-from faceptor.tasks.base import (
-    Kind,
-    Prediction,
-    TaskSpec,
-    check_finite,
-    check_within,
-    key_of,
-    label_of,
-)
+from faceptor.tasks.base import Kind, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
 from faceptor.tasks.fitting import check_names
 from faceptor.tasks.intervals import calibration_of, joined, mean_of, means_of
 from faceptor.tasks.limits import Limits
-from faceptor.tasks.measures import Reliability, mean_of_defined, reliability
+from faceptor.tasks.measures import Reliability, mean_of_defined, percent_of_each, ratio, reliability
 from faceptor.tasks.metric import Metric, share_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 PRESENT, ABSENT = 0.6, 0.4  # probabilities; attributes between the two are marked as uncertain
 MAX_BARS, MAX_UNSURE_BARS = 12, 6
@@ -48,7 +44,7 @@ def accuracy_per_attribute(yes: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """(n, N) bool answers, (n, N) labels 1/0/-1 -> (N,) fraction right among the known; nan where none is known."""
     known = truth >= 0
     right = ((truth == 1) == yes) & known
-    return np.divide(right.sum(0), known.sum(0), out=np.full(truth.shape[1], np.nan), where=known.any(0))
+    return ratio(right.sum(0), known.sum(0))
 
 
 def balanced_accuracy_per_attribute(yes: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -60,9 +56,10 @@ def balanced_accuracy_per_attribute(yes: np.ndarray, truth: np.ndarray) -> np.nd
 class AttributesMetric(Metric):
     """mean_accuracy, mean_balanced_accuracy, accuracy_<attribute>, calibration_error: percent."""
 
-    def __init__(self, spec: TaskSpec, column: str = "attributes"):
+    column = "attributes"
+
+    def __init__(self, spec: TaskSpec):
         super().__init__(spec)
-        self.column = column
         self.probabilities: list[np.ndarray] = []
         self.truth: list[np.ndarray] = []
 
@@ -92,8 +89,7 @@ class AttributesMetric(Metric):
     def majority(self) -> np.ndarray:
         """(N,) share of the commoner answer in the evaluated labels: accuracy of the best constant, a fraction."""
         _, truth = self.arrays()
-        known = (truth >= 0).sum(0)
-        share = np.divide((truth == 1).sum(0), known, out=np.full(truth.shape[1], np.nan), where=known > 0)
+        share = ratio((truth == 1).sum(0), (truth >= 0).sum(0))
         return np.maximum(share, 1 - share)
 
     def stated(self) -> tuple[np.ndarray, np.ndarray]:
@@ -110,16 +106,11 @@ class AttributesMetric(Metric):
         accuracies = self.accuracies()
         if np.isnan(accuracies).all():
             raise DataError(f"{self.spec.name}: no attribute of {self.spec.dataset} has a known label in this split")
-        named = {
-            f"accuracy_{label}": 100 * value
-            for label, value in zip(self.spec.labels, accuracies, strict=True)
-            if not np.isnan(value)
-        }
         balanced = mean_of_defined(self.balanced())
         return {
             "mean_accuracy": 100 * mean_of_defined(accuracies),
             **({} if np.isnan(balanced) else {"mean_balanced_accuracy": 100 * balanced}),
-            **named,
+            **percent_of_each("accuracy", self.spec.labels, accuracies),
             "calibration_error": 100 * self.reliability().error,
         }
 
@@ -175,11 +166,18 @@ class AttributesMetric(Metric):
         return [f"{reason}: {', '.join(names[mask])}" for reason, mask in listed.items() if mask.any()]
 
 
+def draw_accuracies(panel: Axes, metric: AttributesMetric, order: Iterable[int]) -> None:
+    """A bar for every attribute of `order`, with a mark for that of the commoner answer."""
+    order = list(order)
+    labels, accuracies = [metric.spec.labels[i] for i in order], 100 * metric.accuracies()[order]
+    commoner = 100 * metric.majority()[order]
+    draw_bars(panel, labels, accuracies, "accuracy (%)", commoner, "always the commoner answer")
+
+
 class Attributes(Kind[AttributesPrediction, AttributesMetric]):
     name, head, inputs, columns = "attributes", "value", "face", ("attributes",)
-    headline, higher_is_better = "mean_accuracy", True
+    metric_class, headline, higher_is_better = AttributesMetric, "mean_accuracy", True
     losses: ClassVar = {"bce": {}, "bce_mean": {}}
-    column: ClassVar[str] = "attributes"
 
     def options_on(self, spec, own, other):
         check_names(spec, self.column, other)
@@ -207,35 +205,21 @@ class Attributes(Kind[AttributesPrediction, AttributesMetric]):
     def decode(self, spec, raw, crop):
         return AttributesPrediction(raw.detach().float().sigmoid().cpu().numpy())
 
-    def metric(self, spec):
-        return AttributesMetric(spec, self.column)
-
     def constant_baseline(self, spec, train, place=None):
         """The commoner answer of each attribute, stated as its training frequency (0.5 where nothing is known)."""
         truth = np.asarray(train.column(self.column), np.int8).reshape(-1, spec.queries)
-        known = (truth >= 0).sum(0)
-        share = np.divide((truth == 1).sum(0), known, out=np.full(spec.queries, 0.5), where=known > 0)
+        share = np.nan_to_num(ratio((truth == 1).sum(0), (truth >= 0).sum(0)), nan=0.5)
         constant = AttributesPrediction(share.astype(np.float32))
         return lambda sample, crop: constant
 
     def figure(self, spec, metric):
         """Accuracy of each attribute beside that of the commoner answer, and reliability."""
-
-        accuracies, majority = metric.accuracies(), metric.majority()
+        accuracies = metric.accuracies()
         known = np.flatnonzero(~np.isnan(accuracies))
         order = known[np.argsort(-accuracies[known])]
-        height = max(4.4, 0.16 * len(order))
-        figure, (left, right) = new_figure(
-            f"{spec.name}: mean accuracy {metric.compute()['mean_accuracy']:.1f} %", 2, height=height
-        )
-        draw_bars(
-            left,
-            [spec.labels[i] for i in order],
-            100 * accuracies[order],
-            "accuracy (%)",
-            100 * majority[order],
-            "always the commoner answer",
-        )
+        title = f"{spec.name}: mean accuracy {metric.compute()['mean_accuracy']:.1f} %"
+        figure, (left, right) = new_figure(title, 2, height=max(4.4, 0.16 * len(order)))
+        draw_accuracies(left, metric, order)
         draw_reliability(right, metric.reliability(), "stated probability, all attributes")
         right.set_box_aspect(1)
         return figure

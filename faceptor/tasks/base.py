@@ -103,6 +103,7 @@ class Kind(ABC, typing.Generic[Answer, Judge]):
     head: ClassVar[str]  # output module: "map" | "value" | "vector"
     inputs: ClassVar[str]  # input group: "dense" | "face"
     columns: ClassVar[tuple[str, ...]]  # prepared columns that can label it, the usual one first; one is enough
+    metric_class: ClassVar[type[Any]]  # made of a `TaskSpec`; a kind may override `metric` instead
     headline: ClassVar[str]  # the metric that stands for the kind; `headline_of` for one task
     higher_is_better: ClassVar[bool]
     mirror: ClassVar[bool] = False  # evaluation also runs the mirrored image; `decode` then gets both, stacked
@@ -114,6 +115,11 @@ class Kind(ABC, typing.Generic[Answer, Judge]):
     drawn: ClassVar[bool] = False  # over the face, by `draw` and `legend`; else told in words and bars, by `panel`
     on_photograph: ClassVar[bool] = False  # drawn on the photograph as a whole, too
     class_map: ClassVar[bool] = False  # the answer is a picture, `classes`, and is written to a file of its own
+
+    @property
+    def column(self) -> str:
+        """The usual one of `columns`."""
+        return self.columns[0]
 
     @property
     def heading(self) -> str:
@@ -128,10 +134,9 @@ class Kind(ABC, typing.Generic[Answer, Judge]):
 
     def own_task(self, dataset: str, reader: Generic) -> TaskSpec | None:
         """The task that a user's own data set makes; None if it has no labels of this kind."""
-        column = self.columns[0]
-        if column not in reader.columns:
+        if self.column not in reader.columns:
             return None
-        return TaskSpec(f"{self.name}_{dataset}", self.name, dataset, tuple(reader.classes.get(column, ())))
+        return TaskSpec(f"{self.name}_{dataset}", self.name, dataset, tuple(reader.classes.get(self.column, ())))
 
     def options_on(self, spec: TaskSpec, own: Reader, other: Reader) -> dict[str, Any]:
         """The task's options on the faces of another data set, read by `other`; `own` reads the task's own data set.
@@ -197,8 +202,8 @@ class Kind(ABC, typing.Generic[Answer, Judge]):
     def decode(self, spec: TaskSpec, raw: Tensor, crop: Any) -> Answer:
         """Raw output for ONE image (no batch axis) -> prediction in the image's own pixels and units."""
 
-    @abstractmethod
-    def metric(self, spec: TaskSpec) -> Judge: ...
+    def metric(self, spec: TaskSpec) -> Judge:
+        return self.metric_class(spec)
 
     @abstractmethod
     def constant_baseline(

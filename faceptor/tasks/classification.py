@@ -13,19 +13,11 @@ import numpy as np
 from faceptor.errors import ConfigError
 from faceptor.figures.parts import Bar, Bars, spelt_out
 from faceptor.figures.plots import confusion_data, draw_confusion, draw_reliability, new_figure, reliability_data
-from faceptor.tasks.base import (
-    Kind,
-    Prediction,
-    TaskSpec,
-    check_finite,
-    check_within,
-    key_of,
-    label_of,
-)
+from faceptor.tasks.base import Kind, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
 from faceptor.tasks.fitting import groups_by_name, labelled
 from faceptor.tasks.intervals import calibration_of, joined, mean_of
 from faceptor.tasks.limits import Limits
-from faceptor.tasks.measures import confusion_matrix, mean_of_defined, recall_per_class, reliability
+from faceptor.tasks.measures import confusion_matrix, mean_of_defined, percent_of_each, recall_per_class, reliability
 from faceptor.tasks.metric import Metric, share_of
 
 
@@ -63,32 +55,20 @@ class ClassMetric(Metric):
 
     def stated(self) -> tuple[np.ndarray, np.ndarray]:
         """(n,) probability of the chosen class, and 1 where it was right, else 0."""
-        return self._chosen(), np.equal(self.predicted, self.truth).astype(int)
+        chosen = np.stack(self.probabilities)[np.arange(len(self.predicted)), self.predicted]
+        return chosen, np.equal(self.predicted, self.truth).astype(int)
 
     def reliability(self):
         """Probability of the chosen class against how often it was right."""
         return reliability(*self.stated())
 
-    def _chosen(self) -> np.ndarray:
-        """(n,) probability of the class that was answered."""
-        return np.stack(self.probabilities)[np.arange(len(self.predicted)), self.predicted]
-
-    def _absent(self) -> list[str]:
-        rows = self.confusion().sum(1)
-        return [label for label, row in zip(self.spec.labels, rows, strict=True) if not row]
-
     def _compute(self) -> dict[str, float]:
         confusion = self.confusion()
         recall = recall_per_class(confusion)
-        named = {
-            f"recall_{label}": 100 * value
-            for label, value in zip(self.spec.labels, recall, strict=True)
-            if not np.isnan(value)
-        }
         return {
             "accuracy": 100 * np.trace(confusion) / confusion.sum(),
             "mean_recall": 100 * mean_of_defined(recall),
-            **named,
+            **percent_of_each("recall", self.spec.labels, recall),
             "calibration_error": 100 * self.reliability().error,
         }
 
@@ -103,8 +83,8 @@ class ClassMetric(Metric):
         return each | {"mean_recall": joined(share for name, share in each.items() if name.startswith("recall_"))}
 
     def resampler(self):
-        means, right = super().resampler(), np.equal(self.predicted, self.truth)
-        error = calibration_of(self._chosen()[:, None], right[:, None])
+        means = super().resampler()
+        error = calibration_of(*(each[:, None] for each in self.stated()))
 
         def metrics(counts):
             found = means(counts)
@@ -114,17 +94,17 @@ class ClassMetric(Metric):
         return metrics
 
     def notes(self) -> list[str]:
-        absent = self._absent() if self.count else []
+        faces = self.confusion().sum(1) if self.count else np.ones(len(self.spec.labels))
+        absent = [label for label, count in zip(self.spec.labels, faces, strict=True) if not count]
         return [f"no sample of {', '.join(absent)}: left out of mean_recall"] if absent else []
 
 
 class Classification(Kind[ClassPrediction, ClassMetric]):
-    """Base of the kinds that name one class per image; `column` is the prepared column and the target's name."""
+    """Base of the kinds that name one class per image; `column` is also the target's name."""
 
     head, inputs = "value", "face"
     headline, higher_is_better = "accuracy", True
     losses: ClassVar = {"cross_entropy": {}}
-    column: ClassVar[str]
     ordered: ClassVar[bool] = False  # classes are told in their own order, not the likeliest first
 
     def options_on(self, spec, own, other):
@@ -180,7 +160,6 @@ class Classification(Kind[ClassPrediction, ClassMetric]):
 
     def figure(self, spec, metric):
         """Confusion (rows sum to 100 %) and reliability diagram."""
-
         figure, (left, right) = new_figure(f"{spec.name}: accuracy {metric.compute()['accuracy']:.1f} %", 2)
         draw_confusion(left, metric.confusion(), spec.labels)
         draw_reliability(right, metric.reliability(), "probability of the chosen class")

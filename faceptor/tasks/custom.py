@@ -41,6 +41,6 @@ def specs_of(dataset: str, reader: Reader, *, like: str) -> tuple[TaskSpec, ...]
 
 def _labels(spec: TaskSpec, reader: Reader) -> tuple[str, ...]:
     """The table's, unless a protocol option gives the reader's column other classes than its default."""
-    column = kind_of(spec).columns[0]
+    column = kind_of(spec).column
     usual, found = type(reader).classes.get(column), reader.classes.get(column)
     return tuple(found) if found is not None and usual == spec.labels and found != usual else spec.labels

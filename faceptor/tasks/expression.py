@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from faceptor.tasks.classification import Classification
 
 
@@ -11,4 +9,3 @@ class Expression(Classification):
     """Seven expressions in the unified order of `faceptor.datasets.labels.EXPRESSIONS`."""
 
     name, columns = "expression", ("expression",)
-    column: ClassVar[str] = "expression"

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from faceptor.tasks.classification import Classification
 
 
 class Gender(Classification):
     name, columns = "gender", ("gender",)
-    column: ClassVar[str] = "gender"

@@ -21,6 +21,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from faceptor.tasks.measures import BINS, bins_of, ratio
+
 LEVEL = 0.95
 DRAWS = 1000
 MAX_CELLS = 4_000_000  # draws x samples held at once
@@ -34,6 +36,9 @@ class Interval(NamedTuple):
 
     low: float
     high: float
+
+
+UNKNOWN = Interval(float("nan"), float("nan"))
 
 
 class Share(NamedTuple):
@@ -69,9 +74,7 @@ def means_of(values: Mapping[str, np.ndarray]) -> Resampler:
     known, weights = np.where(defined, table, 0), defined.astype(np.float64)
 
     def means(counts: np.ndarray) -> dict[str, np.ndarray]:
-        sums, drawn = counts @ known, counts @ weights
-        found = np.divide(sums, drawn, out=np.full(sums.shape, np.nan), where=drawn > 0)
-        return dict(zip(values, found.T, strict=True))
+        return dict(zip(values, ratio(counts @ known, counts @ weights).T, strict=True))
 
     return means
 
@@ -80,34 +83,26 @@ def mean_of(parts: Sequence[np.ndarray]) -> np.ndarray:
     """(draws,) each -> (draws,) mean over the parts that are defined; nan where none is."""
     table = np.stack(list(parts))
     defined = ~np.isnan(table)
-    count = defined.sum(0)
-    return np.divide(np.where(defined, table, 0).sum(0), count, out=np.full(table.shape[1], np.nan), where=count > 0)
+    return ratio(np.where(defined, table, 0).sum(0), defined.sum(0))
 
 
-def calibration_of(
-    probability: np.ndarray, outcome: np.ndarray, *, bins: int = 10
-) -> Callable[[np.ndarray], np.ndarray]:
+def calibration_of(probability: np.ndarray, outcome: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """counts -> (draws,) expected calibration error, a fraction, as `measures.reliability` bins it.
 
     probability, outcome: (samples, answers of a sample); outcome is 1 or 0, nan where it is not known.
     """
     known = ~np.isnan(np.asarray(outcome, np.float64))
-    index = np.minimum((probability * bins).astype(int), bins - 1)
+    index = bins_of(probability)
     gap = np.where(known, probability - np.where(known, outcome, 0), 0)
-    gaps = np.stack([np.where(index == place, gap, 0).sum(1) for place in range(bins)], axis=1)
+    gaps = np.stack([np.where(index == place, gap, 0).sum(1) for place in range(BINS)], axis=1)
     answers = known.sum(1).astype(np.float64)
-
-    def error(counts: np.ndarray) -> np.ndarray:
-        drawn = counts @ answers
-        return np.divide(np.abs(counts @ gaps).sum(1), drawn, out=np.full(len(drawn), np.nan), where=drawn > 0)
-
-    return error
+    return lambda counts: ratio(np.abs(counts @ gaps).sum(1), counts @ answers)
 
 
 def wilson(hits: float, trials: float) -> Interval:
     """Wilson's score interval of a share, fractions."""
     if trials <= 0:
-        return Interval(float("nan"), float("nan"))
+        return UNKNOWN
     share, z2 = hits / trials, Z * Z
     middle = (share + z2 / (2 * trials)) / (1 + z2 / trials)
     half = Z / (1 + z2 / trials) * np.sqrt(share * (1 - share) / trials + z2 / (4 * trials * trials))
@@ -124,7 +119,7 @@ def interval_of_shares(share: Share) -> Interval:
     """Of the mean of independent shares: the squares of the distances to Wilson's ends added. Fractions."""
     known = [(hits, trials) for hits, trials in zip(share.hits, share.trials, strict=True) if trials > 0]
     if not known:
-        return Interval(float("nan"), float("nan"))
+        return UNKNOWN
     ends = np.array([wilson(hits, trials) for hits, trials in known])
     each = np.array([hits / trials for hits, trials in known])
     reach = np.sqrt(np.square(ends - each[:, None]).sum(0)) / len(known)
@@ -137,7 +132,7 @@ def interval(estimate: float, drawn: np.ndarray, samples: float) -> Interval:
 
     drawn = drawn[~np.isnan(drawn)]
     if samples < 2 or not len(drawn) or not np.isfinite(estimate):
-        return Interval(float("nan"), float("nan"))
+        return UNKNOWN
     reach = stdtrit(samples - 1, (1 + LEVEL) / 2) * np.sqrt(samples / (samples - 1))
     tail = ndtr(-reach)
     low, middle, high = np.quantile(drawn, [tail, 0.5, 1 - tail])

@@ -6,7 +6,6 @@ rate are fractions in the pure functions and percent in `LandmarksMetric.compute
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -16,19 +15,10 @@ from faceptor.datasets.labels import landmark_scheme
 from faceptor.errors import DataError
 from faceptor.figures.drawing import draw_points
 from faceptor.figures.plots import PALETTE, error_data, new_figure
-from faceptor.tasks.base import (
-    POINT_RANGE,
-    Kind,
-    Prediction,
-    TaskSpec,
-    check_finite,
-    check_within,
-    key_of,
-    label_of,
-)
+from faceptor.tasks.base import POINT_RANGE, Kind, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
 from faceptor.tasks.fitting import check_points, normalisers
 from faceptor.tasks.limits import Limits
-from faceptor.tasks.metric import Metric, share_of
+from faceptor.tasks.metric import Metric, of_subsets, share_of
 
 
 @dataclass(frozen=True)
@@ -55,11 +45,6 @@ class LandmarksPrediction(Prediction):
 
 # --- metrics ---------------------------------------------------------------------------------------------------------
 
-_BOX_MEASURES: dict[str, Callable[[float, float], float]] = {
-    "diag": lambda width, height: float(np.hypot(width, height)),
-    "box": lambda width, height: float(np.sqrt(width * height)),
-}
-
 
 def normaliser(rule: Any, truth: np.ndarray, box: np.ndarray | None, key: str = "?") -> float:
     """The length in pixels that errors are divided by: "diag" or "box" of the face box (x1, y1, x2, y2), or the
@@ -67,7 +52,8 @@ def normaliser(rule: Any, truth: np.ndarray, box: np.ndarray | None, key: str = 
     if isinstance(rule, str):
         if box is None:
             raise DataError(f"{key}: no 'box', which NME by {rule!r} needs; prepare the data set again")
-        return _BOX_MEASURES[rule](float(box[2] - box[0]), float(box[3] - box[1]))
+        width, height = float(box[2] - box[0]), float(box[3] - box[1])
+        return float({"diag": np.hypot(width, height), "box": np.sqrt(width * height)}[rule])
     left, right = (truth[list(group)].mean(axis=0) for group in rule)
     return float(np.linalg.norm(left - right))
 
@@ -143,9 +129,7 @@ class LandmarksMetric(Metric):
 
     def _masks(self, errors: np.ndarray) -> dict[str, np.ndarray]:
         """(n,) bool: which faces with an error belong to all ("") and to each named subset."""
-        defined = ~np.isnan(errors)
-        named = sorted({subset for subsets in self.subsets for subset in subsets})
-        masks = {"": defined, **{s: defined & [s in subsets for subsets in self.subsets] for s in named}}
+        masks = {subset: mask & ~np.isnan(errors) for subset, mask in of_subsets(self.subsets).items()}
         return {subset: mask for subset, mask in masks.items() if mask.any()}
 
     def _compute(self) -> dict[str, float]:
@@ -195,7 +179,7 @@ class LandmarksMetric(Metric):
 
 class Landmarks(Kind[LandmarksPrediction, LandmarksMetric]):
     name, head, inputs, columns = "landmarks", "map", "dense", ("landmarks",)
-    headline, higher_is_better, labels_move = "nme_inter_ocular", False, True
+    metric_class, headline, higher_is_better, labels_move = LandmarksMetric, "nme_inter_ocular", False, True
     output, drawn, on_photograph = "points", True, True
     losses: ClassVar = {
         "heatmap": {"radius": 5.0, "map_size": 0, "coordinate": 1.0, "heatmap": 1.0},
@@ -235,13 +219,8 @@ class Landmarks(Kind[LandmarksPrediction, LandmarksMetric]):
                 "prepare the data set again"
             )
         points = ((crop.points(truth) + 0.5) / crop.size).astype(np.float32)
-        check_within(
-            f"{key}: landmarks in the crop (1 = its side)",
-            points.min(),
-            points.max(),
-            POINT_RANGE,
-            "box, points5 and landmarks of this face do not belong together",
-        )
+        remedy = "box, points5 and landmarks of this face do not belong together"
+        check_within(f"{key}: landmarks in the crop (1 = its side)", points.min(), points.max(), POINT_RANGE, remedy)
         return {"points": points}
 
     def mirrored(self, spec, target):
@@ -256,9 +235,6 @@ class Landmarks(Kind[LandmarksPrediction, LandmarksMetric]):
         points = points_of(raw[None])[0].cpu().numpy().astype(np.float64) * crop.size - 0.5
         scores = raw.amax((-2, -1)).sigmoid().cpu().numpy() if raw.ndim == 3 else None
         return LandmarksPrediction(crop.points_back(points), scores)
-
-    def metric(self, spec):
-        return LandmarksMetric(spec)
 
     def constant_baseline(self, spec, train, place=None):
         """The mean training shape in the crop's frame; it knows where the crop is, and nothing else."""
@@ -276,7 +252,6 @@ class Landmarks(Kind[LandmarksPrediction, LandmarksMetric]):
 
     def figure(self, spec, metric):
         """Cumulative error distribution of the headline NME, all faces and each subset, with AUC in the legend."""
-
         name = self.headline_of(spec)
         threshold = spec.options["auc"].get(name, 0.10)
         figure, (panel,) = new_figure(f"{spec.name}: {name} {100 * np.nanmean(metric.errors[name]):.2f} %")
@@ -293,7 +268,6 @@ class Landmarks(Kind[LandmarksPrediction, LandmarksMetric]):
 
     def plots(self, spec, metric):
         """Errors in percent, as the metric has them."""
-
         name = self.headline_of(spec)
         most = 100 * spec.options["auc"].get(name, 0.10)
         return [error_data(100 * errors, most, series) for series, errors in metric.curves(name).items()]

@@ -26,17 +26,13 @@ class Limits:
 
     def first_outside(self, values: np.ndarray) -> tuple[int, ...] | None:
         """Where the first value lies that cannot be true; None if all can."""
-        if not values.size or self._all_within(values.min(), values.max()):
-            return None
+        if not values.size or (values.min() >= np.max(self.low) and values.max() <= np.min(self.high)):
+            return None  # by the extremes alone
         fine = (values >= np.asarray(self.low)) & (values <= np.asarray(self.high))
         if self.unknown is not None:
             fine |= np.isnan(values) if math.isnan(self.unknown) else values == self.unknown
         outside = np.argwhere(~fine)
         return tuple(int(at) for at in outside[0]) if len(outside) else None
-
-    def _all_within(self, least: Any, most: Any) -> bool:
-        """By the extremes alone; False also where that does not tell."""
-        return bool(least >= np.max(self.low) and most <= np.min(self.high))
 
     def at(self, place: tuple[int, ...]) -> tuple[float, float]:
         low, high = (each if isinstance(each, int | float) else each[place[-1]] for each in (self.low, self.high))

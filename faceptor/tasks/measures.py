@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from faceptor.errors import DataError
+
+BINS = 10  # of stated probabilities, of equal width
 
 
 def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -21,16 +24,25 @@ def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, classes: int) -> 
     return np.bincount(index, minlength=classes * classes).reshape(classes, classes)
 
 
+def ratio(parts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """parts / counts, of one shape; nan where nothing was counted."""
+    return np.divide(parts, counts, out=np.full(np.shape(parts), np.nan), where=counts > 0)
+
+
+def percent_of_each(name: str, labels: Sequence[str], fractions: np.ndarray) -> dict[str, float]:
+    """`<name>_<label>` -> percent, of the labels whose fraction is defined."""
+    named = zip(labels, fractions, strict=True)
+    return {f"{name}_{label}": 100 * value for label, value in named if not np.isnan(value)}
+
+
 def f1_per_class(confusion: np.ndarray) -> np.ndarray:
     """(C,) F1 = 2 TP / (predicted + true); nan where a class is in neither, as 0/0 is."""
-    sums = (confusion.sum(0) + confusion.sum(1)).astype(float)
-    return np.divide(2.0 * np.diag(confusion), sums, out=np.full(len(sums), np.nan), where=sums > 0)
+    return ratio(2 * np.diag(confusion), confusion.sum(0) + confusion.sum(1))
 
 
 def recall_per_class(confusion: np.ndarray) -> np.ndarray:
     """(C,) share of each true class that was found; nan where a class has no sample."""
-    sums = confusion.sum(1).astype(float)
-    return np.divide(np.diag(confusion), sums, out=np.full(len(sums), np.nan), where=sums > 0)
+    return ratio(np.diag(confusion), confusion.sum(1))
 
 
 def mean_of_defined(values: np.ndarray) -> float:
@@ -55,14 +67,15 @@ class Reliability:
         return float(np.average(gaps, weights=self.count[filled])) if filled.any() else float("nan")
 
 
-def reliability(probability: np.ndarray, outcome: np.ndarray, *, bins: int = 10) -> Reliability:
+def bins_of(probability: np.ndarray) -> np.ndarray:
+    """The bin of each stated probability, from 0."""
+    return np.minimum((probability * BINS).astype(int), BINS - 1)
+
+
+def reliability(probability: np.ndarray, outcome: np.ndarray) -> Reliability:
     """Bin stated probabilities and compare with the 0/1 outcomes; both of the same shape."""
     probability, outcome = np.ravel(probability).astype(float), np.ravel(outcome).astype(float)
-    index = np.minimum((probability * bins).astype(int), bins - 1)
-    count = np.bincount(index, minlength=bins)
-
-    def mean(values: np.ndarray) -> np.ndarray:
-        sums = np.bincount(index, weights=values, minlength=bins)
-        return np.divide(sums, count, out=np.full(bins, np.nan), where=count > 0)
-
-    return Reliability(mean(probability), mean(outcome), count)
+    index = bins_of(probability)
+    count = np.bincount(index, minlength=BINS)
+    stated, true = (np.bincount(index, weights=values, minlength=BINS) for values in (probability, outcome))
+    return Reliability(ratio(stated, count), ratio(true, count), count)

@@ -118,6 +118,12 @@ class Metric(ABC):
     def _compute(self) -> dict[str, float]: ...
 
 
+def of_subsets(subsets: Sequence[Sequence[str]]) -> dict[str, np.ndarray]:
+    """Named test subset -> (samples,) bool which belong to it, "" for all. subsets: of every sample."""
+    named = sorted({name for own in subsets for name in own})
+    return {"": np.ones(len(subsets), bool)} | {name: np.array([name in own for own in subsets]) for name in named}
+
+
 def share_of(values: np.ndarray) -> Share:
     """Of one metric in percent, from the 0 or 100 of every sample, nan where it does not count."""
     counted = values[~np.isnan(values)]

@@ -21,19 +21,11 @@ from faceptor.errors import DataError
 from faceptor.figures.drawing import blend_classes, class_colours
 from faceptor.figures.parts import Swatches, spelt_out
 from faceptor.figures.plots import confusion_data, draw_bars, draw_confusion, new_figure
-from faceptor.tasks.base import (
-    Kind,
-    Prediction,
-    TaskSpec,
-    check_finite,
-    check_within,
-    key_of,
-    label_of,
-)
+from faceptor.tasks.base import Kind, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
 from faceptor.tasks.fitting import check_names
 from faceptor.tasks.intervals import mean_of
 from faceptor.tasks.limits import Limits
-from faceptor.tasks.measures import confusion_matrix, f1_per_class, mean_of_defined
+from faceptor.tasks.measures import confusion_matrix, f1_per_class, mean_of_defined, percent_of_each, ratio
 from faceptor.tasks.metric import Metric
 
 
@@ -99,18 +91,15 @@ class ParsingMetric(Metric):
                 f"{self.spec.name}: no foreground class is labelled or predicted; check the label maps of "
                 f"{self.spec.dataset}"
             )
-        named = {
-            f"f1_{name}": 100 * value for name, value in zip(self.spec.labels, f1, strict=True) if not np.isnan(value)
-        }
         accuracy = np.trace(self.confusion) / self.confusion.sum()
-        return {"f1_mean": 100 * mean, "pixel_accuracy": 100 * accuracy, **named}
+        return {"f1_mean": 100 * mean, "pixel_accuracy": 100 * accuracy, **percent_of_each("f1", self.spec.labels, f1)}
 
     def resampler(self):
         pixels = np.stack(self.pixels).astype(np.float64)
 
         def metrics(counts):
             right, sums = counts @ pixels[:, 0], counts @ pixels[:, 1]  # (draws, C)
-            f1 = np.divide(2 * right, sums, out=np.full(sums.shape, np.nan), where=sums > 0)
+            f1 = ratio(2 * right, sums)
             return {
                 "f1_mean": 100 * mean_of(list(f1.T[self.foreground()])),
                 "pixel_accuracy": 100 * 2 * right.sum(1) / sums.sum(1),
@@ -126,7 +115,7 @@ class ParsingMetric(Metric):
 
 class Parsing(Kind[ParsingPrediction, ParsingMetric]):
     name, head, inputs, columns = "parsing", "map", "dense", ("mask",)
-    headline, higher_is_better, labels_move = "f1_mean", True, True
+    metric_class, headline, higher_is_better, labels_move = ParsingMetric, "f1_mean", True, True
     drawn, class_map = True, True
     losses: ClassVar = {
         "cross_entropy": {}, "dice_ce": {"dice": 0.5, "ce": 0.5}, "batch_dice_ce": {"dice": 1.0, "ce": 1.0}
@@ -156,14 +145,9 @@ class Parsing(Kind[ParsingPrediction, ParsingMetric]):
 
     def target(self, spec, sample, crop):
         mask = crop.mask(label_of(sample, "mask"))
-        known = mask if ignored(spec) is None else mask[mask != ignored(spec)]
-        check_within(
-            f"{key_of(sample)}: mask",
-            known.min(initial=spec.queries - 1),
-            known.max(initial=0),
-            (0, spec.queries - 1),
-            f"{spec.name} has {spec.queries} classes",
-        )
+        known, last = mask if ignored(spec) is None else mask[mask != ignored(spec)], spec.queries - 1
+        low, high = known.min(initial=last), known.max(initial=0)
+        check_within(f"{key_of(sample)}: mask", low, high, (0, last), f"{spec.name} has {spec.queries} classes")
         return {"mask": mask}
 
     def mirrored(self, spec, target):
@@ -176,9 +160,6 @@ class Parsing(Kind[ParsingPrediction, ParsingMetric]):
         logits = raw.detach().float().cpu().numpy()
         check_finite(spec.name, logits)  # here, because an argmax hides it
         return ParsingPrediction(crop.labels_back(logits))
-
-    def metric(self, spec):
-        return ParsingMetric(spec)
 
     def constant_baseline(self, spec, train, place=None, *, grid: int = 64, most: int = 1000):
         """The commonest class of each cell of a `grid` x `grid` crop, over at most `most` evenly spaced samples."""
@@ -201,7 +182,6 @@ class Parsing(Kind[ParsingPrediction, ParsingMetric]):
 
     def figure(self, spec, metric):
         """Confusion (rows sum to 100 %) and F1 of each class."""
-
         figure, (left, right) = new_figure(f"{spec.name}: mean F1 {metric.compute()['f1_mean']:.1f} %", 2, height=5.0)
         draw_confusion(left, metric.confusion, spec.labels)
         draw_bars(right, list(spec.labels), 100 * metric.f1(), "F1 (%)")
@@ -215,7 +195,6 @@ class Parsing(Kind[ParsingPrediction, ParsingMetric]):
 
     def legend(self, spec, prediction):
         """Colours of the classes that are seen, the largest first."""
-
         seen, colours = np.bincount(prediction.classes.ravel(), minlength=spec.queries), class_colours(spec.queries)
         present = [i for i in np.argsort(-seen, kind="stable") if seen[i] and i != spec.options["background"]]
         return [Swatches([(spelt_out(spec.labels[i]), tuple(colours[i].tolist())) for i in present])]

@@ -20,18 +20,9 @@ from faceptor.errors import DataError
 from faceptor.figures.drawing import draw_axes
 from faceptor.figures.parts import Words
 from faceptor.figures.plots import PALETTE, error_data, new_figure
-from faceptor.tasks.base import (
-    ENTRY_RANGE,
-    Kind,
-    Prediction,
-    TaskSpec,
-    check_finite,
-    check_within,
-    key_of,
-    label_of,
-)
+from faceptor.tasks.base import ENTRY_RANGE, Kind, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
 from faceptor.tasks.limits import Limits
-from faceptor.tasks.metric import Metric
+from faceptor.tasks.metric import Metric, of_subsets
 from faceptor.tasks.rotations import (
     MIRROR,
     about_view_axis,
@@ -119,20 +110,16 @@ class PoseMetric(Metric):
         self.predicted: list[np.ndarray] = []
         self.truth: list[np.ndarray] = []
         self.subsets: list[tuple[str, ...]] = []
-        self.left_out = 0
         self.counted: list[bool] = []  # which of all samples are within the limit
 
     def _update(self, prediction: PosePrediction, sample: Any) -> None:
         check_finite(key_of(sample), prediction.angles)
         truth = _labelled(sample)
-        if np.abs(truth).max() > MAX_JUDGED_ANGLE:
-            self.left_out += 1
-            self.counted.append(False)
-            return
-        self.counted.append(True)
-        self.predicted.append(np.asarray(prediction.angles, np.float64))
-        self.truth.append(truth)
-        self.subsets.append(tuple(sample.get("subsets", ())))
+        self.counted.append(bool(np.abs(truth).max() <= MAX_JUDGED_ANGLE))
+        if self.counted[-1]:
+            self.predicted.append(np.asarray(prediction.angles, np.float64))
+            self.truth.append(truth)
+            self.subsets.append(tuple(sample.get("subsets", ())))
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """(n, 3) predicted and (n, 3) true pitch, yaw, roll in degrees, of the faces within MAX_JUDGED_ANGLE."""
@@ -165,18 +152,16 @@ class PoseMetric(Metric):
         errors = angle_errors(*self.arrays())
         columns = {"mae": errors.mean(1), **{f"mae_{name}": errors[:, i] for i, name in enumerate(ANGLES)}}
         columns["geodesic"] = self.turns()
-        named = sorted({subset for subsets in self.subsets for subset in subsets})
-        masks = {"": np.ones(len(errors), bool), **{s: np.array([s in given for given in self.subsets]) for s in named}}
         return {
             f"{key}_{subset}" if subset else key: np.where(mask, values, np.nan)
-            for subset, mask in masks.items()
+            for subset, mask in of_subsets(self.subsets).items()
             for key, values in columns.items()
         }
 
     def notes(self) -> list[str]:
-        if not self.left_out:
-            return []
-        return [f"{self.left_out} faces turned by more than {MAX_JUDGED_ANGLE:g} degrees left out, as the field does"]
+        left_out = self.counted.count(False)
+        told = f"{left_out} faces turned by more than {MAX_JUDGED_ANGLE:g} degrees left out, as the field does"
+        return [told] if left_out else []
 
 
 def _labelled(sample: Any) -> np.ndarray:
@@ -193,7 +178,7 @@ def _labelled(sample: Any) -> np.ndarray:
 
 class Pose(Kind[PosePrediction, PoseMetric]):
     name, head, inputs, columns = "pose", "value", "face", ("pose",)
-    headline, higher_is_better, labels_move = "mae", False, True
+    metric_class, headline, higher_is_better, labels_move = PoseMetric, "mae", False, True
     output, drawn = "rotation", True
     losses: ClassVar = {"geodesic": {}}
 
@@ -228,9 +213,6 @@ class Pose(Kind[PosePrediction, PoseMetric]):
             angles = degrees_of_matrix(out_of_crop(matrix.numpy(), crop))
         return PosePrediction(angles, *_place(crop))
 
-    def metric(self, spec):
-        return PoseMetric(spec)
-
     def constant_baseline(self, spec, train, place=None):
         """The median of each angle: of all constants it has the smallest mean absolute error."""
         median = np.median(np.asarray(train.column("pose"), np.float64), axis=0)
@@ -238,7 +220,6 @@ class Pose(Kind[PosePrediction, PoseMetric]):
 
     def figure(self, spec, metric):
         """Predicted against true angles, and the error by the largest true angle."""
-
         predicted, truth = metric.arrays()
         errors = angle_errors(predicted, truth)
         figure, panels = new_figure(f"{spec.name}: MAE {errors.mean():.2f} degrees", 4, width=4.2)

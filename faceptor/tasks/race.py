@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from faceptor.tasks.classification import Classification
 
 
 class Race(Classification):
     name, columns = "race", ("race",)
-    column: ClassVar[str] = "race"

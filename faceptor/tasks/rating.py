@@ -20,17 +20,11 @@ import numpy as np
 from faceptor.errors import DataError
 from faceptor.figures.parts import Bar, Bars, spelt_out
 from faceptor.figures.plots import PALETTE, error_data, new_figure
-from faceptor.tasks.base import (
-    Kind,
-    Prediction,
-    TaskSpec,
-    check_finite,
-    key_of,
-    label_of,
-)
+from faceptor.tasks.base import Kind, Prediction, TaskSpec, check_finite, key_of, label_of
 from faceptor.tasks.fitting import Misfit, check_names
 from faceptor.tasks.intervals import mean_of, means_of
 from faceptor.tasks.limits import Limits
+from faceptor.tasks.measures import ratio
 from faceptor.tasks.metric import Metric
 
 MIN_VARIANCE = 1e-12  # in squared shares of the range; with less, all are the same
@@ -55,18 +49,9 @@ def ranges_of(spec: TaskSpec) -> np.ndarray:
     return np.asarray(spec.options["ranges"], np.float64)
 
 
-def pearson(predicted: np.ndarray, truth: np.ndarray) -> float:
-    """Correlation of two (n,) arrays; 0 where one of them does not vary."""
-    return float(_agreements(predicted, truth, np.ones((1, len(truth))))[0][0])
-
-
-def concordance(predicted: np.ndarray, truth: np.ndarray) -> float:
-    """Lin's concordance correlation coefficient of two (n,) arrays; 0 where one of them does not vary."""
-    return float(_agreements(predicted, truth, np.ones((1, len(truth))))[1][0])
-
-
-def _agreements(predicted: np.ndarray, truth: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(draws,) Pearson and (draws,) concordance where sample j counts counts[i, j] times; nan where none does."""
+def agreements(predicted: np.ndarray, truth: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(draws,) Pearson's correlation and (draws,) Lin's concordance of (n,) arrays where sample j counts counts[i, j]
+    times; 0 where one of the arrays does not vary, nan where no sample counts."""
     total = counts.sum(1)
     share = np.divide(counts, total[:, None], out=np.zeros_like(counts, np.float64), where=total[:, None] > 0)
     x, y = predicted - predicted.mean(), truth - truth.mean()
@@ -119,7 +104,7 @@ class RatingMetric(Metric):
                 rated = known[:, n]
                 if rated.any():
                     pair = predicted[rated, n] / width[n], truth[rated, n] / width[n]
-                    scales[name] = _agreements(*pair, counts[:, rated])
+                    scales[name] = agreements(*pair, counts[:, rated])
             if not scales:
                 return found
             for place, measure in enumerate(("pearson", "ccc")):
@@ -135,8 +120,7 @@ class RatingMetric(Metric):
         errors = np.abs(predicted - truth)
         shares = 100 * errors / np.diff(ranges_of(self.spec))[:, 0]
         known = ~np.isnan(shares)
-        rated = known.sum(1)
-        mean = np.divide(np.where(known, shares, 0).sum(1), rated, out=np.full(len(shares), np.nan), where=rated > 0)
+        mean = ratio(np.where(known, shares, 0).sum(1), known.sum(1))
         if len(self.spec.labels) == 1:
             return {"nmae": mean, "mae": errors[:, 0]}
         return {"nmae": mean, **{f"mae_{name}": errors[:, n] for n, name in enumerate(self.spec.labels)}}
@@ -144,7 +128,7 @@ class RatingMetric(Metric):
 
 class Rating(Kind[RatingPrediction, RatingMetric]):
     name, head, inputs, columns = "rating", "value", "face", ("ratings",)
-    headline, higher_is_better = "nmae", False
+    metric_class, headline, higher_is_better = RatingMetric, "nmae", False
     losses: ClassVar = {"l1": {}, "mse": {}}
 
     def own_task(self, dataset, reader):
@@ -186,9 +170,6 @@ class Rating(Kind[RatingPrediction, RatingMetric]):
         low, high = ranges_of(spec).T
         return RatingPrediction(low + (high - low) * raw.detach().double().sigmoid().cpu().numpy())
 
-    def metric(self, spec):
-        return RatingMetric(spec)
-
     def constant_baseline(self, spec, train, place=None):
         """The median rating of every scale: of all constants it has the smallest mean absolute error."""
         known = np.asarray(train.column("ratings"), np.float64)
@@ -199,7 +180,6 @@ class Rating(Kind[RatingPrediction, RatingMetric]):
 
     def figure(self, spec, metric):
         """Predicted against true ratings, one panel per scale (the first six)."""
-
         predicted, truth = metric.arrays()
         shown = spec.labels[:6]
         numbers = metric.compute()
@@ -210,13 +190,11 @@ class Rating(Kind[RatingPrediction, RatingMetric]):
             unit = f" ({spec.options['units'][n]})" if spec.options["units"][n] else ""
             axis.plot([low, high], [low, high], color="0.6", linestyle="--", linewidth=1)
             axis.scatter(truth[:, n], predicted[:, n], s=6, alpha=0.4, color=PALETTE[0], linewidths=0)
-            axis.set(xlim=(low, high), ylim=(low, high))
-            axis.set(xlabel=f"true {name}{unit}", ylabel=f"predicted {name}{unit}")
+            axis.set(xlim=(low, high), ylim=(low, high), xlabel=f"true {name}{unit}", ylabel=f"predicted {name}{unit}")
         return figure
 
     def plots(self, spec, metric):
         """Errors in percent of each scale's range."""
-
         predicted, truth = metric.arrays()
         shares = 100 * np.abs(predicted - truth) / np.diff(ranges_of(spec))[:, 0]
         named = zip(spec.labels, shares.T, strict=True)

@@ -17,19 +17,12 @@ import numpy as np
 
 from faceptor.errors import ConfigError, DataError
 from faceptor.figures.plots import PALETTE, curve_data, new_figure
-from faceptor.tasks.base import (
-    Kind,
-    Prediction,
-    TaskSpec,
-    check_finite,
-    check_within,
-    key_of,
-    label_of,
-)
+from faceptor.tasks.base import Kind, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
 from faceptor.tasks.intervals import Share, joined, means_of
 from faceptor.tasks.limits import Limits
 from faceptor.tasks.metric import Metric
 
+FOLDS = 10
 THRESHOLDS = np.arange(0, 4, 0.01)  # squared distances of unit vectors lie in [0, 4]
 
 
@@ -48,7 +41,7 @@ class IdentityPrediction(Prediction):
 # --- verification ----------------------------------------------------------------------------------------------------
 
 
-def verify(embeddings_a: np.ndarray, embeddings_b: np.ndarray, same: np.ndarray, *, folds: int = 10) -> dict[str, Any]:
+def verify(embeddings_a: np.ndarray, embeddings_b: np.ndarray, same: np.ndarray) -> dict[str, Any]:
     """1:1 verification of P pairs; embeddings (P, D) with the mirror images' already added, of any length.
 
     Returns fractions: accuracy and its population std over folds, `fold_accuracies`, `fold_thresholds`; and for the
@@ -64,7 +57,7 @@ def verify(embeddings_a: np.ndarray, embeddings_b: np.ndarray, same: np.ndarray,
     distance = np.square(_unit(embeddings_a) - _unit(embeddings_b)).sum(1)
     accepted = distance[:, None] < THRESHOLDS  # (P, 400)
     right = accepted == same[:, None]
-    hits, sizes = fold_hits(right, np.ones((1, len(same))), folds=folds)
+    hits, sizes = fold_hits(right, np.ones((1, len(same))))
     best, accuracies = (found[0] for found in held_out(hits, sizes))
     return {
         "accuracy": float(accuracies.mean()),
@@ -78,14 +71,14 @@ def verify(embeddings_a: np.ndarray, embeddings_b: np.ndarray, same: np.ndarray,
     }
 
 
-def fold_sizes(pairs: int, folds: int = 10) -> np.ndarray:
+def fold_sizes(pairs: int) -> np.ndarray:
     """Pairs of each contiguous fold, the first ones larger; fewer pairs than folds give one fold per pair."""
-    return np.array([len(part) for part in np.array_split(np.arange(pairs), min(folds, pairs))])
+    return np.array([len(part) for part in np.array_split(np.arange(pairs), min(FOLDS, pairs))])
 
 
-def fold_hits(right: np.ndarray, counts: np.ndarray, *, folds: int = 10) -> tuple[np.ndarray, np.ndarray]:
+def fold_hits(right: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """right (P, thresholds) bool, counts (draws, P) -> hits (draws, folds, thresholds), pairs (draws, folds)."""
-    parts = np.split(np.arange(len(right)), np.cumsum(fold_sizes(len(right), folds))[:-1])
+    parts = np.split(np.arange(len(right)), np.cumsum(fold_sizes(len(right)))[:-1])
     counts = counts.astype(np.float32)  # whole numbers far below 2^24, so sums are exact
     hits = np.stack([counts[:, part] @ right[part].astype(np.float32) for part in parts], axis=1)
     return hits, np.stack([counts[:, part].sum(1) for part in parts], axis=1).astype(np.float64)
@@ -204,7 +197,7 @@ class RecognitionMetric(Metric):
 
     def resampler(self):
         sets = self.sets()
-        right = {name: verify(pairs.a, pairs.b, pairs.same)["right"] for name, pairs in sets.items()}
+        right = {name: result["right"] for name, result in self.results().items()}
         ends = np.cumsum([len(each) for each in right.values()])
         norm = means_of({"embedding_norm": np.concatenate([pairs.norm for pairs in sets.values()])})
 
@@ -228,7 +221,7 @@ class RecognitionMetric(Metric):
 
 class Recognition(Kind[IdentityPrediction, RecognitionMetric]):
     name, head, inputs, columns = "recognition", "vector", "face", ("identity",)
-    headline, higher_is_better, mirror = "accuracy", True, True
+    metric_class, headline, higher_is_better, mirror = RecognitionMetric, "accuracy", True, True
     run_length = 8  # a person's pictures, four pairs
     identities = True
     losses: ClassVar = {
@@ -244,8 +237,7 @@ class Recognition(Kind[IdentityPrediction, RecognitionMetric]):
                 f"{spec.name}: expected at least 2 training identities, found {classes}; check the prepared "
                 f"{spec.dataset}"
             )
-        build = {"cosface": CosFace, "arcface": ArcFace}[name]
-        return build(classes=classes, embedding=embedding, **numbers)
+        return {"cosface": CosFace, "arcface": ArcFace}[name](classes=classes, embedding=embedding, **numbers)
 
     def limits(self, spec, *, classes=None):
         return {"identity": Limits(0, math.inf if classes is None else classes - 1)}
@@ -260,9 +252,6 @@ class Recognition(Kind[IdentityPrediction, RecognitionMetric]):
         rows = raw.detach().float().cpu().numpy().reshape(-1, raw.shape[-1])
         return IdentityPrediction(rows.sum(0), float(np.linalg.norm(rows, axis=1).mean()))
 
-    def metric(self, spec):
-        return RecognitionMetric(spec)
-
     def constant_baseline(self, spec, train, place=None):
         """One embedding for every face: all pairs look alike, which is chance on balanced sets."""
         constant = IdentityPrediction(np.ones(1, np.float32))
@@ -270,15 +259,10 @@ class Recognition(Kind[IdentityPrediction, RecognitionMetric]):
 
     def figure(self, spec, metric):
         """ROC of each verification set."""
-
         figure, (panel,) = new_figure(f"{spec.name}: mean accuracy {metric.compute()['accuracy']:.1f} %")
         for index, (name, result) in enumerate(metric.results().items()):
-            panel.plot(
-                100 * result["fpr"],
-                100 * result["tpr"],
-                color=PALETTE[index % len(PALETTE)],
-                label=f"{name}: {100 * result['accuracy']:.2f} ± {100 * result['std']:.2f} %",
-            )
+            label = f"{name}: {100 * result['accuracy']:.2f} ± {100 * result['std']:.2f} %"
+            panel.plot(100 * result["fpr"], 100 * result["tpr"], color=PALETTE[index % len(PALETTE)], label=label)
         panel.plot([0, 100], [0, 100], color="0.6", linestyle="--", linewidth=1)
         panel.set(xlabel="different faces accepted (%)", ylabel="same faces accepted (%)", xlim=(0, 100), ylim=(0, 100))
         panel.legend(fontsize=8, loc="lower right")

@@ -12,15 +12,14 @@ Augmentation that paints over the face hides points which the labels call visibl
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
 
 import numpy as np
 
 from faceptor.datasets.labels import landmark_scheme
 from faceptor.errors import DataError
 from faceptor.figures.parts import Bar, Words, longest, spelt_out
-from faceptor.figures.plots import PALETTE, curve_data, draw_bars, new_figure
-from faceptor.tasks.attributes import MAX_BARS, Attributes, AttributesMetric
+from faceptor.figures.plots import PALETTE, curve_data, new_figure
+from faceptor.tasks.attributes import MAX_BARS, Attributes, AttributesMetric, draw_accuracies
 from faceptor.tasks.base import TaskSpec
 from faceptor.tasks.fitting import check_points
 from faceptor.tasks.intervals import Share
@@ -31,15 +30,18 @@ MIN_PRECISION = 0.8
 def recall_at_precision(score: np.ndarray, positive: np.ndarray, precision: float = MIN_PRECISION) -> float:
     """Largest share of the positives that a threshold on the score finds while at least `precision` of what it finds
     is positive; a fraction, 0 where no threshold is that precise. score (n,), positive (n,) bool."""
-    from sklearn.metrics import precision_recall_curve
-
-    reached, recall, _ = precision_recall_curve(positive, score)
+    reached, recall = curve_of(score, positive)
     return float(recall[reached >= precision].max())  # the curve ends at precision 1, recall 0
 
 
-def recall_of(
-    score: np.ndarray, positive: np.ndarray, sample: np.ndarray, precision: float = MIN_PRECISION
-) -> Callable[[np.ndarray], np.ndarray]:
+def curve_of(score: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Precision and recall of every threshold on the score, fractions."""
+    from sklearn.metrics import precision_recall_curve
+
+    return precision_recall_curve(positive, score)[:2]
+
+
+def recall_of(score: np.ndarray, positive: np.ndarray, sample: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """counts (draws, samples) -> (draws,) `recall_at_precision`, nan without any positive. sample: (n,) which sample
     every score belongs to."""
     order = np.argsort(-score, kind="stable")
@@ -51,7 +53,7 @@ def recall_of(
         for row, each in enumerate(counts):  # one by one: a row of points fits the processor's cache
             drawn = each[sample]
             hits, found = np.cumsum(drawn * positive)[last], np.cumsum(drawn)[last]
-            precise = np.flatnonzero(hits >= precision * found)
+            precise = np.flatnonzero(hits >= MIN_PRECISION * found)
             if hits[-1]:
                 result[row] = hits[precise[-1]] / hits[-1] if len(precise) else 0.0
         return result
@@ -62,42 +64,39 @@ def recall_of(
 class VisibilityMetric(AttributesMetric):
     """recall_at_80_precision (occluded points), recall_at_80_precision_visible, and those of attributes: percent."""
 
-    def pooled(self) -> tuple[np.ndarray, np.ndarray]:
-        """(n,) probability of being visible and (n,) bool visible, all known points together."""
+    column = "visibility"
+
+    def sides(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Name of a recall -> (n,) score and (n,) bool whether it is right, over all known points together."""
         p, truth = self.arrays()
-        return p[truth >= 0], truth[truth >= 0] == 1
+        p, visible = p[truth >= 0], truth[truth >= 0] == 1
+        return {"recall_at_80_precision": (1 - p, ~visible), "recall_at_80_precision_visible": (p, visible)}
+
+    def curve(self) -> tuple[np.ndarray, np.ndarray]:
+        """Precision and recall of finding occluded points, fractions."""
+        return curve_of(*self.sides()["recall_at_80_precision"])
 
     def _compute(self):
-        p, visible = self.pooled()
+        sides = self.sides()
+        _, visible = sides["recall_at_80_precision_visible"]
         if visible.all() or not visible.any():
             found = "visible" if visible.any() else "occluded"
             raise DataError(
                 f"{self.spec.name}: every known point is {found}, so recall at a precision means nothing; evaluate "
                 "more samples"
             )
-        recall = {
-            "recall_at_80_precision": 100 * recall_at_precision(1 - p, ~visible),
-            "recall_at_80_precision_visible": 100 * recall_at_precision(p, visible),
-        }
-        return recall | super()._compute()
+        return {name: 100 * recall_at_precision(*side) for name, side in sides.items()} | super()._compute()
 
     def resampler(self):
         others = super().resampler()
-        p, visible = self.pooled()
         face = np.nonzero(self.arrays()[1] >= 0)[0]  # of every known point; a face is drawn with all its points
-        occluded, seen = recall_of(1 - p, ~visible, face), recall_of(p, visible, face)
-        return lambda counts: {
-            "recall_at_80_precision": 100 * occluded(counts),
-            "recall_at_80_precision_visible": 100 * seen(counts),
-            **others(counts),
-        }
+        recalls = {name: recall_of(*side, face) for name, side in self.sides().items()}
+        return lambda counts: {name: 100 * recall(counts) for name, recall in recalls.items()} | others(counts)
 
     def _shares(self):
-        p, visible = self.pooled()
-        sides = {"": (1 - p, ~visible), "_visible": (p, visible)}
         recall = {
-            f"recall_at_80_precision{side}": Share([recall_at_precision(score, found) * found.sum()], [found.sum()])
-            for side, (score, found) in sides.items()
+            name: Share([recall_at_precision(score, found) * found.sum()], [found.sum()])
+            for name, (score, found) in self.sides().items()
         }
         return recall | super()._shares()
 
@@ -109,8 +108,7 @@ def _asks_for_occluded(spec: TaskSpec) -> bool:
 
 class Visibility(Attributes):
     name, columns = "visibility", ("visibility",)
-    headline = "recall_at_80_precision"
-    column: ClassVar[str] = "visibility"
+    metric_class, headline = VisibilityMetric, "recall_at_80_precision"
 
     def own_task(self, dataset, reader):
         if "visibility" not in reader.columns:
@@ -135,15 +133,9 @@ class Visibility(Attributes):
         """Flags change places as their points do."""
         return {"visibility": target["visibility"][list(landmark_scheme(spec.options["scheme"]).flip)]}
 
-    def metric(self, spec):
-        return VisibilityMetric(spec, self.column)
-
     def figure(self, spec, metric):
         """Precision and recall of finding occluded points, and accuracy of each point."""
-        from sklearn.metrics import precision_recall_curve
-
-        p, visible = metric.pooled()
-        precision, recall, _ = precision_recall_curve(~visible, 1 - p)
+        precision, recall = metric.curve()
         found = metric.compute()["recall_at_80_precision"]
         title = f"{spec.name}: {found:.1f} % of occluded points at {100 * MIN_PRECISION:.0f} % precision"
         figure, (left, right) = new_figure(title, 2, height=max(4.4, 0.16 * spec.queries))
@@ -151,22 +143,12 @@ class Visibility(Attributes):
         left.axhline(100 * MIN_PRECISION, color="0.6", linestyle="--", linewidth=1)
         left.set(xlabel="occluded points found (%)", ylabel="found points that are occluded (%)")
         left.set(xlim=(0, 100), ylim=(0, 101))
-        draw_bars(
-            right,
-            list(spec.labels),
-            100 * metric.accuracies(),
-            "accuracy (%)",
-            100 * metric.majority(),
-            "always the commoner answer",
-        )
+        draw_accuracies(right, metric, range(spec.queries))
         return figure
 
     def plots(self, spec, metric):
         """Of finding occluded points."""
-        from sklearn.metrics import precision_recall_curve
-
-        p, visible = metric.pooled()
-        precision, recall, _ = precision_recall_curve(~visible, 1 - p)
+        precision, recall = metric.curve()
         return [*super().plots(spec, metric), curve_data("precision", {"recall": recall, "precision": precision})]
 
     def panel(self, spec, prediction):

@@ -5,7 +5,7 @@ that what two GPUs compute is what the tests compare.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -62,11 +62,8 @@ def statistics(x: Tensor, over: list[int]) -> tuple[Tensor, Tensor, Tensor]:
 def shared_statistics(model: nn.Module) -> Iterator[None]:
     """Inside, the batch norms of a model are shared over the processes, if there are several."""
     norms = [module for module in model.modules() if type(module) in SHARED] if processes() > 1 else []
-    for norm in norms:
-        norm.__class__ = SHARED[type(norm)]
-    try:
-        yield
-    finally:
-        back = {shared: plain for plain, shared in SHARED.items()}
+    with ExitStack() as back:
         for norm in norms:
-            norm.__class__ = back[type(norm)]
+            back.callback(setattr, norm, "__class__", type(norm))
+            norm.__class__ = SHARED[type(norm)]
+        yield

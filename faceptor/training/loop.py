@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from faceptor.config import Stage
 from faceptor.models.base import FaceModel
-from faceptor.tasks.limits import Limits
 from faceptor.training.batch_norm import shared_statistics
 from faceptor.training.batches import Batch, CheckedSteps, Steps, stream_batches
 from faceptor.training.checkpoint import FORMAT
@@ -122,7 +121,7 @@ def train(
     ):
         progress = Progress(begin=state.step, steps=stage.steps, live=run.live)
         progress.report(*state.history)
-        checked = CheckedSteps(steps, limits_of(criteria))
+        checked = CheckedSteps(steps, {name: getattr(each, "limits", {}) for name, each in criteria.items()})
         for batch in stream_batches(checked, start=state.step, workers=run.workers, device=run.device):
             found = quick.attempt(partial(train_step, state, on_device(batch, run.device), compute, stage=stage))
             last, logged = state.step == stage.steps, {}
@@ -182,11 +181,6 @@ def read(found: Mapping[str, Tensor | float]) -> dict[str, float]:
     fetched = torch.stack([value.double() for value in tensors.values()]).tolist() if tensors else []
     values = {**found, **dict(zip(tensors, fetched, strict=True))}
     return {name: float(value) for name, value in values.items() if math.isfinite(value)}
-
-
-def limits_of(criteria: nn.ModuleDict) -> dict[str, Mapping[str, Limits]]:
-    """What the targets of each task may hold (`Kind.limits`)."""
-    return {name: getattr(criterion, "limits", {}) for name, criterion in criteria.items()}
 
 
 def validation(state: TrainState, validate: Validate) -> dict[str, float]:

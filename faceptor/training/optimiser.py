@@ -1,7 +1,7 @@
 """How fast parameters learn: the schedule, learning-rate groups, AdamW and Muon."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from unittest.mock import patch
 
@@ -20,44 +20,26 @@ from timm.optim.muon import zeropower_via_newtonschulz  # noqa: E402
 ADAMW_EPS = 1e-8  # added to the root of the second moment; torch's default
 
 
-def schedule(
-    step: int,
-    *,
-    lr: float,
-    start_lr: float,
-    final_lr: float,
-    warmup: int,
-    steps: int,
-    milestones: Sequence[float] = (),
-    decay: float = 0.1,
-) -> float:
+def schedule(step: int, settings: Optimiser, steps: int) -> float:
     """Linear from start_lr to lr over `warmup` steps, then half a cosine down to final_lr (Faceptor, section 4.1).
 
     With milestones (shares of the run) the rate drops by `decay` at each of them instead (FaceXFormer, section 4).
     """
+    lr, start_lr, final_lr, warmup = settings.lr, settings.start_lr, settings.final_lr, settings.warmup
     if step < warmup:
         return start_lr + (step / warmup) * (lr - start_lr)
-    if milestones:
-        return lr * decay ** sum(step >= share * steps for share in milestones)
+    if settings.milestones:
+        return lr * settings.decay ** sum(step >= share * steps for share in settings.milestones)
     progress = (step - warmup) / (steps - warmup)
     return final_lr + (lr - final_lr) * (1 + math.cos(math.pi * progress)) / 2
 
 
-def rate_at(step: int, optimiser: Optimiser, steps: int) -> float:
+def rate_at(step: int, settings: Optimiser, steps: int) -> float:
     """Base learning rate while step `step` (0-based) is computed; groups multiply it.
 
     The released code moves its scheduler after the optimiser, so step i runs at the scheduled rate of i - 1.
     """
-    return schedule(
-        max(step - 1, 0),
-        lr=optimiser.lr,
-        start_lr=optimiser.start_lr,
-        final_lr=optimiser.final_lr,
-        warmup=optimiser.warmup,
-        steps=steps,
-        milestones=optimiser.milestones,
-        decay=optimiser.decay,
-    )
+    return schedule(max(step - 1, 0), settings, steps)
 
 
 def build_optimiser(parameters: Parameters, settings: Optimiser) -> torch.optim.Optimizer:

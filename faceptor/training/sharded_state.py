@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from faceptor.tasks.losses.across_processes import processes, rank
 from faceptor.training.distributed import rows_here, told_to_all, whole_shape
+from faceptor.training.finite import parameters_of
 
 ROWS = "rows"  # key of last.pt: {"folder": name, "tensors": names}
 
@@ -26,11 +27,10 @@ def dealt_tensors(
     """(holder, key, name, parameter) of every tensor of a state that has the rows of a parameter: the parameter itself,
     and the moments of its optimiser. holder[key] is the tensor."""
     named = {id(p): name for name, p in criteria.named_parameters() if rows_here(p)}
-    places = [p for group in optimiser.param_groups for p in group["params"]]
     for parameter in criteria.parameters():
         if id(parameter) in named:
             yield state["criteria"], named[id(parameter)], f"criteria.{named[id(parameter)]}", parameter
-    for place, parameter in enumerate(places):
+    for place, parameter in enumerate(parameters_of(optimiser)):
         if id(parameter) in named:
             moments = state["optimiser"]["state"].get(place, {})
             for key in [key for key, value in moments.items() if isinstance(value, Tensor) and value.ndim]:
@@ -70,9 +70,6 @@ def write_rows(parts: Mapping[str, Tensor], folder: Path) -> dict[str, Any]:
 
 def put_back(saved: dict[str, Any], home: Path, criteria: nn.Module, optimiser: torch.optim.Optimizer) -> None:
     """Give a loaded checkpoint the rows that this process trains, wherever and by however many they were written."""
-    for name in saved.get(ROWS, {}).get("tensors", ()):
-        parameter, holder, key = _place_of(name, saved, criteria, optimiser)
-        holder[key] = torch.empty_like(parameter)
     if ROWS in saved:
         _read_rows(saved, home / saved[ROWS]["folder"], criteria, optimiser)
         return
@@ -88,8 +85,7 @@ def _place_of(name: str, saved: dict[str, Any], criteria: nn.Module, optimiser: 
         return criteria.get_parameter(rest), saved["criteria"], rest
     of, _, key = rest.rpartition(".")
     parameter = criteria.get_parameter(of)
-    places = [p for group in optimiser.param_groups for p in group["params"]]
-    place = next(index for index, p in enumerate(places) if p is parameter)
+    place = next(index for index, p in enumerate(parameters_of(optimiser)) if p is parameter)
     return parameter, saved["optimiser"]["state"].setdefault(place, {}), key
 
 
@@ -99,6 +95,7 @@ def _read_rows(saved: dict[str, Any], folder: Path, criteria: nn.Module, optimis
     wanted = {}
     for name in saved[ROWS]["tensors"]:
         parameter, holder, key = _place_of(name, saved, criteria, optimiser)
+        holder[key] = torch.empty_like(parameter)
         wanted[name] = as_part(holder[key].detach(), parameter) if processes() > 1 else holder[key].detach()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that one process alone reads: it may

@@ -1,7 +1,7 @@
 """Ways to train the same model in less time or memory: compiled parts, and activations that are computed twice."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -41,16 +41,14 @@ class Compiled:
     """
 
     def __init__(self, modules: Sequence[nn.Module]):
-        self.plain = [(module, module.__dict__.get("forward")) for module in modules]
-        self.tried = not modules
+        self.plain, self.tried = ExitStack(), not modules
         for module in modules:
+            self.plain.callback(_restore, module, module.__dict__.get("forward"))
             module.forward = partial(_while_learning, torch.compile(module.forward, dynamic=False), module.forward)
 
     def undo(self) -> None:
         """Let the modules run as written."""
-        for module, forward in self.plain:
-            _restore(module, forward)
-        self.plain = []
+        self.plain.close()
 
     def attempt(self, take_step: Callable[[], Result]) -> Result:
         """Take a step. Compilers run in the first one: if one of them fails, say so in a line, and take the step with
@@ -98,21 +96,15 @@ def layers_of(model: FaceModel) -> list[nn.Module]:
 def recomputed(layers: Sequence[nn.Module]) -> Iterator[None]:
     """Inside, only the inputs of these layers are kept for the backward pass, which computes the rest anew: less
     memory, a third more work, the same gradients. Their norms must not be over batches."""
-    switches = [getattr(layer, "set_grad_checkpointing", None) for layer in layers]  # timm's models have one
-    before = [layer.__dict__.get("forward") for layer in layers]
-    for layer, switch in zip(layers, switches, strict=True):
-        if switch is None:
-            layer.forward = partial(_recomputing, layer.forward)
-        else:
-            switch(True)
-    try:
-        yield
-    finally:
-        for layer, switch, forward in zip(layers, switches, before, strict=True):
-            if switch is None:
-                _restore(layer, forward)
+    with ExitStack() as before:
+        for layer in layers:
+            if switch := getattr(layer, "set_grad_checkpointing", None):  # timm's models have one
+                before.callback(switch, False)
+                switch(True)
             else:
-                switch(False)
+                before.callback(_restore, layer, layer.__dict__.get("forward"))
+                layer.forward = partial(_recomputing, layer.forward)
+        yield
 
 
 def _recomputing(forward: Callable[..., Any], *arguments: Any, **named: Any) -> Any:

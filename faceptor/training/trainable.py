@@ -45,15 +45,10 @@ def set_trainable(parameters: Parameters, patterns: Iterable[str], *, what: str)
     return chosen
 
 
-def set_modes(*modules: nn.Module) -> None:
-    """Train mode only where something learns: frozen parts keep their statistics and drop nothing."""
+def set_modes(*modules: nn.Module, around: bool = False) -> None:
+    """Train mode only where something learns: frozen parts keep their statistics and drop nothing. A module without
+    parameters (dropout, drop path) does as the module around it does."""
     for module in modules:
-        _set_mode(module, learns=False)
-
-
-def _set_mode(module: nn.Module, *, learns: bool) -> None:
-    parameters = list(module.parameters())
-    # A module without parameters (dropout, drop path) does as the module around it does.
-    module.training = any(p.requires_grad for p in parameters) if parameters else learns
-    for child in module.children():
-        _set_mode(child, learns=module.training)
+        parameters = list(module.parameters())
+        module.training = any(p.requires_grad for p in parameters) if parameters else around
+        set_modes(*module.children(), around=module.training)

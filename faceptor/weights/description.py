@@ -6,7 +6,7 @@ crops) and with the weights beside it before anything is built.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,21 +57,16 @@ def read_description(folder: Path | str) -> dict[str, Any]:
     return description
 
 
-def described_config(folder: Path | str, description: Mapping[str, Any]) -> ModelConfig:
-    """The model section. Raises WeightsError naming every key that params.yaml would not take."""
+def config_in(path: Path, section: Mapping[str, Any]) -> ModelConfig:
+    """The model section of a file. Raises WeightsError naming every key that params.yaml would not take."""
     try:
-        return model_config(description["model"], origin=f"{Path(folder) / DESCRIPTION}: model")
+        return model_config(section, origin=f"{path}: model")
     except ConfigError as error:
         raise WeightsError(f"{error}; saved by another version?") from None
 
 
-def described_tasks(folder: Path | str, description: Mapping[str, Any]) -> list[TaskSpec]:
-    """The tasks. Raises WeightsError where an entry is no task that exists here."""
-    return tasks_in(Path(folder) / DESCRIPTION, description["tasks"])
-
-
 def tasks_in(path: Path, entries: list) -> list[TaskSpec]:
-    """The tasks of a file that describes them, see `described_tasks`."""
+    """The tasks of a file that describes them. Raises WeightsError where an entry is no task that exists here."""
     specs = []
     for index, entry in enumerate(entries):
         where = f"tasks[{index}]"
@@ -90,13 +85,9 @@ def tasks_in(path: Path, entries: list) -> list[TaskSpec]:
     return specs
 
 
-def described_crops(folder: Path | str, description: Mapping[str, Any]) -> dict[str, dict]:
-    """Task -> its crop, plain values. Raises WeightsError for crops and framings that cannot be."""
-    return crops_in(Path(folder) / DESCRIPTION, description["crops"])
-
-
 def crops_in(path: Path, crops: dict) -> dict[str, dict]:
-    """The crops of a file that describes them, see `described_crops`."""
+    """Task -> its crop, plain values, of a file that describes them. Raises WeightsError for crops and framings that
+    cannot be."""
     for task, crop in crops.items():
         where = f"crops.{task}"
         _expect(path, where, crop, dict)
@@ -157,14 +148,10 @@ def _depth(value: Any) -> int:
     """Levels of lists and sections, counted no further than one beyond the deepest allowed."""
     levels, current = 0, [value]
     while current and levels <= MAX_NESTING:
-        current = [item for each in current for item in _inside(each)]
+        sections = [each for each in current if isinstance(each, dict | list)]
+        current = [item for each in sections for item in (each.values() if isinstance(each, dict) else each)]
         levels += 1
     return levels
-
-
-def _inside(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict | list):
-        yield from value.values() if isinstance(value, dict) else value
 
 
 def _expect(path: Path, key: str, value: Any, kind: type) -> None:

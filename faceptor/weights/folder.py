@@ -7,6 +7,7 @@ comes with the package: `SHIPPED`.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,12 @@ from faceptor.weights.description import (
     DESCRIPTION,
     FORMAT,
     WEIGHTS,
-    described_config,
-    described_crops,
-    described_tasks,
+    config_in,
+    crops_in,
     model_hash,
     plain,
     read_description,
+    tasks_in,
     weights_hash,
 )
 from faceptor.weights.loading import Facts, built_with, check_fit, plan
@@ -41,7 +42,7 @@ from faceptor.weights.loading import Facts, built_with, check_fit, plan
 __all__ = ["DESCRIPTION", "SHIPPED", "WEIGHTS", "load_model", "model_hash", "read_description", "save_model"]
 
 HALF = "float16"
-COUNTING_WORDS = ("depth", "blocks", "layers")  # in the keys that say how often a model repeats something
+COUNTS = re.compile("depth|blocks|layers")  # in the keys that say how often a model repeats something
 # What format 1 called parts of FaceXFormer's decoder.
 NAMES_IN_FORMAT_1 = {
     "self_attention": "confer",
@@ -95,19 +96,19 @@ def load_model(folder: Path | str = SHIPPED, device: torch.device | str = "cpu")
     """
     folder = Path(folder)
     description = read_description(folder)
-    weights = folder / WEIGHTS
+    described, weights = folder / DESCRIPTION, folder / WEIGHTS
     if weights_hash(weights) != description["weights"]:
         raise WeightsError(
             f"{weights}: not the file that {DESCRIPTION} describes (hash differs); "
             "an interrupted save or an edited file, restore the folder with `dvc checkout` or train again"
         )
-    config, specs = described_config(folder, description), described_tasks(folder, description)
-    crops = described_crops(folder, description)
+    config, specs = config_in(described, description["model"]), tasks_in(described, description["tasks"])
+    crops = crops_in(described, description["crops"])
     shapes = _shapes(weights)
-    _check_counts(folder, description["model"], len(shapes))
+    _check_counts(described, description["model"], len(shapes))
 
     def make() -> FaceModel:
-        return _build(folder, config, specs, description["structure"])
+        return _build(described, config, specs, description["structure"])
 
     planned = plan(make)
     in_file = _names_in_file(planned, description)
@@ -152,25 +153,19 @@ def _shapes(path: Path) -> dict[str, Facts]:
         raise WeightsError(f"{path}: not a readable safetensors file ({_reason(error)}); restore it") from None
 
 
-def _check_counts(folder: Path, section: Any, tensors: int, key: str = "model") -> None:
+def _check_counts(path: Path, section: Any, tensors: int, key: str = "model") -> None:
     """Raise where the description wants more blocks than the weights file has tensors."""
     items = section.items() if isinstance(section, dict) else enumerate(section) if isinstance(section, list) else ()
     for name, value in items:
         inner = f"{key}.{name}" if isinstance(name, str) else key
         if isinstance(value, dict | list):
-            _check_counts(folder, value, tensors, inner)
-        elif isinstance(value, int | float) and _counts(inner.rpartition(".")[2]) and value > tensors:
-            raise WeightsError(
-                f"{folder / DESCRIPTION}: {inner}: {value}, but the weights have {tensors} tensors; restore the file"
-            )
-
-
-def _counts(key: str) -> bool:
-    return any(word in key for word in COUNTING_WORDS)
+            _check_counts(path, value, tensors, inner)
+        elif isinstance(value, int | float) and COUNTS.search(inner.rpartition(".")[2]) and value > tensors:
+            raise WeightsError(f"{path}: {inner}: {value}, but the weights have {tensors} tensors; restore the file")
 
 
 def _check_buffers(plan: FaceModel, *, origin: Path) -> None:
-    computed = sum(buffer.numel() * buffer.element_size() for buffer in plan.buffers())
+    computed = sum(buffer.nbytes for buffer in plan.buffers())
     if computed > origin.stat().st_size + LARGEST_BUFFER_BYTES:
         raise WeightsError(
             f"{origin.with_name(DESCRIPTION)}: model: its tables alone would take {size_text(computed)}, far more than "
@@ -178,13 +173,13 @@ def _check_buffers(plan: FaceModel, *, origin: Path) -> None:
         )
 
 
-def _build(folder: Path, config: ModelConfig, specs: list[TaskSpec], structure: Mapping[str, Any]) -> FaceModel:
+def _build(path: Path, config: ModelConfig, specs: list[TaskSpec], structure: Mapping[str, Any]) -> FaceModel:
     try:
         model = build_model(config, specs)
         model.apply_structure(structure)
     except Exception as error:  # a description can ask for anything, and so fail in any way
         reason = error if isinstance(error, FaceptorError) else f"{type(error).__name__}: {_reason(error)}"
-        raise WeightsError(f"{folder / DESCRIPTION}: no model that can be built ({reason}); restore the file") from None
+        raise WeightsError(f"{path}: no model that can be built ({reason}); restore the file") from None
     return model
 
 

@@ -95,17 +95,13 @@ def starting_weights(model: ModelConfig, *, where: str = "model") -> dict[str, s
     file, or unreadable: one line that says where to get it.
     """
     path = starting_file(model, where=where)
-    if path is None:
-        return None
-    return {"path": str(path), "sha256": _said_of(model, where, sha256_of, path)}
+    return path and {"path": str(path), "sha256": _said_of(model, where, sha256_of, path)}
 
 
 def check_starting_file(model: ModelConfig, *, where: str = "model") -> int | None:
     """Size in bytes of the file that a training starts from, None for `init: scratch`; raises as `starting_weights`."""
     path = starting_file(model, where=where)
-    if path is None:
-        return None
-    return _said_of(model, where, check_regular, path)
+    return path and _said_of(model, where, check_regular, path)
 
 
 def describe_starting_weights(model: ModelConfig, *, where: str = "model") -> dict[str, Any]:

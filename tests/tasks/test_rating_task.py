@@ -14,7 +14,7 @@ from faceptor.prepared.prepare import prepare
 from faceptor.prepared.reading import open_split
 from faceptor.tasks import KINDS, TaskSpec
 from faceptor.tasks.custom import specs_of
-from faceptor.tasks.rating import RatingPrediction, concordance, pearson
+from faceptor.tasks.rating import RatingPrediction, agreements
 from tests.datasets.test_generic_reader import own
 from tests.models.test_ten_kinds import CONFIGS
 
@@ -53,12 +53,15 @@ def test_agreement_is_that_of_the_formulas():
 
 
 def test_agreement_at_its_ends():
-    values = np.linspace(1, 7, 20)
-    assert pearson(values, values) == pytest.approx(1) and concordance(values, values) == pytest.approx(1)
-    assert pearson(8 - values, values) == pytest.approx(-1)
-    assert pearson(values + 2, values) == pytest.approx(1) and concordance(values + 2, values) < 0.7
-    constant = np.full(20, 4.0)
-    assert pearson(constant, values) == 0 == concordance(constant, values)
+    values, once = np.linspace(1, 7, 20), np.ones((1, 20))
+
+    def both(predicted):
+        return [float(each[0]) for each in agreements(predicted, values, once)]
+
+    assert both(values) == pytest.approx([1, 1])
+    assert both(8 - values)[0] == pytest.approx(-1)
+    assert both(values + 2)[0] == pytest.approx(1) and both(values + 2)[1] < 0.7
+    assert both(np.full(20, 4.0)) == [0, 0]
 
 
 def test_a_draw_is_the_metric_of_the_repeated_samples():

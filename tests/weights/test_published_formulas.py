@@ -31,7 +31,7 @@ def lively(state: dict[str, torch.Tensor], seed: int) -> dict[str, torch.Tensor]
 
 
 def imported(state, **options):
-    return normalised(faceptor.from_state(state, origin="a file", **options))
+    return normalised(faceptor.from_states([state], origins=["a file"], **options))
 
 
 def expected(state, image, *, layered=()) -> dict[str, torch.Tensor]:

@@ -38,7 +38,7 @@ def ready(model):
 
 @pytest.fixture(scope="module")
 def base():
-    return ready(faceptor.from_state(released_state("faceptor_base"), origin="base"))
+    return ready(faceptor.from_states([released_state("faceptor_base")], origins=["base"]))
 
 
 def check_values(model, golden):
@@ -97,7 +97,7 @@ def test_sharp_queries(base):
 def test_layer_attention_of_stage_2():
     golden = ModelGolden("faceptor_la_age")
     state = released_state("faceptor_layer_attention")
-    model = ready(faceptor.from_state(state, tasks=["age_morph2"], origin="stage 2"))
+    model = ready(faceptor.from_states([state], tasks=["age_morph2"], origins=["stage 2"]))
     images = golden.images(112)
     golden.check("age_morph2.head_output", model(images, tasks=["age_morph2"])["age_morph2"])
     golden.check("age_morph2.decoder_output", model.decoder.last[0].transpose(0, 1))

@@ -85,7 +85,7 @@ def test_a_file_becomes_its_model(tmp_path, module, tasks, title, wrapped):
 @given(st.lists(st.sampled_from(QUERIED), unique=True, min_size=1, max_size=5), st.integers(0, 3))
 def test_any_selection_of_tasks_survives(tasks, seed):
     model = toy_model(faceptor, tasks=[*tasks, "recognition_ms1mv3"], seed=seed)
-    assert same_weights(faceptor.from_state(official_state(faceptor, model), origin="a file"), model)
+    assert same_weights(faceptor.from_states([official_state(faceptor, model)], origins=["a file"]), model)
 
 
 def test_reading_draws_nothing(tmp_path):
@@ -102,7 +102,7 @@ def test_full_has_the_published_size_and_tasks(monkeypatch):
     monkeypatch.undo()
     shapes = {name: value.to("meta") for name, value in released_state("faceptor_full").items()}
     monkeypatch.setattr(faceptor, "built_with", lambda make, tensors, *, origin: plan(make))
-    model = faceptor.from_state(shapes, origin="full")
+    model = faceptor.from_states([shapes], origins=["full"])
     assert sum(parameter.numel() for parameter in model.parameters()) == 103_335_681
     assert set(model.tasks) == set(FULL) and len(FULL) == 13
 
@@ -133,7 +133,8 @@ def test_one_stage_2_file_serves_every_query_or_those_named(tmp_path):
 def test_merged_files_answer_as_each_alone(tasks, with_stage1):
     states = stage2_states(len(tasks))
     alone = {
-        name: faceptor.from_state(state, tasks=[name], origin=name) for name, state in zip(tasks, states, strict=True)
+        name: faceptor.from_states([state], tasks=[name], origins=[name])
+        for name, state in zip(tasks, states, strict=True)
     }
     origins = list(tasks)
     if with_stage1:
@@ -174,7 +175,7 @@ def test_tasks_of_stage_2_are_checked(count, tasks, message):
 def test_stage_1_takes_no_task_and_no_company():
     state = official_state(faceptor, toy_model(faceptor))
     with pytest.raises(ConfigError, match="a stage-1 file has no Layer-Attention"):
-        faceptor.from_state(state, tasks=["age_morph2"], origin="base.pth")
+        faceptor.from_states([state], tasks=["age_morph2"], origins=["base.pth"])
     with pytest.raises(ConfigError, match="expected one stage-1 file at most, found 2"):
         faceptor.from_states([state, state], origins=["a", "b"])
 

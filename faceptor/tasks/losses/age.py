@@ -24,46 +24,51 @@ def expected_age(log_p: Tensor, ages: Tensor) -> Tensor:
     return (log_p.exp() * ages).sum(1)
 
 
-class AgeLoss(nn.Module):
-    """kl * KL(target || p) + l1 * |expected age - age|, both means over samples."""
+class YearsLoss(nn.Module):
+    """`count` whole years from `first` on, of which a distribution is learnt."""
 
     ages: Tensor
 
-    def __init__(self, *, first: int, count: int, sigma: float, kl: float, l1: float):
+    def __init__(self, *, first: int, count: int):
         super().__init__()
-        self.sigma, self.kl, self.l1 = sigma, kl, l1
         self.first, self.last = first, first + count - 1
         self.register_buffer("ages", first + torch.arange(count, dtype=torch.float32), persistent=False)
 
-    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        raw, age, ages = raw.float(), target["age"].float(), self.ages.to(raw.device)
+    def known(self, raw: Tensor, target: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Log of the distributions (B, N), true ages (B,), checked, and the years (N,)."""
+        age = target["age"].float()
         check_target("age", age, self.first, self.last)
+        return log_distribution(raw.float()), age, self.ages.to(raw.device)
+
+
+class AgeLoss(YearsLoss):
+    """kl * KL(target || p) + l1 * |expected age - age|, both means over samples."""
+
+    def __init__(self, *, first: int, count: int, sigma: float, kl: float, l1: float):
+        super().__init__(first=first, count=count)
+        self.sigma, self.kl, self.l1 = sigma, kl, l1
+
+    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
+        log_p, age, ages = self.known(raw, target)
         wanted = target_distribution(age, ages, sigma=self.sigma)
-        log_p = log_distribution(raw)
         kl = (torch.xlogy(wanted, wanted) - wanted * log_p).sum(1).mean()  # 0 * log 0 = 0
         l1 = (expected_age(log_p, ages) - age).abs().mean()
         return {"loss": self.kl * kl + self.l1 * l1, "kl": kl, "l1": l1}
 
 
-class L1CrossEntropyLoss(nn.Module):
+class L1CrossEntropyLoss(YearsLoss):
     """ce * cross entropy at the whole year nearest to the age + l1 * |expected age - age|, means over samples.
 
     FaceXFormer (section 3.4) trains age with the mean of the two. Both are taken of the distribution that `decode`
     reads, so that a model answers as it was trained.
     """
 
-    ages: Tensor
-
     def __init__(self, *, first: int, count: int, ce: float, l1: float):
-        super().__init__()
+        super().__init__(first=first, count=count)
         self.ce, self.l1 = ce, l1
-        self.first, self.last = first, first + count - 1
-        self.register_buffer("ages", first + torch.arange(count, dtype=torch.float32), persistent=False)
 
     def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        raw, age, ages = raw.float(), target["age"].float(), self.ages.to(raw.device)
-        check_target("age", age, self.first, self.last)
-        log_p = log_distribution(raw)
+        log_p, age, ages = self.known(raw, target)
         ce = F.nll_loss(log_p, (age - ages[0]).round().long())
         l1 = (expected_age(log_p, ages) - age).abs().mean()
         return {"loss": self.ce * ce + self.l1 * l1, "ce": ce, "l1": l1}

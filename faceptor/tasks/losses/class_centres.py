@@ -29,10 +29,6 @@ def part_of(classes: int, rank: int, world: int) -> slice:
     return slice(rank * length, min((rank + 1) * length, classes))
 
 
-def rows_of(part: slice, classes: int) -> Rows:
-    return Rows(part.start, classes)
-
-
 def uniform_rows(classes: int, width: int, part: slice, *, bound: float, at_once: int = ROWS_AT_ONCE) -> Tensor:
     """Rows `part` of what `torch.empty(classes, width).uniform_(-bound, bound)` draws on the CPU, with as many numbers
     taken from the generator; no more than `at_once` other rows are in memory."""

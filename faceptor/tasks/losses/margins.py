@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from faceptor.errors import ConfigError
 from faceptor.tasks.base import check_target
 from faceptor.tasks.losses.across_processes import gathered, local, sharded_cross_entropy
-from faceptor.tasks.losses.class_centres import part_of, rows_of, uniform_rows
+from faceptor.tasks.losses.class_centres import Rows, part_of, uniform_rows
 
 
 class MarginLoss(nn.Module):
@@ -48,7 +48,7 @@ class MarginLoss(nn.Module):
         width = self.classifier.shape[1]
         part = part_of(self.classes, rank, world)
         self.classifier = nn.Parameter(uniform_rows(self.classes, width, part, bound=width**-0.5))
-        self.classifier.rows = rows_of(part, self.classes)  # pyright: ignore[reportAttributeAccessIssue]
+        self.classifier.rows = Rows(part.start, self.classes)  # pyright: ignore[reportAttributeAccessIssue]
         self.first = part.start
 
     def cosines(self, embedding: Tensor, drawn: Tensor | None = None) -> Tensor:

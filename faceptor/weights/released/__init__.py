@@ -9,12 +9,4 @@ from faceptor.weights.released.checkpoint import read_checkpoint
 from faceptor.weights.released.farl import load_farl
 from faceptor.weights.released.release import Dropped, Release, import_weights, load_released, read_release
 
-__all__ = [
-    "Dropped",
-    "Release",
-    "import_weights",
-    "load_farl",
-    "load_released",
-    "read_checkpoint",
-    "read_release",
-]
+__all__ = ["Dropped", "Release", "import_weights", "load_farl", "load_released", "read_checkpoint", "read_release"]

@@ -4,8 +4,7 @@ import pickle
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import BadZipFile, ZipFile
@@ -98,15 +97,9 @@ def open_checkpoint(path: Path | str) -> Checkpoint:
 def _unwrapped(content: Any) -> dict:
     """What a trainer's file holds of a model; {} where it is no such file."""
     for _ in range(MAX_WRAPPERS):
-        inner = [content[name] for name in WRAPPERS if isinstance(content, dict) and _wraps(content.get(name))]
-        if not inner:
-            break
-        content = inner[0]
+        inner = [content.get(name) for name in WRAPPERS] if isinstance(content, dict) else []
+        content = next((found for found in inner if isinstance(found, dict) and found), content)
     return dict(content) if isinstance(content, dict) else {}
-
-
-def _wraps(value: Any) -> bool:
-    return isinstance(value, dict) and len(value) > 0
 
 
 def _unprefixed(path: Path, state: Mapping[Any, Tensor]) -> dict[str, Tensor]:
@@ -132,7 +125,7 @@ def _bare(name: str) -> str:
 
 def _check_claims(path: Path, tensors: Mapping[str, Tensor], size: int) -> None:
     """Raise unless tensors have as many numbers as they claim, before anything looks at all of them."""
-    claims = {name: value.numel() * value.element_size() for name, value in tensors.items()}
+    claims = {name: value.nbytes for name, value in tensors.items()}
     hollow = [name for name, value in tensors.items() if value.untyped_storage().nbytes() < claims[name]]
     if hollow:
         raise WeightsError(
@@ -146,17 +139,11 @@ def _check_claims(path: Path, tensors: Mapping[str, Tensor], size: int) -> None:
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _numpy_skipped() -> Iterator[None]:
-    """torch's restricted reader also takes values of NumPy, as `Skipped`."""
-    with torch.serialization.safe_globals([Skipped, *((Skipped, name) for name in NUMPY_GLOBALS)]):
-        yield
-
-
 def _read_pickled(path: Path, size: int):
     try:
         _check_archive(path, size)
-        with warnings.catch_warnings(), _numpy_skipped():
+        taken = torch.serialization.safe_globals([Skipped, *((Skipped, name) for name in NUMPY_GLOBALS)])
+        with warnings.catch_warnings(), taken:
             warnings.simplefilter("ignore")  # what torch thinks of an odd pickle is said by our error
             return torch.load(path, map_location="cpu", weights_only=True)
     except WeightsError:

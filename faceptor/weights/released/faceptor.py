@@ -14,13 +14,13 @@ from faceptor.models.build import build_model
 from faceptor.tasks import task as task_named
 from faceptor.weights.loading import built_with, plan
 from faceptor.weights.released import farl
-from faceptor.weights.released.names import Renaming, below, check_alike, check_below, check_fit, without_classifier
+from faceptor.weights.released.names import Renaming, below, check_alike, check_fit
 from faceptor.weights.released.published import INPUTS, RECOGNITION, TASK_NAMES, published_crops
 
 CONFIG = FaceptorConfig(inputs=INPUTS)  # the published sizes, alike in Base and Full
-ENCODER, HEADS, LOSSES = "backbone_module.visual.", "heads_module.", "losses_module."
+HEADS, LOSSES = "heads_module.", "losses_module."
 QUERIES = re.escape(HEADS + "decoder.query_feat.") + r"([^.]+)\.weight"
-OF_LAYER_ATTENTION = ("decoder.new_level_embed.", "decoder.new_input_proj.")  # what stage 2 adds and trains
+OF_LAYER_ATTENTION = (HEADS + "decoder.new_level_embed.", HEADS + "decoder.new_input_proj.")  # stage 2 adds these
 NORM = "interpreters.map_v2.mask_map.1."
 TIED_NORM = NORM + "ln."  # the same parameters under a second name; those of the first are taken
 
@@ -58,6 +58,7 @@ HEAD_NAMES = {
     "interpreters.map_v2.mask_embed.layers.2.{p}": "outputs.map.mlp.4.{p}",
 }
 RENAMING = Renaming(HEAD_NAMES, words={"task": TASK_NAMES})
+official = farl.official_names(RENAMING, HEADS)
 
 
 def matches(names: Collection[str]) -> bool:
@@ -66,7 +67,7 @@ def matches(names: Collection[str]) -> bool:
 
 
 def is_stage2(names: Collection[str]) -> bool:
-    return any(name.startswith(tuple(HEADS + own for own in OF_LAYER_ATTENTION)) for name in names)
+    return any(name.startswith(OF_LAYER_ATTENTION) for name in names)
 
 
 def from_states(
@@ -79,7 +80,7 @@ def from_states(
     their order. Layer-Attention is of mode "released". Raises WeightsError or ConfigError naming file and tensors.
     """
     tasks = [TASK_NAMES.get(name, name) for name in tasks]
-    shared = {name: value for name, value in states[0].items() if not _is_own(name)}
+    shared = {name: value for name, value in states[0].items() if not name.startswith(OF_LAYER_ATTENTION)}
     for state, origin in zip(states[1:], origins[1:], strict=True):
         _check_same(shared, state, origin=origin, first=origins[0])
     owners = [(state, origin) for state, origin in zip(states, origins, strict=True) if is_stage2(state)]
@@ -95,8 +96,8 @@ def from_states(
     planned = plan(make)
     tensors = model_state(shared, model=planned, origin=origins[0])
     for (state, origin), group in zip(owners, groups, strict=True):
-        own = {name.removeprefix(HEADS): value for name, value in state.items() if _is_own(name)}
-        tensors |= RENAMING.convert(own, own="+".join(group), origin=origin, prefix=HEADS)
+        own = {name: value for name, value in state.items() if name.startswith(OF_LAYER_ATTENTION)}
+        tensors |= RENAMING.convert(below(own, HEADS), own="+".join(group), origin=origin, prefix=HEADS)
     check_fit(planned, tensors, theirs=official, origin=", ".join(origins))
     norm = {name: value for name, value in below(shared, HEADS + NORM).items() if "." not in name}
     check_alike(norm, below(shared, HEADS + TIED_NORM), theirs=lambda name: HEADS + TIED_NORM + name, origin=origins[0])
@@ -105,43 +106,21 @@ def from_states(
     return model
 
 
-def from_state(state: Mapping[str, Tensor], *, origin: str, tasks: Sequence[str] = ()) -> FaceModel:
-    """A model from the tensors of one file; see `from_states`."""
-    return from_states([state], tasks=tasks, origins=[origin])
-
-
 def model_state(state: Mapping[str, Tensor], *, model: FaceModel, origin: str) -> dict[str, Tensor]:
     """Published state dict without Layer-Attention and training-only parts -> tensors of the model."""
-    visual = below(state, ENCODER)
-    encoder = farl.encoder_state(visual, like=model.encoder, origin=origin, prefix=ENCODER)
-    rest = without_classifier(state, width=CONFIG.embedding, origin=origin)
-    rest = {name: value for name, value in rest.items() if not name.startswith((ENCODER, HEADS + TIED_NORM))}
-    check_below(rest, HEADS, origin=origin)
-    heads = {name: value for name, value in below(rest, HEADS).items() if not name.startswith(OF_LAYER_ATTENTION)}
-    return {f"encoder.{name}": value for name, value in encoder.items()} | RENAMING.convert(
-        heads, origin=origin, prefix=HEADS
-    )
-
-
-def official(name: str) -> str:
-    """What the published file calls a tensor of the model."""
-    if name.startswith("encoder."):
-        return ENCODER + farl.RENAMING.theirs(name.removeprefix("encoder."))
-    return HEADS + RENAMING.theirs(name)
-
-
-def _is_own(name: str) -> bool:
-    return name.startswith(tuple(HEADS + own for own in OF_LAYER_ATTENTION))
+    encoder = farl.model_encoder(state, like=model.encoder, origin=origin)
+    heads = farl.model_heads(state, HEADS, width=CONFIG.embedding, origin=origin)
+    heads = {name: value for name, value in heads.items() if not name.startswith(TIED_NORM)}
+    return encoder | RENAMING.convert(heads, origin=origin, prefix=HEADS)
 
 
 def _check_same(shared: Mapping[str, Tensor], state: Mapping[str, Tensor], *, origin: str, first: str) -> None:
     """Stage 2 freezes all it starts from, so files of one model agree there bit for bit."""
-    other = {name: value for name, value in state.items() if not _is_own(name)}
-    relevant = {name for name in shared.keys() | other.keys() if not name.startswith(LOSSES)}
+    relevant = {name for name in shared.keys() | state.keys() if not name.startswith((LOSSES, *OF_LAYER_ATTENTION))}
     differ = sorted(
         name
         for name in relevant
-        if name not in shared or name not in other or not torch.equal(shared[name], other[name])
+        if name not in shared or name not in state or not torch.equal(shared[name], state[name])
     )
     if differ:
         raise WeightsError(

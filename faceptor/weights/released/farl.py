@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from faceptor.weights.starting import ENCODER_WEIGHTS
 
 CONFIG = EncoderConfig()  # the published sizes
 VISUAL = "visual."
+ENCODER = "backbone_module.visual."  # in the files of models with heads
+CLASSIFIERS = re.compile(r"losses_module\.losses\.[^.]+\.classifier")
 # Beside the image tower a file may have what pre-training predicts masked patches with, and the text tower.
 PRETEXT = tuple(VISUAL + name for name in ("lm_transformer.", "ln_lm.", "lm_head.", "mask_token"))
 TEXT = re.compile(r"positional_embedding|text_projection|logit_scale|(token_embedding|transformer|ln_final)\..+")
@@ -80,6 +82,36 @@ def describe(visual: Mapping[str, Tensor]) -> dict[str, Any]:
 
 def is_encoder(name: str) -> bool:
     return name.startswith(VISUAL) and not name.startswith(PRETEXT)
+
+
+def official_names(heads: Renaming, prefix: str) -> Callable[[str], str]:
+    """A tensor of a model -> its name in a published file that has the encoder, and heads below `prefix`."""
+
+    def official(name: str) -> str:
+        if name.startswith("encoder."):
+            return ENCODER + RENAMING.theirs(name.removeprefix("encoder."))
+        return prefix + heads.theirs(name)
+
+    return official
+
+
+def model_heads(state: Mapping[str, Tensor], prefix: str, *, width: int, origin: str) -> dict[str, Tensor]:
+    """The heads in such a file, named without `prefix`. Raises WeightsError for other tensors than these, the encoder's
+    and the classifiers (people, width) of recognition, which only training uses."""
+    classifiers = {name: value for name, value in state.items() if CLASSIFIERS.fullmatch(name)}
+    for name, value in classifiers.items():
+        if value.ndim != 2 or value.shape[1] != width:
+            raise WeightsError(f"{origin}: {name}: expected (people, {width}), found {tuple(value.shape)}")
+    known = (ENCODER, prefix)
+    if strangers := [name for name in state if name not in classifiers and not name.startswith(known)]:
+        raise strange(strangers, origin=origin)
+    return below(state, prefix)
+
+
+def model_encoder(state: Mapping[str, Tensor], *, like: Encoder, origin: str) -> dict[str, Tensor]:
+    """The encoder in such a file, under the names that the model has for it."""
+    encoder = encoder_state(below(state, ENCODER), like=like, origin=origin, prefix=ENCODER)
+    return {f"encoder.{name}": value for name, value in encoder.items()}
 
 
 def encoder_state(visual: Mapping[str, Tensor], *, like: Encoder, origin: str, prefix: str = "") -> dict[str, Tensor]:

@@ -11,11 +11,11 @@ from faceptor.tasks import TASKS
 from faceptor.tasks import task as task_named
 from faceptor.weights.loading import built_with, plan
 from faceptor.weights.released import farl
-from faceptor.weights.released.names import Renaming, below, check_below, check_fit, without_classifier
+from faceptor.weights.released.names import Renaming, check_fit
 from faceptor.weights.released.published import INPUTS, KIND_NAMES, RECOGNITION, TASK_NAMES, published_crops
 
 CONFIG = NaiveConfig(inputs=INPUTS)  # the published sizes
-ENCODER, HEADS = "backbone_module.visual.", "heads_module.heads."
+HEADS = "heads_module.heads."
 # Heads with maps have one output, unnamed, because the published model learnt one data set of each such kind.
 DENSE_TASKS = {"parsing": "parsing_celebamaskhq", "align": "landmarks_300w"}
 
@@ -54,6 +54,7 @@ HEAD_NAMES = {
     },
 }
 RENAMING = Renaming(HEAD_NAMES, words={"task": TASK_NAMES, "kind": KIND_NAMES})
+official = farl.official_names(RENAMING, HEADS)
 
 
 def matches(names: Collection[str]) -> bool:
@@ -63,10 +64,8 @@ def matches(names: Collection[str]) -> bool:
 
 def from_state(state: Mapping[str, Tensor], *, origin: str) -> FaceModel:
     """The model of a file's tensors, in evaluation mode. Raises WeightsError naming the tensors that do not fit."""
-    rest = without_classifier(state, width=CONFIG.embedding, origin=origin)
-    rest = {name: value for name, value in rest.items() if not name.startswith(ENCODER)}
-    check_below(rest, HEADS, origin=origin)
-    tensors = RENAMING.convert(below(rest, HEADS), origin=origin, prefix=HEADS)
+    heads = farl.model_heads(state, HEADS, width=CONFIG.embedding, origin=origin)
+    tensors = RENAMING.convert(heads, origin=origin, prefix=HEADS)
     answered = {name.split(".")[3] for name in tensors if ".outputs." in name}
     answered |= {RECOGNITION} if any(name.startswith("heads.recognition.") for name in tensors) else set()
     specs = [task_named(name) for name in TASKS if name in answered]
@@ -75,16 +74,8 @@ def from_state(state: Mapping[str, Tensor], *, origin: str) -> FaceModel:
         return build_model(CONFIG, specs)
 
     planned = plan(make)
-    encoder = farl.encoder_state(below(state, ENCODER), like=planned.encoder, origin=origin, prefix=ENCODER)
-    tensors |= {f"encoder.{name}": value for name, value in encoder.items()}
+    tensors |= farl.model_encoder(state, like=planned.encoder, origin=origin)
     check_fit(planned, tensors, theirs=official, origin=origin)
     model = built_with(make, tensors, origin=origin)
     model.crops = published_crops(model.tasks)
     return model
-
-
-def official(name: str) -> str:
-    """What the published file calls a tensor of the model."""
-    if name.startswith("encoder."):
-        return ENCODER + farl.RENAMING.theirs(name.removeprefix("encoder."))
-    return HEADS + RENAMING.theirs(name)

@@ -7,7 +7,7 @@ A template is a dotted name with placeholders: {p} a parameter ("weight", "runni
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from torch import Tensor, nn
@@ -19,7 +19,6 @@ from faceptor.weights.loading import Facts, facts_of, misfits
 QUERY_KEY_VALUE = ("query", "key", "value")
 PLACEHOLDERS = {"p": r"\w+", "i": r"\d+", "j": r"\d+", "task": r"[^.]+", "kind": r"[^.]+", "own": r"[^.]+"}
 PLACEHOLDERS |= {"part": "|".join(QUERY_KEY_VALUE)}
-CLASSIFIERS = re.compile(r"losses_module\.losses\.[^.]+\.classifier")
 NO_WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
 
@@ -39,10 +38,8 @@ class Renaming:
                     if key in fields and fields[key] not in words:
                         return None
                 fields |= {key: words[fields[key]] for key, words in self.words.items() if key in fields}
-                filled = [
-                    {"own": own, "part": part, **fields} for part in (QUERY_KEY_VALUE if "{part}" in ours else ("",))
-                ]
-                return [ours.format(**values) for values in filled]
+                parts = QUERY_KEY_VALUE if "{part}" in ours else ("",)
+                return [ours.format(own=own, part=part, **fields) for part in parts]
         return None
 
     def theirs(self, name: str) -> str:
@@ -59,24 +56,19 @@ class Renaming:
         self, state: Mapping[str, Tensor], *, own: str = "", origin: str, prefix: str = ""
     ) -> dict[str, Tensor]:
         """Published tensors -> ours. Raises WeightsError naming the tensors without a counterpart, under `prefix`."""
-        return dict(self._convert(state, own=own, origin=origin, prefix=prefix))
-
-    def _convert(
-        self, state: Mapping[str, Tensor], *, own: str, origin: str, prefix: str
-    ) -> Iterator[tuple[str, Tensor]]:
         named = {name: self.ours(name, own=own) for name in state}
         strangers = [prefix + name for name, ours in named.items() if ours is None]
         if strangers:
             raise strange(strangers, origin=origin)
+        converted = {}
         for name, ours in named.items():
-            if len(ours) == 1:
-                yield ours[0], state[name]
-            elif state[name].ndim and state[name].shape[0] % len(ours) == 0:
-                yield from zip(ours, state[name].chunk(len(ours)), strict=True)
-            else:
+            value = state[name]
+            if len(ours) > 1 and (not value.ndim or value.shape[0] % len(ours)):
                 rows = f"rows of {', '.join(QUERY_KEY_VALUE)}, a multiple of {len(ours)}"
-                found = f"found {tuple(state[name].shape)}; is the file complete?"
+                found = f"found {tuple(value.shape)}; is the file complete?"
                 raise WeightsError(f"{origin}: {prefix}{name}: expected {rows}, {found}")
+            converted |= zip(ours, value.chunk(len(ours)) if len(ours) > 1 else [value], strict=True)
+        return converted
 
 
 def check_fit(model: nn.Module, tensors: Mapping[str, Tensor], *, theirs: Callable[[str], str], origin: str) -> None:
@@ -104,24 +96,9 @@ def check_alike(
         raise WeightsError(f"{origin}: not the tensors of the published model; {differ}; download the file again")
 
 
-def without_classifier(state: Mapping[str, Tensor], *, width: int, origin: str) -> dict[str, Tensor]:
-    """Without the classifiers (people, width) of recognition, which only training uses."""
-    found = {name: value for name, value in state.items() if CLASSIFIERS.fullmatch(name)}
-    for name, value in found.items():
-        if value.ndim != 2 or value.shape[1] != width:
-            raise WeightsError(f"{origin}: {name}: expected (people, {width}), found {tuple(value.shape)}")
-    return {name: value for name, value in state.items() if name not in found}
-
-
 def below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Tensors under a prefix, named without it."""
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-
-
-def check_below(state: Mapping[str, Tensor], prefix: str, *, origin: str) -> None:
-    """Raise WeightsError unless all tensors are under a prefix."""
-    if strangers := [name for name in state if not name.startswith(prefix)]:
-        raise strange(strangers, origin=origin)
 
 
 def strange(names: list[str], *, origin: str) -> WeightsError:

@@ -1,7 +1,7 @@
 """Facts about the published models that their files do not state: names of tasks, inputs, crops, licences."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from timm.data.constants import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
@@ -33,11 +33,7 @@ KIND_NAMES = {
 
 # What the released checkpoints were trained to see: CLIP statistics for dense inputs, plain 0.5 for the others.
 INPUTS = {
-    "dense": {
-        "size": 512,
-        "mean": OPENAI_CLIP_MEAN,
-        "std": OPENAI_CLIP_STD,
-    },
+    "dense": {"size": 512, "mean": OPENAI_CLIP_MEAN, "std": OPENAI_CLIP_STD},
     "face": {"size": 112, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)},
 }
 
@@ -49,9 +45,6 @@ class Licence:
     code: str
     weights: str
     remark: str
-
-    def to_dict(self) -> dict[str, str]:
-        return asdict(self)
 
 
 FARL_LICENCE = Licence(code="MIT", weights="MIT", remark="Published with its code under the MIT licence.")

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -61,7 +61,7 @@ class Release:
             "stage": "released",
             "title": self.title,
             "files": list(self.files),
-            "licence": self.licence.to_dict(),
+            "licence": asdict(self.licence),
             "dropped": [asdict(part) for part in self.dropped],
         }
 
@@ -78,9 +78,6 @@ class Family:
     convert: Callable[[list[dict[str, Tensor]], list[str], list[str]], dict[str, Any]]
     unused: Callable[[str], bool] = lambda name: False
     unused_is: tuple[str, str] = ("", "")
-
-    def matches(self, names: Collection[str]) -> bool:
-        return self.module.matches(names)
 
     def dropped(self, state: Mapping[str, Tensor]) -> tuple[Dropped, ...]:
         sizes = [value.numel() for name, value in state.items() if self.unused(name)]
@@ -256,7 +253,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def _family(path: Path, state: Mapping[str, Tensor]) -> str:
-    known = next((name for name, family in FAMILIES.items() if family.matches(state.keys())), None)
+    known = next((name for name, family in FAMILIES.items() if family.module.matches(state.keys())), None)
     if known is None:
         raise WeightsError(
             f"{path}: not a release that is known here, its tensors are {few(state, 3)}; expected one of "
