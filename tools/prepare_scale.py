@@ -27,7 +27,7 @@ import typer
 from faceptor.errors import DataError, FaceptorError
 from faceptor.prepared.prepare import prepare
 from faceptor.prepared.reading import open_split
-from faceptor.synthesis.writers.write_recordio import RecordWriter
+from faceptor.synthesis.writers.write_recordio import record_writer
 
 SIDE = 112  # pixels
 PATTERNS = 64  # different pictures; the number in each makes the file its own
@@ -60,10 +60,10 @@ def generate(folder: Path, records: int, *, quality: int) -> dict:
     folder.mkdir(parents=True, exist_ok=True)
     patterns, people = pictures(quality), -(-records // PER_PERSON)
     start = time.perf_counter()
-    with RecordWriter(folder / "train") as writer:
+    with record_writer(folder / "train") as add:
         for key in range(1, records + 1):
-            writer.add(key, numbered(patterns[key % PATTERNS], key), float((key - 1) // PER_PERSON))
-        writer.add(0, b"", (float(records + 1), float(records + 1 + people)))
+            add(key, numbered(patterns[key % PATTERNS], key), float((key - 1) // PER_PERSON))
+        add(0, b"", (float(records + 1), float(records + 1 + people)))
     (folder / "property").write_text(f"{people},{SIDE},{SIDE}\n")
     seconds, size = time.perf_counter() - start, (folder / "train.rec").stat().st_size
     return {
