@@ -4,11 +4,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from faceptor.config.sections import Count, Positive, Real, Section, Whole
+from faceptor.config.sections import Count, Positive, Real, Section, Whole, either
 
 Faces = Annotated[Count, Field(le=100_000)]
 Batch = Annotated[Count, Field(le=4096)]
-Degrees = Annotated[Annotated[int, Field(strict=True)] | Real, Field(gt=0, le=180)]  # whole ones stay whole
+Degrees = Annotated[
+    Annotated[int, Field(strict=True)] | Real,  # whole ones stay whole
+    Field(gt=0, le=180),
+    either("degrees, more than 0 and at most 180"),
+]
 
 
 class ParameterBudget(Section):

@@ -10,7 +10,16 @@ from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from faceptor.config.choices import EnginePrecision
 from faceptor.config.crop import Crop
@@ -49,13 +58,20 @@ OTHER_FOLDERS = {
 # --- data -----------------------------------------------------------------------------------------------------------
 
 
+# Links out of a data set's folder: all, none, or into these folders.
+Links = Annotated[
+    Annotated[Flag, Tag("flag")] | Annotated[tuple[Place, ...], Tag("folders")],
+    Discriminator(lambda value: "folders" if isinstance(value, (list, tuple)) else "flag"),
+]
+
+
 class Data(Section):
     seed: Seed = 1  # of generated faces, of drawn splits and of what is held out; `seed` above is of training
     root: Place  # folder that holds the data sets in their owners' layouts
     prepared: Place = Path("data/prepared")
     validation: Share = 0.1  # share of train groups held out, see Dataset.validation
     max_rejects: Share = 0.01  # a stage stops when more than this share of a split is unusable, see Dataset.max_rejects
-    follow_links: Flag | tuple[Place, ...] = False  # links out of a data set's folder: all, none, or into these folders
+    follow_links: Links = False
     workers: Annotated[Whole, Field(le=1024)] = 0  # loader processes; 0 is fastest on a CPU
     cache_mb: Whole = 1024  # decoded images kept in memory, per process
     decode: Literal["full", "reduced"] = "full"  # training JPEGs: all pixels, or fewer where the crop needs far fewer

@@ -4,11 +4,20 @@ import difflib
 import os
 import re
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Tag,
+    ValidationError,
+    WrapValidator,
+)
 
 
 def _real(value: Any) -> Any:
@@ -70,6 +79,18 @@ def each_once(what: str) -> AfterValidator:
         return values
 
     return AfterValidator(check)
+
+
+def either(expected: str) -> WrapValidator:
+    """A union that says in words what it takes; pydantic would tell each member's reasons, by names of its own."""
+
+    def check(value: Any, members: Callable[[Any], Any]) -> Any:
+        try:
+            return members(value)
+        except ValidationError:
+            raise ValueError(f"expected {expected}") from None
+
+    return WrapValidator(check)
 
 
 class Section(BaseModel):

@@ -24,11 +24,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, create_model, model_validator
 
-from faceptor.config.sections import Section, Share, explain
+from faceptor.config.sections import Section, Share, either, explain
 from faceptor.config.yaml12 import read_yaml
 from faceptor.datasets.columns import COLUMNS
 from faceptor.datasets.own_columns import Cell, Words
@@ -51,7 +51,7 @@ class _File(Section):
     images: str = ""
     image: Cell
     key: Cell | None = None  # column that names a sample, where one image holds several faces; default: the image
-    split: Cell | Share
+    split: Annotated[Cell | Share, either("a column's name, or a share from 0 up to 1")]
     splits: dict[Literal["train", "test"], Words] = Field(
         {"train": ("train", "training", "val", "valid", "validation"), "test": ("test", "testing")}
     )

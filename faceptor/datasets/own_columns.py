@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from faceptor.config.sections import Count, Real, Section, each_once
+from faceptor.config.sections import Count, Real, Section, each_once, either
 
 
 def _words(value: Any) -> Any:
@@ -32,7 +32,8 @@ Cells = Annotated[
     Field(min_length=1),
 ]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Point = int | str  # a landmark or class, by number or name
+Point = Annotated[int | str, either("a landmark or class, by number or name")]
+Rule = Annotated[str | tuple[Any, Any], either("diag, box or two points")]
 MOST_CLASSES = 128  # of an image: the prepared columns have eight bits, of which -1 says unknown; people are `identity`
 MOST_VALUES = 256  # of a pixel
 MOST_POINTS = 10_000
@@ -47,7 +48,7 @@ class Landmarks(Section):
     count: Annotated[Count, Field(le=MOST_POINTS)] | None = None  # where no names tell it
     flip: tuple[tuple[Point, Point], ...] = ()
     groups: dict[str, tuple[int, int]] = Field(default_factory=dict)  # name -> first and last, drawn as a line
-    normalisers: dict[str, str | tuple[Any, Any]] = Field(default_factory=dict)
+    normalisers: dict[str, Rule] = Field(default_factory=dict)
     auc: dict[str, Finite] = Field(default_factory=dict)  # normaliser -> threshold (a fraction)
     five: tuple[Point, ...] | None = None  # eyes, nose tip, mouth corners, image-left first: allows aligned crops
     visibility: Cells | None = None  # 1 visible, 0 hidden, empty unknown
