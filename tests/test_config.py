@@ -260,6 +260,7 @@ def test_what_a_baseline_inherits_is_told_once_where_it_is_written():
         ("notebooks.crop_sensitivity.model", "stage3", "stage1"),
         ("notebooks.crop_sensitivity.shift", [0.1], "did you mean 'shifts'"),
         ("notebooks.layer_attention.faces", "many", "integer"),
+        ("stage1.select", [["age_morph2"]], ".0: Input should be a valid string"),
         ("notebooks.crop_sensitivity.rotations", [10, 200], ".1: expected degrees, more than 0 and at most 180"),
         ("data.follow_links", "yes", ": Input should be a valid boolean"),
         ("data.follow_links", ["$NO_SUCH_VARIABLE/faces"], ".0: the environment has no variable"),

@@ -79,7 +79,7 @@ def _baseline(block: Any, values: dict) -> Any:
             theirs = theirs if isinstance(theirs, dict) else {}
             train["tasks"] = {name: _task(task, theirs.get(name)) for name, task in tasks.items()}
             if isinstance(train.get("select"), list) and not says(block, ("train", "select")):
-                train["select"] = [name for name in train["select"] if name in tasks]
+                train["select"] = [name for name in train["select"] if name in list(tasks)]
         elif tasks is not None:
             train["tasks"] = tasks
     return block | {"model": own, "train": train}
