@@ -30,6 +30,8 @@ from faceptor.cli.transfer import transfer
 from faceptor.cli.trouble import after_a_failed_experiment, flushed, guarded, speakable
 from faceptor.io.processes import ERRORS_FOLDER, end_with_parent
 
+OBJECTS_BEFORE_COLLECTION = 50_000  # with Python's 700, a tenth of a start is spent on looking for garbage
+
 
 class Verbs(TyperGroup):
     """All verbs, with what `faceptor.cli.trouble` says when one fails."""
@@ -57,7 +59,6 @@ app.add_typer(tasks_app, name="tasks")
 app.command("budget")(budget_command)
 app.command("predict")(predict_command)
 app.command("import-weights")(import_command)
-OBJECTS_BEFORE_COLLECTION = 50_000  # with Python's 700, a tenth of a start is spent on looking for garbage
 VERBS = (synthesize, preprocess, train, evaluate, transfer, export, demo, bench, notebook, repro, readme, report)
 for verb in VERBS:
     app.command()(verb)

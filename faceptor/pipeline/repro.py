@@ -315,7 +315,7 @@ def fast_locks() -> None:
     from dvc.utils.serialize import _yaml
 
     with_comments, whole = _yaml.parse_yaml_for_update, _yaml._dump
-    read: list[tuple[object, str]] = []  # the stages of the file and their text, in its order
+    read: list[tuple[object, str]] = []  # the file's stages and their text; held, so that no other value gets their id
 
     def parse(text: str, path: str):
         if os.path.basename(path) != "dvc.lock":
