@@ -21,11 +21,11 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
-def load(path: Path, *, every: bool = False) -> Experiment:
-    """The experiment of a parameter file; every: with each data set that has a reader."""
-    from faceptor.pipeline import all_datasets, experiment
+def load(path: Path) -> Experiment:
+    """The experiment of a parameter file."""
+    from faceptor.pipeline import experiment
 
-    return all_datasets.load(path) if every else experiment.load(path)
+    return experiment.load(path)
 
 
 def as_json(value: Any) -> str:

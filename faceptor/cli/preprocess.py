@@ -16,10 +16,11 @@ def preprocess(
 
     Example: `faceptor preprocess 300w celeba`
     """
+    from faceptor.pipeline import all_datasets
     from faceptor.pipeline.data import preprocess_set
 
     listed = load(params).params.datasets
-    found = load(params, every=every)
+    found = all_datasets.load(params) if every else load(params)
     for name in chosen(names, found.params.datasets, "datasets"):
         folder = found.params.data.root / found.params.datasets[name].path
         if not names and name not in listed and not folder.is_dir():

@@ -17,9 +17,10 @@ def synthesize(
 
     Example: `faceptor synthesize 300w`
     """
+    from faceptor.pipeline import all_datasets
     from faceptor.pipeline.data import sheet_of, synthesize_set
 
-    found = load(params, every=every)
+    found = all_datasets.load(params) if every else load(params)
     for name in chosen(names, found.params.synthesis, "synthesis"):
         counts = synthesize_set(found, name, workers=workers)
         told = ", ".join(f"{key} {value}" for key, value in counts.items())

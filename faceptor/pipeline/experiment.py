@@ -122,7 +122,7 @@ def resolve(params: Params, origin: str = "params.yaml") -> Experiment:
             for spec in specs_of(name, readers[name], like=block.reader or name)
         )
         experiment = Experiment(params, readers, with_own(own))
-        for where, tasks, role in _trainings(params):
+        for where, tasks, role in _trainings(experiment):
             for name, settings in tasks.items():
                 _check_task(experiment, f"{where}.{name}", name, role)
                 _check_settings(f"{where}.{name}", experiment.spec(name), settings)
@@ -133,8 +133,9 @@ def resolve(params: Params, origin: str = "params.yaml") -> Experiment:
     return experiment
 
 
-def _trainings(params: Params) -> Iterator[tuple[str, Mapping[str, TaskSettings], str]]:
+def _trainings(experiment: Experiment) -> Iterator[tuple[str, Mapping[str, TaskSettings], str]]:
     """Key of every section of tasks, the section, and the role that their data sets must have."""
+    params = experiment.params
     yield "stage1.tasks", params.stage1.tasks, "joint"
     yield "transfer.tasks", params.transfer.tasks, "transfer"
     for name, baseline in params.baselines.items():
