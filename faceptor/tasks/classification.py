@@ -119,7 +119,7 @@ class Classification(Kind[ClassPrediction, ClassMetric]):
     def loss(self, spec, name, **numbers):
         from faceptor.tasks.losses.classes import ClassLoss
 
-        return ClassLoss(column=self.column)
+        return ClassLoss(column=self.column, **numbers)
 
     def limits(self, spec, *, classes=None):
         return {self.column: Limits(0, spec.queries - 1)}

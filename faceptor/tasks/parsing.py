@@ -135,10 +135,8 @@ class Parsing(Kind[ParsingPrediction, ParsingMetric]):
     def loss(self, spec, name, **numbers):
         from faceptor.tasks.losses import parsing
 
-        if name == "cross_entropy":
-            return parsing.ParsingLoss(ignore=ignored(spec))
-        measure = {"dice_ce": parsing.generalised_dice, "batch_dice_ce": parsing.batch_dice}[name]
-        return parsing.DiceCrossEntropyLoss(measure=measure, ignore=ignored(spec), **numbers)
+        measure = {"dice_ce": parsing.generalised_dice, "batch_dice_ce": parsing.batch_dice}.get(name)
+        return parsing.ParsingLoss(measure=measure, ignore=ignored(spec), **numbers)
 
     def limits(self, spec, *, classes=None):
         return {"mask": Limits(0, spec.queries - 1, unknown=ignored(spec))}

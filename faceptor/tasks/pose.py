@@ -20,7 +20,7 @@ from faceptor.errors import DataError
 from faceptor.figures.drawing import draw_axes
 from faceptor.figures.parts import Words
 from faceptor.figures.plots import PALETTE, error_data, new_figure
-from faceptor.tasks.base import ENTRY_RANGE, Kind, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
+from faceptor.tasks.base import Kind, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
 from faceptor.tasks.limits import Limits
 from faceptor.tasks.metric import Metric, of_subsets
 from faceptor.tasks.rotations import (
@@ -191,7 +191,7 @@ class Pose(Kind[PosePrediction, PoseMetric]):
         return GeodesicLoss()
 
     def limits(self, spec, *, classes=None):
-        return {"rotation": Limits(*ENTRY_RANGE)}
+        return {"rotation": Limits(-1.001, 1.001)}  # entries of a matrix, with room for rounding
 
     def target(self, spec, sample, crop):
         return {"rotation": into_crop(matrix_of_degrees(_labelled(sample)), crop).astype(np.float32)}

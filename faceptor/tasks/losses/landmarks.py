@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceptor.errors import ConfigError
-from faceptor.tasks.base import POINT_RANGE, check_target
 
 # --- heat maps -------------------------------------------------------------------------------------------------------
 
@@ -66,13 +65,6 @@ def points_of(raw: Tensor) -> Tensor:
     return soft_argmax(raw) if raw.ndim == 4 else (raw + 1) / 2
 
 
-def known_points(target: dict[str, Tensor]) -> Tensor:
-    """(B, N, 2) normalised true points, checked."""
-    points = target["points"].float()
-    check_target("landmarks (normalised)", points, *POINT_RANGE)
-    return points
-
-
 class HeatmapLoss(nn.Module):
     """coordinate * coordinate term + heatmap * heat-map term, as released for Faceptor.
 
@@ -85,7 +77,7 @@ class HeatmapLoss(nn.Module):
         self.radius, self.map_size, self.coordinate, self.heatmap = radius, int(map_size), coordinate, heatmap
 
     def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        raw, points = raw.float(), known_points(target)
+        raw, points = raw.float(), target["points"].float()
         coordinate = coordinate_loss(points_of(raw), points)
         if raw.ndim == 3:
             return {"loss": self.coordinate * coordinate, "coordinate": coordinate}
@@ -109,7 +101,7 @@ class L1Loss(nn.Module):
         self.beta = beta
 
     def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {"loss": F.smooth_l1_loss(points_of(raw.float()), known_points(target), beta=self.beta)}
+        return {"loss": F.smooth_l1_loss(points_of(raw.float()), target["points"].float(), beta=self.beta)}
 
 
 # --- STAR ------------------------------------------------------------------------------------------------------------
@@ -157,12 +149,11 @@ class StarLoss(nn.Module):
         if raw.ndim != 4:
             found = f"criterion: loss star needs heat maps, this model answers coordinates of shape {tuple(raw.shape)}"
             raise ConfigError(f"{found}; choose loss: l1")
-        points = known_points(target)
         mean, xx, xy, yy = moments(raw.float())
         middle, half = (xx + yy) / 2, (xx - yy) / 2
         spread = (half.square() + xy.square() + 1e-16).sqrt()
         along = (torch.atan2(xy, half) / 2).detach()  # direction of the larger eigenvalue
-        error = points - mean
+        error = target["points"].float() - mean
         cosine, sine = along.cos(), along.sin()
         star = 0.0
         for eigenvalue, (x, y) in ((middle + spread, (cosine, sine)), (middle - spread, (-sine, cosine))):
