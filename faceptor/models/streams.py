@@ -9,12 +9,15 @@ Shapes: B images, C decoder width, h w patch grid, L encoder layers, M memory to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -97,11 +100,17 @@ class Memory:
 
 
 def make_segments(streams: Sequence[Stream], *, top_level: Tensor) -> list[Segment]:
-    bundles: list[list[int]] = []
-    for index, stream in enumerate(streams):  # rows are compared, not hashed: in an export they are symbols
-        same = next((bundle for bundle in bundles if streams[bundle[0]].rows == stream.rows), None)
-        bundles.append([index]) if same is None else same.append(index)
-    return [Segment.of(streams, order, top_level=top_level) for order in bundles]
+    orders = bundled(range(len(streams)), lambda index: streams[index].rows)
+    return [Segment.of(streams, order, top_level=top_level) for order in orders]
+
+
+def bundled(items: Iterable[T], key: Callable[[T], Any]) -> list[list[T]]:
+    """Items of equal keys together; keys are compared, not hashed: in an export rows of images are symbols."""
+    bundles: list[list[T]] = []
+    for item in items:
+        same = next((bundle for bundle in bundles if key(bundle[0]) == key(item)), None)
+        bundles.append([item]) if same is None else same.append(item)
+    return bundles
 
 
 def unpack(x: Tensor, segments: Sequence[Segment]) -> list[Tensor]:
