@@ -133,7 +133,12 @@ class Kind(ABC, typing.Generic[Answer, Judge]):
         """The task that a user's own data set makes; None if it has no labels of this kind."""
         if self.column not in reader.columns:
             return None
-        return TaskSpec(f"{self.name}_{dataset}", self.name, dataset, tuple(reader.classes.get(self.column, ())))
+        labels = tuple(reader.classes.get(self.column, ()))
+        return TaskSpec(f"{self.name}_{dataset}", self.name, dataset, labels, self.own_options(reader))
+
+    def own_options(self, reader: Generic) -> dict[str, Any]:
+        """Options of such a task."""
+        return {}
 
     def options_on(self, spec: TaskSpec, own: Reader, other: Reader) -> dict[str, Any]:
         """The task's options on the faces of another data set, read by `other`; `own` reads the task's own data set.

@@ -191,13 +191,10 @@ class Landmarks(Kind[LandmarksPrediction, LandmarksMetric]):
         "l1": {"beta": 0.0},
     }
 
-    def own_task(self, dataset, reader):
+    def own_options(self, reader):
         facts = reader.description.landmarks
-        if not facts:
-            return None
         rules = facts.rules()
-        options = {"scheme": reader.scheme, "normalisers": rules, "auc": dict(facts.auc), "headline": next(iter(rules))}
-        return TaskSpec(f"landmarks_{dataset}", "landmarks", dataset, facts.labels, options)
+        return {"scheme": reader.scheme, "normalisers": rules, "auc": dict(facts.auc), "headline": next(iter(rules))}
 
     def options_on(self, spec, own, other):
         """Where the other set has the first points alone, they are what is measured, by its own normalisers."""
