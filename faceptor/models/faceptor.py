@@ -17,7 +17,7 @@ from faceptor.models.modules import ModuleDict, SharedModules
 from faceptor.models.outputs import Outputs
 from faceptor.models.pixel_decoder import PixelDecoder
 from faceptor.models.query_decoder import QueryDecoder
-from faceptor.models.streams import Stream, cover
+from faceptor.models.streams import Stream, cover, shifted
 from faceptor.models.textbook import AttentionReport, textbook_decode
 from faceptor.tasks import TaskSpec
 
@@ -194,8 +194,3 @@ class TaskQueries(nn.Module):
                 raise ConfigError(f"task {task!r}: {name} expected {tuple(own.shape)}, found {tuple(values.shape)}")
             if values is not None:
                 own.copy_(values)
-
-
-def shifted(rows: slice, within: slice) -> slice:
-    """Rows of the batch as rows of a part of it."""
-    return slice(rows.start - within.start, rows.stop - within.start)

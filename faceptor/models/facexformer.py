@@ -15,12 +15,11 @@ from torch import Tensor, nn
 
 from faceptor.models.backbone import Backbone
 from faceptor.models.base import FaceModel, InputGroup
-from faceptor.models.faceptor import shifted
 from faceptor.models.facexformer_heads import Head, Masks, Readout
 from faceptor.models.fusion import Fusion, LastLevel
 from faceptor.models.modules import SharedModules
 from faceptor.models.positions import FourierPosition
-from faceptor.models.streams import cover
+from faceptor.models.streams import cover, shifted
 from faceptor.models.two_way import TwoWayDecoder
 from faceptor.tasks import TaskSpec, kind_of
 
