@@ -6,7 +6,7 @@ baseline from the training labels is measured beside it, so that a number can be
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -199,6 +199,7 @@ def skill_of(spec: TaskSpec, value: float, constant: float) -> float:
     return (value - constant) / (perfect - constant)
 
 
+@dataclass
 class Validator:
     """Scores a model during training on validation samples: the mean skill over the tasks of `select` (default: all).
 
@@ -208,24 +209,21 @@ class Validator:
     known; what is found is added.
     """
 
-    def __init__(
-        self,
-        samples: Mapping[str, Sequence],
-        specs: Mapping[str, TaskSpec],
-        crops: Mapping[str, CropSpec],
-        baselines: Mapping[str, Baseline],
-        *,
-        batch: int,
-        device,
-        select: Sequence[str] = (),
-        answering: Callable[[nn.Module], Any] = lambda model: model,
-        workers: int = 0,
-        constants: MutableMapping[str, float] | None = None,
-    ):
-        self.samples, self.specs, self.crops, self.baselines = samples, specs, crops, baselines
-        self.batch, self.device, self.select, self.workers = batch, device, tuple(select or specs), workers
-        self.constants, self.answering = {} if constants is None else constants, answering
-        for name in specs:
+    samples: Mapping[str, Sequence]
+    specs: Mapping[str, TaskSpec]
+    crops: Mapping[str, CropSpec]
+    baselines: Mapping[str, Baseline]
+    _: KW_ONLY
+    batch: int
+    device: torch.device | str
+    select: Sequence[str] = ()
+    answering: Callable[[nn.Module], Any] = lambda model: model
+    workers: int = 0
+    constants: MutableMapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.select = tuple(self.select or self.specs)
+        for name in self.specs:
             if name not in self.constants and not self._measurable(name):
                 self.constant(name)
 
