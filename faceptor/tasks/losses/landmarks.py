@@ -51,15 +51,6 @@ def coordinate_loss(points: Tensor, target: Tensor) -> Tensor:
     return torch.linalg.vector_norm(points - target, dim=-1).mean()
 
 
-def heatmap_loss(logits: Tensor, target: Tensor, *, radius: float = 5.0, size: tuple[int, int] | None = None) -> Tensor:
-    """Mean binary cross entropy against the rendered target; logits of another size are resized (half-pixel)."""
-    height, width = logits.shape[-2:]
-    size = size or (height, width)
-    if (height, width) != size:
-        logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
-    return F.binary_cross_entropy_with_logits(logits, render_heatmaps(target, size, radius=radius))
-
-
 def points_of(raw: Tensor) -> Tensor:
     """(..., N, 2) normalised points of heat-map logits (B, N, h, w) or coordinates (B, N, 2)."""
     return soft_argmax(raw) if raw.ndim == 4 else (raw + 1) / 2
@@ -68,7 +59,8 @@ def points_of(raw: Tensor) -> Tensor:
 class HeatmapLoss(nn.Module):
     """coordinate * coordinate term + heatmap * heat-map term, as released for Faceptor.
 
-    `map_size` 0 renders the target at the size of the logits; the reference renders at 128 for any input. A model that
+    The heat-map term is the mean binary cross entropy against the rendered target. `map_size` 0 renders that at the
+    size of the logits; the reference renders at 128 for any input, and resizes the logits (half-pixel). A model that
     answers coordinates has no heat maps, so the coordinate term is all of its loss.
     """
 
@@ -81,8 +73,11 @@ class HeatmapLoss(nn.Module):
         coordinate = coordinate_loss(points_of(raw), points)
         if raw.ndim == 3:
             return {"loss": self.coordinate * coordinate, "coordinate": coordinate}
-        size = (self.map_size, self.map_size) if self.map_size else None
-        heatmap = heatmap_loss(raw, points, radius=self.radius, size=size)
+        height, width = raw.shape[-2:]
+        size = (self.map_size or height, self.map_size or width)
+        if size != (height, width):
+            raw = F.interpolate(raw, size=size, mode="bilinear", align_corners=False)
+        heatmap = F.binary_cross_entropy_with_logits(raw, render_heatmaps(points, size, radius=self.radius))
         return {
             "loss": self.coordinate * coordinate + self.heatmap * heatmap,
             "coordinate": coordinate,
