@@ -6,7 +6,7 @@ baseline from the training labels is measured beside it, so that a number can be
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from faceptor.datasets.subset import Chosen
 from faceptor.errors import DataError
 from faceptor.evaluation.cropped import Cropped, CroppedBatch, batches_of, threads_of, without_image
 from faceptor.evaluation.groups import labels_of
@@ -200,6 +199,7 @@ def skill_of(spec: TaskSpec, value: float, constant: float) -> float:
     return (value - constant) / (perfect - constant)
 
 
+@dataclass
 class Validator:
     """Scores a model during training on validation samples: the mean skill over the tasks of `select` (default: all).
 
@@ -209,24 +209,21 @@ class Validator:
     known; what is found is added.
     """
 
-    def __init__(
-        self,
-        samples: Mapping[str, Sequence],
-        specs: Mapping[str, TaskSpec],
-        crops: Mapping[str, CropSpec],
-        baselines: Mapping[str, Baseline],
-        *,
-        batch: int,
-        device,
-        select: Sequence[str] = (),
-        answering: Callable[[nn.Module], Any] = lambda model: model,
-        workers: int = 0,
-        constants: MutableMapping[str, float] | None = None,
-    ):
-        self.samples, self.specs, self.crops, self.baselines = samples, specs, crops, baselines
-        self.batch, self.device, self.select, self.workers = batch, device, tuple(select or specs), workers
-        self.constants, self.answering = {} if constants is None else constants, answering
-        for name in specs:
+    samples: Mapping[str, Sequence]
+    specs: Mapping[str, TaskSpec]
+    crops: Mapping[str, CropSpec]
+    baselines: Mapping[str, Baseline]
+    _: KW_ONLY
+    batch: int
+    device: torch.device | str
+    select: Sequence[str] = ()
+    answering: Callable[[nn.Module], Any] = lambda model: model
+    workers: int = 0
+    constants: MutableMapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.select = tuple(self.select or self.specs)
+        for name in self.specs:
             if name not in self.constants and not self._measurable(name):
                 self.constant(name)
 
@@ -260,32 +257,25 @@ class Validator:
             return False
 
     def _measured(self, name: str, count: int) -> float:
-        part = Chosen(self.samples[name], range(count))
-        return measure_baseline(self.specs[name], part, self.crops[name], self.baselines[name], threads=self.workers)
+        """Headline of the constant baseline on the first `count` samples, whose images are not decoded."""
+        spec, crop, headline = self.specs[name], self.crops[name], headline_of(self.specs[name])
+        metric = KINDS[spec.kind].metric(spec)
 
+        def told(index: int) -> tuple[Prediction, Mapping]:
+            sample = without_image(self.samples[name], index)
+            return self.baselines[name](sample, crop.place_sample(sample)), sample
 
-def measure_baseline(
-    spec: TaskSpec, samples: Sequence, crop_spec: CropSpec, baseline: Baseline, *, threads: int
-) -> float:
-    """Headline of the constant baseline on samples, whose images are not decoded; DataError where they do not allow a
-    number."""
-    metric = KINDS[spec.kind].metric(spec)
-
-    def told(index: int) -> tuple[Prediction, Mapping]:
-        sample = without_image(samples, index)
-        return baseline(sample, crop_spec.place_sample(sample)), sample
-
-    try:
-        with threads_of(threads) as each:
-            for first in range(0, len(samples), HELD_AT_ONCE):
-                for prediction, sample in each(told, range(first, min(first + HELD_AT_ONCE, len(samples)))):
-                    metric.update(prediction, sample)
-        value = metric.compute()[headline_of(spec)]
-    except DataError as error:
-        raise DataError(f"{spec.name}: validation on {spec.dataset}: {error}") from error
-    if not math.isfinite(value):
-        raise DataError(
-            f"{spec.name}: validation on {spec.dataset}: {headline_of(spec)} is not defined on these {len(samples)} "
-            "samples; check their labels, or take more of them (validate_samples, data.validation)"
-        )
-    return value
+        try:
+            with threads_of(self.workers) as each:
+                for first in range(0, count, HELD_AT_ONCE):
+                    for prediction, sample in each(told, range(first, min(first + HELD_AT_ONCE, count))):
+                        metric.update(prediction, sample)
+            value = metric.compute()[headline]
+        except DataError as error:
+            raise DataError(f"{name}: validation on {spec.dataset}: {error}") from error
+        if not math.isfinite(value):
+            raise DataError(
+                f"{name}: validation on {spec.dataset}: {headline} is not defined on these {count} samples; check "
+                "their labels, or take more of them (validate_samples, data.validation)"
+            )
+        return value

@@ -13,11 +13,11 @@ from faceptor.errors import ConfigError
 from faceptor.models.base import FaceModel, InputGroup
 from faceptor.models.encoder import Encoder
 from faceptor.models.layer_attention import MODES, PaperLayers, ReleasedLayers
-from faceptor.models.modules import ModuleDict
+from faceptor.models.modules import ModuleDict, SharedModules
 from faceptor.models.outputs import Outputs
 from faceptor.models.pixel_decoder import PixelDecoder
 from faceptor.models.query_decoder import QueryDecoder
-from faceptor.models.streams import Stream, cover
+from faceptor.models.streams import Stream, cover, shifted
 from faceptor.models.textbook import AttentionReport, textbook_decode
 from faceptor.tasks import TaskSpec
 
@@ -44,8 +44,7 @@ class Faceptor(FaceModel):
         self.pixel_decoder = pixel_decoder
         self.outputs = outputs
         self.queries: ModuleDict[TaskQueries] = ModuleDict()
-        # "task" or "task+task": tasks that share a state
-        self.layer_attention: ModuleDict[PaperLayers | ReleasedLayers] = ModuleDict()
+        self.layer_attention: SharedModules[PaperLayers | ReleasedLayers] = SharedModules()
         for spec in tasks:
             self.add_task(spec)
 
@@ -74,9 +73,9 @@ class Faceptor(FaceModel):
 
     def stream(self, task: str, rows: slice) -> Stream:
         """What the decoder needs to know about a task."""
-        queries, key = self.queries[task], self.layer_attention_key(task)
+        queries, key = self.queries[task], self.layer_attention.key(task)
         lower, levels = (), None
-        if key is not None:
+        if key:
             state = self.layer_attention[key]
             lower, levels = tuple(state.projections(self.decoder.projection)), state.level_vectors(self.decoder.level)
         return Stream(queries.content, queries.position, rows, lower, levels)
@@ -130,7 +129,6 @@ class Faceptor(FaceModel):
             self.queries[spec.name] = queries.to(self.decoder.level)
 
     def remove_task(self, task: str) -> None:
-        self.require_task(task)
         self.disable_layer_attention(task)
         if task in self.queries:
             del self.queries[task]
@@ -138,7 +136,7 @@ class Faceptor(FaceModel):
 
     def layer_attention_key(self, task: str) -> str | None:
         """The entry of `layer_attention` that serves a task; None: it sees the top layer only."""
-        return next((key for key in self.layer_attention if task in key.split("+")), None)
+        return self.layer_attention.key(task) or None
 
     def enable_layer_attention(self, tasks: str | Sequence[str], mode: str, *, init: str | None = None) -> None:
         """Let tasks see all of `layers`. In mode "paper" each task gets its own L_t; in mode "released" the tasks
@@ -150,7 +148,7 @@ class Faceptor(FaceModel):
             self.require_task(task)
             if task not in self.queries:
                 raise ConfigError(f"layer attention: task {task!r} has no queries")
-            if self.layer_attention_key(task) is not None:
+            if self.layer_attention.key(task):
                 raise ConfigError(f"layer attention: task {task!r} has it already; disable_layer_attention first")
         for key in tasks if mode == "paper" else ["+".join(tasks)]:
             features, dim = self.decoder.projection.in_channels, self.decoder.projection.out_channels
@@ -160,13 +158,7 @@ class Faceptor(FaceModel):
     def disable_layer_attention(self, task: str) -> None:
         """Back to the top layer only (section 3.3: where it does not help, leave it out)."""
         self.require_task(task)
-        key = self.layer_attention_key(task)
-        if key is None:
-            return
-        state = self.layer_attention.pop(key)
-        others = [other for other in key.split("+") if other != task]
-        if others:
-            self.layer_attention["+".join(others)] = state
+        self.layer_attention.leave(task)
 
     def structure(self) -> dict[str, Any]:
         entries = [{"tasks": key.split("+"), "mode": state.mode} for key, state in self.layer_attention.items()]
@@ -183,7 +175,7 @@ class Faceptor(FaceModel):
         return [*self.encoder.blocks, *self.decoder.layers]
 
     def batch_order(self, task: str) -> tuple:
-        return *super().batch_order(task), self.layer_attention_key(task) or ""
+        return *super().batch_order(task), self.layer_attention.key(task)
 
 
 class TaskQueries(nn.Module):
@@ -202,8 +194,3 @@ class TaskQueries(nn.Module):
                 raise ConfigError(f"task {task!r}: {name} expected {tuple(own.shape)}, found {tuple(values.shape)}")
             if values is not None:
                 own.copy_(values)
-
-
-def shifted(rows: slice, within: slice) -> slice:
-    """Rows of the batch as rows of a part of it."""
-    return slice(rows.start - within.start, rows.stop - within.start)

@@ -8,19 +8,18 @@ has.
 Shapes: B images, C width, h w grid of the backbone's finest level, N tokens of all tasks together.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from faceptor.models.backbone import Backbone
 from faceptor.models.base import FaceModel, InputGroup
-from faceptor.models.faceptor import shifted
 from faceptor.models.facexformer_heads import Head, Masks, Readout
 from faceptor.models.fusion import Fusion, LastLevel
-from faceptor.models.modules import M, ModuleDict
+from faceptor.models.modules import SharedModules
 from faceptor.models.positions import FourierPosition
-from faceptor.models.streams import cover
+from faceptor.models.streams import cover, shifted
 from faceptor.models.two_way import TwoWayDecoder
 from faceptor.tasks import TaskSpec, kind_of
 
@@ -123,13 +122,15 @@ class FaceXFormer(FaceModel):
     def add_task(self, spec: TaskSpec) -> None:
         """Give the model a task; tokens (N(0, 1)) and a head start fresh unless tasks with these labels have them."""
         spec = self.own_spec(spec)
+        of_kind = [other for other in self.tasks.values() if other.kind == spec.kind]
+        alike = [other.name for other in of_kind if other.labels == spec.labels]
         self.register_task(spec)
         readout = self.readouts.get(kind_of(spec).output) or self.readouts[self.head[spec.name]]
-        labels = (spec.kind, spec.labels)
         like = self.fusion.fuse.weight
         count = spec.queries if readout.tokens is None else readout.tokens
-        self.tokens.join(spec.name, labels, lambda: Tokens(count=count, dim=like.shape[0]).to(like))
-        self.heads.join(spec.name, labels if readout.per_labels else spec.kind, lambda: readout.head(spec).to(like))
+        self.tokens.join(spec.name, alike, lambda: Tokens(count=count, dim=like.shape[0]).to(like))
+        with_head = alike if readout.per_labels else [other.name for other in of_kind]
+        self.heads.join(spec.name, with_head, lambda: readout.head(spec).to(like))
 
     def remove_task(self, task: str) -> None:
         """Take a task away, and with it tokens and a head that no other task shares."""
@@ -145,34 +146,3 @@ class Tokens(nn.Module):
     def __init__(self, *, count: int, dim: int):
         super().__init__()
         self.content = nn.Parameter(torch.randn(count, dim))
-
-
-class SharedModules(ModuleDict[M]):
-    """Modules under the names of the tasks that share them, "task" or "task+task"."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.meaning: dict[str, Hashable] = {}  # name -> what its tasks have in common
-
-    def key(self, task: str) -> str:
-        return next(key for key in self if task in key.split("+"))
-
-    def join(self, task: str, meaning: Hashable, make: Callable[[], M]) -> None:
-        """Let a task share the module of that meaning, or make one for it."""
-        key = next((key for key, other in self.meaning.items() if other == meaning), None)
-        if key is None:
-            self._put(task, meaning, make())
-        else:
-            self._put(f"{key}+{task}", meaning, self.pop(key))
-
-    def leave(self, task: str) -> None:
-        """Take a task out; a module without tasks goes."""
-        key = self.key(task)
-        module, meaning = self.pop(key), self.meaning.pop(key)
-        others = [other for other in key.split("+") if other != task]
-        if others:
-            self._put("+".join(others), meaning, module)
-
-    def _put(self, key: str, meaning: Hashable, module: M) -> None:
-        self[key] = module
-        self.meaning = {k: m for k, m in self.meaning.items() if k in self} | {key: meaning}

@@ -14,6 +14,7 @@ from faceptor.models.base import FaceModel, InputGroup
 from faceptor.models.encoder import Encoder
 from faceptor.models.modules import ModuleDict
 from faceptor.models.outputs import IdentityOutput
+from faceptor.models.streams import bundled
 from faceptor.models.swinface import AttributeHead
 from faceptor.models.upernet import DenseHead
 from faceptor.tasks import TaskSpec
@@ -69,8 +70,8 @@ class NaiveFaceptor(FaceModel):
         """
         features = self.encoder(images)  # every layer, (B, C, h, w)
         raw: dict[str, Tensor] = {}
-        for where, tasks in self._bundles(rows):
-            head = self.heads[self.tasks[tasks[0]].kind]
+        for tasks in bundled(rows, lambda task: (rows[task], self.tasks[task].kind)):
+            where, head = rows[tasks[0]], self.heads[self.tasks[tasks[0]].kind]
             if self.training and where.stop - where.start < 2 and processes() == 1:
                 raise FaceptorError(
                     f"{', '.join(tasks)}: one image has no batch statistics, expected at least 2 in training; "
@@ -88,15 +89,6 @@ class NaiveFaceptor(FaceModel):
     def initialise(self, *, position_table_amplitude: float) -> None:
         """For small encoders that are trained without published weights, see `Encoder.initialise`."""
         self.encoder.initialise(position_table_amplitude=position_table_amplitude)
-
-    def _bundles(self, rows: Mapping[str, slice]) -> list[tuple[slice, list[str]]]:
-        """Tasks of one kind that ask about the same images; rows are compared, not hashed (symbols in an export)."""
-        bundles: list[tuple[slice, list[str]]] = []
-        for task, where in rows.items():
-            kind = self.tasks[task].kind
-            bundle = next((known for at, known in bundles if at == where and self.tasks[known[0]].kind == kind), None)
-            bundles.append((where, [task])) if bundle is None else bundle.append(task)
-        return bundles
 
     def add_task(self, spec: TaskSpec) -> None:
         """Give the model a task: an output of its kind's head, which is made if it is the first of its kind."""

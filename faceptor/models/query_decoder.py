@@ -62,8 +62,9 @@ class QueryDecoder(nn.Module):
         for segment in segments:
             for group in segment.groups:
                 wanted.setdefault(group.lower, []).append(segment.rows)
-        for lower in wanted.keys() - {TOP_LAYER}:
-            rows = cover(wanted[lower])
+        wanted.pop(TOP_LAYER, None)
+        for lower, asked in wanted.items():
+            rows = cover(asked)
             maps = [project(layer[rows]) for project, layer in zip(lower, features[:-1], strict=True)]
             memories[lower] = Memory.of(maps, position, start=rows.start)
         return memories

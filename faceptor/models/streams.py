@@ -9,12 +9,15 @@ Shapes: B images, C decoder width, h w patch grid, L encoder layers, M memory to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,25 +56,22 @@ class Segment:
 
     @classmethod
     def of(cls, streams: Sequence[Stream], order: list[int], *, top_level: Tensor) -> Segment:
-        members_of: dict[tuple, list[int]] = {}
-        for index in order:
-            members_of.setdefault(streams[index].lower, []).append(index)
+        bundles = bundled(order, lambda index: streams[index].lower)
         groups, start = [], 0
-        for lower, members in members_of.items():
-            sizes = [len(streams[index].content) for index in members]
+        for members in bundles:
+            lower, sizes = streams[members[0]].lower, [len(streams[index].content) for index in members]
             # Keys have the top layer's own vector already: a task adds the difference of its vectors to that.
             own = [streams[index].levels for index in members]
             levels = torch.stack([each - top_level for each in own if each is not None]) if lower else None
-            groups.append((members, Group(lower, slice(start, start + sum(sizes)), sizes, levels)))
-            start += sum(sizes)
-        order = [index for members, _ in groups for index in members]
-        sizes = [size for _, group in groups for size in group.sizes]
+            groups.append(Group(lower, slice(start, start := start + sum(sizes)), sizes, levels))
+        order = [index for members in bundles for index in members]
+        sizes = [size for group in groups for size in group.sizes]
         content, position = (
             joined([getattr(streams[index], part) for index in order], dim=0) for part in ("content", "position")
         )
         ones = (content.new_ones(size, size, dtype=torch.bool) for size in sizes)
         mask = torch.block_diag(*ones) if len(sizes) > 1 else None
-        return cls(streams[order[0]].rows, order, sizes, content, position, [group for _, group in groups], mask)
+        return cls(streams[order[0]].rows, order, sizes, content, position, groups, mask)
 
     def pack(self, queries: Tensor) -> Tensor:
         """The same queries for every image: (N, C) -> (B * N, C)."""
@@ -97,11 +97,17 @@ class Memory:
 
 
 def make_segments(streams: Sequence[Stream], *, top_level: Tensor) -> list[Segment]:
-    bundles: list[list[int]] = []
-    for index, stream in enumerate(streams):  # rows are compared, not hashed: in an export they are symbols
-        same = next((bundle for bundle in bundles if streams[bundle[0]].rows == stream.rows), None)
-        bundles.append([index]) if same is None else same.append(index)
-    return [Segment.of(streams, order, top_level=top_level) for order in bundles]
+    orders = bundled(range(len(streams)), lambda index: streams[index].rows)
+    return [Segment.of(streams, order, top_level=top_level) for order in orders]
+
+
+def bundled(items: Iterable[T], key: Callable[[T], Any]) -> list[list[T]]:
+    """Items of equal keys together; keys are compared, not hashed: in an export rows of images are symbols."""
+    bundles: list[list[T]] = []
+    for item in items:
+        same = next((bundle for bundle in bundles if key(bundle[0]) == key(item)), None)
+        bundles.append([item]) if same is None else same.append(item)
+    return bundles
 
 
 def unpack(x: Tensor, segments: Sequence[Segment]) -> list[Tensor]:
@@ -120,6 +126,11 @@ def cover(rows: Iterable[slice]) -> slice:
     """The smallest slice that contains them all."""
     rows = list(rows)
     return slice(min(part.start for part in rows), max(part.stop for part in rows))
+
+
+def shifted(rows: slice, within: slice) -> slice:
+    """Rows of the batch as rows of a part of it."""
+    return slice(rows.start - within.start, rows.stop - within.start)
 
 
 def joined(parts: Sequence[Tensor], *, dim: int) -> Tensor:

@@ -15,7 +15,7 @@ from faceptor.figures.parts import Distribution
 from faceptor.figures.plots import PALETTE, error_data, new_figure
 from faceptor.tasks.base import Kind, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
 from faceptor.tasks.limits import Limits
-from faceptor.tasks.metric import Metric, share_of
+from faceptor.tasks.metric import PairedMetric, share_of
 
 SIGMA = 3.0  # of the epsilon error, years
 MAX_PLOTTED_YEARS = 20.0  # end of the plotted distribution of errors
@@ -47,20 +47,13 @@ def epsilon_error(predicted: np.ndarray, truth: np.ndarray) -> float:
     return float(1 - np.exp(-((predicted - truth) ** 2) / (2 * SIGMA**2)).mean())
 
 
-class AgeMetric(Metric):
-    def __init__(self, spec: TaskSpec):
-        super().__init__(spec)
-        self.predicted: list[float] = []
-        self.truth: list[float] = []
+class AgeMetric(PairedMetric):
+    """Of ages in years."""
 
     def _update(self, prediction: AgePrediction, sample: Any) -> None:
         check_finite(key_of(sample), prediction.years)
         self.predicted.append(float(prediction.years))
         self.truth.append(float(label_of(sample, "age")))
-
-    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """(n,) predicted and (n,) true ages in years."""
-        return np.asarray(self.predicted), np.asarray(self.truth)
 
     def _compute(self) -> dict[str, float]:
         pair = self.arrays()
@@ -87,10 +80,8 @@ class Age(Kind[AgePrediction, AgeMetric]):
     metric_class, headline, higher_is_better = AgeMetric, "mae", False
     losses: ClassVar = {"dldl": {"sigma": 2.0, "kl": 1.0, "l1": 1.0}, "l1_ce": {"ce": 0.5, "l1": 0.5}}
 
-    def own_task(self, dataset, reader):
-        if "age" not in reader.columns:
-            return None
-        return TaskSpec(f"age_{dataset}", "age", dataset, tuple(str(age) for age in AGES), {"first": AGES[0]})
+    def own_options(self, reader):
+        return {"first": AGES[0]}
 
     def loss(self, spec, name, **numbers):
         from faceptor.tasks.losses.age import AgeLoss, L1CrossEntropyLoss

@@ -29,13 +29,6 @@ class AgeGroup(Classification):
 
     losses: ClassVar = {**Classification.losses, "l1_ce": {"ce": 0.5, "l1": 0.5}}
 
-    def loss(self, spec, name, **numbers):
-        if name != "l1_ce":
-            return super().loss(spec, name, **numbers)
-        from faceptor.tasks.losses.classes import OrderedLoss
-
-        return OrderedLoss(column=self.column, **numbers)
-
     def label(self, spec, sample):
         if sample.get("agegroup") is None and sample.get("age") is not None:
             years, starts = float(sample["age"]), spec.options["starts"]

@@ -20,7 +20,7 @@ from faceptor.tasks.fitting import check_names
 from faceptor.tasks.intervals import calibration_of, joined, mean_of, means_of
 from faceptor.tasks.limits import Limits
 from faceptor.tasks.measures import Reliability, mean_of_defined, percent_of_each, ratio, reliability
-from faceptor.tasks.metric import Metric, share_of
+from faceptor.tasks.metric import PairedMetric, share_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,15 +53,13 @@ def balanced_accuracy_per_attribute(yes: np.ndarray, truth: np.ndarray) -> np.nd
     return np.mean(recalls, axis=0)
 
 
-class AttributesMetric(Metric):
-    """mean_accuracy, mean_balanced_accuracy, accuracy_<attribute>, calibration_error: percent."""
+class AttributesMetric(PairedMetric):
+    """mean_accuracy, mean_balanced_accuracy, accuracy_<attribute>, calibration_error: percent.
+
+    Kept are probabilities and labels 1/0/-1 of all N attributes.
+    """
 
     column = "attributes"
-
-    def __init__(self, spec: TaskSpec):
-        super().__init__(spec)
-        self.probabilities: list[np.ndarray] = []
-        self.truth: list[np.ndarray] = []
 
     def _update(self, prediction: AttributesPrediction, sample: Any) -> None:
         truth = np.asarray(label_of(sample, self.column), np.int8)
@@ -69,12 +67,8 @@ class AttributesMetric(Metric):
             found = f"{self.column} has {truth.size} labels, the model answers {prediction.probabilities.size}"
             raise DataError(f"{key_of(sample)}: {found}; prepare the data set again")
         check_finite(key_of(sample), prediction.probabilities)
-        self.probabilities.append(prediction.probabilities)
+        self.predicted.append(prediction.probabilities)
         self.truth.append(truth)
-
-    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """(n, N) probabilities and (n, N) labels 1/0/-1."""
-        return np.stack(self.probabilities), np.stack(self.truth)
 
     def accuracies(self) -> np.ndarray:
         """(N,) fractions, nan where nothing is known."""

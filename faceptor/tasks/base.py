@@ -15,6 +15,7 @@ import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
@@ -22,7 +23,7 @@ import numpy as np
 from faceptor.config.sections import AtKey, did_you_mean
 from faceptor.errors import ConfigError, DataError
 from faceptor.figures.parts import Part, Words
-from faceptor.tasks.limits import Limits
+from faceptor.tasks.limits import Limits, check_targets
 from faceptor.tasks.metric import Metric
 
 if TYPE_CHECKING:  # the table of tasks is read where torch and matplotlib are not wanted
@@ -37,10 +38,6 @@ if TYPE_CHECKING:  # the table of tasks is read where torch and matplotlib are n
     Place = Callable[[Sample], Any]  # sample -> PlacedCrop
 
 LARGEST_NUMBER = 1e6  # that a criterion takes
-# Of a landmark in the crop, which spans 0 to 1: jitter may push it out; further than one side, it is no point of a face
-# that the crop shows.
-POINT_RANGE = (-1.0, 2.0)
-ENTRY_RANGE = (-1.001, 1.001)  # of a rotation matrix, with room for rounding
 
 
 def _frozen(value: Any) -> Any:
@@ -136,7 +133,12 @@ class Kind(ABC, typing.Generic[Answer, Judge]):
         """The task that a user's own data set makes; None if it has no labels of this kind."""
         if self.column not in reader.columns:
             return None
-        return TaskSpec(f"{self.name}_{dataset}", self.name, dataset, tuple(reader.classes.get(self.column, ())))
+        labels = tuple(reader.classes.get(self.column, ()))
+        return TaskSpec(f"{self.name}_{dataset}", self.name, dataset, labels, self.own_options(reader))
+
+    def own_options(self, reader: Generic) -> dict[str, Any]:
+        """Options of such a task."""
+        return {}
 
     def options_on(self, spec: TaskSpec, own: Reader, other: Reader) -> dict[str, Any]:
         """The task's options on the faces of another data set, read by `other`; `own` reads the task's own data set.
@@ -167,7 +169,7 @@ class Kind(ABC, typing.Generic[Answer, Judge]):
 
         criterion: `loss`, a name of `losses` (else the first), and numbers in place of that loss's own; a ConfigError
         if they do not exist. classes, embedding: number of training identities and width of their centres, for kinds
-        whose labels are `identities`.
+        whose labels are `identities`. Labels on the CPU are checked by `limits` first.
         """
         try:
             self.check_criterion(criterion)
@@ -177,6 +179,7 @@ class Kind(ABC, typing.Generic[Answer, Judge]):
         centres = {"classes": classes, "embedding": embedding} if self.identities else {}
         loss = self.loss(spec, name, **centres, **{**self.losses[name], **criterion})
         loss.limits = self.limits(spec, classes=classes)  # pyright: ignore[reportArgumentType]
+        loss.register_forward_pre_hook(partial(_check_labels, spec.name))
         return loss
 
     def limits(self, spec: TaskSpec, *, classes: int | None = None) -> dict[str, Limits]:
@@ -273,14 +276,8 @@ def check_finite(what: str, values: Any) -> None:
         )
 
 
-def check_target(name: str, target: Tensor, low: float, high: float) -> None:
-    """The same for a target tensor: a label that cannot be true must not train a network silently.
-
-    On a GPU nothing is checked, because that would wait for it: a training checks `Kind.limits` before a batch goes
-    there.
-    """
-    import torch
-
-    if target.is_cpu and target.numel() and not torch.compiler.is_compiling():
-        least, most = target.detach().aminmax()
-        check_within(name, least.item(), most.item(), (low, high), "check the labels of the data set")
+def _check_labels(task: str, loss: Any, given: tuple[Tensor, Mapping[str, Tensor]]) -> None:
+    """On a GPU nothing is checked, because that would wait for it: a training does so before a batch goes there."""
+    _, target = given
+    if all(target[name].is_cpu for name in loss.limits):
+        check_targets(loss.limits, target, where=task)

@@ -18,7 +18,7 @@ from faceptor.tasks.fitting import groups_by_name, labelled
 from faceptor.tasks.intervals import calibration_of, joined, mean_of
 from faceptor.tasks.limits import Limits
 from faceptor.tasks.measures import confusion_matrix, mean_of_defined, percent_of_each, recall_per_class, reliability
-from faceptor.tasks.metric import Metric, share_of
+from faceptor.tasks.metric import PairedMetric, share_of
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,13 @@ class ClassPrediction(Prediction):
         return {"label": spec.labels[self.label], "probabilities": {name: float(value) for name, value in named}}
 
 
-class ClassMetric(Metric):
+class ClassMetric(PairedMetric):
     """accuracy, mean_recall, recall_<class>, calibration_error: percent."""
 
     def __init__(self, kind: Classification, spec: TaskSpec):
         super().__init__(spec)
         self.kind = kind
-        self.truth: list[int] = []
         self.probabilities: list[np.ndarray] = []
-        self.predicted: list[int] = []
 
     def _update(self, prediction: ClassPrediction, sample: Any) -> None:
         check_finite(key_of(sample), prediction.probabilities)
@@ -119,7 +117,7 @@ class Classification(Kind[ClassPrediction, ClassMetric]):
     def loss(self, spec, name, **numbers):
         from faceptor.tasks.losses.classes import ClassLoss
 
-        return ClassLoss(column=self.column)
+        return ClassLoss(column=self.column, **numbers)
 
     def limits(self, spec, *, classes=None):
         return {self.column: Limits(0, spec.queries - 1)}

@@ -16,6 +16,7 @@ Percentiles of the draws are corrected three ways:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -41,11 +42,8 @@ class Interval(NamedTuple):
 UNKNOWN = Interval(float("nan"), float("nan"))
 
 
-class Share(NamedTuple):
-    """So many of so many, for every part of a metric that is the mean of shares (one part for a plain share)."""
-
-    hits: Sequence[float]
-    trials: Sequence[float]
+Share = list[tuple[float, float]]
+"""Hits and trials of every part of a metric that is the mean of shares (one part for a plain share)."""
 
 
 def draw_counts(strata: Sequence[int], *, seed: int | Sequence[int], draws: int = DRAWS) -> Iterator[np.ndarray]:
@@ -111,13 +109,12 @@ def wilson(hits: float, trials: float) -> Interval:
 
 def joined(shares: Iterable[Share]) -> Share:
     """The mean of several shares."""
-    shares = list(shares)
-    return Share([hits for one in shares for hits in one.hits], [count for one in shares for count in one.trials])
+    return list(chain.from_iterable(shares))
 
 
 def interval_of_shares(share: Share) -> Interval:
     """Of the mean of independent shares: the squares of the distances to Wilson's ends added. Fractions."""
-    known = [(hits, trials) for hits, trials in zip(share.hits, share.trials, strict=True) if trials > 0]
+    known = [(hits, trials) for hits, trials in share if trials > 0]
     if not known:
         return UNKNOWN
     ends = np.array([wilson(hits, trials) for hits, trials in known])

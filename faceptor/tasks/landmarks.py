@@ -15,10 +15,14 @@ from faceptor.datasets.labels import landmark_scheme
 from faceptor.errors import DataError
 from faceptor.figures.drawing import draw_points
 from faceptor.figures.plots import PALETTE, error_data, new_figure
-from faceptor.tasks.base import POINT_RANGE, Kind, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
+from faceptor.tasks.base import Kind, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
 from faceptor.tasks.fitting import check_points, normalisers
 from faceptor.tasks.limits import Limits
 from faceptor.tasks.metric import Metric, of_subsets, share_of
+
+# Of a landmark in the crop, which spans 0 to 1: jitter may push it out; further than one side, it is no point of a face
+# that the crop shows.
+POINT_RANGE = (-1.0, 2.0)
 
 
 @dataclass(frozen=True)
@@ -187,13 +191,10 @@ class Landmarks(Kind[LandmarksPrediction, LandmarksMetric]):
         "l1": {"beta": 0.0},
     }
 
-    def own_task(self, dataset, reader):
+    def own_options(self, reader):
         facts = reader.description.landmarks
-        if not facts:
-            return None
         rules = facts.rules()
-        options = {"scheme": reader.scheme, "normalisers": rules, "auc": dict(facts.auc), "headline": next(iter(rules))}
-        return TaskSpec(f"landmarks_{dataset}", "landmarks", dataset, facts.labels, options)
+        return {"scheme": reader.scheme, "normalisers": rules, "auc": dict(facts.auc), "headline": next(iter(rules))}
 
     def options_on(self, spec, own, other):
         """Where the other set has the first points alone, they are what is measured, by its own normalisers."""

@@ -34,10 +34,6 @@ class Limits:
         outside = np.argwhere(~fine)
         return tuple(int(at) for at in outside[0]) if len(outside) else None
 
-    def at(self, place: tuple[int, ...]) -> tuple[float, float]:
-        low, high = (each if isinstance(each, int | float) else each[place[-1]] for each in (self.low, self.high))
-        return low, high
-
 
 def check_targets(limits: Mapping[str, Limits], targets: Mapping[str, Any], *, where: str) -> None:
     """Raise DataError for a label of a batch on the CPU, (n, ...) each, that cannot be true: it must not train a
@@ -46,7 +42,7 @@ def check_targets(limits: Mapping[str, Limits], targets: Mapping[str, Any], *, w
         values = np.asarray(targets[name])
         place = allowed.first_outside(values)
         if place is not None:
-            low, high = allowed.at(place)
+            low, high = (np.broadcast_to(end, values.shape)[place] for end in (allowed.low, allowed.high))
             raise DataError(
                 f"{where}: {name} of sample {place[0]} of the batch: expected a value in [{low:g}, {high:g}], found "
                 f"{values[place]:g}; check the labels of the data set"

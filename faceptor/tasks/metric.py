@@ -118,6 +118,19 @@ class Metric(ABC):
     def _compute(self) -> dict[str, float]: ...
 
 
+class PairedMetric(Metric):
+    """Keeps what was predicted and what is true, of every sample."""
+
+    def __init__(self, spec: TaskSpec):
+        super().__init__(spec)
+        self.predicted: list[Any] = []
+        self.truth: list[Any] = []
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Predicted and true, (n, ...) each."""
+        return np.asarray(self.predicted), np.asarray(self.truth)
+
+
 def of_subsets(subsets: Sequence[Sequence[str]]) -> dict[str, np.ndarray]:
     """Named test subset -> (samples,) bool which belong to it, "" for all. subsets: of every sample."""
     named = sorted({name for own in subsets for name in own})
@@ -127,4 +140,4 @@ def of_subsets(subsets: Sequence[Sequence[str]]) -> dict[str, np.ndarray]:
 def share_of(values: np.ndarray) -> Share:
     """Of one metric in percent, from the 0 or 100 of every sample, nan where it does not count."""
     counted = values[~np.isnan(values)]
-    return Share([float(counted.sum()) / 100], [len(counted)])
+    return [(float(counted.sum()) / 100, len(counted))]

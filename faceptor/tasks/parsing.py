@@ -121,12 +121,9 @@ class Parsing(Kind[ParsingPrediction, ParsingMetric]):
         "cross_entropy": {}, "dice_ce": {"dice": 0.5, "ce": 0.5}, "batch_dice_ce": {"dice": 1.0, "ce": 1.0}
     }  # fmt: skip
 
-    def own_task(self, dataset, reader):
-        facts = reader.description.mask
-        if not facts:
-            return None
-        options = {"background": facts.background, "scheme": {"flip_permutation": list(reader.mask_flip or ())}}
-        return TaskSpec(f"parsing_{dataset}", "parsing", dataset, facts.classes, options)
+    def own_options(self, reader):
+        flip = {"flip_permutation": list(reader.mask_flip or ())}
+        return {"background": reader.description.mask.background, "scheme": flip}
 
     def options_on(self, spec, own, other):
         check_names(spec, "mask", other)
@@ -135,10 +132,8 @@ class Parsing(Kind[ParsingPrediction, ParsingMetric]):
     def loss(self, spec, name, **numbers):
         from faceptor.tasks.losses import parsing
 
-        if name == "cross_entropy":
-            return parsing.ParsingLoss(ignore=ignored(spec))
-        measure = {"dice_ce": parsing.generalised_dice, "batch_dice_ce": parsing.batch_dice}[name]
-        return parsing.DiceCrossEntropyLoss(measure=measure, ignore=ignored(spec), **numbers)
+        measure = {"dice_ce": parsing.generalised_dice, "batch_dice_ce": parsing.batch_dice}.get(name)
+        return parsing.ParsingLoss(measure=measure, ignore=ignored(spec), **numbers)
 
     def limits(self, spec, *, classes=None):
         return {"mask": Limits(0, spec.queries - 1, unknown=ignored(spec))}

@@ -20,9 +20,9 @@ from faceptor.errors import DataError
 from faceptor.figures.drawing import draw_axes
 from faceptor.figures.parts import Words
 from faceptor.figures.plots import PALETTE, error_data, new_figure
-from faceptor.tasks.base import ENTRY_RANGE, Kind, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
+from faceptor.tasks.base import Kind, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
 from faceptor.tasks.limits import Limits
-from faceptor.tasks.metric import Metric, of_subsets
+from faceptor.tasks.metric import PairedMetric, of_subsets
 from faceptor.tasks.rotations import (
     MIRROR,
     about_view_axis,
@@ -101,14 +101,12 @@ def angle_errors(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.take_along_axis(both, both.sum(-1).argmin(0)[None, :, None], axis=0)[0]
 
 
-class PoseMetric(Metric):
+class PoseMetric(PairedMetric):
     """mae and mae_<angle>: mean absolute error of the Euler angles; geodesic: mean angle between the rotations. The
     same per named test subset with `_<subset>` behind the name. All in degrees."""
 
     def __init__(self, spec: TaskSpec):
         super().__init__(spec)
-        self.predicted: list[np.ndarray] = []
-        self.truth: list[np.ndarray] = []
         self.subsets: list[tuple[str, ...]] = []
         self.counted: list[bool] = []  # which of all samples are within the limit
 
@@ -128,7 +126,7 @@ class PoseMetric(Metric):
                 f"{self.spec.name}: every face is turned by more than {MAX_JUDGED_ANGLE:g} degrees; check the pose "
                 f"labels of {self.spec.dataset}"
             )
-        return np.stack(self.predicted), np.stack(self.truth)
+        return super().arrays()
 
     def turns(self) -> np.ndarray:
         """(n,) degrees between predicted and true rotation."""
@@ -191,7 +189,7 @@ class Pose(Kind[PosePrediction, PoseMetric]):
         return GeodesicLoss()
 
     def limits(self, spec, *, classes=None):
-        return {"rotation": Limits(*ENTRY_RANGE)}
+        return {"rotation": Limits(-1.001, 1.001)}  # entries of a matrix, with room for rounding
 
     def target(self, spec, sample, crop):
         return {"rotation": into_crop(matrix_of_degrees(_labelled(sample)), crop).astype(np.float32)}

@@ -25,7 +25,7 @@ from faceptor.tasks.fitting import Misfit, check_names
 from faceptor.tasks.intervals import mean_of, means_of
 from faceptor.tasks.limits import Limits
 from faceptor.tasks.measures import ratio
-from faceptor.tasks.metric import Metric
+from faceptor.tasks.metric import PairedMetric
 
 MIN_VARIANCE = 1e-12  # in squared shares of the range; with less, all are the same
 
@@ -66,20 +66,13 @@ def agreements(predicted: np.ndarray, truth: np.ndarray, counts: np.ndarray) -> 
     return np.where(total > 0, pearson, np.nan), np.where(total > 0, concordance, np.nan)
 
 
-class RatingMetric(Metric):
-    def __init__(self, spec: TaskSpec):
-        super().__init__(spec)
-        self.predicted: list[np.ndarray] = []
-        self.truth: list[np.ndarray] = []
+class RatingMetric(PairedMetric):
+    """Of ratings of all N scales, nan where a face was not rated."""
 
     def _update(self, prediction: RatingPrediction, sample: Any) -> None:
         check_finite(key_of(sample), prediction.values)
         self.predicted.append(np.asarray(prediction.values, np.float64))
         self.truth.append(np.asarray(label_of(sample, "ratings"), np.float64))
-
-    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """(n, N) predicted and (n, N) true ratings, nan where a face was not rated."""
-        return np.stack(self.predicted), np.stack(self.truth)
 
     def notes(self) -> list[str]:
         known = np.any(~np.isnan(self.arrays()[1]), axis=0)
@@ -131,12 +124,9 @@ class Rating(Kind[RatingPrediction, RatingMetric]):
     metric_class, headline, higher_is_better = RatingMetric, "nmae", False
     losses: ClassVar = {"l1": {}, "mse": {}}
 
-    def own_task(self, dataset, reader):
-        facts = reader.description.ratings
-        if not facts:
-            return None
-        options = {"ranges": [scale.range for scale in facts.values()], "units": [s.unit for s in facts.values()]}
-        return TaskSpec(f"rating_{dataset}", "rating", dataset, tuple(facts), options)
+    def own_options(self, reader):
+        scales = reader.description.ratings.values()
+        return {"ranges": [scale.range for scale in scales], "units": [scale.unit for scale in scales]}
 
     def options_on(self, spec, own, other):
         check_names(spec, "ratings", other)

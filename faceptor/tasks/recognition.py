@@ -18,7 +18,7 @@ import numpy as np
 from faceptor.errors import ConfigError, DataError
 from faceptor.figures.plots import PALETTE, curve_data, new_figure
 from faceptor.tasks.base import Kind, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
-from faceptor.tasks.intervals import Share, joined, means_of
+from faceptor.tasks.intervals import joined, means_of
 from faceptor.tasks.limits import Limits
 from faceptor.tasks.metric import Metric
 
@@ -142,8 +142,7 @@ class RecognitionMetric(Metric):
 
     def __init__(self, spec: TaskSpec):
         super().__init__(spec)
-        self.pairs: dict[str, dict[int, list[IdentityPrediction]]] = {}
-        self.same: dict[str, dict[int, bool]] = {}
+        self.pairs: dict[str, dict[tuple[int, bool], list[IdentityPrediction]]] = {}  # set -> (pair, same) -> images
         self.loose: list[tuple[IdentityPrediction, int]] = []
 
     def _update(self, prediction: IdentityPrediction, sample: Any) -> None:
@@ -151,30 +150,25 @@ class RecognitionMetric(Metric):
         if "pair" not in sample:
             self.loose.append((prediction, int(label_of(sample, "identity"))))
             return
-        name, pair = next(iter(sample.get("subsets", ())), "pairs"), int(sample["pair"])
+        name, pair = next(iter(sample.get("subsets", ())), "pairs"), (int(sample["pair"]), bool(sample["same"]))
         self.pairs.setdefault(name, {}).setdefault(pair, []).append(prediction)
-        self.same.setdefault(name, {})[pair] = bool(sample["same"])
 
     def sets(self) -> dict[str, PairSet]:
         """The pairs of each set, in the published order, in which folds are contiguous."""
         result = {}
         for name, pairs in self.pairs.items():
-            lone = self._lone(name)
-            order = [pair for pair in sorted(pairs) if pair not in lone]
-            left, right = ([pairs[pair][side] for pair in order] for side in (0, 1))
-            result[name] = PairSet.of(left, right, [self.same[name][pair] for pair in order])
+            whole = [pair for pair in sorted(pairs) if len(pairs[pair]) > 1]
+            left, right = ([pairs[pair][side] for pair in whole] for side in (0, 1))
+            result[name] = PairSet.of(left, right, [same for _, same in whole])
         if self.loose:
             a, b, same = pairs_of_identities(np.asarray([identity for _, identity in self.loose]))
             left, right = ([self.loose[i][0] for i in side] for side in (a, b))
             result["identities"] = PairSet.of(left, right, same)
         return result
 
-    def _lone(self, name: str) -> set[int]:
-        """Pairs of which only one image was seen, as at the end of a limited evaluation."""
-        return {pair for pair, members in self.pairs[name].items() if len(members) < 2}
-
     def notes(self) -> list[str]:
-        lone = {name: len(self._lone(name)) for name in self.pairs}
+        """Of some pairs only one image was seen, as at the end of a limited evaluation."""
+        lone = {name: sum(len(seen) < 2 for seen in pairs.values()) for name, pairs in self.pairs.items()}
         return [f"{name}: {count} pairs with one image left out" for name, count in lone.items() if count]
 
     def results(self) -> dict[str, dict[str, Any]]:
@@ -215,7 +209,7 @@ class RecognitionMetric(Metric):
         each = {}
         for name, result in self.results().items():
             pairs = len(result["right"])
-            each[f"accuracy_{name}"] = Share([result["accuracy"] * pairs], [pairs])
+            each[f"accuracy_{name}"] = [(result["accuracy"] * pairs, pairs)]
         return each | {"accuracy": joined(each.values())}
 
 

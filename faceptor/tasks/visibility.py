@@ -22,7 +22,6 @@ from faceptor.figures.plots import PALETTE, curve_data, new_figure
 from faceptor.tasks.attributes import MAX_BARS, Attributes, AttributesMetric, draw_accuracies
 from faceptor.tasks.base import TaskSpec
 from faceptor.tasks.fitting import check_points
-from faceptor.tasks.intervals import Share
 
 MIN_PRECISION = 0.8
 
@@ -95,7 +94,7 @@ class VisibilityMetric(AttributesMetric):
 
     def _shares(self):
         recall = {
-            name: Share([recall_at_precision(score, found) * found.sum()], [found.sum()])
+            name: [(recall_at_precision(score, found) * found.sum(), found.sum())]
             for name, (score, found) in self.sides().items()
         }
         return recall | super()._shares()

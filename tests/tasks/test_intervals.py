@@ -7,7 +7,7 @@ from faceptor.evaluation.measure import Measured, gain
 from faceptor.tasks import KINDS, TASKS
 from faceptor.tasks.age import AgePrediction
 from faceptor.tasks.classification import ClassPrediction
-from faceptor.tasks.intervals import Share, draw_counts, interval_of_shares, wilson
+from faceptor.tasks.intervals import draw_counts, interval_of_shares, wilson
 from faceptor.tasks.recognition import IdentityPrediction, RecognitionMetric
 
 AGE, CLASSES, PAIRS = TASKS["age_morph2"], TASKS["expression_rafdb"], TASKS["recognition_ms1mv3"]
@@ -88,8 +88,8 @@ def test_frames_of_one_video_are_no_new_faces():
 
 def test_shares():
     assert wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)  # Brown, Cai and DasGupta 2001, by the formula
-    assert interval_of_shares(Share([8], [10])) == pytest.approx(wilson(8, 10))
-    low, high = interval_of_shares(Share([8, 8, 0], [10, 10, 0]))  # an absent class adds nothing
+    assert interval_of_shares([(8, 10)]) == pytest.approx(wilson(8, 10))
+    low, high = interval_of_shares([(8, 10), (8, 10), (0, 0)])  # an absent class adds nothing
     assert wilson(8, 10).low < low < 0.8 < high < wilson(8, 10).high
 
 

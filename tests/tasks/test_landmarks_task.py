@@ -42,7 +42,7 @@ def test_rendering_keeps_leading_axes_and_dtype():
 def test_everything_stays_on_the_device_of_its_input():
     points, logits = torch.rand(2, 3, 2, device="meta"), torch.rand(2, 3, 8, 8, device="meta")
     assert ll.render_heatmaps(points, (8, 8)).is_meta and ll.soft_argmax(logits).is_meta
-    assert ll.heatmap_loss(logits, points, size=(16, 16)).is_meta
+    assert KIND.criterion(SPEC, map_size=16)(logits, {"points": points})["heatmap"].is_meta
 
 
 def test_centroid_of_a_sharp_peak_is_its_cell():

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceptor.tasks.base import check_target
-
 
 class AttributesLoss(nn.Module):
     """Binary cross entropy, SUMMED over known attributes and averaged over samples, as released for Faceptor.
@@ -20,7 +18,6 @@ class AttributesLoss(nn.Module):
 
     def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
         label = target[self.column].float()
-        check_target(self.column, label, -1, 1)
         terms = F.binary_cross_entropy_with_logits(raw.float(), label.clamp(min=0), reduction="none")
         known = label >= 0
         if not self.mean:

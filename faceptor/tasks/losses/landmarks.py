@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceptor.errors import ConfigError
-from faceptor.tasks.base import POINT_RANGE, check_target
 
 # --- heat maps -------------------------------------------------------------------------------------------------------
 
@@ -52,31 +51,16 @@ def coordinate_loss(points: Tensor, target: Tensor) -> Tensor:
     return torch.linalg.vector_norm(points - target, dim=-1).mean()
 
 
-def heatmap_loss(logits: Tensor, target: Tensor, *, radius: float = 5.0, size: tuple[int, int] | None = None) -> Tensor:
-    """Mean binary cross entropy against the rendered target; logits of another size are resized (half-pixel)."""
-    height, width = logits.shape[-2:]
-    size = size or (height, width)
-    if (height, width) != size:
-        logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
-    return F.binary_cross_entropy_with_logits(logits, render_heatmaps(target, size, radius=radius))
-
-
 def points_of(raw: Tensor) -> Tensor:
     """(..., N, 2) normalised points of heat-map logits (B, N, h, w) or coordinates (B, N, 2)."""
     return soft_argmax(raw) if raw.ndim == 4 else (raw + 1) / 2
 
 
-def known_points(target: dict[str, Tensor]) -> Tensor:
-    """(B, N, 2) normalised true points, checked."""
-    points = target["points"].float()
-    check_target("landmarks (normalised)", points, *POINT_RANGE)
-    return points
-
-
 class HeatmapLoss(nn.Module):
     """coordinate * coordinate term + heatmap * heat-map term, as released for Faceptor.
 
-    `map_size` 0 renders the target at the size of the logits; the reference renders at 128 for any input. A model that
+    The heat-map term is the mean binary cross entropy against the rendered target. `map_size` 0 renders that at the
+    size of the logits; the reference renders at 128 for any input, and resizes the logits (half-pixel). A model that
     answers coordinates has no heat maps, so the coordinate term is all of its loss.
     """
 
@@ -85,12 +69,15 @@ class HeatmapLoss(nn.Module):
         self.radius, self.map_size, self.coordinate, self.heatmap = radius, int(map_size), coordinate, heatmap
 
     def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        raw, points = raw.float(), known_points(target)
+        raw, points = raw.float(), target["points"].float()
         coordinate = coordinate_loss(points_of(raw), points)
         if raw.ndim == 3:
             return {"loss": self.coordinate * coordinate, "coordinate": coordinate}
-        size = (self.map_size, self.map_size) if self.map_size else None
-        heatmap = heatmap_loss(raw, points, radius=self.radius, size=size)
+        height, width = raw.shape[-2:]
+        size = (self.map_size or height, self.map_size or width)
+        if size != (height, width):
+            raw = F.interpolate(raw, size=size, mode="bilinear", align_corners=False)
+        heatmap = F.binary_cross_entropy_with_logits(raw, render_heatmaps(points, size, radius=self.radius))
         return {
             "loss": self.coordinate * coordinate + self.heatmap * heatmap,
             "coordinate": coordinate,
@@ -109,7 +96,7 @@ class L1Loss(nn.Module):
         self.beta = beta
 
     def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {"loss": F.smooth_l1_loss(points_of(raw.float()), known_points(target), beta=self.beta)}
+        return {"loss": F.smooth_l1_loss(points_of(raw.float()), target["points"].float(), beta=self.beta)}
 
 
 # --- STAR ------------------------------------------------------------------------------------------------------------
@@ -157,12 +144,11 @@ class StarLoss(nn.Module):
         if raw.ndim != 4:
             found = f"criterion: loss star needs heat maps, this model answers coordinates of shape {tuple(raw.shape)}"
             raise ConfigError(f"{found}; choose loss: l1")
-        points = known_points(target)
         mean, xx, xy, yy = moments(raw.float())
         middle, half = (xx + yy) / 2, (xx - yy) / 2
         spread = (half.square() + xy.square() + 1e-16).sqrt()
         along = (torch.atan2(xy, half) / 2).detach()  # direction of the larger eigenvalue
-        error = points - mean
+        error = target["points"].float() - mean
         cosine, sine = along.cos(), along.sin()
         star = 0.0
         for eigenvalue, (x, y) in ((middle + spread, (cosine, sine)), (middle - spread, (-sine, cosine))):

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from faceptor.errors import ConfigError
-from faceptor.tasks.base import check_target
 from faceptor.tasks.losses.across_processes import gathered, local, sharded_cross_entropy
 from faceptor.tasks.losses.class_centres import Rows, part_of, uniform_rows
 
@@ -74,16 +73,6 @@ class MarginLoss(nn.Module):
 
     def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
         label = target["identity"].long()
-        check_target("identity", label, 0, self.classes - 1)
-        if self.across_processes or self.sample_rate < 1:
-            return {"loss": self.of_parts(raw, label)}
-        cosines = self.cosines(raw)
-        true = label[:, None]
-        cosines = cosines.scatter(1, true, self.lowered(cosines.gather(1, true)))
-        return {"loss": F.cross_entropy(self.scale * cosines, label)}
-
-    def of_parts(self, raw: Tensor, label: Tensor) -> Tensor:
-        """The same loss where the centres are dealt over processes, or only some of them are compared with."""
         if self.across_processes:
             raw, label = gathered(raw), gathered(label) - self.first
         drawn = self.drawn(label)
@@ -94,7 +83,7 @@ class MarginLoss(nn.Module):
         at, here = local(label, cosines.shape[1])
         true = cosines.gather(1, at)
         cosines = cosines.scatter(1, at, self.lowered(true).where(here[:, None], true))
-        return sharded_cross_entropy(self.scale * cosines, label)
+        return {"loss": sharded_cross_entropy(self.scale * cosines, label)}
 
 
 class CosFace(MarginLoss):

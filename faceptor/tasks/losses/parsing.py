@@ -8,19 +8,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from faceptor.tasks.base import check_target
 from faceptor.tasks.losses.across_processes import own_mean, summed
 
 
 def raised(raw: Tensor, target: dict[str, Tensor], ignore: int | None = None) -> tuple[Tensor, Tensor, Tensor | None]:
     """(B, C, h, w) logits of any size -> float logits raised bilinearly (half-pixel) to that of the (B, H, W) int64
-    label map; that map, checked; and where its pixels have a class, (B, H, W) bool, None for everywhere. Pixels of the
+    label map; that map; and where its pixels have a class, (B, H, W) bool, None for everywhere. Pixels of the
     value `ignore` have none; the map is 0 there."""
     mask, known = target["mask"].long(), None
     if ignore is not None:
         known = mask != ignore
         mask = mask.masked_fill(~known, 0)  # a number in place of a tensor: `where` would copy it to the GPU
-    check_target("mask", mask, 0, raw.shape[1] - 1)
     logits = raw.float()
     if logits.shape[-2:] != mask.shape[-2:]:
         logits = F.interpolate(logits, size=mask.shape[-2:], mode="bilinear", align_corners=False)
@@ -33,25 +31,6 @@ def pixel_loss(log_p: Tensor, mask: Tensor, known: Tensor | None) -> Tensor:
         return F.nll_loss(log_p, mask) if len(mask) else log_p.sum()
     terms = F.nll_loss(log_p, mask, reduction="none") * known
     return summed(terms.sum()) / summed(known.sum()).clamp(min=1)
-
-
-class ParsingLoss(nn.Module):
-    """Mean pixel cross entropy, the logits raised bilinearly (half-pixel) to the size of the label map.
-
-    ignore: value of pixels without a class, which do not count.
-    """
-
-    across_processes = True  # a mean over the known pixels of all processes
-
-    def __init__(self, *, ignore: int | None = None):
-        super().__init__()
-        self.ignore = ignore
-
-    def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
-        logits, mask, known = raised(raw, target, self.ignore)
-        if known is None:
-            return {"loss": F.cross_entropy(logits, mask) if len(mask) else logits.sum()}
-        return {"loss": pixel_loss(logits.log_softmax(1), mask, known)}
 
 
 def generalised_dice(p: Tensor, mask: Tensor, known: Tensor | None = None) -> Tensor:
@@ -105,19 +84,23 @@ def _over(p: Tensor, mask: Tensor, known: Tensor | None) -> tuple[Tensor, Tensor
     return p * known[:, None], known.to(p.dtype)
 
 
-class DiceCrossEntropyLoss(nn.Module):
-    """dice * (dice loss) + ce * (pixel cross entropy); `measure` is the dice loss (FaceXFormer section 3.4: their
-    mean). ignore: value of pixels without a class, which count in neither."""
+class ParsingLoss(nn.Module):
+    """Mean pixel cross entropy; with a dice loss as `measure`, dice * (dice loss) + ce * (pixel cross entropy)
+    (FaceXFormer section 3.4: their mean). ignore: value of pixels without a class, which count in neither."""
 
-    across_processes = True
+    across_processes = True  # a mean over the known pixels of all processes
 
-    def __init__(self, *, dice: float, ce: float, measure: Callable[..., Tensor], ignore: int | None = None):
+    def __init__(
+        self, *, measure: Callable[..., Tensor] | None, ignore: int | None, dice: float = 0.0, ce: float = 1.0
+    ):
         super().__init__()
-        self.dice, self.ce, self.measure, self.ignore = dice, ce, measure, ignore
+        self.measure, self.ignore, self.dice, self.ce = measure, ignore, dice, ce
 
     def forward(self, raw: Tensor, target: dict[str, Tensor]) -> dict[str, Tensor]:
         logits, mask, known = raised(raw, target, self.ignore)
         log_p = logits.log_softmax(1)
         ce = pixel_loss(log_p, mask, known)
+        if self.measure is None:
+            return {"loss": ce}
         dice = own_mean(self.measure(log_p.exp(), mask, known))
         return {"loss": self.dice * dice + self.ce * ce, "dice": dice, "ce": ce}
