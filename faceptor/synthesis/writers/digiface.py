@@ -1,6 +1,6 @@
 """DigiFace-1M: its first archives, unpacked: a folder for each person."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from faceptor.datasets.readers.digiface import ARCHIVES, is_test
@@ -22,26 +22,16 @@ class DigiFaceLayout(Layout):
     def check(self, order: Order) -> None:
         super().check(order)
         for split, people in _numbers().items():
-            if (found := getattr(order, split)) > (most := _EACH * len(people)):
+            if (found := order.counts[split]) > (most := _EACH * len(people)):
                 raise ConfigError(f"synthesis.digiface.{split}: expected at most {most}, found {found}")
 
-    def plan(self, order: Order) -> list[Shot]:
-        shots, numbers = [], _numbers()
-        for split, pictures in (("train", order.train), ("test", order.test)):
-            for n, number in enumerate(numbers[split][: -(-pictures // _EACH)]):
-                shots += [
-                    self.shot(
-                        order,
-                        split,
-                        n,
-                        key=f"{_archive(number)}/{number}/{sample}.png",
-                        sample=sample,
-                        fixed=sitting(order.rng("pose", number, sample)),
-                        note={"number": number},
-                    )
-                    for sample in range(min(_EACH, pictures - n * _EACH))
-                ]
-        return shots
+    def shots(self, order: Order) -> Iterator[Shot]:
+        for split, people in _numbers().items():
+            pictures = order.counts[split]
+            for n, number in enumerate(people[: -(-pictures // _EACH)]):
+                for sample in range(min(_EACH, pictures - n * _EACH)):
+                    key, pose = f"{_archive(number)}/{number}/{sample}.png", sitting(order.rng("pose", number, sample))
+                    yield self.shot(order, split, n, key=key, sample=sample, fixed=pose, note={"number": number})
 
     def draw(self, shot: Shot, portrait, root: Path) -> None:
         put(root / shot.key, portrait.image)

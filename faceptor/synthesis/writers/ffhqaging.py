@@ -1,6 +1,6 @@
 """FFHQ-Aging: `ffhq_aging_labels.csv` beside the thumbnails of FFHQ, a thousand to a folder."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -28,21 +28,19 @@ class FFHQAgingLayout(Layout):
     def check(self, order: Order) -> None:
         super().check(order)
         for split, most in _LARGEST.items():
-            if (asked := getattr(order, split)) > most:
+            if (asked := order.counts[split]) > most:
                 raise ConfigError(f"synthesis.{self.name}.{split}: expected at most {most} faces, found {asked}")
 
-    def plan(self, order: Order) -> list[Shot]:
-        shots = []
+    def shots(self, order: Order) -> Iterator[Shot]:
         for split, first in (("train", 0), ("test", _LARGEST["train"])):
-            count, rng = getattr(order, split), order.rng("labels", split)
+            count, rng = order.counts[split], order.rng("labels", split)
             groups, genders = mixed(count, (1,) * len(FFHQ_AGES), rng), mixed(count, (1, 1), rng)
             for n in range(count):
                 face = order.rng("face", split, n)
                 low, high = age_ranges(FFHQ_AGES)[groups[n]]
                 fixed = sitting(face) | {"male": not genders[n]} | at_age(face.uniform(low, high + 1))
                 note = {"age": FFHQ_AGES[groups[n]], "gender": GENDERS[genders[n]]}
-                shots.append(self.shot(order, split, n, key=f"{first + n:05d}", fixed=fixed, note=note))
-        return shots
+                yield self.shot(order, split, n, key=f"{first + n:05d}", fixed=fixed, note=note)
 
     def draw(self, shot: Shot, portrait, root: Path) -> str:
         folder = f"{int(shot.key) // 1000 * 1000:05d}"
@@ -52,8 +50,10 @@ class FFHQAgingLayout(Layout):
         facts = (int(shot.key), shot.note["age"], 1.0, shot.note["gender"], 1.0, f"{pitch:.2f}", f"{roll:.2f}")
         return ",".join(map(str, (*facts, f"{yaw:.2f}", 0.0, 0.0, glasses)))
 
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterator, root: Path) -> None:
         put(root / "ffhq_aging_labels.csv", lines([_HEADER, *rows]))
+
+    def counts(self, shots: Sequence[Shot]) -> dict[str, int]:
         return {"all": len(shots)}  # readers divide it in more than one way
 
     def tile(self, shot: Shot, portrait) -> Tile:

@@ -1,13 +1,15 @@
 """LFW with attributes: LFWA's `.mat` files (40 and 73 names), its split, and the scored list of 73 attributes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from faceptor.datasets.labels import CELEBA_40, LFW_73
 from faceptor.synthesis.writers.celeba import SIGN, known
 from faceptor.synthesis.writers.head_poses import sitting
 from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, albums, described, lines, put
+from faceptor.synthesis.writers.write_matlab import save_hdf5_mat
 
 _FIRST_NAMES = """
     Ada Abel Bela Bruno Clara Cyrus Dora Darius Edith Elias Flora Fabio Greta Gideon Hanna Hugo Irene Ivan Judith Jonas
@@ -29,10 +31,10 @@ class LFW73Layout(Layout):
     frame = "wild"
     zoom = 1.45
 
-    def plan(self, order: Order) -> list[Shot]:
+    def shots(self, order: Order) -> Iterator[Shot]:
         album = [
             (split, n, sample)
-            for split, count in (("train", order.train), ("test", order.test))
+            for split, count in order.counts.items()
             for n, sample in albums(count, 2.3, order.rng("albums", split), most=40)
         ]
         people = list(dict.fromkeys((split, n) for split, n, _ in album))
@@ -49,22 +51,18 @@ class LFW73Layout(Layout):
             )
             for split, n, sample in album
         ]
-        return sorted(shots, key=lambda shot: shot.key)
+        yield from sorted(shots, key=lambda shot: shot.key)
 
     def draw(self, shot: Shot, portrait, root: Path) -> tuple[dict, dict]:
         put(root / "lfw" / shot.key, portrait.image)
         return known(portrait, "celeba"), known(portrait, "lfw")
 
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
-        # Not needed by the drawing processes.
-        from faceptor.datasets.labels import CELEBA_40, LFW_73
-
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterator, root: Path) -> None:
         celeba, lfw = zip(*rows, strict=True)
         save_labels(root, shots, CELEBA_40, celeba)
         save_labels(root, shots, LFW_73, lfw)
         save_split(root, shots)
         put(root / "lfw_attributes.txt", _scores(order, shots, lfw, LFW_73))
-        return self.count(shots)
 
     def tile(self, shot: Shot, portrait) -> Tile:
         return Tile(image=portrait.image, caption=f"{shot.note['name']}\n{described(known(portrait, 'lfw'))}")
@@ -75,8 +73,6 @@ _SCORES = {True: 1.0, False: 0.0, None: -1.0}  # the owner knows every label; a 
 
 def save_labels(root: Path, shots: Sequence[Shot], names: Sequence[str], seen: Sequence[dict]) -> None:
     """`lfw_att_<N>.mat` of the LFWA package."""
-    from faceptor.synthesis.writers.write_matlab import save_hdf5_mat
-
     save_hdf5_mat(
         root / f"lfw_att_{len(names)}.mat",
         name=[shot.key.replace("/", "\\") for shot in shots],
@@ -87,8 +83,6 @@ def save_labels(root: Path, shots: Sequence[Shot], names: Sequence[str], seen: S
 
 def save_split(root: Path, shots: Sequence[Shot]) -> None:
     """`indices_train_test.mat` of the LFWA package."""
-    from faceptor.synthesis.writers.write_matlab import save_hdf5_mat
-
     save_hdf5_mat(root / "indices_train_test.mat", **_indices(shots))
 
 
