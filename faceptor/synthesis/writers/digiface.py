@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from faceptor.datasets.readers.digiface import ARCHIVES, is_test
-from faceptor.errors import ConfigError
 from faceptor.synthesis.writers.head_poses import sitting
 from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, put
 
@@ -19,11 +18,9 @@ class DigiFaceLayout(Layout):
     default_size = 112
     frame = "arcface"
 
-    def check(self, order: Order) -> None:
-        super().check(order)
-        for split, people in _numbers().items():
-            if (found := order.counts[split]) > (most := _EACH * len(people)):
-                raise ConfigError(f"synthesis.digiface.{split}: expected at most {most}, found {found}")
+    @property
+    def max_pictures(self) -> dict[str, int]:
+        return {split: _EACH * len(people) for split, people in _numbers().items()}
 
     def shots(self, order: Order) -> Iterator[Shot]:
         for split, people in _numbers().items():

@@ -112,6 +112,7 @@ class Layout(ABC):
     default_size: ClassVar[int]  # longer side of the embedded pictures
     splits: ClassVar[tuple[str, ...]] = ("train", "test")  # what the owner publishes
     min_pictures: ClassVar[dict[str, int]] = {"train": 1}  # pictures of a split that its own reader can do with
+    max_pictures: ClassVar[dict[str, int]] = {}  # pictures of a part for which the owner's layout has names
     needs: ClassVar[tuple[str, ...]] = ()  # fields of the order that must be given beside train and test
     frame: ClassVar[str]  # how the faces lie in their pictures, of `placement.FRAMES`
     aspect: ClassVar[float] = 1.0  # width / height of the pictures
@@ -134,6 +135,9 @@ class Layout(ABC):
         for split, value in order.counts.items():
             if value > 0 and split not in self.splits:
                 raise ConfigError(f"{place}.{split}: this data set has no {split} part, expected 0, found {value}")
+        for split, most in self.max_pictures.items():
+            if (value := order.counts[split]) > most:
+                raise ConfigError(f"{place}.{split}: expected at most {most} faces, found {value}")
         if order.train + order.test == 0:
             raise ConfigError(f"{place}: train and test are both 0, ask for at least one face")
 
