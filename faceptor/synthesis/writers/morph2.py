@@ -59,10 +59,10 @@ class Morph2Layout(Layout):
                 "doa": f"{taken:%m/%d/%Y}",
                 "race": next((code for race, code in _RACES.items() if seen[race]), "O"),
                 "gender": _sex(seen),
-                "facial_hair": _flag(seen.get("Mustache"), seen.get("Goatee")),
+                "facial_hair": int(bool(seen["Mustache"] or seen["Goatee"])),
                 "age": int(shot.fixed["age"]),
                 "age_diff": (taken - first.setdefault(shot.person, taken)).days,  # days since the first picture
-                "glasses": _flag(seen.get("Eyeglasses")),
+                "glasses": int(bool(seen["Eyeglasses"])),
                 "photo": photo(shot, seen),
             }
             table.append(values)
@@ -100,7 +100,3 @@ def _ages(album: Sequence[tuple[int, int]], rng: np.random.Generator) -> list[fl
 
 def _sex(attributes: dict[str, bool | None]) -> str:
     return "M" if attributes["Male"] else "F"
-
-
-def _flag(*seen: bool | None) -> int:
-    return int(any(seen))
