@@ -82,12 +82,8 @@ def save_labels(root: Path, shots: Sequence[Shot], names: Sequence[str], seen: S
 
 
 def save_split(root: Path, shots: Sequence[Shot]) -> None:
-    """`indices_train_test.mat` of the LFWA package."""
-    save_hdf5_mat(root / "indices_train_test.mat", **_indices(shots))
-
-
-def _indices(shots: Sequence[Shot]) -> dict[str, np.ndarray]:
-    """Numbers of pictures and of people (both in alphabetical order, from 1) on each side of the split."""
+    """`indices_train_test.mat` of the LFWA package: numbers of pictures and of people (both in alphabetical order,
+    from 1) on each side of the split."""
     people = {name: i + 1 for i, name in enumerate(sorted({shot.note["name"] for shot in shots}))}
     found = {}
     for split in ("train", "test"):
@@ -95,7 +91,7 @@ def _indices(shots: Sequence[Shot]) -> dict[str, np.ndarray]:
         pictures, identities = np.array(mine, float).reshape(-1, 2).T
         found[f"indices_img_{split}"] = pictures[:, None]
         found[f"indices_identity_{split}"] = np.unique(identities)[:, None]
-    return found
+    save_hdf5_mat(root / "indices_train_test.mat", **found)
 
 
 def _scores(order: Order, shots: Sequence[Shot], seen: Sequence[dict], names: Sequence[str]) -> str:

@@ -46,15 +46,17 @@ class W300LPLayout(Layout):
             photograph += -(-count // _POSES_PER_PHOTOGRAPH)
 
     def draw(self, shot: Shot, portrait: Portrait, root: Path) -> None:
-        base, (part, stem) = root / "300W_LP", shot.key.split("/")
-        _save(base / f"{shot.key}.jpg", portrait.image, portrait.landmarks["68"], _parameters(portrait))
+        base, (part, stem), parameters = root / "300W_LP", shot.key.split("/"), pose_parameters(portrait)
+        _save(base / f"{shot.key}.jpg", portrait.image, portrait.landmarks["68"], parameters)
         points = base / "landmarks" / part / f"{stem}_pts.mat"
         points.parent.mkdir(parents=True, exist_ok=True)
         save_v5_mat(points, pts_2d=portrait.landmarks["68"].astype(float), pts_3d=portrait.solid[:, :2].astype(float))
         if shot.note["mirrored"]:
             width = portrait.image.shape[1]
             xy = landmark_scheme("300W").mirrored(portrait.landmarks["68"], width)
-            _save(base / f"{part}_Flip/{stem}.jpg", portrait.image[:, ::-1], xy, _parameters(portrait, mirrored=True))
+            parameters[0, 1:3] *= -1  # yaw and roll
+            parameters[0, 3] = width - 1 - parameters[0, 3]
+            _save(base / f"{part}_Flip/{stem}.jpg", portrait.image[:, ::-1], xy, parameters)
 
     def tile(self, shot: Shot, portrait: Portrait) -> Tile:
         return closeup(portrait, landmarks=portrait.landmarks["68"], axes=axes(portrait), caption=angles(portrait))
@@ -69,14 +71,6 @@ def pose_parameters(portrait: Portrait) -> np.ndarray:
     """`Pose_Para`, (1, 7): pitch, yaw, roll in radians, position and scale (here pixels to half a head's width)."""
     yaw, pitch, roll = np.deg2rad(portrait.pose)
     return np.array([[pitch, yaw, roll, *portrait.centre, 0.0, portrait.unit]], float)
-
-
-def _parameters(portrait: Portrait, *, mirrored: bool = False) -> np.ndarray:
-    parameters = pose_parameters(portrait)
-    if mirrored:
-        parameters[0, 1:3] *= -1
-        parameters[0, 3] = portrait.image.shape[1] - 1 - parameters[0, 3]
-    return parameters
 
 
 def _save(path: Path, image: np.ndarray, xy: np.ndarray, parameters: np.ndarray) -> None:
