@@ -54,13 +54,7 @@ class AFLW19Layout(Layout):
         )
 
     def tile(self, shot: Shot, portrait) -> Tile:
-        return closeup(
-            portrait,
-            landmarks=portrait.landmarks["19"],
-            hidden=~portrait.visible["19"],
-            box=square(portrait),
-            caption=f"{shot.split} {shot.key}",
-        )
+        return closeup(portrait, "19", box=square(portrait), caption=f"{shot.split} {shot.key}")
 
 
 def square(portrait) -> np.ndarray:

@@ -49,9 +49,7 @@ class COFWLayout(Layout):
                 put_array(files[split], f"bboxes{end}", np.reshape(boxes, (len(boxes), 4)))
 
     def tile(self, shot: Shot, portrait: Portrait) -> Tile:
-        hidden = ~portrait.visible["29"]
-        caption = f"{shot.key}: {hidden.sum()} hidden"
-        return closeup(portrait, landmarks=portrait.landmarks["29"], hidden=hidden, caption=caption)
+        return closeup(portrait, "29", caption=f"{shot.key}: {(~portrait.visible['29']).sum()} hidden")
 
 
 def _things(rng: np.random.Generator, share: float) -> dict:

@@ -222,8 +222,13 @@ def cut(portrait: Portrait, size: tuple[int, int]) -> Portrait:
     )
 
 
-def closeup(portrait: Portrait, **labels: Any) -> Tile:
-    """A tile of the face alone, with fields of `Tile`: its box with a margin, as far as the picture reaches."""
+def closeup(portrait: Portrait, scheme: str = "", **labels: Any) -> Tile:
+    """A tile of the face alone, with fields of `Tile`: its box with a margin, as far as the picture reaches.
+
+    `scheme` adds the landmarks of that name, hollow where they cannot be seen.
+    """
+    if scheme:
+        labels |= {"landmarks": portrait.landmarks[scheme], "hidden": ~portrait.visible[scheme]}
     low, high = portrait.box[:2], portrait.box[2:]
     half = (high - low).max() * (0.5 + _MARGIN)
     left, top = np.maximum(((low + high) / 2 - half).round().astype(int), 0)

@@ -56,13 +56,8 @@ class W300VWLayout(Layout):
 
     def tile(self, shot: Shot, portrait: Portrait) -> Tile:
         video, frame = shot.key.split("/")
-        return closeup(
-            portrait,
-            landmarks=portrait.landmarks["68"],
-            hidden=~portrait.visible["68"],
-            group=f"{shot.note['category'].replace('_', ' ')}: video {video}",
-            caption=f"frame {int(frame)}",
-        )
+        group = f"{shot.note['category'].replace('_', ' ')}: video {video}"
+        return closeup(portrait, "68", group=group, caption=f"frame {int(frame)}")
 
     def shown(self, shots: Sequence[Shot], count: int) -> list[int]:
         """Frames of one video of each category, in their order."""

@@ -53,12 +53,7 @@ class WFLWLayout(Layout):
 
     def tile(self, shot: Shot, portrait: Portrait) -> Tile:
         shown = [name for name, flag in flags(portrait).items() if flag]
-        return closeup(
-            portrait,
-            landmarks=portrait.landmarks["98"],
-            hidden=~portrait.visible["98"],
-            caption=", ".join(shown) or "no attribute",
-        )
+        return closeup(portrait, "98", caption=", ".join(shown) or "no attribute")
 
 
 def flags(portrait: Portrait) -> dict[str, int]:
