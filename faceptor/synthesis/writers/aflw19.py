@@ -8,7 +8,6 @@ import numpy as np
 
 from faceptor.synthesis.writers.head_poses import facing
 from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, closeup, put
-from faceptor.synthesis.writers.write_matlab import save_v5_mat
 
 _FOLDERS = (0, 2, 3)
 # No file says where training ends: it is at the first 20,000 of the 24,386 in `ra`; a smaller file keeps that share.
@@ -44,6 +43,8 @@ class AFLW19Layout(Layout):
         points, visible, boxes = (np.stack(column) for column in zip(*rows, strict=True))
         names = np.empty((len(shots), 1), object)
         names[:, 0] = [shot.key for shot in shots]
+        from faceptor.synthesis.writers.write_matlab import save_v5_mat  # not needed by the drawing processes
+
         save_v5_mat(
             root / "AFLWinfo_release.mat",
             nameList=names,

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.datasets.labels import CELEBA_40
 from faceptor.synthesis.writers.head_poses import sitting
 from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, albums, described, lines, put, shares
 
@@ -68,6 +67,8 @@ def known(portrait, prefix: str) -> dict[str, bool | None]:
 
 def attribute_list(keys: Sequence[str], attributes: Sequence[dict[str, bool | None]], gap: str = " ") -> str:
     """The owner's table: count, names, then one line per picture; 1 yes, -1 no, and 0 for what is unknown."""
+    from faceptor.datasets.labels import CELEBA_40  # not needed by the drawing processes
+
     table = (
         f"{key}{gap}" + " ".join(f"{SIGN[yes.get(name)]:2d}" for name in CELEBA_40)
         for key, yes in zip(keys, attributes, strict=True)

@@ -5,11 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from faceptor.datasets.labels import CELEBA_40, LFW_73
 from faceptor.synthesis.writers.celeba import SIGN, known
 from faceptor.synthesis.writers.head_poses import sitting
 from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, albums, described, lines, put
-from faceptor.synthesis.writers.write_matlab import save_hdf5_mat
 
 _FIRST_NAMES = """
     Ada Abel Bela Bruno Clara Cyrus Dora Darius Edith Elias Flora Fabio Greta Gideon Hanna Hugo Irene Ivan Judith Jonas
@@ -58,6 +56,9 @@ class LFW73Layout(Layout):
         return known(portrait, "celeba"), known(portrait, "lfw")
 
     def write(self, order: Order, shots: Sequence[Shot], rows: Iterator, root: Path) -> None:
+        # Not needed by the drawing processes.
+        from faceptor.datasets.labels import CELEBA_40, LFW_73
+
         celeba, lfw = zip(*rows, strict=True)
         save_labels(root, shots, CELEBA_40, celeba)
         save_labels(root, shots, LFW_73, lfw)
@@ -73,6 +74,8 @@ _SCORES = {True: 1.0, False: 0.0, None: -1.0}  # the owner knows every label; a 
 
 def save_labels(root: Path, shots: Sequence[Shot], names: Sequence[str], seen: Sequence[dict]) -> None:
     """`lfw_att_<N>.mat` of the LFWA package."""
+    from faceptor.synthesis.writers.write_matlab import save_hdf5_mat
+
     save_hdf5_mat(
         root / f"lfw_att_{len(names)}.mat",
         name=[shot.key.replace("/", "\\") for shot in shots],
@@ -84,6 +87,8 @@ def save_labels(root: Path, shots: Sequence[Shot], names: Sequence[str], seen: S
 def save_split(root: Path, shots: Sequence[Shot]) -> None:
     """`indices_train_test.mat` of the LFWA package: numbers of pictures and of people (both in alphabetical order,
     from 1) on each side of the split."""
+    from faceptor.synthesis.writers.write_matlab import save_hdf5_mat
+
     people = {name: i + 1 for i, name in enumerate(sorted({shot.note["name"] for shot in shots}))}
     found = {}
     for split in ("train", "test"):

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from faceptor.datasets.labels import CELEBA_40
 from faceptor.synthesis.writers.celeba import known
 from faceptor.synthesis.writers.layout import Order, Shot, Tile, described, put
 from faceptor.synthesis.writers.lfw73 import LFW73Layout, save_labels, save_split
@@ -20,6 +19,8 @@ class LFWALayout(LFW73Layout):
         return known(portrait, "celeba")
 
     def write(self, order: Order, shots: Sequence[Shot], rows: Iterator, root: Path) -> None:
+        from faceptor.datasets.labels import CELEBA_40  # not needed by the drawing processes
+
         save_labels(root, shots, CELEBA_40, list(rows))
         save_split(root, shots)
 
