@@ -9,9 +9,11 @@ import glob
 import hashlib
 import shutil
 import uuid
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import cv2
 import joblib
@@ -24,7 +26,7 @@ from faceptor.io.paths import replace_folder
 from faceptor.io.processes import end_with_parent
 from faceptor.io.regular import sha256_of
 from faceptor.synthesis.writers import LAYOUTS
-from faceptor.synthesis.writers.layout import Drawn, Layout, Order, Shot, Tile
+from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile
 
 __all__ = ["LAYOUTS", "complete", "synthesize"]
 
@@ -71,9 +73,12 @@ def synthesize(
     tiles: list[Tile] = []
     try:
         # Closed before the folder is removed on an error, or a worker could write into it once more.
-        with closing(_draw_all(layout, order, shots, shown, partial, workers or joblib.cpu_count())) as drawn:
+        with closing(_draw_all(layout, seed, shots, shown, partial, workers or joblib.cpu_count())) as drawn:
             progress = tqdm(drawn, total=len(shots), desc=f"synthesize {name}", unit="face", mininterval=0.5)
-            counts = layout.write(order, shots, _rows(progress, tiles), partial)
+            rows = _rows(progress, tiles)
+            layout.write(order, shots, rows, partial)
+            deque(rows, maxlen=0)  # draws the pictures of which no label file asked for the row
+        counts = layout.counts(shots)
         _mark(partial, layout, order, counts)
         replace_folder(partial, out)
     except BaseException:
@@ -94,14 +99,12 @@ def _layout(name: str) -> Layout:
 
 
 def _draw_all(
-    layout: Layout, order: Order, shots: Sequence[Shot], shown: set[int], root: Path, workers: int
-) -> Iterator[Drawn]:
+    layout: Layout, seed: int, shots: Sequence[Shot], shown: set[int], root: Path, workers: int
+) -> Iterator[tuple[Any, Tile | None]]:
     """Drawn shots in order. Workers are fresh processes that import neither the caller's main module nor torch."""
-    jobs = [range(first, min(first + _CHUNK, len(shots))) for first in range(0, len(shots), _CHUNK)]
-    calls = (
-        joblib.delayed(_draw_chunk)(layout, order.seed, [shots[i] for i in job], [i in shown for i in job], root)
-        for job in jobs
-    )
+    wanted = [(shot, place in shown) for place, shot in enumerate(shots)]
+    jobs = [wanted[first : first + _CHUNK] for first in range(0, len(wanted), _CHUNK)]
+    calls = (joblib.delayed(_draw_chunk)(layout, seed, job, root) for job in jobs)
     if workers == 1 or len(jobs) == 1:
         chunks = (function(*args, **kwargs) for function, args, kwargs in calls)
     else:
@@ -119,20 +122,20 @@ def _draw_all(
             yield from chunk
 
 
-def _draw_chunk(layout: Layout, seed: int, shots: Sequence[Shot], show: Sequence[bool], root: Path) -> list[Drawn]:
+def _draw_chunk(layout: Layout, seed: int, job: Sequence[tuple[Shot, bool]], root: Path) -> list[tuple]:
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # the processes already fill the cores
     try:
-        return [layout.take(shot, seed, root, show=visible) for shot, visible in zip(shots, show, strict=True)]
+        return [layout.take(shot, seed, root, show=show) for shot, show in job]
     finally:
         cv2.setNumThreads(threads)
 
 
-def _rows(drawn: Iterator[Drawn], tiles: list[Tile]) -> Iterator[object]:
-    for item in drawn:
-        if item.tile is not None:
-            tiles.append(item.tile)
-        yield item.row
+def _rows(drawn: Iterator[tuple[Any, Tile | None]], tiles: list[Tile]) -> Iterator[Any]:
+    for row, tile in drawn:
+        if tile is not None:
+            tiles.append(tile)
+        yield row
 
 
 def _mark(folder: Path, layout: Layout, order: Order, counts: dict[str, int]) -> None:

@@ -1,7 +1,6 @@
 """One photograph's worth of parameters: a person at an age, with an expression, a pose, hair, things worn and light."""
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -212,14 +211,12 @@ def _picture(u: list[float], n: list[float]) -> dict:
     }
 
 
-def _settle(values: dict, fixed: dict, **states: Any) -> None:
-    """Set the fields that the caller did not fix."""
-    values.update((name, state) for name, state in states.items() if name not in fixed)
-
-
 def _consistent(values: dict, fixed: dict) -> dict:
     """Settle what excludes what; a field the caller fixed wins over one that was drawn."""
-    settle = partial(_settle, values, fixed)
+
+    def settle(**states: Any) -> None:
+        values.update((name, state) for name, state in states.items() if name not in fixed)
+
     if values["sunglasses"]:
         settle(eyeglasses=False)
         values["sunglasses"] = not values["eyeglasses"]

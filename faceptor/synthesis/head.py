@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from faceptor.synthesis.face import Face
-from faceptor.synthesis.facial_actions import Action, action_of
+from faceptor.synthesis.facial_actions import action_of
 from faceptor.synthesis.identity import clip
 
 MAX_ANGLE = 2.75
@@ -66,7 +66,7 @@ class Head:
         age = face.apparent_age
         self.child = child = clip((17.0 - age) / 16.0, 0.0, 1.0) ** 0.8
         self.aged = aged = face.aged
-        self.action: Action = action_of(face)
+        self.action = action_of(face)
         fat = person.fat + 0.5 * child + 0.6 * face.youth + 0.3 * aged
         self.fat = fat
         self.width = width = 1.0 + 0.065 * person.face_width + 0.03 * fat

@@ -14,19 +14,12 @@ MAX_DEVIATIONS = 2.0  # of a shape coefficient
 
 
 @dataclass(frozen=True, kw_only=True)
-class Identity:
-    """Seeded, person-level parameters.
+class Scores:
+    """What is a score: 0 = the middle, deviation about 1, clipped at +-2.
 
-    Every field without a unit is a score (0 = the middle, deviation about 1, clipped at +-2); `skin` is 0 (very light)
-    to 1 (very dark); the `*_onset` fields are ages in years; `marks` are moles as (u, v, radius) on the head surface;
-    `spots` are those of old age in the order in which they come, as (x, y, size) on the frontal plane; `habits` in 0..1
-    say how the person mostly wears hair, beard and glasses.
+    The order is part of the seed's meaning: append new ones at the end.
     """
 
-    number: int
-    male: bool
-    skin: float
-    skin_hue: float
     face_width: float
     jaw_width: float
     jaw_shape: float
@@ -54,11 +47,26 @@ class Identity:
     lip_upper: float
     lip_lower: float
     ear_size: float
+    skin_hue: float
+    hairline: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity(Scores):
+    """Seeded, person-level parameters.
+
+    `skin` is 0 (very light) to 1 (very dark); the `*_onset` fields are ages in years; `marks` are moles as (u, v,
+    radius) on the head surface; `spots` are those of old age in the order in which they come, as (x, y, size) on the
+    frontal plane; `habits` in 0..1 say how the person mostly wears hair, beard and glasses.
+    """
+
+    number: int
+    male: bool
+    skin: float
     freckles: float
     eye_colour: str
     hair_base: str
     hair_texture: str
-    hairline: float
     grey_onset: float
     bald_onset: float
     base_age: float
@@ -68,15 +76,7 @@ class Identity:
     habits: tuple[float, ...]
 
 
-# The order is part of the seed's meaning: append new coefficients at the end.
-_SCORES = (
-    "face_width", "jaw_width", "jaw_shape", "chin_length", "cheekbone", "forehead", "fat",
-    "eye_spacing", "eye_size", "eye_tilt", "eye_open", "eye_height", "lid_fold",
-    "brow_thickness", "brow_arch", "brow_tilt", "brow_height", "brow_length",
-    "nose_width", "nose_length", "nose_height", "nose_tip",
-    "mouth_width", "mouth_height", "lip_upper", "lip_lower",
-    "ear_size", "skin_hue", "hairline",
-)  # fmt: skip
+_SCORES = tuple(Scores.__dataclass_fields__)
 # Share of people below -> skin: a gap between pale and other skins, so that light cannot take one for the other.
 _SKIN_TONES = (0.0, 0.2, 0.2001, 1.0), (0.0, 0.1, 0.24, 1.0)
 # Shifts in deviations: as in photographs, few people are stout, have bushy or arched brows, narrow eyes, broad or

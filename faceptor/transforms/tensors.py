@@ -10,7 +10,8 @@ FLOAT_IMAGE, FLOAT_ROWS = "float_image", "float_rows"  # of a batch in which onl
 
 def to_tensor(image: np.ndarray) -> torch.Tensor:
     """(S, S, 3) uint8, or float in [0, 1] -> (3, S, S) float32 tensor."""
-    return unit_tensor(torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), dtype=_kept(image))))
+    kept = np.uint8 if image.dtype == np.uint8 else np.float32
+    return unit_tensor(torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), dtype=kept)))
 
 
 def unit_tensor(images: torch.Tensor) -> torch.Tensor:
@@ -47,7 +48,3 @@ def _stack(images: Sequence[np.ndarray], dtype: type) -> torch.Tensor:
     for place, image in zip(stacked, images, strict=True):
         place[...] = image.transpose(2, 0, 1)
     return torch.from_numpy(stacked)
-
-
-def _kept(image: np.ndarray) -> type:
-    return np.uint8 if image.dtype == np.uint8 else np.float32

@@ -1,6 +1,6 @@
 """AffectNet, the first release: pictures in hashed folders, training.csv and validation.csv with face boxes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -29,23 +29,19 @@ class AffectNetLayout(Layout):
     default_size = 160
     frame = "wild"
 
-    def plan(self, order: Order) -> list[Shot]:
-        shots = []
-        for split, count, weights in (("train", order.train, _CLASS_WEIGHTS), ("test", order.test, (1,) * 7)):
+    def shots(self, order: Order) -> Iterator[Shot]:
+        for split, count in order.counts.items():
             rng = order.rng("rows", split)
-            labels = mixed(count, weights, rng)
-            spare = (
-                rng.choice(list(_DROPPED.values()), size=round(count * _DROPPED_SHARE))
-                if split == "train"
-                else (7,) * (count // 7)
-            )
+            labels = mixed(count, _CLASS_WEIGHTS if split == "train" else (1,) * 7, rng)
+            spare = np.full(count // 7, _DROPPED["contempt"])
+            if split == "train":
+                spare = rng.choice(list(_DROPPED.values()), size=round(count * _DROPPED_SHARE))
             for n, label in enumerate(rng.permutation(np.concatenate([labels, spare]).astype(int)).tolist()):
                 name = rng.bytes(28).hex()
                 key = f"{rng.integers(1, 1300)}/{name}.jpg"
                 fixed = sitting(rng) | _FIXED.get(label, {"expression": label})
                 note = {"expression": label, "affect": _affect(label, rng)}
-                shots.append(self.shot(order, split, n, key=key, fixed=fixed, note=note))
-        return shots
+                yield self.shot(order, split, n, key=key, counted=label < 7, fixed=fixed, note=note)
 
     def draw(self, shot: Shot, portrait, root: Path) -> str:
         put(root / "Manually_Annotated_Images" / shot.key, _picture(shot, portrait))
@@ -55,13 +51,12 @@ class AffectNetLayout(Layout):
         box = f"{x1},{y1},{x2 - x1},{y2 - y1}"
         return f"{shot.key},{box},{points},{shot.note['expression']},{valence:.6g},{arousal:.6g}"
 
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterator, root: Path) -> None:
         table = {"train": [_HEADER], "test": [_HEADER]}
         for shot, row in zip(shots, rows, strict=True):
             table[shot.split].append(row)
         put(root / "training.csv", lines(table["train"]))
         put(root / "validation.csv", lines(table["test"]))
-        return self.count([shot for shot in shots if shot.note["expression"] < 7])
 
     def tile(self, shot: Shot, portrait) -> Tile:
         label = shot.note["expression"]

@@ -1,6 +1,6 @@
 """AFLW with 19 points: `AFLWinfo_release.mat` (Matlab v5) beside `data/flickr/{0,2,3}/image00002.jpg`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,7 +21,7 @@ class AFLW19Layout(Layout):
     frame = "wild"
     min_pictures: ClassVar = {}  # the owner's file divides all faces
 
-    def plan(self, order: Order) -> list[Shot]:
+    def shots(self, order: Order) -> Iterator[Shot]:
         count = order.train + order.test
         train = round(_TRAIN_SHARE * count)
         rng = order.rng("names")
@@ -29,19 +29,17 @@ class AFLW19Layout(Layout):
         folders = np.sort(rng.choice(_FOLDERS, size=count))
         # `ra` lists the rows, training first: position in it decides the split and so the person.
         place = np.argsort(_order(order))
-        shots = []
         for row in range(count):
             split, n = ("train", place[row]) if place[row] < train else ("test", place[row] - train)
             key = f"{folders[row]}/image{numbers[row]:05d}.jpg"
             pose = facing(order.rng("pose", row), yaw=25, pitch=10, roll=9)
-            shots.append(self.shot(order, split, n, key=key, fixed=pose))
-        return shots
+            yield self.shot(order, split, n, key=key, fixed=pose)
 
     def draw(self, shot: Shot, portrait, root: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         put(root / "data/flickr" / shot.key, portrait.image)
         return portrait.landmarks["19"], portrait.visible["19"], square(portrait)
 
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterator, root: Path) -> None:
         points, visible, boxes = (np.stack(column) for column in zip(*rows, strict=True))
         names = np.empty((len(shots), 1), object)
         names[:, 0] = [shot.key for shot in shots]
@@ -55,16 +53,9 @@ class AFLW19Layout(Layout):
             mask_new=visible.astype(float),
             ra=(_order(order) + 1)[None].astype(float),  # 1-based
         )
-        return self.count(shots)
 
     def tile(self, shot: Shot, portrait) -> Tile:
-        return closeup(
-            portrait,
-            landmarks=portrait.landmarks["19"],
-            hidden=~portrait.visible["19"],
-            box=square(portrait),
-            caption=f"{shot.split} {shot.key}",
-        )
+        return closeup(portrait, "19", box=square(portrait), caption=f"{shot.split} {shot.key}")
 
 
 def square(portrait) -> np.ndarray:

@@ -1,5 +1,6 @@
 """AFLW2000-3D: `image00002.jpg` with a `.mat` that holds the head pose, 68 points in 3D and AFLW's 21."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,11 +21,9 @@ class AFLW2000Layout(Layout):
     min_pictures: ClassVar = {"test": 1}
     splits = ("test",)
 
-    def plan(self, order: Order) -> list[Shot]:
-        return [
-            self.shot(order, "test", n, key=f"image{2 + 2 * n:05d}", fixed=turned(order.rng("pose", n)))
-            for n in range(order.test)
-        ]
+    def shots(self, order: Order) -> Iterator[Shot]:
+        for n in range(order.test):
+            yield self.shot(order, "test", n, key=f"image{2 + 2 * n:05d}", fixed=turned(order.rng("pose", n)))
 
     def draw(self, shot: Shot, portrait: Portrait, root: Path) -> None:
         image = root / "AFLW2000" / f"{shot.key}.jpg"

@@ -1,6 +1,6 @@
 """BIWI Kinect: sequences of frames `hpdb/01/frame_00003_rgb.png` with `_pose.txt`, and the cameras' calibration."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -32,24 +32,15 @@ class BiwiLayout(Layout):
     min_pictures: ClassVar = {"test": 1}
     splits = ("test",)
 
-    def plan(self, order: Order) -> list[Shot]:
+    def shots(self, order: Order) -> Iterator[Shot]:
         count = min(_SEQUENCES, max(1, order.test // _MIN_FRAMES))
-        shots = []
         for n, frames in enumerate(shares(order.test, [1] * count)):
             sequence = f"{n + 1:02d}"
             poses = swaying(order.rng("pose", sequence), frames, yaw=70, pitch=38, roll=28)
-            shots += [
-                self.shot(
-                    order,
-                    "test",
-                    int(SAME_PERSON_AS.get(sequence, sequence)) - 1,
-                    key=f"{sequence}/frame_{_FIRST_FRAME_NUMBER + frame:05d}",
-                    sample=n,
-                    fixed=pose | {"background": "indoor", "occluder": "", "sunglasses": False, "grayscale": False},
-                )
-                for frame, pose in enumerate(poses)
-            ]
-        return shots
+            person = int(SAME_PERSON_AS.get(sequence, sequence)) - 1
+            for frame, pose in enumerate(poses, start=_FIRST_FRAME_NUMBER):
+                fixed = pose | {"background": "indoor", "occluder": "", "sunglasses": False, "grayscale": False}
+                yield self.shot(order, "test", person, key=f"{sequence}/frame_{frame:05d}", sample=n, fixed=fixed)
 
     def draw(self, shot: Shot, portrait: Portrait, root: Path) -> None:
         base = root / "hpdb"
@@ -57,11 +48,10 @@ class BiwiLayout(Layout):
         rows = [*camera_matrix(portrait), (), head_position(portrait)]
         put(base / f"{shot.key}_pose.txt", lines(" ".join(f"{value:.6f}" for value in row) for row in rows))
 
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterator, root: Path) -> None:
         for sequence in {shot.key.split("/")[0] for shot in shots}:
             for camera in ("rgb", "depth"):  # one place, one lens
                 put(root / "hpdb" / sequence / f"{camera}.cal", calibration(*shots[0].size))
-        return self.count(shots, rows)
 
     def tile(self, shot: Shot, portrait: Portrait) -> Tile:
         return closeup(portrait, axes=axes(portrait), caption=angles(portrait))

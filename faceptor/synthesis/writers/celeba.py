@@ -1,6 +1,7 @@
 """CelebA: aligned and cropped pictures, 40 attributes (-1 no, 1 yes), partition, identities, five points."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -20,32 +21,22 @@ class CelebALayout(Layout):
     frame = "celeba"
     aspect = 178 / 218
 
-    def plan(self, order: Order) -> list[Shot]:
+    def shots(self, order: Order) -> Iterator[Shot]:
         train, val = shares(order.train, VALIDATION)
-        shots = []
-        for code, (part, count) in enumerate({"train": train, "val": val, "test": order.test}.items()):
-            album = albums(count, 2, order.rng("albums", part), most=30)
+        numbers = count(1)
+        for code, (part, pictures) in enumerate({"train": train, "val": val, "test": order.test}.items()):
+            album = albums(pictures, 2, order.rng("albums", part), most=30)
             for who in order.rng("shuffle", part).permutation(len(album)):
                 n, sample = album[who]
                 age = _age(order.rng("age", part, n)) + float(order.rng("years", part, n, sample).uniform(0, 6))
-                shots.append(
-                    self.shot(
-                        order,
-                        part,
-                        n,
-                        key=f"{len(shots) + 1:06d}.jpg",
-                        sample=sample,
-                        fixed=sitting(order.rng("pose", part, n, sample)) | {"age": age},
-                        note={"partition": code},
-                    )
-                )
-        return shots
+                key, fixed = f"{next(numbers):06d}.jpg", sitting(order.rng("pose", part, n, sample)) | {"age": age}
+                yield self.shot(order, part, n, key=key, sample=sample, fixed=fixed, note={"partition": code})
 
     def draw(self, shot: Shot, portrait, root: Path) -> tuple[dict, np.ndarray]:
         put(root / "img_align_celeba" / shot.key, portrait.image)
         return known(portrait, "celeba"), portrait.points5
 
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterator, root: Path) -> None:
         attributes, points = zip(*rows, strict=True)
         put(root / "list_attr_celeba.txt", attribute_list([shot.key for shot in shots], attributes))
         put(root / "list_eval_partition.txt", lines(f"{shot.key} {shot.note['partition']}" for shot in shots))
@@ -58,7 +49,6 @@ class CelebALayout(Layout):
             for shot, five in zip(shots, points, strict=True)
         )
         put(root / "list_landmarks_align_celeba.txt", lines([str(len(shots)), header, *places]))
-        return self.count(shots)
 
     def tile(self, shot: Shot, portrait) -> Tile:
         return Tile(image=portrait.image, caption=described(known(portrait, "celeba")))

@@ -1,6 +1,6 @@
 """CelebAMask-HQ: square pictures, one PNG per part that is present at half the size, mapping to CelebA."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,23 +19,17 @@ class CelebAMaskHQLayout(Layout):
     frame = "celebahq"
     maps = True
 
-    def plan(self, order: Order) -> list[Shot]:
+    def shots(self, order: Order) -> Iterator[Shot]:
         train, val = shares(order.train, _PARTITION)
         parts = ["train"] * train + ["val"] * val + ["test"] * order.test
         # The owner's numbers run through all partitions; CelebA's file numbers keep the partitions apart.
         files = order.rng("mapping").permutation(len(parts))
         first = {"train": 0, "val": train, "test": train + val}
-        return [
-            self.shot(
-                order,
-                parts[file],
-                file - first[parts[file]],
-                key=f"{index}.jpg",
-                fixed=facing(order.rng("pose", file), yaw=12, pitch=6) | adorned(order.rng("worn", file)),
-                note={"index": index, "celeba": int(file), "partition": list(first).index(parts[file])},
-            )
-            for index, file in enumerate(files)
-        ]
+        for index, file in enumerate(files):
+            part = parts[file]
+            look = facing(order.rng("pose", file), yaw=12, pitch=6) | adorned(order.rng("worn", file))
+            note = {"index": index, "celeba": int(file), "partition": list(first).index(part)}
+            yield self.shot(order, part, file - first[part], key=f"{index}.jpg", fixed=look, note=note)
 
     def draw(self, shot: Shot, portrait, root: Path) -> tuple[dict, tuple]:
         base, index = root / "CelebAMask-HQ", shot.note["index"]
@@ -46,7 +40,7 @@ class CelebAMaskHQLayout(Layout):
                 put(base / f"CelebAMask-HQ-mask-anno/{index // 2000}/{index:05d}_{part}.png", np.uint8(255) * half)
         return known(portrait, "celeba"), portrait.pose
 
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterator, root: Path) -> None:
         attributes, poses = zip(*rows, strict=True)
         base, keys = root / "CelebAMask-HQ", [shot.key for shot in shots]
         mapping = (f"{s.note['index']:<9d}{s.note['celeba']:<10d}{s.note['celeba'] + 1:06d}.jpg" for s in shots)
@@ -57,7 +51,6 @@ class CelebAMaskHQLayout(Layout):
         # CelebA's own list; without it nobody can tell training from test.
         partition = sorted((s.note["celeba"], s.note["partition"]) for s in shots)
         put(base / "list_eval_partition.txt", lines(f"{file + 1:06d}.jpg {code}" for file, code in partition))
-        return self.count(shots)
 
     def tile(self, shot: Shot, portrait) -> Tile:
         return Tile(

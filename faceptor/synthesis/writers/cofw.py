@@ -1,6 +1,6 @@
 """COFW: two Matlab v7.3 files with pictures, 29 points with occlusion flags, and boxes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -22,18 +22,11 @@ class COFWLayout(Layout):
     default_size = 184
     frame = "wild"
 
-    def plan(self, order: Order) -> list[Shot]:
-        return [
-            self.shot(
-                order,
-                split,
-                n,
-                key=f"{split}/{n + 1:04d}",
-                fixed=facing(order.rng("pose", split, n), yaw=16) | _things(order.rng(split, n), _HIDDEN[split]),
-            )
-            for split in _FILES
-            for n in range(getattr(order, split))
-        ]
+    def shots(self, order: Order) -> Iterator[Shot]:
+        for split, count in order.counts.items():
+            for n in range(count):
+                look = facing(order.rng("pose", split, n), yaw=16) | _things(order.rng(split, n), _HIDDEN[split])
+                yield self.shot(order, split, n, key=f"{split}/{n + 1:04d}", fixed=look)
 
     def draw(self, shot: Shot, portrait: Portrait, root: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Picture, labels (87,) and box (4,) x, y, width, height as the owner counts pixels: from 1."""
@@ -42,7 +35,7 @@ class COFWLayout(Layout):
         image = portrait.image[..., 0] if portrait.face.grayscale else portrait.image  # some are published grey
         return image, phi.astype(float), np.array([x1, y1, x2 - x1, y2 - y1])
 
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable[Any], root: Path) -> dict[str, int]:
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterator[Any], root: Path) -> None:
         with ExitStack() as stack:
             files = {split: stack.enter_context(hdf5_mat(root / name)) for split, (name, _) in _FILES.items()}
             kept: dict[str, list] = {split: [] for split in _FILES}
@@ -54,12 +47,9 @@ class COFWLayout(Layout):
                 put_cells(files[split], f"Is{end}", images)
                 put_array(files[split], f"phis{end}", np.reshape(phis, (len(phis), 87)))
                 put_array(files[split], f"bboxes{end}", np.reshape(boxes, (len(boxes), 4)))
-        return self.count(shots)
 
     def tile(self, shot: Shot, portrait: Portrait) -> Tile:
-        hidden = ~portrait.visible["29"]
-        caption = f"{shot.key}: {hidden.sum()} hidden"
-        return closeup(portrait, landmarks=portrait.landmarks["29"], hidden=hidden, caption=caption)
+        return closeup(portrait, "29", caption=f"{shot.key}: {(~portrait.visible['29']).sum()} hidden")
 
 
 def _things(rng: np.random.Generator, share: float) -> dict:

@@ -1,10 +1,9 @@
 """DigiFace-1M: its first archives, unpacked: a folder for each person."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from faceptor.datasets.readers.digiface import ARCHIVES, is_test
-from faceptor.errors import ConfigError
 from faceptor.synthesis.writers.head_poses import sitting
 from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, put
 
@@ -19,29 +18,17 @@ class DigiFaceLayout(Layout):
     default_size = 112
     frame = "arcface"
 
-    def check(self, order: Order) -> None:
-        super().check(order)
-        for split, people in _numbers().items():
-            if (found := getattr(order, split)) > (most := _EACH * len(people)):
-                raise ConfigError(f"synthesis.digiface.{split}: expected at most {most}, found {found}")
+    @property
+    def max_pictures(self) -> dict[str, int]:
+        return {split: _EACH * len(people) for split, people in _numbers().items()}
 
-    def plan(self, order: Order) -> list[Shot]:
-        shots, numbers = [], _numbers()
-        for split, pictures in (("train", order.train), ("test", order.test)):
-            for n, number in enumerate(numbers[split][: -(-pictures // _EACH)]):
-                shots += [
-                    self.shot(
-                        order,
-                        split,
-                        n,
-                        key=f"{_archive(number)}/{number}/{sample}.png",
-                        sample=sample,
-                        fixed=sitting(order.rng("pose", number, sample)),
-                        note={"number": number},
-                    )
-                    for sample in range(min(_EACH, pictures - n * _EACH))
-                ]
-        return shots
+    def shots(self, order: Order) -> Iterator[Shot]:
+        for split, people in _numbers().items():
+            pictures = order.counts[split]
+            for n, number in enumerate(people[: -(-pictures // _EACH)]):
+                for sample in range(min(_EACH, pictures - n * _EACH)):
+                    key, pose = f"{_archive(number)}/{number}/{sample}.png", sitting(order.rng("pose", number, sample))
+                    yield self.shot(order, split, n, key=key, sample=sample, fixed=pose, note={"number": number})
 
     def draw(self, shot: Shot, portrait, root: Path) -> None:
         put(root / shot.key, portrait.image)

@@ -1,5 +1,6 @@
 """FaceSynthetics: pictures, 70 points and 19 classes with pixels of none, all in one folder."""
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -34,14 +35,17 @@ class FaceSyntheticsLayout(Layout):
     maps = True
     zoom = 1.2
 
-    def plan(self, order: Order) -> list[Shot]:
+    def shots(self, order: Order) -> Iterator[Shot]:
         """Numbers are chosen so that the reader's draw gives as many of each part as are ordered."""
-        shots, people = [], {"train": count(), "test": count()}
-        for number in _numbers({"train": order.train, "test": order.test}):
+        taken = Counter()
+        for number in map("{:06d}".format, count()):
+            if taken.total() == order.train + order.test:
+                return
             split = "test" if is_test(number) else "train"
-            look = facing(order.rng("pose", number), yaw=18) | adorned(order.rng("worn", number))
-            shots.append(self.shot(order, split, next(people[split]), key=number, fixed=look))
-        return shots
+            if taken[split] < order.counts[split]:
+                look = facing(order.rng("pose", number), yaw=18) | adorned(order.rng("worn", number))
+                yield self.shot(order, split, taken[split], key=number, fixed=look)
+                taken[split] += 1
 
     def draw(self, shot: Shot, portrait: Portrait, root: Path) -> None:
         put(root / f"{shot.key}.png", portrait.image)
@@ -63,15 +67,3 @@ def points_of(portrait: Portrait) -> np.ndarray:
 def classes_of(portrait: Portrait) -> np.ndarray:
     """(H, W) uint8 classes."""
     return _CLASSES[portrait.classes19]
-
-
-def _numbers(wanted: dict[str, int]) -> Iterator[str]:
-    """Numbers from 0 of which as many are in each part as wanted."""
-    left = dict(wanted)
-    for number in map("{:06d}".format, count()):
-        if not any(left.values()):
-            return
-        split = "test" if is_test(number) else "train"
-        if left[split]:
-            left[split] -= 1
-            yield number

@@ -1,6 +1,6 @@
 """FairFace: `fairface_label_{train,val}.csv` beside numbered pictures in `train/` and `val/`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from faceptor.datasets.labels import FAIRFACE_AGES, FAIRFACE_RACES
@@ -20,9 +20,8 @@ class FairFaceLayout(Layout):
     default_size = 160
     frame = "crop"
 
-    def plan(self, order: Order) -> list[Shot]:
-        shots = []
-        for split, count in (("train", order.train), ("test", order.test)):
+    def shots(self, order: Order) -> Iterator[Shot]:
+        for split, count in order.counts.items():
             rng = order.rng("labels", split)
             ages, races = mixed(count, _AGE_GROUP_WEIGHTS, rng), mixed(count, (1,) * len(FAIRFACE_RACES), rng)
             genders, service = mixed(count, (1, 1), rng), mixed(count, (1, 1), rng)
@@ -33,17 +32,15 @@ class FairFaceLayout(Layout):
                 looks = appearance_of(APPEARANCES[race], seed=order.seed, person=person, male=not genders[n], rng=face)
                 facts = (FAIRFACE_AGES[ages[n]], _GENDERS[genders[n]], race, str(bool(service[n])))
                 key, fixed = f"{_FOLDER[split]}/{n + 1}.jpg", sitting(face) | looks | at_age(age)
-                shots.append(self.shot(order, split, n, key=key, fixed=fixed, note={"facts": facts}))
-        return shots
+                yield self.shot(order, split, n, key=key, fixed=fixed, note={"facts": facts})
 
     def draw(self, shot: Shot, portrait, root: Path) -> None:
         put(root / shot.key, portrait.image)
 
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterator, root: Path) -> None:
         for split, folder in _FOLDER.items():
             table = (",".join((shot.key, *shot.note["facts"])) for shot in shots if shot.split == split)
             put(root / f"fairface_label_{folder}.csv", lines([_HEADER, *table]))
-        return self.count(shots, rows)
 
     def tile(self, shot: Shot, portrait) -> Tile:
         age, gender, race, _ = shot.note["facts"]

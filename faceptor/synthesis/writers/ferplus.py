@@ -1,6 +1,7 @@
 """FERPlus: grey values of 48 x 48 faces in `fer2013.csv`, and the votes of ten taggers in `fer2013new.csv`."""
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -33,25 +34,25 @@ class FERPlusLayout(Layout):
         if order.image_size not in (None, self.default_size):
             raise ConfigError(f"synthesis.ferplus.image_size: expected 48 as published, found {order.image_size}")
 
-    def plan(self, order: Order) -> list[Shot]:
+    def shots(self, order: Order) -> Iterator[Shot]:
         train, public = shares(order.train, _PARTS)
         parts = (("Training", "train", train), ("PublicTest", "val", public), ("PrivateTest", "test", order.test))
-        shots = []
+        numbers = itertools.count()
         for usage, part, count in parts:
             rng = order.rng("rows", part)
             labels = [EXPRESSIONS[label] for label in mixed(count, np.sqrt(_CLASS_COUNTS), rng)]
             spare = rng.choice(list(_UNUSABLE_VOTES), size=round(count * _UNUSABLE_SHARE)).tolist()
             for n, label in enumerate(rng.permutation([*labels, *spare]).tolist()):
-                key = "" if label == "NF" else f"fer{len(shots):07d}.png"  # the owner leaves these unnamed
+                number = next(numbers)
+                key = "" if label == "NF" else f"fer{number:07d}.png"  # the owner leaves these unnamed
                 fixed = sitting(rng) | {"grayscale": True} | _shown(label)
                 note = {"usage": usage, "label": label, "votes": _votes(label, rng)}
-                shots.append(self.shot(order, part, n, key=key, fixed=fixed, note=note))
-        return shots
+                yield self.shot(order, part, n, key=key, counted=label in EXPRESSIONS, fixed=fixed, note=note)
 
     def draw(self, shot: Shot, portrait, root: Path) -> str:
         return " ".join(map(str, _picture(shot, portrait)[..., 0].ravel().tolist()))
 
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterator, root: Path) -> None:
         put(root / "fer2013.csv", "emotion,pixels,Usage\n")
         with (root / "fer2013.csv").open("a") as file:
             for shot, pixels in zip(shots, rows, strict=True):
@@ -60,7 +61,6 @@ class FERPlusLayout(Layout):
                 file.write(f"{number},{pixels},{shot.note['usage']}\n")
         votes = (",".join(map(str, (shot.note["usage"], shot.key, *shot.note["votes"]))) for shot in shots)
         put(root / "fer2013new.csv", lines([",".join(("Usage", "Image name", *FERPLUS_VOTES)), *votes]))
-        return self.count([shot for shot in shots if shot.note["label"] in EXPRESSIONS])
 
     def tile(self, shot: Shot, portrait) -> Tile:
         label = shot.note["label"]

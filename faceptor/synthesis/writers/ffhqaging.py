@@ -1,11 +1,10 @@
 """FFHQ-Aging: `ffhq_aging_labels.csv` beside the thumbnails of FFHQ, a thousand to a folder."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from faceptor.datasets.labels import FFHQ_AGES, GENDERS
-from faceptor.errors import ConfigError
 from faceptor.synthesis.demographics import age_ranges, at_age
 from faceptor.synthesis.writers.head_poses import sitting
 from faceptor.synthesis.writers.layout import Layout, Order, Shot, Tile, lines, mixed, put
@@ -14,7 +13,6 @@ _HEADER = (
     "image_number,age_group,age_group_confidence,gender,gender_confidence,head_pitch,head_roll,head_yaw,"
     "left_eye_occluded,right_eye_occluded,glasses"
 )
-_LARGEST = {"train": 60000, "test": 10000}  # FFHQ's own division is by number
 _FOLDER = "thumbnails128x128"
 
 
@@ -24,25 +22,18 @@ class FFHQAgingLayout(Layout):
     default_size = 128
     frame = "celebahq"
     min_pictures: ClassVar = {}  # every face is for testing
+    max_pictures: ClassVar = {"train": 60000, "test": 10000}  # FFHQ's own division is by number
 
-    def check(self, order: Order) -> None:
-        super().check(order)
-        for split, most in _LARGEST.items():
-            if (asked := getattr(order, split)) > most:
-                raise ConfigError(f"synthesis.{self.name}.{split}: expected at most {most} faces, found {asked}")
-
-    def plan(self, order: Order) -> list[Shot]:
-        shots = []
-        for split, first in (("train", 0), ("test", _LARGEST["train"])):
-            count, rng = getattr(order, split), order.rng("labels", split)
+    def shots(self, order: Order) -> Iterator[Shot]:
+        for split, first in (("train", 0), ("test", self.max_pictures["train"])):
+            count, rng = order.counts[split], order.rng("labels", split)
             groups, genders = mixed(count, (1,) * len(FFHQ_AGES), rng), mixed(count, (1, 1), rng)
             for n in range(count):
                 face = order.rng("face", split, n)
                 low, high = age_ranges(FFHQ_AGES)[groups[n]]
                 fixed = sitting(face) | {"male": not genders[n]} | at_age(face.uniform(low, high + 1))
                 note = {"age": FFHQ_AGES[groups[n]], "gender": GENDERS[genders[n]]}
-                shots.append(self.shot(order, split, n, key=f"{first + n:05d}", fixed=fixed, note=note))
-        return shots
+                yield self.shot(order, split, n, key=f"{first + n:05d}", fixed=fixed, note=note)
 
     def draw(self, shot: Shot, portrait, root: Path) -> str:
         folder = f"{int(shot.key) // 1000 * 1000:05d}"
@@ -52,8 +43,10 @@ class FFHQAgingLayout(Layout):
         facts = (int(shot.key), shot.note["age"], 1.0, shot.note["gender"], 1.0, f"{pitch:.2f}", f"{roll:.2f}")
         return ",".join(map(str, (*facts, f"{yaw:.2f}", 0.0, 0.0, glasses)))
 
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterator, root: Path) -> None:
         put(root / "ffhq_aging_labels.csv", lines([_HEADER, *rows]))
+
+    def counts(self, shots: Sequence[Shot]) -> dict[str, int]:
         return {"all": len(shots)}  # readers divide it in more than one way
 
     def tile(self, shot: Shot, portrait) -> Tile:

@@ -1,5 +1,6 @@
 """LaPa: `{train,val,test}/{images,labels,landmarks}`, 11 classes and 106 points."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,23 +19,13 @@ class LaPaLayout(Layout):
     zoom = 1.2
     min_pictures: ClassVar = {"train": 2, "test": 1}  # the owner's validation part is taken from train
 
-    def plan(self, order: Order) -> list[Shot]:
+    def shots(self, order: Order) -> Iterator[Shot]:
         train, val = shares(order.train, _TRAIN)
-        shots = []
         for part, count in {"train": train, "val": val, "test": order.test}.items():
             photos = order.rng("names", part).choice(10**10, size=count, replace=False) if count else ()
-            shots += [
-                self.shot(
-                    order,
-                    part,
-                    n,
-                    key=f"{photo}_{n % 3}",
-                    fixed=facing(order.rng("pose", part, n), yaw=18),
-                    note={"part": part},
-                )
-                for n, photo in enumerate(photos)
-            ]
-        return shots
+            for n, photo in enumerate(photos):
+                pose = facing(order.rng("pose", part, n), yaw=18)
+                yield self.shot(order, part, n, key=f"{photo}_{n % 3}", fixed=pose, note={"part": part})
 
     def draw(self, shot: Shot, portrait, root: Path) -> None:
         base = root / "LaPa" / shot.note["part"]

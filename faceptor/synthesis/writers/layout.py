@@ -7,7 +7,7 @@ torch), and writes the label files from the rows that come back in the order of 
 import hashlib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -63,6 +63,11 @@ class Order:
     identities: int | None = None
     pairs: int | None = None
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """Faces of each part."""
+        return {"train": self.train, "test": self.test}
+
     def rng(self, *words: object) -> np.random.Generator:
         return stream(self.seed, self.name, *words)
 
@@ -79,6 +84,7 @@ class Shot:
     frame: str
     maps: bool
     zoom: float
+    counted: int = 1  # pictures of the split that a reader counts for it
     fixed: dict[str, Any] = field(default_factory=dict)
     note: dict[str, Any] = field(default_factory=dict)
 
@@ -98,14 +104,6 @@ class Tile:
     good: bool | None = None  # colours the frame: same / different person
 
 
-@dataclass(frozen=True, kw_only=True)
-class Drawn:
-    """What comes back from a worker: a small row for the label files, and a tile if the sheet shows this shot."""
-
-    row: Any
-    tile: Tile | None = None
-
-
 class Layout(ABC):
     """Writer of one data set in its owner's layout (one subclass per data set)."""
 
@@ -114,6 +112,7 @@ class Layout(ABC):
     default_size: ClassVar[int]  # longer side of the embedded pictures
     splits: ClassVar[tuple[str, ...]] = ("train", "test")  # what the owner publishes
     min_pictures: ClassVar[dict[str, int]] = {"train": 1}  # pictures of a split that its own reader can do with
+    max_pictures: ClassVar[dict[str, int]] = {}  # pictures of a part for which the owner's layout has names
     needs: ClassVar[tuple[str, ...]] = ()  # fields of the order that must be given beside train and test
     frame: ClassVar[str]  # how the faces lie in their pictures, of `placement.FRAMES`
     aspect: ClassVar[float] = 1.0  # width / height of the pictures
@@ -133,15 +132,22 @@ class Layout(ABC):
                 raise ConfigError(f"{place}.{key}: expected at least {low}, found {value}")
             if value is not None and key in {"identities", "pairs"} - set(self.needs):
                 raise ConfigError(f"{place}.{key}: this data set has none, found {value}; remove the key")
-        for split in {"train", "test"} - set(self.splits):
-            if (value := getattr(order, split)) > 0:
+        for split, value in order.counts.items():
+            if value > 0 and split not in self.splits:
                 raise ConfigError(f"{place}.{split}: this data set has no {split} part, expected 0, found {value}")
+        for split, most in self.max_pictures.items():
+            if (value := order.counts[split]) > most:
+                raise ConfigError(f"{place}.{split}: expected at most {most} faces, found {value}")
         if order.train + order.test == 0:
             raise ConfigError(f"{place}: train and test are both 0, ask for at least one face")
 
-    @abstractmethod
     def plan(self, order: Order) -> list[Shot]:
         """All pictures, in the order of the label files."""
+        return list(self.shots(order))
+
+    @abstractmethod
+    def shots(self, order: Order) -> Iterator[Shot]:
+        """One picture after the other."""
 
     def shot(self, order: Order, part: str, n: int, **more: Any) -> Shot:
         """A picture of the n-th person of a part, with `more` fields; a validation part belongs to training."""
@@ -159,9 +165,9 @@ class Layout(ABC):
     def draw(self, shot: Shot, portrait: Portrait, root: Path) -> Any:
         """Write the files of one shot below root; return what `write` needs (small, picklable)."""
 
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable[Any], root: Path) -> dict[str, int]:
-        """Write the label files, if any; rows come in the order of the shots. Returns counts per split."""
-        return self.count(shots, rows)
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterator[Any], root: Path) -> None:
+        """Write the label files, if any; rows come in the order of the shots."""
+        return
 
     @abstractmethod
     def tile(self, shot: Shot, portrait: Portrait) -> Tile:
@@ -174,23 +180,22 @@ class Layout(ABC):
     def person(self, part: str, n: int) -> int:
         return person(self.name, part, int(n))
 
-    def count(self, shots: Sequence[Shot], rows: Iterable[Any] = ()) -> dict[str, int]:
-        """Pictures per split, once every row has come back."""
-        for _ in rows:
-            pass
-        return dict(Counter(shot.split for shot in shots))
+    def counts(self, shots: Sequence[Shot]) -> dict[str, int]:
+        """Pictures per split."""
+        return dict(Counter(shot.split for shot in shots for _ in range(shot.counted)))
 
     def size(self, order: Order) -> tuple[int, int]:
         """(height, width) of a picture whose longer side is what the order asks."""
         longer = order.image_size or self.default_size
         return (longer, round(longer * self.aspect)) if self.aspect <= 1 else (round(longer / self.aspect), longer)
 
-    def take(self, shot: Shot, seed: int, root: Path, *, show: bool) -> Drawn:
+    def take(self, shot: Shot, seed: int, root: Path, *, show: bool) -> tuple[Any, Tile | None]:
+        """Draw a shot: its row for the label files, and a tile if the contact sheet shows it."""
         face = sample_face(seed, identity=shot.person, sample=shot.sample, **shot.fixed)
         canvas = tuple(round(side * shot.zoom) for side in shot.size)
         portrait = cut(render(face, size=canvas, frame=shot.frame, maps=shot.maps), shot.size)
         row = self.draw(shot, portrait, root)
-        return Drawn(row=row, tile=self.tile(shot, portrait) if show else None)
+        return row, self.tile(shot, portrait) if show else None
 
 
 def cut(portrait: Portrait, size: tuple[int, int]) -> Portrait:
@@ -217,8 +222,13 @@ def cut(portrait: Portrait, size: tuple[int, int]) -> Portrait:
     )
 
 
-def closeup(portrait: Portrait, **labels: Any) -> Tile:
-    """A tile of the face alone, with fields of `Tile`: its box with a margin, as far as the picture reaches."""
+def closeup(portrait: Portrait, scheme: str = "", **labels: Any) -> Tile:
+    """A tile of the face alone, with fields of `Tile`: its box with a margin, as far as the picture reaches.
+
+    `scheme` adds the landmarks of that name, hollow where they cannot be seen.
+    """
+    if scheme:
+        labels |= {"landmarks": portrait.landmarks[scheme], "hidden": ~portrait.visible[scheme]}
     low, high = portrait.box[:2], portrait.box[2:]
     half = (high - low).max() * (0.5 + _MARGIN)
     left, top = np.maximum(((low + high) / 2 - half).round().astype(int), 0)

@@ -1,6 +1,6 @@
 """LFW with attributes: LFWA's `.mat` files (40 and 73 names), its split, and the scored list of 73 attributes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +29,10 @@ class LFW73Layout(Layout):
     frame = "wild"
     zoom = 1.45
 
-    def plan(self, order: Order) -> list[Shot]:
+    def shots(self, order: Order) -> Iterator[Shot]:
         album = [
             (split, n, sample)
-            for split, count in (("train", order.train), ("test", order.test))
+            for split, count in order.counts.items()
             for n, sample in albums(count, 2.3, order.rng("albums", split), most=40)
         ]
         people = list(dict.fromkeys((split, n) for split, n, _ in album))
@@ -49,13 +49,13 @@ class LFW73Layout(Layout):
             )
             for split, n, sample in album
         ]
-        return sorted(shots, key=lambda shot: shot.key)
+        yield from sorted(shots, key=lambda shot: shot.key)
 
     def draw(self, shot: Shot, portrait, root: Path) -> tuple[dict, dict]:
         put(root / "lfw" / shot.key, portrait.image)
         return known(portrait, "celeba"), known(portrait, "lfw")
 
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterator, root: Path) -> None:
         # Not needed by the drawing processes.
         from faceptor.datasets.labels import CELEBA_40, LFW_73
 
@@ -64,7 +64,6 @@ class LFW73Layout(Layout):
         save_labels(root, shots, LFW_73, lfw)
         save_split(root, shots)
         put(root / "lfw_attributes.txt", _scores(order, shots, lfw, LFW_73))
-        return self.count(shots)
 
     def tile(self, shot: Shot, portrait) -> Tile:
         return Tile(image=portrait.image, caption=f"{shot.note['name']}\n{described(known(portrait, 'lfw'))}")
@@ -86,14 +85,10 @@ def save_labels(root: Path, shots: Sequence[Shot], names: Sequence[str], seen: S
 
 
 def save_split(root: Path, shots: Sequence[Shot]) -> None:
-    """`indices_train_test.mat` of the LFWA package."""
+    """`indices_train_test.mat` of the LFWA package: numbers of pictures and of people (both in alphabetical order,
+    from 1) on each side of the split."""
     from faceptor.synthesis.writers.write_matlab import save_hdf5_mat
 
-    save_hdf5_mat(root / "indices_train_test.mat", **_indices(shots))
-
-
-def _indices(shots: Sequence[Shot]) -> dict[str, np.ndarray]:
-    """Numbers of pictures and of people (both in alphabetical order, from 1) on each side of the split."""
     people = {name: i + 1 for i, name in enumerate(sorted({shot.note["name"] for shot in shots}))}
     found = {}
     for split in ("train", "test"):
@@ -101,7 +96,7 @@ def _indices(shots: Sequence[Shot]) -> dict[str, np.ndarray]:
         pictures, identities = np.array(mine, float).reshape(-1, 2).T
         found[f"indices_img_{split}"] = pictures[:, None]
         found[f"indices_identity_{split}"] = np.unique(identities)[:, None]
-    return found
+    save_hdf5_mat(root / "indices_train_test.mat", **found)
 
 
 def _scores(order: Order, shots: Sequence[Shot], seen: Sequence[dict], names: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """LFWA: people's folders in `lfw/`, 40 attributes in `lfw_att_40.mat`, and the owner's split."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from faceptor.synthesis.writers.celeba import known
@@ -18,12 +18,11 @@ class LFWALayout(LFW73Layout):
         put(root / "lfw" / shot.key, portrait.image)
         return known(portrait, "celeba")
 
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterator, root: Path) -> None:
         from faceptor.datasets.labels import CELEBA_40  # not needed by the drawing processes
 
         save_labels(root, shots, CELEBA_40, list(rows))
         save_split(root, shots)
-        return self.count(shots)
 
     def tile(self, shot: Shot, portrait) -> Tile:
         return Tile(image=portrait.image, caption=f"{shot.note['name']}\n{described(known(portrait, 'celeba'))}")

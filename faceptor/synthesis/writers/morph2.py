@@ -3,7 +3,7 @@
 The owner publishes no split, so nothing here says which picture is for testing: the reader splits.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -27,7 +27,7 @@ class Morph2Layout(Layout):
     aspect = 160 / 192
     min_pictures: ClassVar = {}  # the reader draws its splits from all faces
 
-    def plan(self, order: Order) -> list[Shot]:
+    def shots(self, order: Order) -> Iterator[Shot]:
         count = order.train + order.test
         rng = order.rng("people")
         album = albums(count, 2, rng, most=20)
@@ -37,26 +37,18 @@ class Morph2Layout(Layout):
         first = {n: age for (n, sample), age in zip(album, ages, strict=True) if sample == 0}
         starts = rng.integers(date(2003, 1, 1).toordinal(), date(2005, 1, 1).toordinal(), size=people)
         births = [int(starts[n] - first[n] * 365.25) for n in range(people)]
-        return [
-            self.shot(
-                order,
-                "train",
-                n,
-                split="all",
-                key=f"Album{1 + n * _PICTURES_PER_PERSON // people}",
-                sample=sample,
-                fixed={"age": age} | _mug_shot(order.rng("pose", n, sample)),
-                note={"subject": int(identifiers[n]), "picture": sample + 1, "born": births[n]},
-            )
-            for (n, sample), age in zip(album, ages, strict=True)
-        ]
+        for (n, sample), age in zip(album, ages, strict=True):
+            key = f"Album{1 + n * _PICTURES_PER_PERSON // people}"
+            fixed = {"age": age} | _mug_shot(order.rng("pose", n, sample))
+            note = {"subject": int(identifiers[n]), "picture": sample + 1, "born": births[n]}
+            yield self.shot(order, "train", n, split="all", key=key, sample=sample, fixed=fixed, note=note)
 
     def draw(self, shot: Shot, portrait, root: Path) -> dict[str, bool | None]:
         attributes = known(portrait, "celeba")
         put(root / photo(shot, attributes), portrait.image)
         return attributes | {race: portrait.attributes.get(f"lfw:{race}") for race in _RACES}
 
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterator, root: Path) -> None:
         table, first = [], {}
         for shot, seen in zip(shots, rows, strict=True):
             taken = date.fromordinal(shot.note["born"]) + timedelta(days=shot.fixed["age"] * 365.25)
@@ -67,16 +59,15 @@ class Morph2Layout(Layout):
                 "doa": f"{taken:%m/%d/%Y}",
                 "race": next((code for race, code in _RACES.items() if seen[race]), "O"),
                 "gender": _sex(seen),
-                "facial_hair": _flag(seen.get("Mustache"), seen.get("Goatee")),
+                "facial_hair": int(bool(seen["Mustache"] or seen["Goatee"])),
                 "age": int(shot.fixed["age"]),
                 "age_diff": (taken - first.setdefault(shot.person, taken)).days,  # days since the first picture
-                "glasses": _flag(seen.get("Eyeglasses")),
+                "glasses": int(bool(seen["Eyeglasses"])),
                 "photo": photo(shot, seen),
             }
             table.append(values)
         cells = [table[0], *(values.values() for values in table)]
         put(root / "morph_2008_nonCommercial.csv", lines(",".join(map(str, row)) for row in cells))
-        return self.count(shots)
 
     def tile(self, shot: Shot, portrait) -> Tile:
         attributes = known(portrait, "celeba")
@@ -109,7 +100,3 @@ def _ages(album: Sequence[tuple[int, int]], rng: np.random.Generator) -> list[fl
 
 def _sex(attributes: dict[str, bool | None]) -> str:
     return "M" if attributes["Male"] else "F"
-
-
-def _flag(*seen: bool | None) -> int:
-    return int(any(seen))

@@ -1,6 +1,6 @@
 """MS1MV3: `train.rec` (RecordIO) with its index and list, `property`, and five verification sets as `.bin`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -32,31 +32,41 @@ class MS1MV3Layout(Layout):
         if order.test:
             raise ConfigError("synthesis.ms1mv3.test: remove it, the tests are the `pairs` of the verification sets")
 
-    def plan(self, order: Order) -> list[Shot]:
+    def shots(self, order: Order) -> Iterator[Shot]:
         per_person = order.rng("albums").permutation(shares(order.train, np.ones(order.identities)))
-        shots = [
-            self.shot(
-                order,
-                "train",
-                n,
-                key=f"{n}/{sample}.jpg",
-                sample=sample,
-                # Within a person the ages spread, as they do in pictures of well-known people.
-                fixed=sitting(order.rng("pose", n, sample)) | {"age": age},
-                note={"label": n},
-            )
-            for n, count in enumerate(per_person)
-            for sample, age in enumerate(_ages(order.rng("ages", n), count))
-        ]
+        for n, count in enumerate(per_person):
+            # Within a person the ages spread, as they do in pictures of well-known people.
+            for sample, age in enumerate(_ages(order.rng("ages", n), count)):
+                key, fixed = f"{n}/{sample}.jpg", sitting(order.rng("pose", n, sample)) | {"age": age}
+                yield self.shot(order, "train", n, key=key, sample=sample, fixed=fixed, note={"label": n})
         for name in VERIFICATION:
-            shots += _pairs(self, order, name)
-        return shots
+            yield from self._pairs(order, name)
+
+    def _pairs(self, order: Order, name: str) -> Iterator[Shot]:
+        """Pair after pair: ten folds of neighbouring pairs, in each first the same people, then different ones."""
+        rng, (_, sides) = order.rng("pairs", name), _SETS[name]
+        for fold in np.array_split(np.arange(order.pairs), _FOLDS):
+            for place, pair in enumerate(fold):
+                same = place < (len(fold) + pair % 2) // 2
+                # The owners of the last two sets chose strangers of one sex, which makes them hard.
+                alike = {"male": bool(rng.random() < 0.5)} if not same and name in ("calfw", "cplfw") else {}
+                for side, own in enumerate(sides(rng)):
+                    yield self.shot(
+                        order,
+                        name,
+                        2 * pair + (0 if same else side),
+                        split=name,
+                        key=f"{name}/{pair}/{side}",
+                        sample=side,
+                        counted=1 - side,  # a pair counts once
+                        fixed=sitting(rng) | own | alike,
+                        note={"same": bool(same)},
+                    )
 
     def draw(self, shot: Shot, portrait, root: Path) -> bytes:
         return jpeg(portrait.image)
 
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable[bytes], root: Path) -> dict[str, int]:
-        rows = iter(rows)
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterator[bytes], root: Path) -> None:
         trained = [shot for shot in shots if shot.split == "train"]
         labels = [shot.note["label"] for shot in trained]
         with record_writer(root / "train") as add:
@@ -74,13 +84,10 @@ class MS1MV3Layout(Layout):
         for name in VERIFICATION:
             same = [shot.note["same"] for shot in shots if shot.split == name][::2]
             dump_bin(root / f"{name}.bin", list(islice(rows, 2 * len(same))), same)
-        for _ in rows:
-            raise ValueError("more pictures were drawn than planned")
-        return {"train": len(labels)} | dict.fromkeys(VERIFICATION, order.pairs)
 
     def tile(self, shot: Shot, portrait) -> Tile:
         same = shot.note.get("same")
-        group = f"train.rec, identity {shot.note['label']}" if shot.split == "train" else _TITLES[shot.split]
+        group = f"train.rec, identity {shot.note['label']}" if shot.split == "train" else _SETS[shot.split][0]
         return Tile(
             image=portrait.image, group=group, good=same, caption={True: "same", False: "different"}.get(same, "")
         )
@@ -93,22 +100,6 @@ class MS1MV3Layout(Layout):
         people = [group for (split, *_), group in groups.items() if split == "train"][:4]
         pairs = [group for (split, *_), group in groups.items() if split != "train"]
         return [i for group in people for i in group[:8]] + [i for group in pairs for i in group[:4]]
-
-
-def _pairs(layout: MS1MV3Layout, order: Order, name: str) -> list[Shot]:
-    """Pair after pair: ten folds of neighbouring pairs, in each first the same people, then different ones."""
-    rng = order.rng("pairs", name)
-    shots = []
-    for fold in np.array_split(np.arange(order.pairs), _FOLDS):
-        for place, pair in enumerate(fold):
-            same = place < (len(fold) + pair % 2) // 2
-            # The owners of the last two sets chose strangers of one sex, which makes them hard.
-            alike = {"male": bool(rng.random() < 0.5)} if not same and name in ("calfw", "cplfw") else {}
-            for side, own in enumerate(_SIDES[name](rng)):
-                who, key, note = 2 * pair + (0 if same else side), f"{name}/{pair}/{side}", {"same": bool(same)}
-                fixed = sitting(rng) | own | alike
-                shots.append(layout.shot(order, name, who, split=name, key=key, sample=side, fixed=fixed, note=note))
-    return shots
 
 
 def _ages(rng: np.random.Generator, count: int) -> list[float]:
@@ -133,17 +124,11 @@ def _across_pose(rng: np.random.Generator) -> tuple[dict, dict]:
     return {"yaw": turn * float(rng.uniform(15, 40))}, {"yaw": -turn * float(rng.uniform(15, 40))}
 
 
-_TITLES = {
-    "lfw": "lfw.bin",
-    "cfp_fp": "cfp_fp.bin: frontal and profile",
-    "agedb_30": "agedb_30.bin: thirty years apart",
-    "calfw": "calfw.bin: across age, strangers of one sex",
-    "cplfw": "cplfw.bin: across pose, strangers of one sex",
-}
-_SIDES = {
-    "lfw": _free,
-    "cfp_fp": _frontal_profile,
-    "agedb_30": _across_age,
-    "calfw": _across_age,
-    "cplfw": _across_pose,
+# Of every verification set: its title on the contact sheet, and what its two sides show.
+_SETS = {
+    "lfw": ("lfw.bin", _free),
+    "cfp_fp": ("cfp_fp.bin: frontal and profile", _frontal_profile),
+    "agedb_30": ("agedb_30.bin: thirty years apart", _across_age),
+    "calfw": ("calfw.bin: across age, strangers of one sex", _across_age),
+    "cplfw": ("cplfw.bin: across pose, strangers of one sex", _across_pose),
 }

@@ -1,6 +1,6 @@
 """RAF-DB, basic emotions: aligned pictures of 100 x 100, the label list, five points and demographics per picture."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,25 +22,16 @@ class RAFDBLayout(Layout):
     default_size = 100
     frame = "arcface"
 
-    def plan(self, order: Order) -> list[Shot]:
-        shots = []
+    def shots(self, order: Order) -> Iterator[Shot]:
         for split, count, weights, digits in (
             ("train", order.train, np.sqrt(_CLASS_COUNTS), 5),
             ("test", order.test, (1,) * 7, 4),
         ):
             labels = mixed(count, weights, order.rng("labels", split))
-            shots += [
-                self.shot(
-                    order,
-                    split,
-                    n,
-                    key=f"{split}_{n + 1:0{digits}d}",
-                    fixed=sitting(order.rng("pose", split, n)) | {"expression": EXPRESSIONS.index(LABELS[label])},
-                    note={"label": int(label) + 1},
-                )
-                for n, label in enumerate(labels)
-            ]
-        return shots
+            for n, label in enumerate(labels.tolist()):
+                key, expression = f"{split}_{n + 1:0{digits}d}", EXPRESSIONS.index(LABELS[label])
+                fixed = sitting(order.rng("pose", split, n)) | {"expression": expression}
+                yield self.shot(order, split, n, key=key, fixed=fixed, note={"label": label + 1})
 
     def draw(self, shot: Shot, portrait, root: Path) -> None:
         put(root / f"basic/Image/aligned/{shot.key}_aligned.jpg", portrait.image)
@@ -54,10 +45,9 @@ class RAFDBLayout(Layout):
         )
         put(root / f"basic/Annotation/manual/{shot.key}_manu_attri.txt", lines([*points, *map(str, facts)]))
 
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterator, root: Path) -> None:
         table = lines(f"{shot.key}.jpg {shot.note['label']}" for shot in shots)
         put(root / "basic/EmoLabel/list_patition_label.txt", table)  # spelt so by its owner
-        return self.count(shots, rows)
 
     def tile(self, shot: Shot, portrait) -> Tile:
         return Tile(image=portrait.image, caption=f"{shot.note['label']} {LABELS[shot.note['label'] - 1]}")

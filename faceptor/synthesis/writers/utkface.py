@@ -3,7 +3,7 @@
 The archive has faces of other ages, too, which stand in no list.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,13 +25,11 @@ class UTKFaceLayout(Layout):
     frame = "crop"
     min_pictures: ClassVar = {"train": 1, "test": 1}
 
-    def plan(self, order: Order) -> list[Shot]:
-        counts = {
-            "train": order.train,
-            "test": order.test,
-            "unlisted": round(_UNLISTED_PER_LISTED * (order.train + order.test)),
-        }
-        return [self._shot(order, split, n) for split, count in counts.items() for n in range(count)]
+    def shots(self, order: Order) -> Iterator[Shot]:
+        counts = order.counts | {"unlisted": round(_UNLISTED_PER_LISTED * (order.train + order.test))}
+        for split, count in counts.items():
+            for n in range(count):
+                yield self._shot(order, split, n)
 
     def _shot(self, order: Order, split: str, n: int) -> Shot:
         rng, person = order.rng("face", split, n), self.person(_PARTS[split], n)
@@ -54,12 +52,11 @@ class UTKFaceLayout(Layout):
     def draw(self, shot: Shot, portrait, root: Path) -> None:
         put(root / "UTKFace" / shot.key, portrait.image)
 
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterator, root: Path) -> None:
         for split in ("train", "test"):
             mine = [shot for shot in shots if shot.split == split]
             table = (f"{n},{shot.key},{shot.note['age'] - _LISTED_AGES[0]}" for n, shot in enumerate(mine))
             put(root / f"utk_{split}.csv", lines([",file,age", *table]))
-        return self.count(shots, rows)
 
     def tile(self, shot: Shot, portrait) -> Tile:
         note = shot.note

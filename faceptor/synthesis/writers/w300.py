@@ -1,5 +1,6 @@
 """300W: afw, helen, lfpw and ibug with one `.pts` file per picture (Matlab coordinates, 1-based)."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -21,15 +22,12 @@ class W300Layout(Layout):
     frame = "wild"
     min_pictures: ClassVar = {"train": 3, "test": 3}  # of every folder one
 
-    def plan(self, order: Order) -> list[Shot]:
-        shots = []
+    def shots(self, order: Order) -> Iterator[Shot]:
         for split, count, folders in (("train", order.train, _TRAIN), ("test", order.test, _TEST)):
             parts = zip(folders, shares(count, list(folders.values())), strict=True)
             keys = [f"{folder}/{name}" for folder, part in parts for name in _names(folder, part, order)]
-            shots += [
-                self.shot(order, split, n, key=key, fixed=_pose(key, order.rng(key))) for n, key in enumerate(keys)
-            ]
-        return shots
+            for n, key in enumerate(keys):
+                yield self.shot(order, split, n, key=key, fixed=_pose(key, order.rng(key)))
 
     def draw(self, shot: Shot, portrait, root: Path) -> None:
         image = root / shot.key

@@ -1,6 +1,7 @@
 """300W-LP: photographs turned to large poses, `<part>/<name>.jpg` with a `.mat`, and their mirror images."""
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,39 +27,36 @@ class W300LPLayout(Layout):
     frame = "wild"
     splits = ("train",)
 
-    def plan(self, order: Order) -> list[Shot]:
+    def shots(self, order: Order) -> Iterator[Shot]:
         pictures = -(-order.train // 2)  # the other half are mirror images
-        shots, photograph = [], 0
+        numbers, photograph = itertools.count(), 0
         for part, count in zip(_PARTS, shares(pictures, list(_PARTS.values())), strict=True):
             for n in range(count):
                 taken, step = divmod(n, _POSES_PER_PHOTOGRAPH)
-                shots.append(
-                    self.shot(
-                        order,
-                        "train",
-                        photograph + taken,
-                        key=f"{part}/{_STEMS[part].format(1000 + taken)}_{step}",
-                        fixed=_pose(order.rng(part, taken), step),
-                        note={"mirrored": len(shots) < order.train // 2},
-                    )
+                mirrored = next(numbers) < order.train // 2
+                yield self.shot(
+                    order,
+                    "train",
+                    photograph + taken,
+                    key=f"{part}/{_STEMS[part].format(1000 + taken)}_{step}",
+                    counted=1 + mirrored,
+                    fixed=_pose(order.rng(part, taken), step),
+                    note={"mirrored": mirrored},
                 )
             photograph += -(-count // _POSES_PER_PHOTOGRAPH)
-        return shots
 
-    def draw(self, shot: Shot, portrait: Portrait, root: Path) -> int:
-        base, (part, stem) = root / "300W_LP", shot.key.split("/")
-        _save(base / f"{shot.key}.jpg", portrait.image, portrait.landmarks["68"], _parameters(portrait))
+    def draw(self, shot: Shot, portrait: Portrait, root: Path) -> None:
+        base, (part, stem), parameters = root / "300W_LP", shot.key.split("/"), pose_parameters(portrait)
+        _save(base / f"{shot.key}.jpg", portrait.image, portrait.landmarks["68"], parameters)
         points = base / "landmarks" / part / f"{stem}_pts.mat"
         points.parent.mkdir(parents=True, exist_ok=True)
         save_v5_mat(points, pts_2d=portrait.landmarks["68"].astype(float), pts_3d=portrait.solid[:, :2].astype(float))
         if shot.note["mirrored"]:
             width = portrait.image.shape[1]
             xy = landmark_scheme("300W").mirrored(portrait.landmarks["68"], width)
-            _save(base / f"{part}_Flip/{stem}.jpg", portrait.image[:, ::-1], xy, _parameters(portrait, mirrored=True))
-        return 1 + shot.note["mirrored"]
-
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable[int], root: Path) -> dict[str, int]:
-        return {"train": sum(rows)}
+            parameters[0, 1:3] *= -1  # yaw and roll
+            parameters[0, 3] = width - 1 - parameters[0, 3]
+            _save(base / f"{part}_Flip/{stem}.jpg", portrait.image[:, ::-1], xy, parameters)
 
     def tile(self, shot: Shot, portrait: Portrait) -> Tile:
         return closeup(portrait, landmarks=portrait.landmarks["68"], axes=axes(portrait), caption=angles(portrait))
@@ -73,14 +71,6 @@ def pose_parameters(portrait: Portrait) -> np.ndarray:
     """`Pose_Para`, (1, 7): pitch, yaw, roll in radians, position and scale (here pixels to half a head's width)."""
     yaw, pitch, roll = np.deg2rad(portrait.pose)
     return np.array([[pitch, yaw, roll, *portrait.centre, 0.0, portrait.unit]], float)
-
-
-def _parameters(portrait: Portrait, *, mirrored: bool = False) -> np.ndarray:
-    parameters = pose_parameters(portrait)
-    if mirrored:
-        parameters[0, 1:3] *= -1
-        parameters[0, 3] = portrait.image.shape[1] - 1 - parameters[0, 3]
-    return parameters
 
 
 def _save(path: Path, image: np.ndarray, xy: np.ndarray, parameters: np.ndarray) -> None:

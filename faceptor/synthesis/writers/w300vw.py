@@ -1,6 +1,6 @@
 """300VW: short videos of one person each, as numbered frames, with one `.pts` file per frame (1-based)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -31,31 +31,23 @@ class W300VWLayout(Layout):
     min_pictures: ClassVar = {"test": 1}
     splits = ("test",)
 
-    def plan(self, order: Order) -> list[Shot]:
-        shots, n = [], 0
+    def shots(self, order: Order) -> Iterator[Shot]:
+        n = 0
         for category, frames in zip(_PUBLISHED, shares(order.test, list(_PUBLISHED.values())), strict=True):
             videos = CATEGORIES[category][: max(1, frames // _MIN_FRAMES)]
             for video, count in zip(videos, shares(frames, [1] * len(videos)), strict=True):
-                shots += self._video(order, category, video, n, count)
+                yield from self._video(order, category, video, n, count)
                 n += 1
-        return shots
 
-    def _video(self, order: Order, category: str, video: str, person: int, count: int) -> list[Shot]:
+    def _video(self, order: Order, category: str, video: str, person: int, count: int) -> Iterator[Shot]:
         settings = dict(_SETTINGS[category])
         rng = order.rng("pose", video)
         poses = swaying(rng, count, yaw=settings.pop("yaw"), pitch=15, roll=12)
         talking = 0.5 + 0.5 * rng.random(2)  # how fast, how far
-        return [
-            self.shot(
-                order,
-                "test",
-                person,
-                key=f"{video}/{frame + 1:06d}",
-                fixed=pose | settings | {"mouth_open": float(talking[1] * _triangle(frame * talking[0] / 10))},
-                note={"category": category},
-            )
-            for frame, pose in enumerate(poses)
-        ]
+        for frame, pose in enumerate(poses):
+            key, talk = f"{video}/{frame + 1:06d}", float(talking[1] * _triangle(frame * talking[0] / 10))
+            fixed = pose | settings | {"mouth_open": talk}
+            yield self.shot(order, "test", person, key=key, fixed=fixed, note={"category": category})
 
     def draw(self, shot: Shot, portrait: Portrait, root: Path) -> None:
         video, frame = shot.key.split("/")
@@ -64,13 +56,8 @@ class W300VWLayout(Layout):
 
     def tile(self, shot: Shot, portrait: Portrait) -> Tile:
         video, frame = shot.key.split("/")
-        return closeup(
-            portrait,
-            landmarks=portrait.landmarks["68"],
-            hidden=~portrait.visible["68"],
-            group=f"{shot.note['category'].replace('_', ' ')}: video {video}",
-            caption=f"frame {int(frame)}",
-        )
+        group = f"{shot.note['category'].replace('_', ' ')}: video {video}"
+        return closeup(portrait, "68", group=group, caption=f"frame {int(frame)}")
 
     def shown(self, shots: Sequence[Shot], count: int) -> list[int]:
         """Frames of one video of each category, in their order."""

@@ -1,6 +1,7 @@
 """WFLW: pictures by event, and lists with 98 points, detector box and six attributes per face."""
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +23,15 @@ class WFLWLayout(Layout):
     default_size = 240
     frame = "wild"
 
-    def plan(self, order: Order) -> list[Shot]:
-        shots = []
-        for split in self.splits:
-            for n in range(getattr(order, split)):
+    def shots(self, order: Order) -> Iterator[Shot]:
+        numbers = itertools.count(1)
+        for split, count in order.counts.items():
+            for n in range(count):
                 rng = order.rng(split, n)
                 event = _EVENTS[rng.integers(len(_EVENTS))]
                 name = event.replace("--", "_")
-                key = f"{event}/{name}_{name.split('_', 1)[1]}_{len(shots) + 1:05d}.jpg"
-                shots.append(self.shot(order, split, n, key=key, fixed=_scene(rng)))
-        return shots
+                key = f"{event}/{name}_{name.split('_', 1)[1]}_{next(numbers):05d}.jpg"
+                yield self.shot(order, split, n, key=key, fixed=_scene(rng))
 
     def draw(self, shot: Shot, portrait: Portrait, root: Path) -> tuple[str, str, list[int]]:
         """Points as text, box as text, flags."""
@@ -39,7 +39,7 @@ class WFLWLayout(Layout):
         points = " ".join(f"{value:.6f}" for value in portrait.landmarks["98"].ravel())
         return points, " ".join(f"{value:.0f}" for value in portrait.box), list(flags(portrait).values())
 
-    def write(self, order: Order, shots: Sequence[Shot], rows: Iterable, root: Path) -> dict[str, int]:
+    def write(self, order: Order, shots: Sequence[Shot], rows: Iterator, root: Path) -> None:
         faces: dict[str, list] = {split: [] for split in self.splits}
         for shot, row in zip(shots, rows, strict=True):
             faces[shot.split].append((shot.key, *row))
@@ -50,16 +50,10 @@ class WFLWLayout(Layout):
         for column, subset in enumerate(SUBSETS):
             members = (f"{points} {key}" for key, points, _, flag in faces["test"] if flag[column])
             put(root / SUBSET_LIST.format(subset=subset), lines(members))
-        return self.count(shots)
 
     def tile(self, shot: Shot, portrait: Portrait) -> Tile:
         shown = [name for name, flag in flags(portrait).items() if flag]
-        return closeup(
-            portrait,
-            landmarks=portrait.landmarks["98"],
-            hidden=~portrait.visible["98"],
-            caption=", ".join(shown) or "no attribute",
-        )
+        return closeup(portrait, "98", caption=", ".join(shown) or "no attribute")
 
 
 def flags(portrait: Portrait) -> dict[str, int]:

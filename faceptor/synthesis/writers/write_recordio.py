@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
-from faceptor.datasets.formats.recordio import MAGIC, MAGIC_NUMBER
+import numpy as np
+
+from faceptor.datasets.formats.recordio import MAGIC_NUMBER
 
 
 def pack(payload: bytes, *, key: int, label: float | Sequence[float]) -> bytes:
@@ -26,14 +28,9 @@ def frame(content: bytes) -> bytes:
     A reader looks for the magic number at every fourth byte, so content that holds it there is cut in parts at those
     places (flags 1, 2, 3 = first, middle, last) and the four bytes themselves are left out.
     """
-    parts, start = [], 0
-    at = content.find(MAGIC)
-    while at >= 0:
-        if at % 4 == 0:
-            parts.append(content[start:at])
-            start = at + 4
-        at = content.find(MAGIC, at + 1 if at % 4 else at + 4)
-    parts.append(content[start:])
+    words = np.frombuffer(content, "<u4", count=len(content) // 4)
+    cuts = 4 * np.flatnonzero(words == MAGIC_NUMBER)
+    parts = [content[first:last] for first, last in zip([0, *cuts + 4], [*cuts, len(content)], strict=True)]
     flags = [0] if len(parts) == 1 else [1, *[2] * (len(parts) - 2), 3]
     return b"".join(
         struct.pack("<II", MAGIC_NUMBER, flag << 29 | len(part)) + part + bytes(-len(part) % 4)
