@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from faceptor.config import Params, load_params, preset_names
 from faceptor.io.files import read_json
+from faceptor.pipeline import face_search
 from faceptor.pipeline.notebooks import section_of
 from faceptor.predict import framing
 from faceptor.predict.detector import Detection
@@ -60,7 +61,8 @@ def middle(image: np.ndarray) -> list[Detection]:
 def test_every_command_of_a_preset_runs(preset, raw, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # a few faces are drawn before a process to draw them has started
-    monkeypatch.setattr(framing, "detect_faces", middle)  # looking for faces is the slowest part at this size
+    for looking in (framing, face_search):  # looking for faces is the slowest part at this size
+        monkeypatch.setattr(looking, "detect_faces", middle)
     render = Figure.draw
     Repo.init(no_scm=True).close()
     shutil.copy(ROOT / "dvc.yaml", tmp_path)

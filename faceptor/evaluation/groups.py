@@ -122,15 +122,16 @@ def by_group(
     where nobody asks for intervals.
 
     metric: has judged the faces; labels: a sample, or `labels_of` it, for every one of them, in the same order; names:
-    see `groups_of`. Verification pairs have no groups. Raises ValueError where faces and labels are not as many.
+    see `groups_of`. Faces that the headline leaves out are in no group; verification pairs have none. Raises ValueError
+    where faces and labels are not as many.
     """
     if len(labels) != metric.count:
         raise ValueError(f"{metric.spec.name}: {metric.count} faces were judged, labels tell of {len(labels)}")
     if kind_of(metric.spec).identities:
         return []
     members: dict[str, dict[str, np.ndarray]] = {}
-    for index, one in enumerate(labels):
-        for column, groups in groups_of(one, names).items():
+    for index in np.flatnonzero(metric.counted(kind_of(metric.spec).headline_of(metric.spec))):
+        for column, groups in groups_of(labels[index], names).items():
             for group in groups:
                 members.setdefault(column, {}).setdefault(group, np.zeros(len(labels), bool))[index] = True
     # a label that all faces share parts nothing

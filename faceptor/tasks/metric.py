@@ -105,6 +105,11 @@ class Metric(ABC):
         """Metrics in percent that are a share of right answers, or a mean of such shares."""
         return {}
 
+    def counted(self, name: str) -> np.ndarray:
+        """(samples,) bool: which samples a metric is told from; all, where it is no mean over samples."""
+        values = self._values().get(name)
+        return np.ones(self.count, bool) if values is None else ~np.isnan(values)
+
     def share_among(self, name: str, members: np.ndarray) -> Share | None:
         """What a metric in percent counts among some samples, (samples,) bool; None where it is no plain share of right
         answers."""

@@ -108,28 +108,30 @@ class PoseMetric(PairedMetric):
     def __init__(self, spec: TaskSpec):
         super().__init__(spec)
         self.subsets: list[tuple[str, ...]] = []
-        self.counted: list[bool] = []  # which of all samples are within the limit
 
     def _update(self, prediction: PosePrediction, sample: Any) -> None:
         check_finite(key_of(sample), prediction.angles)
-        truth = _labelled(sample)
-        self.counted.append(bool(np.abs(truth).max() <= MAX_JUDGED_ANGLE))
-        if self.counted[-1]:
-            self.predicted.append(np.asarray(prediction.angles, np.float64))
-            self.truth.append(truth)
-            self.subsets.append(tuple(sample.get("subsets", ())))
+        self.predicted.append(np.asarray(prediction.angles, np.float64))
+        self.truth.append(_labelled(sample))
+        self.subsets.append(tuple(sample.get("subsets", ())))
+
+    def judged(self) -> np.ndarray:
+        """(samples,) bool: the faces within MAX_JUDGED_ANGLE."""
+        return np.abs(np.reshape(self.truth, (-1, 3))).max(1) <= MAX_JUDGED_ANGLE
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """(n, 3) predicted and (n, 3) true pitch, yaw, roll in degrees, of the faces within MAX_JUDGED_ANGLE."""
-        if not self.truth:
+        judged = self.judged()
+        if not judged.any():
             raise DataError(
                 f"{self.spec.name}: every face is turned by more than {MAX_JUDGED_ANGLE:g} degrees; check the pose "
                 f"labels of {self.spec.dataset}"
             )
-        return super().arrays()
+        predicted, truth = super().arrays()
+        return predicted[judged], truth[judged]
 
     def turns(self) -> np.ndarray:
-        """(n,) degrees between predicted and true rotation."""
+        """(n,) degrees between predicted and true rotation, of the faces within MAX_JUDGED_ANGLE."""
         import torch
 
         from faceptor.tasks.losses.rotations import geodesic
@@ -137,27 +139,22 @@ class PoseMetric(PairedMetric):
         pair = (torch.as_tensor(matrix_of_degrees(angles)) for angles in self.arrays())
         return np.rad2deg(geodesic(*pair).numpy())
 
-    def strata(self):
-        return (len({group for group, counted in zip(self.groups, self.counted, strict=True) if counted}),)
-
-    def drawn_with(self):
-        return np.unique(np.asarray(self.groups)[self.counted], return_inverse=True)[1]
-
     def _compute(self) -> dict[str, float]:
         return {name: float(np.nanmean(values)) for name, values in self._values().items()}
 
     def _values(self):
-        errors = angle_errors(*self.arrays())
+        errors, judged = angle_errors(*self.arrays()), self.judged()
         columns = {"mae": errors.mean(1), **{f"mae_{name}": errors[:, i] for i, name in enumerate(ANGLES)}}
         columns["geodesic"] = self.turns()
-        return {
-            f"{key}_{subset}" if subset else key: np.where(mask, values, np.nan)
-            for subset, mask in of_subsets(self.subsets).items()
-            for key, values in columns.items()
-        }
+        found = {}
+        for subset, mask in of_subsets(self.subsets).items():
+            for key, values in columns.items():
+                own = found[f"{key}_{subset}" if subset else key] = np.full(len(mask), np.nan)
+                own[mask & judged] = values[mask[judged]]
+        return found
 
     def notes(self) -> list[str]:
-        left_out = self.counted.count(False)
+        left_out = int((~self.judged()).sum())
         told = f"{left_out} faces turned by more than {MAX_JUDGED_ANGLE:g} degrees left out, as the field does"
         return [told] if left_out else []
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from faceptor.errors import ConfigError, DataError
+from faceptor.evaluation.groups import by_group
 from faceptor.tasks import KINDS, TASKS
 from faceptor.tasks.pose import PosePrediction, angle_errors, crop_turn, into_crop
 from faceptor.tasks.rotations import degrees_of_matrix, matrix_of_degrees
@@ -161,6 +162,17 @@ def test_faces_turned_too_far_are_left_out_and_counted():
     assert metric.notes()[0].startswith("2 faces")
     with pytest.raises(DataError, match="99 degrees"):
         measured([([0, 0, 0], [0, 120, 0])]).compute()
+
+
+def test_faces_turned_too_far_are_in_no_group_and_change_no_interval_of_one():
+    pairs = [([0, 0, 0], [30 + index, 0, 0]) for index in range(40)]
+    labels = [{"gender": index % 2} for index in range(40)]
+    metric, far = measured(pairs), measured([*pairs, ([0, 0, 0], [0, 120, 0])])
+    names = {"gender": ("male", "female")}
+    (whole,), (told,) = by_group(metric, labels, names, seed=1), by_group(far, [*labels, {"gender": 0}], names, seed=1)
+    for one, other in zip(whole.groups, told.groups, strict=True):
+        assert (one.faces, one.value, one.few) == (other.faces, other.value, False)
+        np.testing.assert_allclose(one.interval, other.interval, atol=0.5)
 
 
 def test_subsets_are_reported_beside_the_whole():
