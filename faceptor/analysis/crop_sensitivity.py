@@ -216,7 +216,7 @@ def _loss(part: pd.DataFrame, share: float) -> dict[str, Any]:
 
 
 def ways(part: pd.DataFrame) -> dict[str, pd.Series]:
-    """Skill of one task against displacement, each way from the undisplaced crop outwards."""
+    """Skill against displacement, each way from the undisplaced crop outwards."""
     curves = {axis: curve.set_index("value")["skill"].sort_index() for axis, curve in part.groupby("axis")}
     margin = curves["margin"]
     found = {"tighter": margin[margin.index <= 1][::-1], "looser": margin[margin.index >= 1]}
@@ -240,7 +240,7 @@ def crossing(curve: pd.Series, limit: float) -> float:
 
 def readable(table: pd.DataFrame, share: float = LOST_SHARE) -> pd.DataFrame:
     """`losses` in words; "beyond" the last measured displacement where none costs so much."""
-    found, ends = losses(table, share), _ends(table)
+    found, ends = losses(table, share), {way: float(curve.index[-1]) for way, curve in ways(table).items()}
     words = pd.DataFrame(index=found.index)
     words["metric"] = found["metric"]
     words["score"] = [f"{row.score:.2f}{_brackets(row.low, row.high, '{:.2f}')}" for row in found.itertuples()]
@@ -259,13 +259,6 @@ def readable(table: pd.DataFrame, share: float = LOST_SHARE) -> pd.DataFrame:
 
 def _brackets(low: float, high: float, form: str) -> str:
     return f" [{form.format(low)}, {form.format(high)}]" if np.isfinite([low, high]).all() else ""
-
-
-def _ends(table: pd.DataFrame) -> dict[str, float]:
-    """The largest displacement that was measured, each way."""
-    values = table.groupby("axis")["value"]
-    ends = {axis: float(value) for axis, value in values.max().items()}
-    return {"tighter": float(values.min()["margin"]), "looser": ends["margin"], **ends}
 
 
 def conclusions(table: pd.DataFrame, share: float = LOST_SHARE) -> list[str]:
