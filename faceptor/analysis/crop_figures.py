@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from faceptor.analysis.canvas import grid
+from faceptor.analysis.canvas import grid, level
 from faceptor.analysis.crop_sensitivity import AXES, LOST_SHARE, NEUTRAL, limit_of
 from faceptor.figures.plots import PALETTE
 
@@ -33,9 +33,8 @@ def sensitivity_lines(table: pd.DataFrame, share: float = LOST_SHARE) -> Figure:
         of_task = table[table["task"] == task]
         for panel, axis in zip(row, AXES, strict=True):
             _curve(panel, of_task[of_task["axis"] == axis], axis, share)
-        lows, highs = zip(*(panel.get_ylim() for panel in row), strict=True)
+        level(row, least=-0.05)
         for panel in row:
-            panel.set_ylim(min(*lows, -0.05), max(highs))
             panel.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         row[0].set_title(task, loc="left", fontsize=11)
         row[0].set_ylabel(f"skill\n({of_task['metric'].iloc[0].replace('_', ' ')})", fontsize=10)
