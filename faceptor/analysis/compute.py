@@ -62,19 +62,12 @@ def training(model: FaceModel, samples: Mapping[str, int], *, count_work: bool =
     count_work: count MACs too.
     """
     images = {name: torch.zeros(count, 3, *[input_size(model, name)] * 2) for name, count in samples.items()}
-    with shapes_only(model, training=True, one_image=min(samples.values()) == 1), as_call(model, "forward_tasks"):
-        cost = work(model, images, training=True) if count_work else Cost(saved=kept(model, images))
+    with shapes_only(model, training=True, one_image=min(samples.values()) == 1):
+        call = model.forward_tasks
+        if not count_work:
+            return Cost(saved=by_component(kept(model, images, call=call)))
+        cost = work(model, images, training=True, call=call)
         return Cost(macs=by_component(cost.macs), saved=by_component(cost.saved))
-
-
-@contextmanager
-def as_call(model: FaceModel, method: str) -> Iterator[None]:
-    """A method in place of `forward`, so that hooks see its calls."""
-    model.forward = getattr(model, method)
-    try:
-        yield
-    finally:
-        del model.forward
 
 
 @contextmanager
