@@ -38,7 +38,9 @@ def growth(machines: Machines) -> Figure:
     figure, axes = grid("More tasks, and Layer-Attention", len(found), 2, width=WIDTH * 0.7, heights=[3.0] * len(found))
     for (left, right), (kind, each) in zip(axes, found, strict=True):
         counted = [row for row in each["rows"] if "layer_attention" not in row]
-        _line(left, [row["tasks"] for row in counted], [row["seconds"] for row in counted])
+        medians, around = _scaled([row["seconds"] for row in counted], MILLISECONDS)
+        tasks = [row["tasks"] for row in counted]
+        left.errorbar(tasks, medians, yerr=around, marker="o", color=PALETTE[0], capsize=3)
         left.set(xlabel="tasks", ylabel="milliseconds", ylim=(0, None), title=kind)
         layered = [row for row in each["rows"] if "layer_attention" in row]
         sides = list(dict.fromkeys(row["side"] for row in layered))
@@ -100,11 +102,6 @@ def _bars(
     panel.barh(range(len(names)), medians, xerr=around, height=0.7, color=colours, ecolor="#333333")
     panel.set_yticks(range(len(names)), names, fontsize=8)
     panel.invert_yaxis()
-
-
-def _line(panel: Axes, counts: Sequence[int], values: Sequence[Row]) -> None:
-    medians, around = _scaled(values, MILLISECONDS)
-    panel.errorbar(counts, medians, yerr=around, marker="o", color=PALETTE[0], capsize=3)
 
 
 def _scaled(values: Sequence[Row], scale: float) -> tuple[list[float], list[list[float]]]:

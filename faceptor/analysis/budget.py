@@ -229,18 +229,12 @@ class Costs:
     queries: float
 
 
-STORAGE: dict[str, Callable[[Costs, int], float]] = dict(
-    zip(
-        paper.STORAGE,
-        (
-            lambda cost, n: n * cost.backbone + n * cost.head,
-            lambda cost, n: cost.backbone + n * cost.head,
-            lambda cost, n: cost.backbone + cost.shared + n * cost.queries,
-        ),
-        strict=True,
-    )
-)
-TUNED, NAIVE, FACEPTOR = STORAGE
+TUNED, NAIVE, FACEPTOR = paper.STORAGE
+STORAGE: dict[str, Callable[[Costs, int], float]] = {
+    TUNED: lambda cost, n: n * cost.backbone + n * cost.head,
+    NAIVE: lambda cost, n: cost.backbone + n * cost.head,
+    FACEPTOR: lambda cost, n: cost.backbone + cost.shared + n * cost.queries,
+}
 MIXES = {
     "all six kinds, in equal parts": tuple(paper.NAIVE_HEADS),
     "landmarks and parsing only": ("landmarks", "parsing"),

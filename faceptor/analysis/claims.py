@@ -48,7 +48,7 @@ def against_paper(model: FaceModel) -> pd.DataFrame:
 
 # --- options --------------------------------------------------------------------------------------------------------
 
-# Readings of the method that change the number of parameters: option of the model section -> its values.
+# Readings of the method that change the number of parameters: section and key of the model -> their values.
 READINGS = {("decoder", "position"): ("paper", "released"), ("encoder", "extras"): (True, False)}
 
 
