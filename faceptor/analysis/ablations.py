@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,33 +117,30 @@ def _spread(mine: pd.DataFrame, test: str) -> str:
 def differences(table: pd.DataFrame, variants: Sequence[str], baseline: str, metric: str = SKILL) -> list[Difference]:
     """Each variant less the baseline: the mean over the tests that both have, where the metric is the same for all
     (skill), or else one for every test."""
-    found = []
-    for name in variants:
-        runs = experiments.runs_of(table, name, baseline)
-        tests = experiments.tests_in_common(runs, name, baseline)
-        groups = [tests] if metric == SKILL else [[test] for test in tests if _has(runs, name, test, metric)]
-        found += [experiments.paired_difference(runs, name, baseline, group, metric) for group in groups]
-    found = [each for each in found if each.seeds]
+    found = list(_compared(table, variants, baseline, metric, together=metric == SKILL))
     if variants and not found:
         known = sorted({SKILL, HEADLINE, *table["metric"]})
         raise ConfigError(f"notebooks.ablations.metric: no test has {metric!r} here; {did_you_mean(metric, known)}")
     return found
 
 
-def _has(table: pd.DataFrame, variant: str, test: str, metric: str) -> bool:
-    return not experiments.values_of(table, variant, test, metric).empty
+def _compared(
+    table: pd.DataFrame, variants: Sequence[str], baseline: str, metric: str, *, together: bool
+) -> Iterator[Difference]:
+    """Each variant less the baseline, over all tests that both have or over every test that has the metric."""
+    for name in variants:
+        runs = experiments.runs_of(table, name, baseline)
+        tests = experiments.tests_in_common(runs, name, baseline)
+        alone = ([test] for test in tests if not experiments.values_of(runs, name, test, metric).empty)
+        for group in [tests] if together else alone:
+            if (difference := experiments.paired_difference(runs, name, baseline, group, metric)).seeds:
+                yield difference
 
 
 def gains_by_test(table: pd.DataFrame, variants: Sequence[str], baseline: str, metric: str = SKILL) -> pd.DataFrame:
     """Rows (variant, test, gain, low, high, decided): one comparison for every test in common."""
-    rows = []
-    for name in variants:
-        runs = experiments.runs_of(table, name, baseline)
-        for test in experiments.tests_in_common(runs, name, baseline):
-            if _has(runs, name, test, metric):
-                each = experiments.paired_difference(runs, name, baseline, [test], metric)
-                if each.seeds:
-                    rows.append((name, test, *each.gain(), each.decided))
+    found = _compared(table, variants, baseline, metric, together=False)
+    rows = [(each.first, each.tests[0], *each.gain(), each.decided) for each in found]
     return pd.DataFrame(rows, columns=["variant", "test", "gain", "low", "high", "decided"])
 
 
@@ -163,22 +160,20 @@ def verdict_table(judged: Sequence[Verdict]) -> Markdown:
     """A row for every comparison of every claim, the claim itself once."""
     if not judged:
         return markdown.sentences(["No claim is about these variants alone."])
-    rows, told = [], set()
-    for row in verdicts.as_table(judged).itertuples():
-        again = row.claim in told
-        told.add(row.claim)
-        rows.append({
-            "claim": "" if again else f"{row.says} ({row.where})",
-            "verdict": "" if again else row.verdict,
-            "first : second": f"{row.first} : {row.second}",
-            "test": row.test,
-            "metric": row.metric,
-            "seeds": row.seeds,
-            "gain": interval_text(row.gain, row.low, row.high),
-            "printed": row.printed,
-            "alone": row.comparison,
-        })  # fmt: skip
-    return markdown.table(pd.DataFrame(rows), index=False)
+    table = verdicts.as_table(judged)
+    again = table.duplicated("claim")
+    shown = {
+        "claim": (table["says"] + " (" + table["where"] + ")").mask(again, ""),
+        "verdict": table["verdict"].mask(again, ""),
+        "first : second": table["first"] + " : " + table["second"],
+        "test": table["test"],
+        "metric": table["metric"],
+        "seeds": table["seeds"],
+        "gain": list(map(interval_text, table["gain"], table["low"], table["high"])),
+        "printed": table["printed"],
+        "alone": table["comparison"],
+    }
+    return markdown.table(pd.DataFrame(shown), index=False)
 
 
 def interval_text(mean: float, low: float, high: float) -> str:
@@ -225,19 +220,16 @@ def _of_verdicts(judged: Sequence[Verdict]) -> list[str]:
     if not judged:
         return ["No claim is about these variants alone."]
     counts = verdicts.counts(judged)
-    said = f"{len(judged)} claims of the papers: {', '.join(f'{name} {n}' for name, n in counts.items() if n)}."
+    said = [f"{len(judged)} claims of the papers: {', '.join(f'{name} {n}' for name, n in counts.items() if n)}."]
     run = [each for verdict in judged for each in verdict.comparisons if each.verdict != verdicts.NOT_RUN]
-    if not run:
-        return [said]
-    sentences = [said]
     if unlearnt := sum(not each.learnt for each in run):
-        sentences.append(f"{unlearnt} comparisons are of tests that neither variant has learnt, and decide nothing.")
-    chance = (1 - experiments.LEVEL) * len(run)
-    return [
-        *sentences,
-        f"Behind them are {len(run)} comparisons at 95 %; if nothing made a difference, about {chance:.1f} of these "
-        "intervals would still leave out 0.",
-    ]
+        said.append(f"{unlearnt} comparisons are of tests that neither variant has learnt, and decide nothing.")
+    if run:
+        said.append(
+            f"Behind them are {len(run)} comparisons at 95 %; if nothing made a difference, about "
+            f"{(1 - experiments.LEVEL) * len(run):.1f} of these intervals would still leave out 0."
+        )
+    return said
 
 
 def _names(what: str, found: Sequence[Difference]) -> str:

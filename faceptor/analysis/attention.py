@@ -7,7 +7,7 @@ paper). FaceXFormer: the attention from the task's tokens to the image in its tw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -22,6 +22,7 @@ from faceptor.models.faceptor import Faceptor
 from faceptor.models.facexformer import FaceXFormer
 from faceptor.models.textbook import attention as by_formula
 
+WITH_QUERIES = (Faceptor, FaceXFormer)
 TOKENS_TO_IMAGE = ("token_to_image", "final_attention")  # the cross-attentions of FaceXFormer that tokens read with
 
 
@@ -37,18 +38,19 @@ def query_attention(model: FaceModel, image: Tensor, task: str) -> np.ndarray:
     image = image[None] if image.ndim == 3 else image
     if len(image) != 1:
         raise FaceptorError(f"image: expected one face, (3, S, S) or (1, 3, S, S), found {tuple(image.shape)}")
-    weights = _reading(model)(model, image.to(next(model.parameters())), task)
-    return weights.float().cpu().numpy()
+    _require_queries(model)
+    read = _of_faceptor if isinstance(model, Faceptor) else _of_facexformer
+    return read(model, image.to(next(model.parameters())), task).float().cpu().numpy()
 
 
 def has_queries(model: FaceModel) -> bool:
     """Whether the tasks of a model of this sort have queries; those of Naive Faceptor have heads of their own."""
-    return isinstance(model, tuple(READINGS))
+    return isinstance(model, WITH_QUERIES)
 
 
 def attended_layers(model: FaceModel, task: str) -> tuple[str, ...]:
     """Names of the encoder layers of `query_attention`, bottom first: "layer 6"; "fused" for FaceXFormer."""
-    _reading(model)
+    _require_queries(model)
     model.require_task(task)
     if not isinstance(model, Faceptor):
         return ("fused",)
@@ -59,7 +61,7 @@ def attended_layers(model: FaceModel, task: str) -> tuple[str, ...]:
 def query_names(model: FaceModel, task: str) -> tuple[str, ...]:
     """Names of the queries of `query_attention`: the task's labels, where it has a query for each; else the task's
     name, and a number where it has several."""
-    _reading(model)
+    _require_queries(model)
     labels = model.require_task(task).labels
     count = _count(model, task)
     if count == len(labels):
@@ -74,12 +76,10 @@ def _count(model: FaceModel, task: str) -> int:
     return len(model.queries[task].content) if task in model.queries else 0
 
 
-def _reading(model: FaceModel) -> Callable[[FaceModel, Tensor, str], Tensor]:
-    for kind, reading in READINGS.items():
-        if isinstance(model, kind):
-            return reading
-    known = ", ".join(kind.__name__ for kind in READINGS)
-    raise FaceptorError(f"{type(model).__name__}: its tasks have no queries, so no attention to show; expected {known}")
+def _require_queries(model: FaceModel) -> None:
+    if not has_queries(model):
+        known, name = ", ".join(kind.__name__ for kind in WITH_QUERIES), type(model).__name__
+        raise FaceptorError(f"{name}: its tasks have no queries, so no attention to show; expected {known}")
 
 
 def _of_faceptor(model: Faceptor, image: Tensor, task: str) -> Tensor:
@@ -112,6 +112,3 @@ def attending(decoder: nn.Module) -> Iterator[list[tuple[Attention, tuple[Tensor
     finally:
         for hook in hooks:
             hook.remove()
-
-
-READINGS: dict[type[FaceModel], Callable] = {Faceptor: _of_faceptor, FaceXFormer: _of_facexformer}

@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from faceptor.analysis.attention import attended_layers, has_queries, query_attention, query_names
 from faceptor.analysis.canvas import grid
-from faceptor.analysis.faces import TEXT
+from faceptor.analysis.faces import TEXT, bare, show
 from faceptor.analysis.layer_attention import STAGE1, STAGE2, Trained, in_state
 from faceptor.analysis.markdown import sentences
 from faceptor.config.sections import did_you_mean
@@ -86,7 +86,7 @@ def on_one_face(
     )
     for row, query, layers in zip(axes, queries, maps, strict=True):
         crop = crops[query.task]
-        picture(row[0], crop, query.title)
+        show(row[0], crop.clip(0, 1), query.title)
         for number, (panel, attention) in enumerate(zip(row[1:], layers, strict=False), start=1):
             over(panel, crop, attention, most=layers.max())
             panel.set_title(f"decoder layer {number}", fontsize=TEXT)
@@ -99,12 +99,6 @@ def summed(model: FaceModel, crop: np.ndarray, query: Query) -> np.ndarray:
     return query_attention(model, to_tensor(crop), query.task)[:, query.index].sum(axis=1)
 
 
-def picture(panel: Axes, crop: np.ndarray, title: str = "") -> None:
-    """A crop without axes."""
-    panel.imshow(np.clip(crop, 0, 1))
-    _bare(panel, title)
-
-
 def over(panel: Axes, crop: np.ndarray, attention: np.ndarray, *, most: float) -> None:
     """(H, W) attention as colours over the crop in grey: `most` is the brightest colour, cells are those of tokens."""
     side = crop.shape[0]
@@ -113,7 +107,7 @@ def over(panel: Axes, crop: np.ndarray, attention: np.ndarray, *, most: float) -
     cells = cv2.resize(attention, (side, side), interpolation=cv2.INTER_NEAREST)
     shown = _scale(most)(100 * cells)
     panel.imshow(shown, cmap=COLOURS, vmin=0, vmax=1, alpha=np.interp(shown, (0, 1), OPACITY))
-    _bare(panel)
+    bare(panel)
 
 
 def scale_beside(figure: Figure, panels: Sequence[Axes], most: float) -> None:
@@ -128,17 +122,6 @@ def scale_beside(figure: Figure, panels: Sequence[Axes], most: float) -> None:
 def _scale(most: float) -> PowerNorm:
     """Percent of a query's attention -> 0 to 1, by the root, so that little is seen, too."""
     return PowerNorm(0.5, vmin=0, vmax=100 * most)
-
-
-def _bare(panel: Axes, title: str = "") -> None:
-    panel.set(xticks=[], yticks=[])
-    panel.spines[:].set_visible(False)
-    panel.set_title(title, fontsize=TEXT)
-
-
-def crop_array(image: torch.Tensor) -> np.ndarray:
-    """(3, S, S) as the network gets it -> (S, S, 3) to be shown."""
-    return image.permute(1, 2, 0).numpy()
 
 
 # --- before and after stage 2 -----------------------------------------------------------------------------------------
@@ -178,21 +161,21 @@ def looks(
             with in_state(model, state, trained[query.task], seed=seed) if state else nullcontext():
                 maps[name] = query_attention(model, image, query.task)[:, query.index]
                 layers[name] = attended_layers(model, query.task)
-        found.append(Looked(query, crop_array(image), maps, layers))
+        found.append(Looked(query, image.permute(1, 2, 0).numpy(), maps, layers))
     return found
 
 
 def before_and_after(found: Sequence[Looked]) -> Figure:
     """Rows: a query in one decoder layer; columns: the crop, the layer that stage 1 sees, all layers after stage 2."""
     wide = max(1 + sum(len(each) for each in one.layers.values()) for one in found)
-    rows = [(one, layer) for one in found for layer in _drawn_layers(len(next(iter(one.maps.values()))))]
+    rows = [(one, layer) for one in found for layer in spread(len(next(iter(one.maps.values()))), MOST_DECODER_LAYERS)]
     figure, axes = grid(
         "Where chosen queries look, by decoder layer and encoder layer (mean over heads)",
         len(rows), wide, width=12.6 / wide, heights=[12.6 / wide + 0.35] * len(rows),
     )  # fmt: skip
     for panels, (one, layer) in zip(axes, rows, strict=True):
         first = layer == 0
-        picture(panels[0], one.crop, one.query.title if first else "")
+        show(panels[0], one.crop.clip(0, 1), one.query.title if first else "")
         panels[0].set_ylabel(f"decoder layer {layer + 1}", fontsize=TEXT)
         cells = [(state, i) for state, names in one.layers.items() for i in range(len(names))]
         most = max(float(maps[layer].max()) for maps in one.maps.values())
@@ -205,10 +188,6 @@ def before_and_after(found: Sequence[Looked]) -> Figure:
             panels[1 + len(cells)].text(0, 0.5, WITHOUT, fontsize=TEXT, va="center").set_in_layout(False)
         scale_beside(figure, panels, most)
     return figure
-
-
-def _drawn_layers(depth: int) -> list[int]:
-    return spread(depth, MOST_DECODER_LAYERS)
 
 
 def said(found: Sequence[Looked]) -> list[str]:

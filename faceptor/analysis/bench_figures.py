@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from faceptor.analysis.bench_tables import MILLISECONDS, Machines, section
-from faceptor.analysis.canvas import grid
+from faceptor.analysis.canvas import grid, single
 from faceptor.figures.plots import PALETTE
 
 WIDTH, BAR = 8.0, 0.3  # inches: of a panel, of a bar's row
@@ -18,10 +18,9 @@ Row = Mapping[str, Any]
 
 def latency(machines: Machines) -> Figure:
     """One face, all tasks: milliseconds of every way to ask, with intervals; a panel for each machine."""
-    found = [(kind, [row for row in each["rows"] if row["batch"] == 1]) for kind, each in section(machines, "latency")]
     return _panels(
         "One face, all tasks",
-        found,
+        section(machines, "latency"),
         named=lambda row: f"{row['subject']}: {row['way']}, {row['precision']}",
         value="seconds",
         coloured="way",
@@ -39,7 +38,9 @@ def growth(machines: Machines) -> Figure:
     figure, axes = grid("More tasks, and Layer-Attention", len(found), 2, width=WIDTH * 0.7, heights=[3.0] * len(found))
     for (left, right), (kind, each) in zip(axes, found, strict=True):
         counted = [row for row in each["rows"] if "layer_attention" not in row]
-        _line(left, [row["tasks"] for row in counted], [row["seconds"] for row in counted])
+        medians, around = _scaled([row["seconds"] for row in counted], MILLISECONDS)
+        tasks = [row["tasks"] for row in counted]
+        left.errorbar(tasks, medians, yerr=around, marker="o", color=PALETTE[0], capsize=3)
         left.set(xlabel="tasks", ylabel="milliseconds", ylim=(0, None), title=kind)
         layered = [row for row in each["rows"] if "layer_attention" in row]
         sides = list(dict.fromkeys(row["side"] for row in layered))
@@ -55,13 +56,9 @@ def growth(machines: Machines) -> Figure:
 
 def shares(machines: Machines) -> Figure:
     """FLOP/s of the parts of a model over those of the best matrix product."""
-    found = [
-        (kind, [row for row in each["rows"] if "share" in row and row["batch"] == 1])
-        for kind, each in section(machines, "rates")
-    ]
     return _panels(
         "Share of this machine's best matrix product",
-        found,
+        section(machines, "rates"),
         named=lambda row: f"{row['subject']}, {row['precision']}",
         value="share",
         coloured="precision",
@@ -72,10 +69,12 @@ def shares(machines: Machines) -> Figure:
 
 
 def _panels(
-    title: str, found: Sequence[tuple[str, list[Row]]], *, named: Callable[[Row], str], value: str, coloured: str,
+    title: str, sections: Iterable[tuple[str, dict]], *, named: Callable[[Row], str], value: str, coloured: str,
     scale: float, **axes_settings: Any,
 ) -> Figure:  # fmt: skip
-    """A panel of bars for each machine: the rows' estimates under `value`, a colour for each thing under `coloured`."""
+    """A panel of bars for each machine: its estimates of one face under `value`, a colour for each thing under
+    `coloured`."""
+    found = [(kind, [row for row in each["rows"] if value in row and row["batch"] == 1]) for kind, each in sections]
     if not found:
         return _nothing(title)
     heights = [BAR * len(rows) + 0.8 for _, rows in found]
@@ -89,9 +88,9 @@ def _panels(
 
 
 def _nothing(title: str) -> Figure:
-    figure, axes = grid(title, 1, 1, width=WIDTH, heights=[0.5])
-    axes[0, 0].set_axis_off()
-    axes[0, 0].text(0.5, 0.5, "not measured", ha="center", va="center")
+    figure, panel = single(title, width=WIDTH, height=0.5)
+    panel.set_axis_off()
+    panel.text(0.5, 0.5, "not measured", ha="center", va="center")
     return figure
 
 
@@ -103,11 +102,6 @@ def _bars(
     panel.barh(range(len(names)), medians, xerr=around, height=0.7, color=colours, ecolor="#333333")
     panel.set_yticks(range(len(names)), names, fontsize=8)
     panel.invert_yaxis()
-
-
-def _line(panel: Axes, counts: Sequence[int], values: Sequence[Row]) -> None:
-    medians, around = _scaled(values, MILLISECONDS)
-    panel.errorbar(counts, medians, yerr=around, marker="o", color=PALETTE[0], capsize=3)
 
 
 def _scaled(values: Sequence[Row], scale: float) -> tuple[list[float], list[list[float]]]:

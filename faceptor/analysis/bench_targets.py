@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 FEWEST_ROUNDS = 3  # that a verdict needs
@@ -40,14 +41,7 @@ class Target:
         return "reached" if (found["median"] >= self.bound) == self.at_least else "not reached"
 
 
-def _least(*words, gpu: bool = False) -> Target:
-    return Target(*words, at_least=True, gpu=gpu)
-
-
-def _most(*words, gpu: bool = False) -> Target:
-    return Target(*words, at_least=False, gpu=gpu)
-
-
+_least, _most = partial(Target, at_least=True), partial(Target, at_least=False)
 BOTH = "base, batch 1, one by one in fp32 / together in bf16"
 TARGETS = (
     _least("one face, all tasks together, fp32", "latency", "base, batch 1, fp32: one by one / together", 2.0),

@@ -18,7 +18,6 @@ import torch
 from torch import nn
 
 from faceptor.analysis import paper
-from faceptor.analysis.components import part_of
 from faceptor.analysis.configured import Configured
 from faceptor.config import Params
 from faceptor.models.base import FaceModel
@@ -27,11 +26,16 @@ from faceptor.models.layer_attention import MODES
 from faceptor.tasks import KINDS, TaskSpec
 
 BYTES = 4
+# Parts of a model that count towards another component of the paper's section 4.2; all others go by their own names.
+COMPONENT_OF = {
+    **dict.fromkeys(("queries", "layer_attention", "position"), "decoder"),
+    **dict.fromkeys(("outputs", ""), "rest"),
+}
 COMPONENTS = ("encoder", "backbone", "fusion", "decoder", "pixel_decoder", "tokens", "heads", "rest")
 CATEGORIES = {"map": "dense", "value": "attribute", "vector": "identity"}  # output module -> the paper's word for it
 
-# Finer than the components of `components`; the first match wins. What matches nothing goes by the
-# name of its module below the component: a head of Naive Faceptor by its kind, one of FaceXFormer by its tasks.
+# Finer than components; the first match wins. What matches nothing goes by the name of its module below the component:
+# a head of Naive Faceptor by its kind, one of FaceXFormer by its tasks.
 PARTS = {
     "encoder.patch_embed.*": "stem",
     "encoder.pos_embed": "position table",
@@ -85,7 +89,7 @@ def parts(model: nn.Module) -> dict[str, dict[str, int]]:
     """Component -> part -> parameters, in the order of the components; tied parameters count once."""
     found: dict[str, dict[str, int]] = {}
     for name, value in model.named_parameters():
-        counts, part = found.setdefault(part_of(name).split(".")[0], {}), _part(name)
+        counts, part = found.setdefault(component_of(name), {}), _part(name)
         counts[part] = counts.get(part, 0) + value.numel()
     return {component: found[component] for component in sorted(found, key=place_of)}
 
@@ -93,6 +97,12 @@ def parts(model: nn.Module) -> dict[str, dict[str, int]]:
 def components(model: nn.Module) -> dict[str, int]:
     """Parameters by component."""
     return {component: sum(counts.values()) for component, counts in parts(model).items()}
+
+
+def component_of(name: str) -> str:
+    """The component of a parameter, or of a child of the model."""
+    child = name.split(".")[0]
+    return COMPONENT_OF.get(child, child)
 
 
 def place_of(component: str) -> int:
@@ -219,18 +229,12 @@ class Costs:
     queries: float
 
 
-STORAGE: dict[str, Callable[[Costs, int], float]] = dict(
-    zip(
-        paper.STORAGE,
-        (
-            lambda cost, n: n * cost.backbone + n * cost.head,
-            lambda cost, n: cost.backbone + n * cost.head,
-            lambda cost, n: cost.backbone + cost.shared + n * cost.queries,
-        ),
-        strict=True,
-    )
-)
-TUNED, NAIVE, FACEPTOR = STORAGE
+TUNED, NAIVE, FACEPTOR = paper.STORAGE
+STORAGE: dict[str, Callable[[Costs, int], float]] = {
+    TUNED: lambda cost, n: n * cost.backbone + n * cost.head,
+    NAIVE: lambda cost, n: cost.backbone + n * cost.head,
+    FACEPTOR: lambda cost, n: cost.backbone + cost.shared + n * cost.queries,
+}
 MIXES = {
     "all six kinds, in equal parts": tuple(paper.NAIVE_HEADS),
     "landmarks and parsing only": ("landmarks", "parsing"),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from io import BytesIO
+from math import inf
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from faceptor.figures.plots import PALETTE
+
 DPI = 110
+MARKERS = "oDs^vPX*"
 
 
 class Shown(Figure):
@@ -36,6 +40,12 @@ def grid(title: str, rows: int, columns: int, *, width: float, heights: Sequence
     return figure, axes
 
 
+def single(title: str, *, width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of one panel; sizes in inches."""
+    figure, axes = grid(title, 1, 1, width=width, heights=[height])
+    return figure, axes[0, 0]
+
+
 def tiles(title: str, heights: Sequence[float], *, abreast: int, width: float) -> tuple[Figure, list[Axes]]:
     """A figure with a panel for each of `heights`, so many abreast; sizes in inches, a row as high as its highest."""
     columns = min(len(heights), abreast)
@@ -44,3 +54,15 @@ def tiles(title: str, heights: Sequence[float], *, abreast: int, width: float) -
     for panel in axes.flat[len(heights) :]:
         panel.remove()
     return figure, list(axes.flat[: len(heights)])
+
+
+def look(place: int) -> dict[str, str]:
+    """Colour and marker of the one at this place among several."""
+    return {"color": PALETTE[place % len(PALETTE)], "marker": MARKERS[place % len(MARKERS)]}
+
+
+def level(row: Iterable[Axes], *, least: float = inf) -> None:
+    """The same scale in all panels of a row, from `least` or lower."""
+    lows, highs = zip(*(panel.get_ylim() for panel in row), strict=True)
+    for panel in row:
+        panel.set_ylim(min(*lows, least), max(highs))

@@ -48,8 +48,8 @@ def against_paper(model: FaceModel) -> pd.DataFrame:
 
 # --- options --------------------------------------------------------------------------------------------------------
 
-# Readings of the method that change the number of parameters: option of the model section -> its values.
-READINGS = {"decoder.position": ("paper", "released"), "encoder.extras": (True, False)}
+# Readings of the method that change the number of parameters: section and key of the model -> their values.
+READINGS = {("decoder", "position"): ("paper", "released"), ("encoder", "extras"): (True, False)}
 
 
 def options(experiment: Configured) -> pd.DataFrame:
@@ -60,28 +60,19 @@ def options(experiment: Configured) -> pd.DataFrame:
     given to the tasks of stage 2; in mode "released" they share one set of projections, the least it can cost.
     """
     rows = [_row("as configured, stage 1", "", budget.components(budget.meta_model(experiment)))]
-    for option, values in READINGS.items():
-        section, key = option.split(".")
-        current = getattr(getattr(experiment.params.model, section), key)
-        rows += [
-            _row(option, value, budget.components(budget.meta_model(with_option(experiment, option, value))))
-            for value in values
-            if value != current
-        ]
+    for (section, key), readings in READINGS.items():
+        values = experiment.params.model.model_dump()
+        for reading in readings:
+            if reading != values[section][key]:
+                changed = model_config(values | {section: values[section] | {key: reading}})
+                counts = budget.components(budget.meta_model(experiment.with_model(changed)))
+                rows.append(_row(f"{section}.{key}", reading, counts))
     for mode in MODES:
         model = budget.meta_model(experiment)
         with torch.device("meta"):
             model.enable_layer_attention(list(experiment.params.stage2.tasks), mode)
         rows.append(_row("layer_attention.mode, stage 2", mode, budget.components(model)))
     return pd.DataFrame(rows)
-
-
-def with_option(experiment: Configured, option: str, value: Any) -> Configured:
-    """The same configuration with one dotted key of its model section changed."""
-    section, key = option.split(".")
-    values = experiment.params.model.model_dump()
-    values[section][key] = value
-    return experiment.with_model(model_config(values))
 
 
 def _row(option: str, value: Any, counts: Mapping[str, int]) -> dict:

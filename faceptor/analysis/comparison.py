@@ -148,10 +148,10 @@ def measured_growth(experiment: Configured, tasks: Sequence[str]) -> list[dict[s
     return rows
 
 
-def growth(configured: Mapping[str, Configured], tasks: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """`measured_growth` with a column `preset`: every preset that a paper prints a total of, given the
-    same tasks in the same order (None: the thirteen of Table 2)."""
-    order = list(load_preset(THIRTEEN).stage1.tasks) if tasks is None else tasks
+def growth(configured: Mapping[str, Configured]) -> list[dict[str, Any]]:
+    """`measured_growth` with a column `preset`: every preset that a paper prints a total of, given the thirteen tasks
+    of Table 2 in their order."""
+    order = list(load_preset(THIRTEEN).stage1.tasks)
     return [
         {"preset": name} | row
         for name, experiment in configured.items()

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from faceptor.analysis import paper
-from faceptor.analysis.canvas import grid
+from faceptor.analysis.canvas import grid, single
 from faceptor.analysis.trace import FLOPS_PER_MAC
 from faceptor.figures.plots import PALETTE
 
@@ -50,8 +50,8 @@ def work(table: pd.DataFrame) -> Figure:
     """
     calls = table.drop_duplicates(["preset", "call"])
     keys = sorted(zip(calls["preset"], calls["call"], strict=True))
-    figure, axes = grid("Work of one image, all tasks", 1, 1, width=9.0, heights=[0.42 * len(keys) + 1.2])
-    panel, places, left = axes[0, 0], np.arange(len(keys)), np.zeros(len(keys))
+    figure, panel = single("Work of one image, all tasks", width=9.0, height=0.42 * len(keys) + 1.2)
+    places, left = np.arange(len(keys)), np.zeros(len(keys))
     for colour, component in zip(PALETTE, dict.fromkeys(table["component"]), strict=False):
         part = table[table["component"] == component].set_index(["preset", "call"])["macs"]
         widths = np.array([part.get(key, 0) for key in keys]) / 1e9

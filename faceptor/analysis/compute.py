@@ -15,8 +15,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from faceptor.analysis.budget import meta_model
-from faceptor.analysis.components import part_of
+from faceptor.analysis.budget import component_of, meta_model
 from faceptor.analysis.configured import Configured
 from faceptor.analysis.trace import Cost, kept, totals, work
 from faceptor.models.base import FaceModel
@@ -63,19 +62,12 @@ def training(model: FaceModel, samples: Mapping[str, int], *, count_work: bool =
     count_work: count MACs too.
     """
     images = {name: torch.zeros(count, 3, *[input_size(model, name)] * 2) for name, count in samples.items()}
-    with shapes_only(model, training=True, one_image=min(samples.values()) == 1), as_call(model, "forward_tasks"):
-        cost = work(model, images, training=True) if count_work else Cost(saved=kept(model, images))
+    with shapes_only(model, training=True, one_image=min(samples.values()) == 1):
+        call = model.forward_tasks
+        if not count_work:
+            return Cost(saved=by_component(kept(model, images, call=call)))
+        cost = work(model, images, training=True, call=call)
         return Cost(macs=by_component(cost.macs), saved=by_component(cost.saved))
-
-
-@contextmanager
-def as_call(model: FaceModel, method: str) -> Iterator[None]:
-    """A method in place of `forward`, so that hooks see its calls."""
-    model.forward = getattr(model, method)
-    try:
-        yield
-    finally:
-        del model.forward
 
 
 @contextmanager
@@ -98,17 +90,9 @@ def shapes_only(model: FaceModel, *, training: bool, one_image: bool = False) ->
             module.training = mode
 
 
-PLACE_OF_CHILD = {"position": "decoder", "outputs": "rest", "": "rest"}  # where else it goes by its own name
-
-
 def by_component(counts: Mapping[str, int]) -> dict[str, int]:
-    """From children of the model to the components of `components`; what belongs to none goes to "rest"."""
-
-    def component(child: str) -> str:
-        part = part_of(f"{child}.").split(".")[0]
-        return PLACE_OF_CHILD.get(part, part)
-
-    return totals((component(child), count) for child, count in counts.items())
+    """From children of the model to its components; what belongs to none goes to "rest"."""
+    return totals((component_of(child), count) for child, count in counts.items())
 
 
 # --- a configuration ------------------------------------------------------------------------------------------------

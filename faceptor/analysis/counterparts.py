@@ -19,7 +19,7 @@ from faceptor.analysis.configured import Configured
 from faceptor.analysis.markdown import ends
 from faceptor.analysis.paper import NAIVE_HEADS
 from faceptor.analysis.paper_claims import FILE, load_claims
-from faceptor.analysis.paper_results import MODEL, Column, System, Value, dataset_key, printed
+from faceptor.analysis.paper_results import MODEL, Column, System, Value, dataset_key
 from faceptor.analysis.protocols import facts, shipped
 from faceptor.analysis.verdicts import Verdict, judge
 from faceptor.config import Params
@@ -70,7 +70,7 @@ def _row(value: Value, found: Found) -> dict:
     here = counterpart(value, found) or Here(nan)
     return {
         "where": value.where, "system": value.method, "what": value.column,
-        "metric": printed().columns[value.column].metric, "printed": value.printed,
+        "metric": value.asked.metric, "printed": value.printed,
         "here": here.value, "low": here.low, "high": here.high, "on": here.on,
         "command": paper_results.command(value), "data": paper_results.data(value),
         "notes": paper_results.marks_of(value),
@@ -79,7 +79,7 @@ def _row(value: Value, found: Found) -> dict:
 
 def counterpart(value: Value, found: Found) -> Here | None:
     """What this checkout has beside a printed value, if anything."""
-    system, column = printed().systems[value.method], printed().columns[value.column]
+    system, column = value.system, value.asked
     if column.tests == (MODEL,):
         count = (found.counts or {}).get((system.structure, column.metric))
         return None if count is None or system.preset == "full" else Here(count, on=COUNTED)

@@ -198,34 +198,34 @@ def checked(values: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
 # --- summary --------------------------------------------------------------------------------------------------------
 
 
-def losses(table: pd.DataFrame, share: float = LOST_SHARE) -> pd.DataFrame:
-    """By task: the undisplaced score and skill, and the least displacement at which `share` of the skill is lost.
+def losses(table: pd.DataFrame) -> pd.DataFrame:
+    """By task: the undisplaced score and skill, and the least displacement at which LOST_SHARE of the skill is lost.
 
     Columns metric, score, low, high, skill, skill_low, skill_high, constant, faces, and DISPLACEMENTS: "tighter" (a
     margin below 1), "looser", "shift", "rotation", NaN where none that was measured costs so much, or where there is no
     skill to lose. Between measured displacements the skill is taken to be a straight line.
     """
-    return pd.DataFrame([_loss(part, share) for _, part in table.groupby("task", sort=False)]).set_index("task")
+    return pd.DataFrame([_loss(part) for _, part in table.groupby("task", sort=False)]).set_index("task")
 
 
-def _loss(part: pd.DataFrame, share: float) -> dict[str, Any]:
+def _loss(part: pd.DataFrame) -> dict[str, Any]:
     first = part[(part["axis"] == "margin") & (part["value"] == NEUTRAL["margin"])].iloc[0]
-    limit = limit_of(first["skill"], share)
+    limit = limit_of(first["skill"])
     facts = {key: first[key] for key in ("task", "metric", *MEASURED, "faces")}
     return facts | {way: crossing(curve, limit) for way, curve in ways(part).items()}
 
 
 def ways(part: pd.DataFrame) -> dict[str, pd.Series]:
-    """Skill of one task against displacement, each way from the undisplaced crop outwards."""
+    """Skill against displacement, each way from the undisplaced crop outwards."""
     curves = {axis: curve.set_index("value")["skill"].sort_index() for axis, curve in part.groupby("axis")}
     margin = curves["margin"]
     found = {"tighter": margin[margin.index <= 1][::-1], "looser": margin[margin.index >= 1]}
     return found | {axis: curves[axis] for axis in ("shift", "rotation")}
 
 
-def limit_of(skill: float, share: float = LOST_SHARE) -> float:
-    """The skill that is left when `share` of it is lost; NaN where there is none to lose."""
-    return skill * (1 - share) if skill > 0 else float("nan")
+def limit_of(skill: float) -> float:
+    """The skill that is left when LOST_SHARE of it is lost; NaN where there is none to lose."""
+    return skill * (1 - LOST_SHARE) if skill > 0 else float("nan")
 
 
 def crossing(curve: pd.Series, limit: float) -> float:
@@ -238,9 +238,9 @@ def crossing(curve: pd.Series, limit: float) -> float:
     return float("nan")
 
 
-def readable(table: pd.DataFrame, share: float = LOST_SHARE) -> pd.DataFrame:
+def readable(table: pd.DataFrame) -> pd.DataFrame:
     """`losses` in words; "beyond" the last measured displacement where none costs so much."""
-    found, ends = losses(table, share), _ends(table)
+    found, ends = losses(table), {way: float(curve.index[-1]) for way, curve in ways(table).items()}
     words = pd.DataFrame(index=found.index)
     words["metric"] = found["metric"]
     words["score"] = [f"{row.score:.2f}{_brackets(row.low, row.high, '{:.2f}')}" for row in found.itertuples()]
@@ -261,26 +261,19 @@ def _brackets(low: float, high: float, form: str) -> str:
     return f" [{form.format(low)}, {form.format(high)}]" if np.isfinite([low, high]).all() else ""
 
 
-def _ends(table: pd.DataFrame) -> dict[str, float]:
-    """The largest displacement that was measured, each way."""
-    values = table.groupby("axis")["value"]
-    ends = {axis: float(value) for axis, value in values.max().items()}
-    return {"tighter": float(values.min()["margin"]), "looser": ends["margin"], **ends}
-
-
-def conclusions(table: pd.DataFrame, share: float = LOST_SHARE) -> list[str]:
+def conclusions(table: pd.DataFrame) -> list[str]:
     """One sentence per task, and what holds for all of them, from the numbers."""
-    found, words, sentences = losses(table, share), readable(table, share), []
+    found, words, sentences = losses(table), readable(table), []
     for name, row in found.iterrows():
         beginning = f"{name}: {row['metric']} {words.loc[name, 'score']}, skill {words.loc[name, 'skill']}"
         if not row["skill"] > 0:
             sentences.append(f"{beginning}: no better than the constant baseline, so there is nothing to lose.")
             continue
         told = ", ".join(f"{way} {words.loc[name, way]}" for way in DISPLACEMENTS)
-        unsure = row["skill_high"] - row["skill_low"] > 2 * share * row["skill"]
-        noise = f" (on {row['faces']} faces the skill itself is not known to {share:.0%})" if unsure else ""
+        unsure = row["skill_high"] - row["skill_low"] > 2 * LOST_SHARE * row["skill"]
+        noise = f" (on {row['faces']} faces the skill itself is not known to {LOST_SHARE:.0%})" if unsure else ""
         sentences.append(
-            f"{beginning}; {share:.0%} of the skill is lost at: {told}{noise}.{_nothing_left(table, name)}"
+            f"{beginning}; {LOST_SHARE:.0%} of the skill is lost at: {told}{noise}.{_nothing_left(table, name)}"
         )
     for way, most in (("shift", "off the middle"), ("rotation", "turned")):
         if found[way].notna().any():

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullFormatter
 
-from faceptor.analysis.canvas import grid, tiles
+from faceptor.analysis.canvas import grid, single, tiles
 from faceptor.analysis.data_sets import Distribution
 from faceptor.analysis.faces import TEXT, column_words, enlarged, show
 from faceptor.datasets.columns import COLUMNS
@@ -89,8 +89,7 @@ def _caption(sample: Mapping, names: Mapping[str, Sequence[str]]) -> str:
 def split_sizes(table: pd.DataFrame) -> Figure:
     """Faces of every split, from `data_sets.sizes`, on a logarithmic axis."""
     names = list(dict.fromkeys(table["data set"]))
-    figure, axes = grid("Faces of every split", 1, 1, width=9.0, heights=[0.36 * len(names) + 0.9])
-    panel = axes[0, 0]
+    figure, panel = single("Faces of every split", width=9.0, height=0.36 * len(names) + 0.9)
     for split, marker in zip(SPLITS, "osD", strict=True):
         part = table[table["split"] == split]
         rows = [names.index(name) for name in part["data set"]]

@@ -9,14 +9,13 @@ import pandas as pd
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
-from faceptor.analysis.canvas import grid
+from faceptor.analysis.canvas import look, single
 from faceptor.analysis.experiments import Difference
 from faceptor.errors import DataError
 from faceptor.figures.plots import PALETTE
 
 DECIDED, OPEN_COLOUR = PALETTE[0], "0.45"
 LESS = PALETTE[1]
-MARKERS = "oDs^vPX*"
 
 
 def _some(found: Sequence, what: str) -> None:
@@ -34,8 +33,7 @@ def difference_dots(found: Sequence[Difference], *, unit: str = "skill") -> Figu
     found = sorted(found, key=lambda each: each.gain()[0])
     title = f"Gain over {found[0].second}" if len({each.second for each in found}) == 1 else "Gains"
     title += ", paired by seed\ndot: mean, bar: 95 % interval over seeds, ticks: seeds, filled: decided"
-    figure, axes = grid(title, 1, 1, width=7.2, heights=[0.24 * len(found) + 1.1])
-    panel = axes[0, 0]
+    figure, panel = single(title, width=7.2, height=0.24 * len(found) + 1.1)
     for place, each in enumerate(found):
         mean, low, high = each.gain()
         sign = 1 if each.higher_is_better else -1
@@ -65,9 +63,9 @@ def gain_map(table: pd.DataFrame, *, unit: str = "skill") -> Figure:
     wide = table.pivot(index="variant", columns="test", values="gain").reindex(index=order[0], columns=order[1])
     decided = table.pivot(index="variant", columns="test", values="decided").reindex(index=order[0], columns=order[1])
     rows, columns = wide.shape
-    title, width = f"Gain in {unit} by test (bold: decided over seeds)", 2.6 + 0.72 * columns
-    figure, axes = grid(title, 1, 1, width=width, heights=[0.25 * rows + 1.8])
-    panel, most = axes[0, 0], float(np.nanmax(np.abs(wide.to_numpy()))) or 1.0
+    title = f"Gain in {unit} by test (bold: decided over seeds)"
+    figure, panel = single(title, width=2.6 + 0.72 * columns, height=0.25 * rows + 1.8)
+    most = float(np.nanmax(np.abs(wide.to_numpy()))) or 1.0
     mesh = panel.pcolormesh(np.ma.masked_invalid(wide.to_numpy()), cmap="PuOr", norm=TwoSlopeNorm(0, -most, most))
     for (row, column), value in np.ndenumerate(wide.to_numpy()):
         if np.isfinite(value):
@@ -102,15 +100,14 @@ def skill_dots(table: pd.DataFrame) -> Figure:
     _some(table, "results of the models")
     tests, models = list(dict.fromkeys(table["test"])), list(dict.fromkeys(table["model"]))
     title = "Skill on the test faces (0: constant baseline, 100 %: perfect)"
-    figure, axes = grid(title, 1, 1, width=7.2, heights=[0.42 * len(tests) + 1.0])
-    panel = axes[0, 0]
+    figure, panel = single(title, width=7.2, height=0.42 * len(tests) + 1.0)
     for number, model in enumerate(models):
         mine = table[table["model"] == model]
         places = np.array([tests.index(test) for test in mine["test"]]) + 0.7 * ((number + 0.5) / len(models) - 0.5)
         reach = [mine["skill"] - mine["skill_low"], mine["skill_high"] - mine["skill"]]
         panel.errorbar(
-            100 * mine["skill"], places, xerr=100 * np.array(reach), fmt=MARKERS[number % len(MARKERS)], markersize=4.5,
-            color=PALETTE[number % len(PALETTE)], elinewidth=1.3, label=model,
+            100 * mine["skill"], places, xerr=100 * np.array(reach), linestyle="", markersize=4.5, elinewidth=1.3,
+            label=model, **look(number),
         )  # fmt: skip
     panel.axvline(0, color="0.5", linestyle="--", linewidth=0.8)
     panel.set_yticks(range(len(tests)), tests)
@@ -126,10 +123,8 @@ def quoted_dots(tables: Mapping[str, pd.DataFrame], own: Sequence[str]) -> Figur
     `paper_results.by_column`, rows (method, value, better_up) each."""
     _some(tables, "printed numbers")
     shown = [name for name in own if any((table["method"] == name).any() for table in tables.values())]
-    figure, axes = grid(
-        "Printed numbers, each data set from its worst to its best", 1, 1, width=7.2, heights=[0.34 * len(tables) + 1.2]
-    )
-    panel = axes[0, 0]
+    title = "Printed numbers, each data set from its worst to its best"
+    figure, panel = single(title, width=7.2, height=0.34 * len(tables) + 1.2)
     for place, table in enumerate(tables.values()):
         worst, best = table["value"].min(), table["value"].max()
         worst, best = (worst, best) if table["better_up"].iloc[0] else (best, worst)
@@ -140,8 +135,8 @@ def quoted_dots(tables: Mapping[str, pd.DataFrame], own: Sequence[str]) -> Figur
             mine = table[table["method"] == method]
             label = method if place == _first(tables, method) else None
             panel.plot(
-                (mine["value"] - worst) / width, [place] * len(mine), MARKERS[number % len(MARKERS)], label=label,
-                color=PALETTE[number % len(PALETTE)], markersize=6, markeredgecolor="white",
+                (mine["value"] - worst) / width, [place] * len(mine), linestyle="", label=label, markersize=6,
+                markeredgecolor="white", **look(number),
             )  # fmt: skip
         panel.annotate(f"{worst:g}", (-0.03, place), ha="right", va="center", fontsize=8, color="0.35")
         panel.annotate(f"{best:g}", (1.03, place), ha="left", va="center", fontsize=8, color="0.35")

@@ -101,23 +101,14 @@ def _rows(variant: str, seed: int, run: Mapping) -> Iterator[tuple]:
             yield variant, seed, MODEL, "", False, count, False, float(run[count]), nan
 
 
-def groups_of(entry: Mapping) -> dict[str, dict[str, float]]:
-    """Column -> group -> headline metric of a test's entry, of the groups with at least FEWEST_FACES; columns with
-    fewer than two of them are left out."""
-    found = {}
+def _of_groups(test: str, entry: Mapping) -> dict[str, float]:
+    """How far the best and the worst group of a column lie apart, and the worst one's value, where at least two groups
+    have FEWEST_FACES."""
+    found, up = {}, higher_is_better(test, entry["headline"])
     for column, groups in entry.get("groups", {}).items():
         values, faces = groups.get("values", groups), groups.get("faces", {})
-        kept = {name: value for name, value in values.items() if faces.get(name, FEWEST_FACES) >= FEWEST_FACES}
-        if len(kept) > 1:
-            found[column] = kept
-    return found
-
-
-def _of_groups(test: str, entry: Mapping) -> dict[str, float]:
-    """How far the best and the worst group of a column lie apart, and the worst one's value."""
-    found, up = {}, higher_is_better(test, entry["headline"])
-    for column, values in groups_of(entry).items():
-        if numbers := list(values.values()):
+        numbers = [value for name, value in values.items() if faces.get(name, FEWEST_FACES) >= FEWEST_FACES]
+        if len(numbers) > 1:
             found[f"{GAP}{column}"] = max(numbers) - min(numbers)
             found[f"{WORST}{column}"] = min(numbers) if up else max(numbers)
     return found

@@ -77,11 +77,16 @@ def column_words(column: str, value: object, names: Sequence[str], most: int = 3
 def show(panel: Axes, rgb: np.ndarray, title: str = "", caption: str = "") -> None:
     """A picture without axes; the caption stands below it."""
     panel.imshow(rgb, interpolation="antialiased")
+    bare(panel, title)
+    if caption:
+        panel.set_xlabel(caption, fontsize=TEXT)
+
+
+def bare(panel: Axes, title: str = "") -> None:
+    """No axes."""
     panel.set(xticks=[], yticks=[])
     panel.spines[:].set_visible(False)
     panel.set_title(title, fontsize=TEXT)
-    if caption:
-        panel.set_xlabel(caption, fontsize=TEXT)
 
 
 def tell(panel: Axes, parts: Sequence[Part], title: str = "") -> None:

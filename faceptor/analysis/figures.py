@@ -5,7 +5,7 @@ Figures are built without pyplot, as those of the task kinds: nothing global, no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from faceptor.analysis import paper
 from faceptor.analysis.budget import BYTES, COMPONENTS, FACEPTOR, MIXES, NAIVE
-from faceptor.analysis.canvas import grid, tiles
+from faceptor.analysis.canvas import grid, single, tiles
 from faceptor.analysis.layer_attention import MEASURED, STAGE2
 from faceptor.figures.plots import PALETTE
 
@@ -53,8 +53,8 @@ def task_bars(table: pd.DataFrame, *, title: str) -> Figure:
         "Layer-Attention, released: L_t and projections": shown["kilobytes_level_released"],
         "a head of its own (Naive Faceptor)": heads,
     }
-    figure, axes = grid(title, 1, 1, width=8.5, heights=[0.72 * len(shown) + 1.2])
-    panel, thickness = axes[0, 0], 0.8 / len(series)
+    figure, panel = single(title, width=8.5, height=0.72 * len(shown) + 1.2)
+    thickness = 0.8 / len(series)
     for step, (name, values) in enumerate(series.items()):
         places = np.arange(len(shown)) + (step - 1.5) * thickness
         panel.barh(places, values, height=thickness, color=PALETTE[step], label=name)
@@ -120,87 +120,70 @@ def mass_bars(table: pd.DataFrame) -> Figure:
 
 def preference_maps(table: pd.DataFrame) -> Figure:
     """Preference Q.L_t by query and encoder layer, from `layer_attention.by_query`: a column per decoder layer."""
-    return _query_maps(
-        table[table["state"] == STAGE2], "preference", columns="decoder_layer", name="decoder layer {}",
-        title="Preference Q·L_t / √d after stage 2, mean over heads and faces (0: no preference)",
-    )  # fmt: skip
+    title = "Preference Q·L_t / √d after stage 2, mean over heads and faces (0: no preference)"
+    part = table[table["state"] == STAGE2]
+    return _maps(title, part, "preference", columns="decoder_layer", name="decoder layer {}", height=_of_queries)
 
 
 def query_mass_maps(table: pd.DataFrame) -> Figure:
     """Attention mass by query in the last decoder layer, untrained and after stage 2, from `by_query`."""
     last = table[(table["decoder_layer"] == table["decoder_layer"].max()) & table["state"].isin(MEASURED)]
-    return _query_maps(
-        last, "mass", columns="state", name="{}",
-        title="Attention mass by query in the last decoder layer, mean over heads and faces",
-    )  # fmt: skip
+    title = "Attention mass by query in the last decoder layer, mean over heads and faces"
+    return _maps(title, last, "mass", height=_of_queries)
 
 
-def _query_maps(table: pd.DataFrame, value: str, *, columns: str, name: str, title: str) -> Figure:
-    tasks, places = list(dict.fromkeys(table["task"])), list(dict.fromkeys(table[columns]))
-    counts = [table.loc[table["task"] == task, "query"].max() + 1 for task in tasks]
-    heights = [float(np.clip(0.19 * count, 1.5, 7.0)) + 0.7 for count in counts]
-    figure, axes = grid(title, len(tasks), len(places), width=max(2.4, 9.0 / len(places)), heights=heights)
-    for row, task in zip(axes, tasks, strict=True):
-        of_task = table[table["task"] == task]
-        labels = of_task.drop_duplicates("query").sort_values("query")["label"]
-        for panel, place in zip(row, places, strict=True):
-            wide = of_task[of_task[columns] == place].pivot(index="query", columns="encoder_layer", values=value)
-            names = labels if panel is row[0] else None
-            _heatmap(panel, wide, value, of_task[value], labels=names, bar=panel is row[-1])
-            panel.set_title(f"{task}\n{name.format(place)}", fontsize=10)
-        row[0].set_ylabel("query", fontsize=10)
-    return figure
+def _of_queries(count: int) -> float:
+    return float(np.clip(0.19 * count, 1.5, 7.0)) + 0.7
 
 
 def head_maps(table: pd.DataFrame) -> Figure:
     """Attention mass by decoder layer and head, from `layer_attention.mass_by_head`: untrained and after stage 2."""
-    tasks, states = list(dict.fromkeys(table["task"])), MEASURED
-    rows = len(table[["decoder_layer", "head"]].drop_duplicates())
-    figure, axes = grid(
-        "Attention mass by decoder layer and head, mean over queries and faces",
-        len(tasks), len(states), width=4.6, heights=[float(np.clip(0.2 * rows, 2.0, 6.0)) + 0.6] * len(tasks),
+    title = "Attention mass by decoder layer and head, mean over queries and faces"
+    part = table[table["state"].isin(MEASURED)]
+    part = part.assign(label=part["decoder_layer"].astype(str) + " · " + part["head"].astype(str))
+    return _maps(
+        title, part, "mass", rows=["decoder_layer", "head"], ylabel="decoder layer · head", width=9.2,
+        height=lambda count: float(np.clip(0.2 * count, 2.0, 6.0)) + 0.6, every=table["head"].max(),
     )  # fmt: skip
-    for row, task in zip(axes, tasks, strict=True):
-        of_task = table[(table["task"] == task) & table["state"].isin(states)]
-        for panel, state in zip(row, states, strict=True):
-            part = of_task[of_task["state"] == state]
-            wide = part.pivot(index=["decoder_layer", "head"], columns="encoder_layer", values="mass")
-            names = pd.Series([f"{layer} · {head}" for layer, head in wide.index]) if panel is row[0] else None
-            _heatmap(
-                panel, wide, "mass", of_task["mass"], labels=names, bar=panel is row[-1], every=table["head"].max()
-            )
-            panel.set_title(f"{task}\n{state}", fontsize=10)
-        row[0].set_ylabel("decoder layer · head", fontsize=10)
+
+
+def _maps(
+    title: str, table: pd.DataFrame, value: str, *, height: Callable[[int], float], rows: Sequence[str] = ("query",),
+    columns: str = "state", name: str = "{}", ylabel: str = "query", width: float = 9.0, every: int = 10,
+) -> Figure:  # fmt: skip
+    """A row of maps per task, one for each value of `columns`, called `name`: `rows` by encoder layers. height: inches,
+    of so many rows; width: of a row of maps, or a little more; of many labels only each `every`-th is shown."""
+    tasks, places, rows = list(dict.fromkeys(table["task"])), list(dict.fromkeys(table[columns])), list(rows)
+    labels = {task: part.drop_duplicates(rows).sort_values(rows)["label"] for task, part in table.groupby("task")}
+    heights = [height(len(labels[task])) for task in tasks]
+    figure, axes = grid(title, len(tasks), len(places), width=max(2.4, width / len(places)), heights=heights)
+    for panels, task in zip(axes, tasks, strict=True):
+        of_task = table[table["task"] == task]
+        for panel, place in zip(panels, places, strict=True):
+            wide = of_task[of_task[columns] == place].pivot(index=rows, columns="encoder_layer", values=value)
+            _heatmap(panel, wide, value, most=float(of_task[value].abs().max()) or 1.0, bar=panel is panels[-1])
+            panel.set_title(f"{task}\n{name.format(place)}", fontsize=10)
+        step = every if len(labels[task]) > MAX_ROWS_NAMED else 1
+        panels[0].set_yticks(np.arange(0, len(labels[task]), step) + 0.5, labels[task].iloc[::step], fontsize=9)
+        panels[0].set_ylabel(ylabel, fontsize=10)
     return figure
 
 
-def _heatmap(
-    panel: Axes,
-    wide: pd.DataFrame,
-    value: str,
-    scale: pd.Series,
-    *,
-    labels: pd.Series | None,
-    bar: bool,
-    every: int = 10,
-) -> None:
-    """A map of rows by encoder layers; `scale`: all values that share its colours; of many labels only each
-    `every`-th is shown."""
-    most = float(scale.abs().max()) or 1.0
-    ranges = {"preference": ("RdBu_r", -most, most), "mass": ("viridis", 0.0, most)}
-    units = {"preference": "Q·L_t / √d", "mass": "share of the attention"}
-    colours, low, high = ranges[value]
+# Value -> its colours, where these begin in units of the most, and what it is called.
+SCALES = {"preference": ("RdBu_r", -1, "Q·L_t / √d"), "mass": ("viridis", 0, "share of the attention")}
+
+
+def _heatmap(panel: Axes, wide: pd.DataFrame, value: str, *, most: float, bar: bool) -> None:
+    """A map of rows by encoder layers, with colours up to `most`."""
+    colours, least, unit = SCALES[value]
     # not seaborn.heatmap, which draws the whole figure once for each of its panels
-    mesh = panel.pcolormesh(wide.to_numpy(), cmap=colours, vmin=low, vmax=high)
+    mesh = panel.pcolormesh(wide.to_numpy(), cmap=colours, vmin=least * most, vmax=most)
     panel.invert_yaxis()
     panel.spines[:].set_visible(False)
     panel.set_xticks(np.arange(wide.shape[1]) + 0.5, wide.columns, fontsize=9)
     panel.set_yticks([])
-    if labels is not None:
-        step = every if len(labels) > MAX_ROWS_NAMED else 1
-        panel.set_yticks(np.arange(0, len(labels), step) + 0.5, labels.iloc[::step], fontsize=9)
     panel.set_xlabel("encoder layer", fontsize=10)
     if bar:
         scale_axis = panel.figure.colorbar(mesh, ax=panel).ax
-        scale_axis.set_ylabel(units[value], fontsize=10)
+        scale_axis.set_ylabel(unit, fontsize=10)
         scale_axis.tick_params(labelsize=9)

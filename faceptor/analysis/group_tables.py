@@ -52,7 +52,7 @@ def by_group(tests: Tests) -> pd.DataFrame:
         {
             "test": test, "metric": row["headline"], "label": label.replace("_", " "), "group": name,
             "faces": told["faces"][name], "value": told["values"].get(name, np.nan),
-            "low": _end(told, name, 0), "high": _end(told, name, 1),
+            **dict(zip(("low", "high"), told["intervals"][name], strict=True)),
             "few": told["faces"][name] < FEWEST_FACES, "worst": name == told.get("worst"),
         }
         for test, row in tests.items()
@@ -61,12 +61,7 @@ def by_group(tests: Tests) -> pd.DataFrame:
     ]  # fmt: skip
     if not rows:
         raise DataError(f"groups: none of {', '.join(tests) or 'no test'} has labels that part its faces")
-    return pd.DataFrame(rows)
-
-
-def _end(told: Mapping, name: str, side: int) -> float:
-    end = told["intervals"][name][side]
-    return np.nan if end is None else end
+    return pd.DataFrame(rows).astype({"low": float, "high": float})  # None, where there is no interval, becomes nan
 
 
 def gaps(tests: Tests) -> pd.DataFrame:

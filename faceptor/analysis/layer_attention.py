@@ -23,7 +23,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from einops import rearrange
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn.functional import pad
@@ -182,18 +181,16 @@ def _statistics(report: AttentionReport) -> dict[str, Tensor]:
 
 def _frame(model: Faceptor, report: AttentionReport, means: Mapping[str, Tensor]) -> pd.DataFrame:
     depth, heads, queries, _ = means["mass"].shape
-    decoder_layers, head, query, layer = np.meshgrid(
-        np.arange(1, depth + 1), np.arange(1, heads + 1), np.arange(queries), model.layers, indexing="ij"
-    )
-    columns = {"decoder_layer": decoder_layers, "head": head, "query": query, "encoder_layer": layer}
+    places = {
+        "decoder_layer": range(1, depth + 1), "head": range(1, heads + 1), "query": range(queries),
+        "encoder_layer": model.layers,
+    }  # fmt: skip
     unseen = (len(model.layers) - len(report.layers), 0)  # lower layers, which carry no mass and have no preference
     blank = {"preference": float("nan")}
     values = {key: pad(mean, unseen, value=blank.get(key, 0.0)) for key, mean in means.items()}
     spread = (values.pop("square") - values["mass"] ** 2).clamp(min=0).sqrt()
-    table = pd.DataFrame({key: array.ravel() for key, array in columns.items()})
-    for key, tensor in {**values, "mass_std": spread}.items():
-        table[key] = rearrange(tensor, "d h n l -> (d h n l)").numpy()
-    return table
+    columns = {key: tensor.ravel().numpy() for key, tensor in {**values, "mass_std": spread}.items()}
+    return pd.DataFrame(columns, index=pd.MultiIndex.from_product(places.values(), names=places)).reset_index()
 
 
 def measure_states(

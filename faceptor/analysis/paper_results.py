@@ -108,6 +108,16 @@ class Value:
     printed: float
 
     @property
+    def system(self) -> System | None:
+        """The papers' own system that it is of, if it is."""
+        return printed().systems.get(self.method)
+
+    @property
+    def asked(self) -> Column:
+        """What was measured."""
+        return printed().columns[self.column]
+
+    @property
     def where(self) -> str:
         return f"{PAPERS[self.paper]}, {'Table ' if ' ' not in self.table else ''}{self.table}"
 
@@ -135,7 +145,7 @@ def values() -> list[Value]:
 
 def own_values() -> list[Value]:
     """Those of the papers' own systems."""
-    return [value for value in values() if value.method in printed().systems]
+    return [value for value in values() if value.system]
 
 
 def marks_of(value: Value) -> str:
@@ -149,17 +159,12 @@ def quoted(columns: Sequence[str]) -> pd.DataFrame:
     rows = [
         {"method": value.method, "printed in": PAPERS[value.paper], "column": value.column, "value": value.printed}
         for value in values()
-        if value.column in columns and not _is_difference(value)
+        if value.column in columns and not (value.system and value.system.claim)
     ]
     table = pd.DataFrame(rows).drop_duplicates(["method", "column", "value"])
     wide = table.pivot_table(index=["method", "printed in"], columns="column", values="value", aggfunc="first")
     wide = wide.reindex(columns=list(columns))
     return wide.sort_values(columns[0], ascending=not better_up(columns[0]), na_position="last").reset_index()
-
-
-def _is_difference(value: Value) -> bool:
-    system = printed().systems.get(value.method)
-    return system is not None and system.claim is not None
 
 
 def by_column(fewest: int = 3) -> dict[str, pd.DataFrame]:
@@ -190,7 +195,7 @@ def variant_of(system: System, column: str) -> str | None:
 
 def command(value: Value) -> str:
     """What to run for a value of the papers' own systems, at the papers' size."""
-    system, column = printed().systems[value.method], printed().columns[value.column]
+    system, column = value.system, value.asked
     if column.tests == (MODEL,):
         if column.metric in NOT_MEASURED:
             return "not measured: it is the card's"
@@ -211,11 +216,11 @@ def dataset_key(test: str) -> str:
 
 def data(value: Value) -> str:
     """Folders of the data sets that judge a value, as the preset names them."""
-    system, column = printed().systems[value.method], printed().columns[value.column]
-    if column.tests == (MODEL,):
+    tests = value.asked.tests
+    if tests == (MODEL,):
         return ""
-    params = shipped(system.preset)
-    sets = [params.datasets[key.lstrip("_")] for key in dict.fromkeys(map(dataset_key, column.tests))]
+    params = shipped(value.system.preset)
+    sets = [params.datasets[key.lstrip("_")] for key in dict.fromkeys(map(dataset_key, tests))]
     return ", ".join(str(params.data.root / each.path) for each in sets)
 
 

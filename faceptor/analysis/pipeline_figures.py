@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from faceptor.analysis.canvas import grid
+from faceptor.analysis.canvas import grid, single
 from faceptor.analysis.pipeline_truth import CUTS, MOVES, WAYS, Truth
 from faceptor.errors import DataError
 from faceptor.figures.plots import PALETTE
@@ -22,8 +22,7 @@ def way_dots(table: pd.DataFrame) -> Figure:
     """Skill of every task by every way, with 95 % intervals over faces, from `pipeline_truth.skills`."""
     tasks = list(dict.fromkeys(table["task"]))
     title = "From the data set's own crop to a photograph's"
-    figure, axes = grid(title, 1, 1, width=9.0, heights=[0.62 * len(tasks) + 1])
-    panel = axes[0, 0]
+    figure, panel = single(title, width=9.0, height=0.62 * len(tasks) + 1)
     for place, way in enumerate(WAYS):
         part = table[table["way"] == way]
         rows = np.array([tasks.index(task) for task in part["task"]]) + 0.15 * (place - 2)

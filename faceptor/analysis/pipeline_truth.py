@@ -38,6 +38,11 @@ WAYS = {
     "all": "detected, missed faces as failures"
 }  # fmt: skip
 CUTS = ("own", "boxed", "found", "shared")
+HEADLINES = {"own crops": "own", "detected": "found", "shared crop": "shared"}
+LOSSES = {
+    "framing": ("own", "boxed"), "detection": ("boxed", "found"), "both": ("own", "found"),
+    "and missed": ("own_all", "all"), "sharing": ("found", "shared"),
+}  # fmt: skip
 MOVES = {
     "moved": "view displaced, share of the crop's side", "scaled": "view larger or smaller, powers of two",
     "rolled": "view turned, degrees",
@@ -147,19 +152,17 @@ def losses(truths: Sequence[Truth]) -> pd.DataFrame:
         rows.append({
             "task": truth.task.spec.name, "faces": len(truth.task.samples), "missed": truth.missed,
             "metric": kind_of(truth.task.spec).headline_of(truth.task.spec),
-            "own crops": found["own"].metrics[found["own"].headline] if found else np.nan,
-            "detected": found["found"].metrics[found["found"].headline] if found else np.nan,
-            "shared crop": found["shared"].metrics[found["shared"].headline] if found else np.nan,
-            "framing": _points(truth.lost("own", "boxed")), "detection": _points(truth.lost("boxed", "found")),
-            "both": _points(truth.lost("own", "found")), "and missed": _points(truth.lost("own_all", "all")),
-            "sharing": _points(truth.lost("found", "shared")),
+            **{name: found[way].metrics[found[way].headline] if found else np.nan for name, way in HEADLINES.items()},
+            **{name: _points(truth.lost(*ways)) for name, ways in LOSSES.items()},
         })  # fmt: skip
     return pd.DataFrame(rows).set_index("task")
 
 
 def _points(lost: Gain) -> str | None:
-    points, low, high = (round(100 * value) if np.isfinite(value) else None for value in lost)
-    return None if None in (points, low, high) else f"{points} [{low}, {high}]"
+    if not np.isfinite(lost).all():
+        return None
+    points, low, high = (round(100 * value) for value in lost)
+    return f"{points} [{low}, {high}]"
 
 
 def moves(truths: Sequence[Truth]) -> pd.DataFrame:
@@ -243,20 +246,18 @@ def _sentence(truth: Truth) -> str:
     told = f"{name}: the detector missed {truth.missed} of {faces} faces"
     if not truth.measured:
         return f"{told}; too few were found to say what the others lose."
-    parts = [_said("lost in all", truth.lost("own", "found"))]
+    lost = {name: truth.lost(*ways) for name, ways in LOSSES.items()}
+    parts = [_said("lost in all", lost["both"])]
     if "boxed" in truth.measured:
-        parts += [_said("framing", truth.lost("own", "boxed")), _said("detection", truth.lost("boxed", "found"))]
+        parts += [_said(name, lost[name]) for name in ("framing", "detection")]
     else:
         parts.append("no label tells the true box, so framing and detection cannot be parted")
-    whole, sharing = _said("lost", truth.lost("own_all", "all")), _said("lost", truth.lost("found", "shared"))
+    whole, sharing = _said("lost", lost["and missed"]), _said("lost", lost["sharing"])
     told += f"; points of skill on those it found: {', '.join(parts)}; with missed faces as failures: {whole}"
     return f"{told}; in one crop with the others of its input group, against its own: {sharing}."
 
 
 def _said(what: str, lost: Gain) -> str:
     """Points with their interval; undecided where it holds 0."""
-    if not np.isfinite(lost).all():
-        return f"{what} undecided"
-    points, low, high = (round(100 * value) for value in lost)
     open_ = "" if lost.low > 0 or lost.high < 0 else " (undecided)"
-    return f"{what} {points} [{low}, {high}]{open_}"
+    return f"{what} {points}{open_}" if (points := _points(lost)) else f"{what} undecided"

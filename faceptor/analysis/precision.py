@@ -9,15 +9,9 @@ from typing import Any
 import pandas as pd
 
 from faceptor.analysis.task_faces import SEED, TaskFaces
-from faceptor.evaluation.measure import Measured, gain
+from faceptor.evaluation.measure import gain
 
 EXACT = "fp32"
-
-
-def measured(task: TaskFaces, networks: Mapping[str, Any], *, batch: int = 32) -> dict[str, Measured]:
-    """Precision -> what the task's answers are worth. networks: precision -> the model as it computes at that precision
-    (`faceptor.predict.engine.Engine`), "fp32" among them."""
-    return {name: task.judged(replace(task, model=network).answers(batch=batch)) for name, network in networks.items()}
 
 
 def costs(
@@ -25,11 +19,13 @@ def costs(
 ) -> pd.DataFrame:
     """A row per task and precision but fp32: task, precision, faces, metric (name of the headline), exact (its value in
     fp32), value, and lost, low, high: points of skill lost against fp32, with a 95 % interval paired over faces. On the
-    first `faces` of each task, or all."""
+    first `faces` of each task, or all. networks: precision -> the model as it computes at that precision
+    (`faceptor.predict.engine.Engine`), "fp32" among them."""
     rows = []
     for task in tasks:
         some = replace(task, samples=list(task.samples)[:faces])
-        found = measured(some, networks, batch=batch)
+        asked = {name: replace(some, model=network) for name, network in networks.items()}
+        found = {name: some.judged(one.answers(batch=batch)) for name, one in asked.items()}
         exact = found.pop(EXACT)
         for name, one in found.items():
             lost = gain(exact, one, seed=SEED)

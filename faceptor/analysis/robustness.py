@@ -110,18 +110,17 @@ def _sentence(rows: pd.DataFrame, worst: pd.DataFrame) -> str:
     if not first["low"] > 0:
         return f"{told}; undecided whether there is any to lose ({first['faces']} faces)."
     order = worst.sort_values("lost", ascending=False)
-    sure = [row for _, row in order.iterrows() if row["lost_low"] > 0]
-    open_ = [row["corruption"] for _, row in order.iterrows() if not row["lost_low"] > 0]
-    if sure:
-        top = [f"{_named(row)} {row['lost']:.0%} [{row['lost_low']:.0%}, {row['lost_high']:.0%}]" for row in sure[:2]]
+    sure = order["lost_low"] > 0
+    if sure.any():
+        top = [
+            f"{row.corruption} ({row.label}) {row.lost:.0%} [{row.lost_low:.0%}, {row.lost_high:.0%}]"
+            for row in order[sure].head(2).itertuples()
+        ]
         told += f"; most is lost to {' and '.join(top)}"
-    if open_:
-        told += f"; undecided whether anything is lost to {', '.join(open_)} at the strengths tried"
+    if not sure.all():
+        others = ", ".join(order.loc[~sure, "corruption"])
+        told += f"; undecided whether anything is lost to {others} at the strengths tried"
     return told + "."
-
-
-def _named(row: pd.Series) -> str:
-    return f"{row['corruption']} ({row['label']})"
 
 
 def kept_lowest(table: pd.DataFrame) -> str:
@@ -131,15 +130,3 @@ def kept_lowest(table: pd.DataFrame) -> str:
         return "No task has skill to lose."
     name = str(means.idxmin())
     return f"Over all tasks {name} costs most: {means[name]:.0f} % of the clean skill is left at its worst strength."
-
-
-def relative(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of tasks that have skill to lose for sure, with `kept`, `kept_low`, `kept_high`: skill after and its
-    interval, as percent of the clean skill."""
-    clean = table[table["label"] == CLEAN].drop_duplicates("task").set_index("task")
-    able = clean.index[clean["low"] > 0]
-    part = table[table["task"].isin(able)].copy()
-    whole = part["task"].map(clean["skill"]).to_numpy(float)
-    for name, source in (("kept", "skill"), ("kept_low", "low"), ("kept_high", "high")):
-        part[name] = 100 * part[source].to_numpy(float) / whole
-    return part

@@ -113,7 +113,9 @@ def _dots(panel: Axes, part: pd.DataFrame) -> None:
     panel.set_yticks(places, names)
     for text in panel.get_yticklabels():
         text.set_fontweight("bold" if text.get_text().endswith(":") else "normal")
-    panel.set(title=part["test"].iloc[0], xlabel=_axis(*part[["test", "metric"]].iloc[0]), ylim=(place - 0.3, -0.7))
+    test, metric = part[["test", "metric"]].iloc[0]
+    unit = UNITS.get(test.split("_")[0], "%")
+    panel.set(title=test, xlabel=f"{metric.replace('_', ' ')}, {unit}", ylim=(place - 0.3, -0.7))
     panel.tick_params(labelsize=8)
     panel.tick_params(axis="y", length=0)
     panel.grid(axis="x", color="0.92")
@@ -130,12 +132,6 @@ def _dot(panel: Axes, place: int, row) -> None:
         [row.value], [place], xerr=bars, color=colour, marker="D" if row.worst else "o", markersize=5, linewidth=1.2,
         markerfacecolor="white" if row.few else colour,
     )  # fmt: skip
-
-
-def _axis(test: str, metric: str) -> str:
-    """A metric with its unit."""
-    unit = UNITS.get(test.split("_")[0], "%")
-    return f"{metric.replace('_', ' ')}, {unit}"
 
 
 def reliability_panels(found: Sequence[Calibration]) -> Figure:

@@ -15,7 +15,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from faceptor.analysis.canvas import grid, tiles
+from faceptor.analysis.canvas import single, tiles
 from faceptor.analysis.faces import TEXT, enlarged, overlaid, show, tell
 from faceptor.errors import DataError
 from faceptor.figures.parts import Swatches, spelt_out
@@ -133,8 +133,7 @@ def parts(model: FaceModel) -> pd.DataFrame:
 def diagram(model: FaceModel) -> Figure:
     """How the parts of a Faceptor fit together; of another model its parts in a row."""
     counts = parts(model)["parameters"]
-    figure, axes = grid(f"How the parts of {type(model).__name__} fit together", 1, 1, width=11.0, heights=[3.6])
-    panel = axes[0, 0]
+    figure, panel = single(f"How the parts of {type(model).__name__} fit together", width=11.0, height=3.6)
     panel.set(xlim=(0.1, 10.8), ylim=(0, 3.6))
     panel.axis("off")
     boxes = _faceptor_boxes(model, counts) if isinstance(model, Faceptor) else _row_of_boxes(counts)

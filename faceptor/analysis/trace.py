@@ -46,9 +46,9 @@ def _attention_flops(query: tuple, key: tuple, value: tuple, *_, **__) -> int:
 CPU_ATTENTION = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops}
 
 
-def work(model: nn.Module, *inputs, training: bool = False) -> Cost:
+def work(model: nn.Module, *inputs, training: bool = False, call: Callable | None = None) -> Cost:
     """MACs of one call, and the most bytes alive while it runs, the inputs among them; `training`: also what the call
-    keeps for backward (`kept`), which then is alive, too."""
+    keeps for backward (`kept`), which then is alive, too. call: a method of the model, None for the model itself."""
     counter = FlopCounterMode(display=False, custom_mapping=CPU_ATTENTION)
     flops: Counter[str] = Counter()
 
@@ -65,16 +65,16 @@ def work(model: nn.Module, *inputs, training: bool = False) -> Cost:
         Alive(inputs, after_each=attribute) as alive,
     ):
         if training:
-            saved = kept(model, *inputs)
+            saved = kept(model, *inputs, call=call)
         else:
-            model(*inputs)
+            (call or model)(*inputs)
     macs = {name: count // FLOPS_PER_MAC for name, count in flops.items()}
     counts = counter.get_flop_counts()
     fused = sum(count for operation, count in counts["Global"].items() if "attention" in str(operation))
     return Cost(macs=macs, saved=saved, peak=alive.most, attention=fused // FLOPS_PER_MAC)
 
 
-def kept(model: nn.Module, *inputs) -> dict[str, int]:
+def kept(model: nn.Module, *inputs, call: Callable | None = None) -> dict[str, int]:
     """Bytes that one call keeps for backward. Storages count once and the model's own tensors not at all; with
     gradients off, or in inference mode, nothing is kept."""
     own = {tensor.untyped_storage() for tensor in (*model.parameters(), *model.buffers())}
@@ -87,7 +87,7 @@ def kept(model: nn.Module, *inputs) -> dict[str, int]:
             return holder
 
         with saved_tensors_hooks(pack, Kept.give_back):
-            outputs = model(*inputs)  # keeps the graph until the count below is done
+            outputs = (call or model)(*inputs)  # keeps the graph until the count below is done
     first: dict[UntypedStorage, str] = {}
     for holder, name in holders.items():
         first.setdefault(holder.storage, name)

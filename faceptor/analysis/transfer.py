@@ -132,10 +132,7 @@ def fraction_table(table: pd.DataFrame) -> Markdown:
 def table_9(found: pd.DataFrame) -> pd.DataFrame:
     """Rows (data set, mode, trained parameters, printed, here, skill, skill lost): Table 9 beside `in_pipeline`."""
     columns = {column.tests[0]: name for name, column in printed().columns.items()}
-    numbers = {
-        (printed().columns[value.column].tests[0], printed().systems[value.method].transfer): value.printed
-        for value in own_values()
-    }
+    numbers = {(value.asked.tests[0], value.system.transfer): value.printed for value in own_values()}
     rows = [
         {
             "data set": columns.get(row.test, row.test),

@@ -12,23 +12,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from faceptor.analysis import markdown
-from faceptor.analysis.canvas import grid
+from faceptor.analysis.canvas import grid, level, look
 from faceptor.analysis.transfer import NOT_RUN, named, with_intervals
 from faceptor.errors import DataError
-from faceptor.figures.plots import PALETTE
 
 if TYPE_CHECKING:
     from IPython.display import Markdown
 
-MARKERS = "oDs^vPX*"
 MODES = ("prompt", "decoder", "full", "lora")
 LABELS = {"skill": "skill on the new task", "lost": "skill lost by old tasks"}
 
 
 def _look(mode: str, modes: list[str]) -> dict:
     """Colour and marker of a mode, the same in every figure."""
-    place = MODES.index(mode) if mode in MODES else len(MODES) + modes.index(mode)
-    return {"color": PALETTE[place % len(PALETTE)], "marker": MARKERS[place % len(MARKERS)]}
+    return look(MODES.index(mode) if mode in MODES else len(MODES) + modes.index(mode))
 
 
 def by_parameters(found: pd.DataFrame) -> Figure:
@@ -57,7 +54,7 @@ def _panels(title: str, table: pd.DataFrame, draw: Callable[..., None], across: 
             draw(panel, table[table["test"] == test], value, modes)
             _axis(panel, across, LABELS[value] if not column else "")
         axes[0, column].set_title(test, fontsize=10)
-    _level(axes[-1])
+    level(axes[-1])
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(modes), fontsize=9)
     return figure
 
@@ -65,21 +62,23 @@ def _panels(title: str, table: pd.DataFrame, draw: Callable[..., None], across: 
 def _dots(panel: Axes, part: pd.DataFrame, value: str, modes: list[str]) -> None:
     for row in part.itertuples():
         middle, low, high = (getattr(row, f"{value}{end}") for end in ("", "_low", "_high"))
-        reach, look = [[middle - low], [high - middle]], _look(row.mode, modes)
-        panel.errorbar(row.trainable, middle, yerr=reach, fmt=look["marker"], color=look["color"],
-                       markersize=5.5, label=named(row.mode))  # fmt: skip
+        panel.errorbar(
+            row.trainable, middle, yerr=[[middle - low], [high - middle]], linestyle="", markersize=5.5,
+            label=named(row.mode), **_look(row.mode, modes),
+        )  # fmt: skip
 
 
 def _lines(panel: Axes, part: pd.DataFrame, value: str, modes: list[str]) -> None:
     shown = with_intervals(part, value)
     for number, mode in enumerate(modes):
-        look, mine = _look(mode, modes), shown[shown["mode"] == mode].sort_values("faces")
+        style, mine = _look(mode, modes), shown[shown["mode"] == mode].sort_values("faces")
         apart = 1.04 ** (number - (len(modes) - 1) / 2)  # side by side, not one on the other
         seeds = part[part["mode"] == mode]
-        panel.plot(seeds["faces"] * apart, seeds[value], linestyle="", marker="_", color=look["color"], alpha=0.5)
+        panel.plot(seeds["faces"] * apart, seeds[value], linestyle="", marker="_", color=style["color"], alpha=0.5)
         reach = np.nan_to_num(np.array([mine["mean"] - mine["low"], mine["high"] - mine["mean"]]))
-        panel.errorbar(mine["faces"] * apart, mine["mean"], yerr=reach, fmt=f"-{look['marker']}", color=look["color"],
-                       markersize=4.5, linewidth=1.2, label=named(mode))  # fmt: skip
+        panel.errorbar(
+            mine["faces"] * apart, mine["mean"], yerr=reach, markersize=4.5, linewidth=1.2, label=named(mode), **style
+        )
     panel.set_xticks(sorted(shown["faces"].unique()))
 
 
@@ -102,10 +101,3 @@ def _short(value: float, place: int | None = None) -> str:
         if value >= size:
             return f"{value / size:.3g}{unit}"
     return f"{value:.3g}"
-
-
-def _level(row: np.ndarray) -> None:
-    """The same scale in all panels of a row."""
-    lows, highs = zip(*(panel.get_ylim() for panel in row), strict=True)
-    for panel in row:
-        panel.set_ylim(min(lows), max(highs))

@@ -75,20 +75,17 @@ def judge_claim(claim: Claim, table: pd.DataFrame, origin: str = str(FILE)) -> V
 
 def _check_metric(claim: Claim, table: pd.DataFrame, origin: str) -> None:
     """A test, or a metric of it, that no run of the claim's variants has."""
-    for first, second, tests in claim.pairs():
-        for variant in (first, second):
-            mine = table[table["variant"] == variant]
-            for test in tests if len(mine) else ():
-                _check_in_runs(claim.metric, mine[mine["test"] == test], f"{origin}: {variant}: {test}", mine)
-
-
-def _check_in_runs(metric: str, rows: pd.DataFrame, where: str, every: pd.DataFrame) -> None:
-    if rows.empty:
-        test = where.rpartition(": ")[2]
-        raise ConfigError(f"{where}: no such test in its runs; {did_you_mean(test, sorted(set(every['test'])))}")
-    known = {HEADLINE, SKILL, *rows["metric"]}
-    if metric not in known and not metric.startswith((GAP, WORST)):  # these need faces enough in every group
-        raise ConfigError(f"{where}: no metric {metric!r} in its runs; {did_you_mean(metric, sorted(known))}")
+    metric = claim.metric
+    asked = [(variant, test) for *pair, tests in claim.pairs() for variant in pair for test in tests]
+    for variant, test in asked:
+        runs, where = table[table["variant"] == variant], f"{origin}: {variant}: {test}"
+        if runs.empty:
+            continue
+        if test not in set(runs["test"]):
+            raise ConfigError(f"{where}: no such test in its runs; {did_you_mean(test, sorted(set(runs['test'])))}")
+        known = {HEADLINE, SKILL, *runs.loc[runs["test"] == test, "metric"]}
+        if metric not in known and not metric.startswith((GAP, WORST)):  # these need faces enough in every group
+            raise ConfigError(f"{where}: no metric {metric!r} in its runs; {did_you_mean(metric, sorted(known))}")
 
 
 def _compare(claim: Claim, table: pd.DataFrame, first: str, second: str, tests: tuple[str, ...]) -> Comparison:

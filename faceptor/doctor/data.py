@@ -59,13 +59,12 @@ def examine_data(
         if name not in known:
             raise ConfigError(f"doctor data: {name!r} is no data set; expected one of {', '.join(known)}")
     begun, chosen = perf_counter(), list(names or known)
-    root = None if root is None else Path(root).expanduser()
-    own = root is None or root.resolve() == params.data.root.resolve()
-    home = params.data.root if root is None else root
+    home = params.data.root if root is None else Path(root).expanduser()
+    own = home.resolve() == params.data.root.resolve()
     if not home.is_dir() and not own:
         raise ConfigError(f"--root {home}: expected a folder that holds the data sets, found none")
     disk = params.model_copy(update={"data": params.data.model_copy(update={"root": home})})
-    waiting = [name for name in chosen if _holds_something(home / _path(params, name))]
+    waiting = [name for name in chosen if _holds_something(_folder(disk, name))]
     entries = {}
     for name in chosen:
         entry = entries[name] = _facts(disk, name)
@@ -73,8 +72,9 @@ def examine_data(
         prepared = list(_prepared_problems(disk, name, entry["prepared"], deep=deep))
         damaged = any(problem.blocking for problem in prepared)
         if name not in waiting:
-            excused, remedy = _absence(disk, name, generated=own and name in params.synthesis)
-            entry |= {"ok": (excused and not damaged) or not entry["needed"], "remedy": remedy}
+            generated = own and name in params.synthesis
+            entry["ok"] = ((generated or entry["prepared"] is not None) and not damaged) or not entry["needed"]
+            entry["remedy"] = _remedy(disk, name, generated=generated)
             entry["problems"] = [asdict(problem) for problem in prepared]
             continue
         left = seconds - (perf_counter() - begun)
@@ -98,8 +98,8 @@ def _kind(params: Params, name: str) -> type[Reader]:
     return reader_class((block.reader if block else None) or name, key=name)
 
 
-def _path(params: Params, name: str) -> Path:
-    return params.datasets[name].path if name in params.datasets else Path(name)
+def _folder(params: Params, name: str) -> Path:
+    return params.data.root / (params.datasets[name].path if name in params.datasets else name)
 
 
 def _facts(params: Params, name: str) -> dict:
@@ -108,7 +108,7 @@ def _facts(params: Params, name: str) -> dict:
     chosen = block.options if block else {}
     return {
         "title": kind.title,
-        "folder": str(params.data.root / _path(params, name)),
+        "folder": str(_folder(params, name)),
         "state": ABSENT,
         "listed": block is not None,  # in params.yaml
         "needed": False,
@@ -166,8 +166,7 @@ def _look(params: Params, name: str, *, deep: bool, seconds: float, progress: Pr
     begun, facts, block = perf_counter(), {}, params.datasets.get(name)
     try:
         if block is None:
-            place = params.data.root / _path(params, name)
-            reader = _kind(params, name)(place, follow_links=params.data.follow_links)
+            reader = _kind(params, name)(_folder(params, name), follow_links=params.data.follow_links)
         else:
             reader = reader_of(name, block, params.data, prepared=params.prepared(name))
         found = survey(reader, deep=deep, seconds=seconds, progress=progress)
@@ -280,15 +279,11 @@ def _holds_something(folder: Path) -> bool:
         return True  # it exists but cannot be read: the reader says why
 
 
-def _absence(params: Params, name: str, *, generated: bool) -> tuple[bool, str]:
-    """Whether the pipeline can do without it (it will generate the faces, or has prepared them), and what to do."""
-    kind, folder = _kind(params, name), params.data.root / _path(params, name)
+def _remedy(params: Params, name: str, *, generated: bool) -> str:
+    """What to do; generated: whether the pipeline will generate the faces."""
     if generated:
-        return True, f"nothing: will be generated (`faceptor synthesize {name}` or `dvc repro`)"
-    return _prepared(params, name) is not None, _remedy(kind, folder)
-
-
-def _remedy(kind: type[Reader], folder: Path) -> str:
+        return f"nothing: will be generated (`faceptor synthesize {name}` or `dvc repro`)"
+    kind, folder = _kind(params, name), _folder(params, name)
     known = {_bare(kind.name), _bare(kind.title), _bare(kind.title.partition("(")[0])}
     beside = sorted(path for path in folder.parent.iterdir() if path.is_dir()) if folder.parent.is_dir() else []
     for other in beside:

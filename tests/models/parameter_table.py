@@ -1,8 +1,28 @@
 """Numbers of parameters as the papers count them."""
 
+from fnmatch import fnmatchcase
+
 from torch import nn
 
-from faceptor.analysis.components import part_of
+# First match wins; a component "a.b" also counts towards "a".
+PARTS = {
+    "encoder.*": "encoder",
+    "decoder.layers.*": "decoder.layers",
+    "decoder.projection.*": "decoder.projection",
+    "decoder.level": "decoder.level",
+    "decoder.position.*": "decoder.position",
+    "queries.*": "decoder.queries",
+    "layer_attention.*": "decoder.layer_attention",
+    "pixel_decoder.*": "pixel_decoder",
+    "outputs.identity.*": "rest.identity",
+    "outputs.map.*": "rest.map",
+    "outputs.value.*": "rest.value",
+}
+
+
+def part_of(name: str) -> str:
+    """The part of a parameter; one that the table does not know goes by its module's name."""
+    return next((part for pattern, part in PARTS.items() if fnmatchcase(name, pattern)), name.split(".")[0])
 
 
 def parameter_table(model: nn.Module) -> dict[str, int]:

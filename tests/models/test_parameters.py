@@ -3,11 +3,10 @@
 import pytest
 import torch
 
-from faceptor.analysis.components import part_of
 from faceptor.config import load_preset
 from faceptor.models.build import build_model
 from faceptor.tasks import task
-from tests.models.parameter_table import parameter_table
+from tests.models.parameter_table import parameter_table, part_of
 from tests.models.toy_models import toy_model
 
 BASE = {
