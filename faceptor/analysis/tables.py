@@ -38,7 +38,7 @@ def overview(configured: Mapping[str, Configured], models: Mapping[str, FaceMode
         columns[name] = {component: count / 1e6 for component, count in counts.items()}
     table = pd.DataFrame(columns)
     sums = ["total", "training only"]
-    table = table.loc[[*sorted(set(table.index) - set(sums), key=place_of), *sums]]
+    table = table.loc[[*sorted(table.index.difference(sums, sort=False), key=place_of), *sums]]
     return table.rename(index=lambda component: component.replace("_", " "))
 
 

@@ -5,6 +5,7 @@ import random
 import pytest
 import torch
 
+from faceptor.models.query_decoder import TOP_LAYER
 from faceptor.models.textbook import task_by_task, textbook_decode
 from tests.models.toy_models import QUERIED, toy_model
 
@@ -42,6 +43,16 @@ def test_one_pass_equals_textbook(seed, dtype, own_images):
     one_pass, textbook = both_ways(*random_case(seed, dtype, own_images=own_images))
     for found, expected in zip(one_pass, textbook, strict=True):
         torch.testing.assert_close(found, expected, atol=TOLERANCE[dtype], rtol=0)
+
+
+def test_memories_come_in_the_order_of_the_tasks(monkeypatch):
+    """Their gradients are summed in this order: that of a set of modules would be another in each process."""
+    for seed in range(8):
+        model, features, streams = random_case(seed, torch.float32, own_images=False)
+        made, memories = {}, model.decoder.memories
+        monkeypatch.setattr(model.decoder, "memories", lambda *given: made.update(memories(*given)) or made)
+        model.decoder(features, streams)
+        assert list(made) == list(dict.fromkeys([TOP_LAYER, *(stream.lower for stream in streams)]))
 
 
 @pytest.mark.parametrize("own_images", [False, True])
