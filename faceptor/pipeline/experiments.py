@@ -8,7 +8,6 @@ stopped goes on from there.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,7 +20,7 @@ from faceptor.io.files import MODELS, RUNS, write_json
 from faceptor.io.lock import locked
 from faceptor.models.base import FaceModel
 from faceptor.pipeline.device import pick_device
-from faceptor.pipeline.evaluation import Test, measure_test, require_numbers, rounded, tests_of_task
+from faceptor.pipeline.evaluation import Test, measure_test, point_estimates, rounded, tests_of_task
 from faceptor.pipeline.experiment import Experiment
 from faceptor.pipeline.run_record import changed, started_record
 from faceptor.pipeline.run_settings import digests
@@ -167,10 +166,7 @@ def tests_on(experiment: Experiment, model: FaceModel, tasks: Iterable[str], dev
 
 def numbers(experiment: Experiment, test: Test, found: Measured) -> dict[str, Any]:
     """Plain data, by group where the test faces have labels that tell groups."""
-    headline = found.headline
-    require_numbers(test, found.metrics, (headline, f"constant_{headline}"))
-    metrics = {name: rounded(value) for name, value in found.metrics.items() if math.isfinite(value)}
-    row = {"dataset": test.dataset, "headline": headline, "skill": rounded(found.skill), "metrics": metrics}
+    row = {"dataset": test.dataset} | point_estimates(test, found)
     row["generated"] = data_facts(experiment.prepared(test.dataset))["generated"]
     groups = by_group(found.metric, found.labels, label_names(experiment.prepared(test.dataset)), seed=None)
     told = {one.column: {key: one.to_json()[key] for key in ("values", "faces")} for one in groups}
