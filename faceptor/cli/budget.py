@@ -166,12 +166,12 @@ def _component_table(name: str, facts: dict):
         counts = [call["components"].get(component, 0) / 1e9 for call in work]
         kept = step["components"].get(component, 0) / 1e6
         cells = [f"{facts['components'].get(component, 0):,}", *(f"{count:,.3f}" for count in counts), f"{kept:,.1f}"]
-        table.add_row(f"[bold]{component}", *(f"[bold]{cell}" for cell in cells))
+        table.add_row(component, *cells, style="bold")
         for part, size in facts["parts"].get(component, {}).items():
             table.add_row(f"  {part}", f"{size:,}")
     table.add_section()
-    totals = [f"{facts['total']:,}", *(f"{call['macs'] / 1e9:,.3f}" for call in work)]
-    table.add_row("[bold]total", *(f"[bold]{cell}" for cell in (*totals, f"{step['saved_bytes'] / 1e6:,.1f}")))
+    macs = [f"{call['macs'] / 1e9:,.3f}" for call in work]
+    table.add_row("total", f"{facts['total']:,}", *macs, f"{step['saved_bytes'] / 1e6:,.1f}", style="bold")
     table.add_row("  float32 weights", f"{facts['megabytes']:,.1f} MB")
     table.add_row("  peak of one image", "", *(f"{call['peak_bytes'] / 1e6:,.1f} MB" for call in work))
     return table
