@@ -90,10 +90,10 @@ def notebook_inputs(root: Path, name: str) -> list[str]:
     values = read_yaml(root / "params.yaml")
     if "foreach" in stage:
         found = _looked_up(REFERENCE.sub(r"\1", stage["foreach"]), values)
-        items = list(found.values() if isinstance(found, dict) else found)
-        if not items:  # a stage for nothing under these parameters
+        first = next(iter(found.items() if isinstance(found, dict) else enumerate(found)), None)
+        if first is None:  # a stage for nothing under these parameters
             return []
-        stage, values = stage["do"], values | {"item": items[0]}
+        stage, values = stage["do"], values | dict(zip(("key", "item"), first, strict=True))
     deps = [REFERENCE.sub(lambda key: str(_looked_up(key[1], values)), dep) for dep in stage["deps"]]
     return [dep for dep in deps if dep.startswith(INPUTS)]
 
