@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
+from itertools import accumulate
+from math import ceil, comb
 from statistics import median
 
-from scipy.stats import binom
 from torch.utils.benchmark import timer  # waits for the GPU, where there is one
 
 SHORTEST = 0.02  # seconds that a measurement takes at least: what is faster is called several times
@@ -41,7 +41,8 @@ class Estimate:
 
 def dropped(count: int) -> int:
     """How many of `count` ordered values may be left out at either end of a 95 % interval of their median."""
-    return max(0, int(binom.ppf((1 - COVERAGE) / 2, count, 0.5)) - 1)
+    tails = accumulate(comb(count, place) / 2**count for place in range(count // 2))
+    return max(0, sum(2 * tail <= 1 - COVERAGE for tail in tails) - 1)
 
 
 def rounded(value: float) -> float:
