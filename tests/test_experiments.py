@@ -184,7 +184,7 @@ def test_a_killed_run_goes_on_and_ends_alike(toy, monkeypatch):
     whole = told("alone")
     steps = []
     with monkeypatch.context() as patch:
-        patch.setattr(experiments, "judged", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(experiments, "tests_on", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             experiments.run_variant(toy, "alone", 1)
     take = loop.train_step

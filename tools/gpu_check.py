@@ -14,12 +14,14 @@ import os
 import sys
 import time
 import traceback
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+say = partial(print, file=sys.stderr, flush=True)
 LIMIT = 300.0  # seconds after which no further section begins
 
 
@@ -44,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
 
     device = torch.device("cpu" if given.cpu_dry_run else "cuda")
-    bench = Bench(device, rounds=15, seconds=given.seconds, quick=given.cpu_dry_run, say=_say)
+    bench = Bench(device, rounds=15, seconds=given.seconds, quick=given.cpu_dry_run, say=say)
     machine = describe(device)
     folder = given.out or (None if given.cpu_dry_run else ROOT / RESULTS / "bench")
     path = folder / f"{machine['kind']}.json" if folder else None
@@ -54,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     whole["machine"], whole["sections"]["gpu"] = machine, before
     if path:
         write_json(path, whole)
-        _say(f"written: {path}")
+        say(f"written: {path}")
     for name, value in before["ratios"].items():
         print(f"{name}: {value['median']:.4g} [{value['low']:.4g}, {value['high']:.4g}], {value['rounds']} rounds")
     for name, value in before["facts"].items():
@@ -73,7 +75,7 @@ def _sections(bench, names: list[str], *, limit: float, before: dict) -> list[st
         if time.monotonic() - began > limit:
             failed.append(f"{name} (not begun after {limit:.0f} s)")
             continue
-        _say(f"--- {name}")
+        say(f"--- {name}")
         found = Found()
         try:
             SECTIONS[name](bench, found)
@@ -86,10 +88,6 @@ def _sections(bench, names: list[str], *, limit: float, before: dict) -> list[st
         before["ratios"] |= new["ratios"]
         before["facts"] |= new["facts"]
     return failed
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

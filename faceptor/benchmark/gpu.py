@@ -13,7 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.benchmark import timer
 
 from faceptor.benchmark.bench import SMALL, Bench, Found
-from faceptor.benchmark.rates import best_rate, counted, flops_of_products, products
+from faceptor.benchmark.rates import best_rate, counted, products
 from faceptor.benchmark.steps import Clock, one_pass, peak_megabytes, run_loop, samples_of
 from faceptor.benchmark.subjects import Asked, Run, model_of, specs_of
 from faceptor.benchmark.timing import Estimate, rounded
@@ -30,10 +30,8 @@ CLASSES, TOY_CLASSES = 1_000_000, 1000  # identities
 def product(bench: Bench, found: Found) -> None:
     """FLOP/s of the best matrix product, by precision."""
     for precision in bench.precisions:
-        subjects = products(bench, precision)
-        times = bench.compare(f"matrix product, {precision}", subjects)
-        best = Estimate.of(best_rate(times, flops_of_products(subjects)))
-        found.row(subject="matrix product", precision=precision, flops_per_second=best)
+        times = bench.compare(f"matrix product, {precision}", products(bench, precision))
+        found.row(subject="matrix product", precision=precision, flops_per_second=Estimate.of(best_rate(times)))
 
 
 def face(bench: Bench, found: Found) -> None:
@@ -82,8 +80,7 @@ def step(bench: Bench, found: Found) -> None:
     experiment = preset(SMALL if bench.quick else "base")
     samples = samples_of(bench, experiment.params.stage1.tasks)
     precision = "bf16" if bench.device.type == "cuda" else "fp32"
-    subjects = products(bench, precision)
-    top = Estimate.of(best_rate(bench.compare("matrix product", subjects), flops_of_products(subjects))).median
+    top = Estimate.of(best_rate(bench.compare("matrix product", products(bench, precision)))).median
     clock = BusyClock(bench.device)
     run_loop(
         bench, experiment, samples, workers=0 if bench.quick else WORKERS, stretches=STRETCHES[bench.quick],

@@ -6,7 +6,7 @@ A multiplication with its addition is two FLOPs; products, convolutions and atte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
@@ -20,6 +20,7 @@ from faceptor.predict.engine import PRECISIONS
 
 SIDES = {"cpu": (1024, 2048), "cuda": (4096, 8192)}  # of the square matrices
 TOY_SIDES = (64, 128)
+PRODUCT = "matrix product "  # and the side, as the subjects are called
 MULTIPLY_ADD = 2  # FLOPs
 
 
@@ -31,13 +32,11 @@ def rates(bench: Bench) -> Found:
     for batch in (1, 128) if bench.device.type == "cuda" and not bench.quick else (1,):
         asked = Asked.of(model, batch=batch)
         for precision in bench.precisions:
-            subjects = products(bench, precision)
-            flops = flops_of_products(subjects)
             parts: dict[str, Run] = {"whole": partial(asked.together, precision)}
             parts |= {part: in_turn(calls) for part, calls in part_calls(asked, precision).items()}
-            flops |= {part: counted(run) for part, run in parts.items()}
-            times = bench.compare(f"{name}, batch {batch}, {precision}", subjects | parts)
-            _report(found, name, batch, precision, times, flops, parts=tuple(parts))
+            flops = {part: counted(run) for part, run in parts.items()}
+            times = bench.compare(f"{name}, batch {batch}, {precision}", products(bench, precision) | parts)
+            _report(found, name, batch, precision, times, flops)
     return found
 
 
@@ -47,13 +46,8 @@ def products(bench: Bench, precision: str) -> dict[str, Run]:
     subjects: dict[str, Run] = {}
     for side in sides:
         matrices = [torch.rand(side, side, device=bench.device).to(PRECISIONS[precision]) for _ in range(2)]
-        subjects[f"matrix product {side}"] = partial(torch.mm, *matrices)
+        subjects[f"{PRODUCT}{side}"] = partial(torch.mm, *matrices)
     return subjects
-
-
-def flops_of_products(subjects: Iterable[str]) -> dict[str, int]:
-    """FLOPs of each of `products`."""
-    return {name: MULTIPLY_ADD * int(name.rsplit(" ")[-1]) ** 3 for name in subjects}
 
 
 def counted(run: Callable[[], object]) -> int:
@@ -63,22 +57,26 @@ def counted(run: Callable[[], object]) -> int:
     return counter.get_total_flops()
 
 
-def best_rate(times: Times, flops: dict[str, int]) -> list[float]:
-    """FLOP/s of the best matrix product in every round."""
-    names = [name for name in times.seconds if name.startswith("matrix product")]
-    by_round = zip(*(times.seconds[name] for name in names), strict=True)
-    return [max(flops[name] / each for name, each in zip(names, row, strict=True)) for row in by_round]
+def best_rate(times: Times) -> list[float]:
+    """FLOP/s of the best of `products` in every round."""
+    sides = {name: int(name.removeprefix(PRODUCT)) for name in times.seconds if name.startswith(PRODUCT)}
+    rates = [[MULTIPLY_ADD * side**3 / each for each in times.seconds[name]] for name, side in sides.items()]
+    return [max(row) for row in zip(*rates, strict=True)]
 
 
-def _report(
-    found: Found, name: str, batch: int, precision: str, times: Times, flops: dict[str, int], *, parts: tuple[str, ...]
-) -> None:
-    best = best_rate(times, flops)
-    found.row(subject="matrix product", precision=precision, batch=batch, flops_per_second=Estimate.of(best))
-    for part in parts:
-        share = [flops[part] / each / top for each, top in zip(times.seconds[part], best, strict=True)]
+def share_of_best(times: Times, subject: str, flops: int) -> Estimate:
+    """FLOP/s of a subject over those of the best of `products`, by rounds."""
+    rounds = zip(times.seconds[subject], best_rate(times), strict=True)
+    return Estimate.of([flops / each / top for each, top in rounds])
+
+
+def _report(found: Found, name: str, batch: int, precision: str, times: Times, flops: Mapping[str, int]) -> None:
+    best = Estimate.of(best_rate(times))
+    found.row(subject="matrix product", precision=precision, batch=batch, flops_per_second=best)
+    for part, count in flops.items():
+        share = share_of_best(times, part, count)
         found.row(
-            subject=f"{name}: {part}", precision=precision, batch=batch, seconds=times.of(part), flops=flops[part],
-            flops_per_second=times.rate(part, flops[part]), share=Estimate.of(share),
+            subject=f"{name}: {part}", precision=precision, batch=batch, seconds=times.of(part), flops=count,
+            flops_per_second=times.rate(part, count), share=share,
         )  # fmt: skip
-        found.ratio(f"{name}, batch {batch}, {precision}: {part} / matrix product", Estimate.of(share))
+        found.ratio(f"{name}, batch {batch}, {precision}: {part} / matrix product", share)

@@ -17,7 +17,7 @@ from torch.utils.benchmark import timer
 
 from faceptor.benchmark.bench import Bench, Found
 from faceptor.benchmark.material import drawn_steps
-from faceptor.benchmark.rates import best_rate, counted, flops_of_products, products
+from faceptor.benchmark.rates import counted, products, share_of_best
 from faceptor.benchmark.subjects import SEED, Run, model_of
 from faceptor.benchmark.timing import FEWEST_ROUNDS, Estimate, rounded
 from faceptor.config import Sampling
@@ -74,9 +74,9 @@ def _pass(bench: Bench, found: Found, name: str, experiment: Experiment, samples
     if isinstance(model, Faceptor):
         subjects["task by task"] = partial(_task_by_task, model, run)
     kind = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[precision]
-    matrices = products(bench, kind)
-    times = bench.compare(f"{name}, forward and backward, {sum(samples.values())} images, {kind}", subjects | matrices)
     images = sum(samples.values())
+    what = f"{name}, forward and backward, {images} images, {kind}"
+    times = bench.compare(what, subjects | products(bench, kind))
     for subject in subjects:
         found.row(
             subject=name, what="forward and backward", decoder=subject, precision=kind, images=images,
@@ -85,9 +85,8 @@ def _pass(bench: Bench, found: Found, name: str, experiment: Experiment, samples
     if len(subjects) > 1:
         found.ratio(f"{name}, step: task by task / packed decoder", times.ratio("task by task", "packed"))
     flops = counted(run)
-    best = best_rate(times, flops_of_products(matrices))
-    share = [flops / each / top for each, top in zip(times.seconds["packed"], best, strict=True)]
-    found.ratio(f"{name}, step, {kind}: forward and backward / matrix product", Estimate.of(share))
+    share = share_of_best(times, "packed", flops)
+    found.ratio(f"{name}, step, {kind}: forward and backward / matrix product", share)
     found.facts |= {"flops": flops, "profile": profiled(run, bench.device), "megabytes": peak_megabytes(bench.device)}
     return times.of("packed").median
 

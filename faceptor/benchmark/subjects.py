@@ -57,23 +57,20 @@ class Asked:
         images = {side: torch.rand(batch, 3, side, side, generator=draw).to(device) for side in sizes}
         return cls(model, images, sizes)
 
-    @torch.inference_mode()
     def together(self, precision: str = "fp32") -> dict[str, Tensor]:
         """All tasks, one call for each image size."""
-        raw: dict[str, Tensor] = {}
-        with self._autocast(precision):
-            for side, names in self.tasks.items():
-                raw |= self.model(self.images[side], names)
-        return raw
+        return self._called(self.tasks.items(), precision)
 
-    @torch.inference_mode()
     def one_by_one(self, precision: str = "fp32") -> dict[str, Tensor]:
         """All tasks, one call for each task: the textbook mode."""
+        return self._called(((side, [name]) for side, names in self.tasks.items() for name in names), precision)
+
+    @torch.inference_mode()
+    def _called(self, calls: Iterable[tuple[int, list[str]]], precision: str) -> dict[str, Tensor]:
         raw: dict[str, Tensor] = {}
         with self._autocast(precision):
-            for side, names in self.tasks.items():
-                for name in names:
-                    raw |= self.model(self.images[side], [name])
+            for side, names in calls:
+                raw |= self.model(self.images[side], names)
         return raw
 
     @torch.inference_mode()

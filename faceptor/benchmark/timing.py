@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from math import ceil, comb
 from statistics import median
 
@@ -40,13 +41,8 @@ class Estimate:
 
 def dropped(count: int) -> int:
     """How many of `count` ordered values may be left out at either end of a 95 % interval of their median."""
-    tail, out = 0.0, 0
-    for place in range(count // 2):
-        tail += comb(count, place) / 2**count
-        if 2 * tail > 1 - COVERAGE:
-            break
-        out = place
-    return out
+    tails = accumulate(comb(count, place) / 2**count for place in range(count // 2))
+    return max(0, sum(2 * tail <= 1 - COVERAGE for tail in tails) - 1)
 
 
 def rounded(value: float) -> float:

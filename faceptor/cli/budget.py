@@ -88,7 +88,7 @@ def show_conventions(*, json: bool, nearest: int = 6) -> None:
         found = {"counts": [count.as_dict() for count in counts], "other_tools": paper.GIGA_BY_TOOL}
         print(as_json(found))
         return
-    console = _console()
+    console = wide_console()
     for model in dict.fromkeys(count.model for count in counts):
         mine = conventions.nearest(counts, model, most=nearest)
         title = f"{model}: {mine[0].printed} printed ({paper.GFLOPS_WHERE}), the nearest ways of counting"
@@ -107,7 +107,7 @@ def show_conventions(*, json: bool, nearest: int = 6) -> None:
 
 def show_parts(name: str, facts: dict) -> None:
     """One configuration: its components with their parts, its tasks, and what comes on top."""
-    console = _console()
+    console = wide_console()
     console.print(_component_table(name, facts))
     console.print(_task_table(facts))
     for task, count in facts["training_only"].items():
@@ -124,7 +124,7 @@ def show_comparison(found: dict[str, dict], growth=None) -> None:
     """Configurations side by side, what more tasks add to them, and what is printed about them."""
     from faceptor.analysis.comparison import remarks
 
-    console = _console()
+    console = wide_console()
     if len(found) > 1:
         console.print(_side_by_side(found))
     if growth:
@@ -135,7 +135,7 @@ def show_comparison(found: dict[str, dict], growth=None) -> None:
         console.print(remark)
 
 
-def _console():
+def wide_console():
     from rich.console import Console
 
     return Console(width=max(Console().width, NARROWEST), highlight=False)
@@ -166,12 +166,12 @@ def _component_table(name: str, facts: dict):
         counts = [call["components"].get(component, 0) / 1e9 for call in work]
         kept = step["components"].get(component, 0) / 1e6
         cells = [f"{facts['components'].get(component, 0):,}", *(f"{count:,.3f}" for count in counts), f"{kept:,.1f}"]
-        table.add_row(f"[bold]{component}", *(f"[bold]{cell}" for cell in cells))
+        table.add_row(component, *cells, style="bold")
         for part, size in facts["parts"].get(component, {}).items():
             table.add_row(f"  {part}", f"{size:,}")
     table.add_section()
-    totals = [f"{facts['total']:,}", *(f"{call['macs'] / 1e9:,.3f}" for call in work)]
-    table.add_row("[bold]total", *(f"[bold]{cell}" for cell in (*totals, f"{step['saved_bytes'] / 1e6:,.1f}")))
+    macs = [f"{call['macs'] / 1e9:,.3f}" for call in work]
+    table.add_row("total", f"{facts['total']:,}", *macs, f"{step['saved_bytes'] / 1e6:,.1f}", style="bold")
     table.add_row("  float32 weights", f"{facts['megabytes']:,.1f} MB")
     table.add_row("  peak of one image", "", *(f"{call['peak_bytes'] / 1e6:,.1f} MB" for call in work))
     return table

@@ -39,11 +39,7 @@ def export(
 
         contract["cost"] = cost_of_precision(load(params), model, list(contract["tasks"]), precision)
         write_contract(out, contract)
-    if json:
-        print(as_json(contract))
-        return
-    for line in _lines(contract, out, beside(out)):
-        print(line)
+    print(as_json(contract) if json else "\n".join(_lines(contract, out, beside(out))))
 
 
 def _lines(contract: dict, out: Path, description: Path):

@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
+from faceptor.cli.budget import wide_console
 from faceptor.cli.options import PARAMS, Json, ParamsFile, as_json, load
 
 params_app = typer.Typer(
     no_args_is_help=True, help="Show, check or switch `params.yaml`.\n\nExample: `faceptor params use base`"
 )
-NARROWEST = 100  # characters that the table needs; a narrower terminal wraps it
 
 Preset = Annotated[str | None, typer.Argument(help="The preset; none = the one that params.yaml is nearest to.")]
 Paper = Annotated[bool, typer.Option("--paper", help="Compare with the paper: where it departs, and why.")]
@@ -104,12 +104,11 @@ KINDS = {"departs": "otherwise than printed", "silent": "not printed", "reading"
 
 def _show_paper(name: str, rows, held: int, printed: int) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     from faceptor.analysis.protocols import compact
 
-    console = Console(width=max(Console().width, NARROWEST), highlight=False)
+    console = wide_console()
     console.print(f"{name}: {held} of {printed} values that the paper prints are kept", soft_wrap=True)
     for kind, title in KINDS.items():
         chosen = [row for row in rows if row.kind == kind]

@@ -14,7 +14,7 @@ import typer
 
 from faceptor.cli.options import Device, Json
 from faceptor.cli.progress import watched
-from faceptor.cli.reports import finish, sum_up, told
+from faceptor.cli.reports import sum_up, tell
 from faceptor.config.choices import CropSharing, EnginePrecision
 from faceptor.errors import ConfigError, DataError, FaceptorError
 
@@ -110,7 +110,7 @@ def predict_command(
 
         detector_of(detector)  # a wrong name is said now
     if missing := all_missing(photos):
-        finish(missing, json, {})
+        tell(missing, json, {})
     network, facts = load(model, device, precision, batch)
     network.choose_tasks(task)  # a wrong name is one error, not one per photograph
     _make_folder(out)
@@ -125,7 +125,7 @@ def predict_command(
     )  # fmt: skip
     reports = watched(run(network, job), total=_total(job), what="photographs and frames")
     if form == EACH:
-        finish(told(reports, everything=json), json, facts)
+        tell(reports, json, facts)
     else:
         sum_up(reports, job, json)
 
@@ -192,7 +192,7 @@ def check_names(model: Path, tasks: Sequence[str] | None) -> None:
 
 
 def all_missing(photos: Sequence[Path]) -> list[dict[str, Any]]:
-    """A report of each path, where not one can be read: told before a network is loaded for nothing."""
+    """A report of each path, where not one can be read: known before a network is loaded for nothing."""
     from faceptor.io.regular import open_regular
     from faceptor.predict.photographs import FORMATS
 
@@ -204,8 +204,6 @@ def all_missing(photos: Sequence[Path]) -> list[dict[str, Any]]:
             open_regular(photo, largest=0, remedy=f"give a photograph as {FORMATS}").close()
         except FaceptorError as error:
             reports.append({"photo": str(photo), "error": str(error)})
-    for report in reports:
-        print(f"error: {report['error']}", file=sys.stderr)
     return reports
 
 

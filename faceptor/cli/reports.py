@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import typer
@@ -14,27 +14,21 @@ from faceptor.io.words import few
 MOST_LISTED = 20  # photographs that are named again at the end because they failed
 
 
-def told(reports: Iterable[dict[str, Any]], *, everything: bool) -> Iterator[dict[str, Any]]:
-    """Tell each report as it comes; those that are needed at the end, `everything` or the errors alone."""
-    for report in reports:
-        if "error" in report:
-            print(f"error: {report['error']}", file=sys.stderr)
-        elif not everything:
-            print("\n".join(_summary(report)))
-        if "warning" in report:
-            print(f"warning: {report['photo']}: {report['warning']}", file=sys.stderr)
-        plain = {key: value for key, value in report.items() if key not in ("words", "model")}
-        yield plain if everything or "error" in report else {}
-
-
-def finish(reports: Iterable[dict[str, Any]], json: bool, facts: dict[str, Any]) -> None:
-    """The end of a run that writes files for each photograph."""
+def tell(reports: Iterable[dict[str, Any]], json: bool, facts: dict[str, Any]) -> None:
+    """A run that writes files for each photograph: each report as it comes, and at the end which are errors."""
     from faceptor.predict.names import json_text
 
     count, kept = 0, []
     for report in reports:
         count += 1
-        kept += [report] if report else []
+        if "error" in report:
+            print(f"error: {report['error']}", file=sys.stderr)
+        elif not json:
+            print("\n".join(_summary(report)))
+        if "warning" in report:
+            print(f"warning: {report['photo']}: {report['warning']}", file=sys.stderr)
+        if json or "error" in report:
+            kept.append({key: value for key, value in report.items() if key not in ("words", "model")})
     failed = [report for report in kept if "error" in report]
     if json:
         print(json_text({"model": facts, "photos": kept}))
@@ -46,7 +40,7 @@ def finish(reports: Iterable[dict[str, Any]], json: bool, facts: dict[str, Any])
 
 
 def sum_up(reports: Iterable[dict[str, Any]], job: Any, json: bool) -> None:
-    """The end of a run that writes one file: how many, and where."""
+    """A run that writes one file: errors as they come, and at the end how many were answered, and where."""
     counts = dict.fromkeys(("answered", "faces", "earlier", "failed"), 0)
     warning = ""
     for report in reports:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -39,9 +39,7 @@ class Move:
         away = np.eye(3)
         away[:2, 2] = -crop.size * np.array([self.right, self.down])
         moved = centre_matrix(crop.size, 1 / self.margin, -np.deg2rad(self.turn)) @ away @ crop.matrix
-        return PlacedCrop(
-            matrix=moved, size=crop.size, warp=crop.warp, image_size=crop.image_size, antialias=crop.antialias
-        )
+        return replace(crop, matrix=moved)
 
 
 STILL = Move()

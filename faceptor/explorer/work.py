@@ -3,46 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Lock, Thread
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Generic, TypeVar
 
 Wish = TypeVar("Wish")
 
 
 class Latest(Generic[Wish]):
-    """Calls `work` with the latest wish, in a thread that ends when nothing is wanted any more.
+    """Calls `work` with the latest wish, in a thread of its own.
 
     A control that is dragged asks faster than can be answered; what was asked in between is left out.
     """
 
     def __init__(self, work: Callable[[Wish], None]):
-        self._work, self._lock = work, Lock()
-        self._waiting: list[Wish] = []
-        self._thread: Thread | None = None
+        self._work, self._thread = work, ThreadPoolExecutor(1)
+        self._last: Future | None = None
 
     def ask(self, wish: Wish) -> None:
         """Returns at once."""
-        with self._lock:
-            self._waiting = [wish]
-            if self._thread is None:
-                self._thread = Thread(target=self._run, daemon=True)
-                self._thread.start()
+        if self._last is not None:
+            self._last.cancel()  # unless it is being worked on, or done
+        self._last = self._thread.submit(self._work, wish)
 
     @property
     def waiting(self) -> bool:
         """Whether something newer is wanted than what is being worked on."""
-        return bool(self._waiting)
+        return self._last is not None and not (self._last.running() or self._last.done())
 
     def finish(self) -> None:
         """Wait until nothing is wanted any more."""
-        while (thread := self._thread) is not None:
-            thread.join()
-
-    def _run(self) -> None:
-        while True:
-            with self._lock:
-                if not self._waiting:
-                    self._thread = None
-                    return
-                wish = self._waiting.pop()
-            self._work(wish)
+        while self._last is not None and not self._last.done():
+            wait([self._last])

@@ -187,14 +187,18 @@ def measure_test(experiment: Experiment, model, test: Test, *, device: str, base
 
 def numbers_of(test: Test, result: Measured, *, seed: int) -> dict:
     """{"dataset", "samples", "headline", "skill", "metrics", "intervals", and "notes" if any}: rounded, plain data."""
+    row = {"dataset": test.dataset, "samples": result.samples} | point_estimates(test, result)
+    intervals = result.intervals(seed=seed)
+    row["intervals"] = {name: plain(intervals[name]) for name in ("skill", *row["metrics"]) if name in intervals}
+    return row | ({"notes": result.notes} if result.notes else {})
+
+
+def point_estimates(test: Test, result: Measured) -> dict:
+    """{"headline", "skill", "metrics"}, rounded; FaceptorError where the headline, or its constant, is not defined."""
     headline = result.headline
     require_numbers(test, result.metrics, (headline, f"constant_{headline}"))
-    intervals = result.intervals(seed=seed)
     metrics = {name: rounded(value) for name, value in result.metrics.items() if math.isfinite(value)}
-    row = {"dataset": test.dataset, "samples": result.samples, "headline": headline}
-    row |= {"skill": rounded(result.skill), "metrics": metrics}
-    row["intervals"] = {name: plain(intervals[name]) for name in ("skill", *metrics) if name in intervals}
-    return row | ({"notes": result.notes} if result.notes else {})
+    return {"headline": headline, "skill": rounded(result.skill), "metrics": metrics}
 
 
 def require_numbers(test: Test, metrics: Mapping[str, float], names: Iterable[str]) -> None:

@@ -16,15 +16,7 @@ import joblib
 
 from faceptor.errors import FaceptorError
 from faceptor.io.files import RUNS, read_json
-from faceptor.pipeline.repro import (
-    StageProcesses,
-    pipeline,
-    run_stage,
-    schedule,
-    stop_requests,
-    to_run,
-    with_needs,
-)
+from faceptor.pipeline.repro import StageProcesses, pipeline, run_stage, schedule, stoppable, to_run, with_needs
 from faceptor.pipeline.run_settings import PIPELINE, SETTINGS, all_settings
 from faceptor.pipeline.variants import HOME, Variants, result_of
 
@@ -42,36 +34,25 @@ def run_all(variants: Variants, names: Iterable[str], seeds: Iterable[int], *, j
     targets = [f"{FILE}:run@{name}-{seed}" for name in names for seed in seeds]
     cards = visible_cards()
     jobs = jobs or len(cards) or joblib.cpu_count()
-    with stop_requests() as processes:
-        _prepare(processes)
-        graph, changed, lacking = pipeline(allow_missing=True, file=FILE)
-        wanted = to_run(graph, changed, lacking, targets)
+    _prepare()
+    with stoppable("experiment all") as processes:
+        wanted = to_run(*pipeline(allow_missing=True, file=FILE), targets)
         crew = Crew(len(wanted), jobs, cards, processes)
-        failed = schedule({stage: graph[stage] & wanted for stage in graph if stage in wanted}, crew.run, jobs=jobs)
-    _require_not_stopped(processes)
+        failed = schedule(wanted, crew.run, jobs=jobs)
     if failed:
         told = "; ".join(f"{short(stage)}: {crew.last_words(stage)}" for stage in failed)
         raise FaceptorError(f"experiment all: {len(failed)} of {len(wanted)} runs failed: {told}")
-    return [stage for stage in graph if stage in wanted]
+    return list(wanted)
 
 
-def _prepare(processes: StageProcesses) -> None:
+def _prepare() -> None:
     """Data sets, and the settings of all variants, where they changed: runs are compared with these."""
-    graph, changed, lacking = pipeline(allow_missing=True, file=FILE)
-    wanted = to_run(graph, changed, lacking, [f"{FILE}:settings"])
-
-    def run(stage: str, beside: int) -> bool:
-        return run_stage(stage, threads=max(1, joblib.cpu_count() // beside), processes=processes)
-
-    failed = schedule({stage: graph[stage] & wanted for stage in graph if stage in wanted}, run, jobs=1)
-    _require_not_stopped(processes)
+    with stoppable("experiment all") as processes:
+        wanted = to_run(*pipeline(allow_missing=True, file=FILE), [f"{FILE}:settings"])
+        cores = joblib.cpu_count()
+        failed = schedule(wanted, lambda stage, _: run_stage(stage, threads=cores, processes=processes), jobs=1)
     if failed:
         raise FaceptorError(f"experiment all: {', '.join(failed)} failed (see above)")
-
-
-def _require_not_stopped(processes: StageProcesses) -> None:
-    if processes.asked:
-        raise FaceptorError("experiment all: stopped; the same command goes on where it was")
 
 
 class Crew:

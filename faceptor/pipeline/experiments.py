@@ -8,12 +8,10 @@ stopped goes on from there.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import torch
 
 from faceptor.config.sections import spelled
 from faceptor.evaluation.groups import by_group
@@ -22,9 +20,9 @@ from faceptor.io.files import MODELS, RUNS, write_json
 from faceptor.io.lock import locked
 from faceptor.models.base import FaceModel
 from faceptor.pipeline.device import pick_device
-from faceptor.pipeline.evaluation import Test, measure_test, require_numbers, rounded, tests_of_task
+from faceptor.pipeline.evaluation import Test, measure_test, point_estimates, rounded, tests_of_task
 from faceptor.pipeline.experiment import Experiment
-from faceptor.pipeline.run_record import started_record
+from faceptor.pipeline.run_record import changed, started_record
 from faceptor.pipeline.run_settings import digests
 from faceptor.pipeline.samples import constant_baseline, data_facts, label_names
 from faceptor.pipeline.starting_weights import starting_weights_of
@@ -36,6 +34,9 @@ from faceptor.training.threads import fixed_threads
 from faceptor.transforms.framing import own_crop
 from faceptor.weights.folder import load_model, read_description, save_model
 
+Trained = tuple[FaceModel, int, int]
+"""A model, how many parameters learnt, and in how many steps."""
+
 
 def run_variant(variants: Variants, name: str, seed: int, *, device: str = "auto") -> dict:
     """Train and judge a variant with a seed; write results/experiments/runs/<name>-<seed>.json and return it."""
@@ -44,7 +45,8 @@ def run_variant(variants: Variants, name: str, seed: int, *, device: str = "auto
     with locked(RUNS / plan.run), fixed_threads(plan.params.evaluate.threads):
         if start and not is_trained(start):
             train_start(variants, seed, device=device)
-        found = TRAININGS.get(plan.variant.trains, _joint)(plan, str(pick_device(device)))
+        measured = _transfer if plan.variant.trains == "transfer" else _judged
+        found = measured(plan, str(pick_device(device)))
         steps = found.pop("steps") + (start.params.stage1.steps if start else 0)
         variant: dict[str, Any] = {"variant": name, "seed": seed}
         variant |= {"start": plan.variant.start, "trains": plan.variant.trains, "steps": steps}
@@ -74,7 +76,13 @@ def is_trained(start: Plan) -> bool:
 # --- trainings: the steps, the parameters and the tests of a run ------------------------------------------------------
 
 
-def _joint(plan: Plan, device: str) -> dict:
+def _judged(plan: Plan, device: str) -> dict:
+    """One model, and the tests of its tasks."""
+    model, learnt, steps = TRAININGS.get(plan.variant.trains, _joint)(plan, device)
+    return told(model, learnt, steps) | {"tests": tests_on(plan.experiment, model, plan.tasks, device)}
+
+
+def _joint(plan: Plan, device: str) -> Trained:
     """Stage 1 or a baseline, from nothing or on from the start."""
     experiment, stage, run_name = plan.experiment, plan.params.stage1, f"{plan.run}/joint"
     if plan.variant.start == "none":
@@ -86,17 +94,20 @@ def _joint(plan: Plan, device: str) -> dict:
             facts=started_record(experiment, plan.start), section="stage1", log=False,
         )  # fmt: skip
     keep_crops(experiment, model, plan.tasks)
-    return told(model, outcome.trainable, stage.steps) | {"tests": judged(plan, model, device)}
+    return model, outcome.trainable, stage.steps
 
 
-def _second_stage(plan: Plan, device: str) -> dict:
+def _second_stage(plan: Plan, device: str) -> Trained:
     """Layer-Attention of each task, kept whatever it gained: what it gains is what the run is to tell."""
     experiment, model, learnt = plan.experiment, load_model(MODELS / plan.start), 0
     for task in plan.tasks:
         run_name = f"{plan.run}/{task}"
         outcome = train_layer_attention(experiment, model, task, run_name, start=plan.start, device=device, log=False)
         learnt += outcome.trainable
-    return told(model, learnt, plan.params.stage2.steps) | {"tests": judged(plan, model, device)}
+    return model, learnt, plan.params.stage2.steps
+
+
+TRAININGS = {"stage2": _second_stage, "nothing": lambda plan, device: (load_model(MODELS / plan.start), 0, 0)}
 
 
 def _transfer(plan: Plan, device: str) -> dict:
@@ -117,20 +128,12 @@ def _transfer(plan: Plan, device: str) -> dict:
         tests |= {test: row | parameters for test, row in tests_on(experiment, model, [task], device).items()}
         dataset = spelled(experiment.spec(task).dataset)
         forgotten[dataset] = 0.0
-        if not (unchanged(model, old) and model.isolated):
+        if changed(model, old) or not model.isolated:
             before = before or tests_on(experiment, old, old.tasks, device)
             after = tests_on(experiment, model, old.tasks, device)
             lost = [before[test]["skill"] - row["skill"] for test, row in after.items()]
             forgotten[dataset] = rounded(float(np.mean(lost)))
     return found | {"tests": tests, "forgotten": forgotten}
-
-
-def _nothing(plan: Plan, device: str) -> dict:
-    model = load_model(MODELS / plan.start)
-    return told(model, 0, 0) | {"tests": judged(plan, model, device)}
-
-
-TRAININGS = {"stage2": _second_stage, "transfer": _transfer, "nothing": _nothing}
 
 
 def told(model: FaceModel, trainable: int, steps: int) -> dict[str, Any]:
@@ -145,17 +148,7 @@ def keep_crops(experiment: Experiment, model: FaceModel, tasks: Iterable[str]) -
         model.crops[task] = experiment.crop(task, "test").to_dict()
 
 
-def unchanged(model: FaceModel, old: FaceModel) -> bool:
-    now = model.state_dict()
-    return all(name in now and torch.equal(value.cpu(), now[name].cpu()) for name, value in old.state_dict().items())
-
-
 # --- judging ----------------------------------------------------------------------------------------------------------
-
-
-def judged(plan: Plan, model: FaceModel, device: str) -> dict[str, dict]:
-    """The tests of the tasks of a run."""
-    return tests_on(plan.experiment, model, plan.tasks, device)
 
 
 def tests_on(experiment: Experiment, model: FaceModel, tasks: Iterable[str], device: str) -> dict[str, dict]:
@@ -173,10 +166,7 @@ def tests_on(experiment: Experiment, model: FaceModel, tasks: Iterable[str], dev
 
 def numbers(experiment: Experiment, test: Test, found: Measured) -> dict[str, Any]:
     """Plain data, by group where the test faces have labels that tell groups."""
-    headline = found.headline
-    require_numbers(test, found.metrics, (headline, f"constant_{headline}"))
-    metrics = {name: rounded(value) for name, value in found.metrics.items() if math.isfinite(value)}
-    row = {"dataset": test.dataset, "headline": headline, "skill": rounded(found.skill), "metrics": metrics}
+    row = {"dataset": test.dataset} | point_estimates(test, found)
     row["generated"] = data_facts(experiment.prepared(test.dataset))["generated"]
     groups = by_group(found.metric, found.labels, label_names(experiment.prepared(test.dataset)), seed=None)
     told = {one.column: {key: one.to_json()[key] for key in ("values", "faces")} for one in groups}

@@ -7,6 +7,7 @@ picture is only searched again if it, or the detector, is another.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,22 +69,17 @@ def views_of(task: TaskFaces, seen: Sequence[Sequence[Detection]]) -> Views:
     The detected face is the one that overlaps the true box most, or the largest where no label tells that box.
     """
     own, shared = crop_of(task.model, task.spec.name), shared_crop(task.model, task.model.group[task.spec.name])
-    boxes = [labelled_box(task.spec, sample) for sample in task.samples]
-    found = [_chosen(faces, box) for faces, box in zip(seen, boxes, strict=True)]
 
-    def placed(way: tuple, sample: Mapping[str, Any], box: np.ndarray | None, roll: float = 0.0) -> PlacedCrop | None:
-        return None if box is None else place_face(*way, image_size=sample["size"], box=box, roll=roll)
+    def crops(sample: Mapping[str, Any], faces: Sequence[Detection]) -> tuple[PlacedCrop | None, ...]:
+        place = partial(place_face, image_size=sample["size"])
+        box = labelled_box(task.spec, sample)
+        boxed = None if box is None else place(*own, box=box)
+        face = _chosen(faces, box)
+        found = (place(*way, box=face.box, roll=face.roll) if face else None for way in (own, shared))
+        return task.crop.place_sample(sample), boxed, *found
 
-    def detected(way: tuple) -> list[PlacedCrop | None]:
-        return [placed(way, sample, one.box, one.roll) if one else None for sample, _, one in pairs]
-
-    pairs = list(zip(task.samples, boxes, found, strict=True))
-    return Views(
-        own=[task.crop.place_sample(sample) for sample in task.samples],
-        boxed=[placed(own, sample, box) for sample, box, _ in pairs],
-        found=detected(own),
-        shared=detected(shared),
-    )
+    rows = [crops(sample, faces) for sample, faces in zip(task.samples, seen, strict=True)]
+    return Views(*zip(*rows, strict=True))
 
 
 def labelled_box(spec: TaskSpec, sample: Mapping[str, Any]) -> np.ndarray | None:

@@ -3,12 +3,12 @@
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from faceptor.evaluation.measure import skill_of
 from faceptor.io.files import RESULTS, read_json
 from faceptor.pipeline.evaluation import bootstrap_seed, measure_test, plain, require_numbers, rounded, tests_of_task
 from faceptor.pipeline.experiment import Experiment
+from faceptor.pipeline.run_record import changed
 from faceptor.tasks import TaskSpec
 
 
@@ -29,9 +29,8 @@ def forgotten(experiment: Experiment, model, start, *, device: str) -> dict:
     """
     params = experiment.params
     before = read_json(RESULTS / "evaluate" / "details" / f"{params.transfer.start}.json")["tasks"]
-    now, old = model.state_dict(), start.state_dict()
-    changed = [name for name, value in old.items() if name not in now or not torch.equal(value, now[name].cpu())]
-    same = not changed and model.isolated
+    otherwise = changed(model, start)
+    same = not otherwise and model.isolated
     known = [spec for spec in start.tasks.values() if spec.dataset in params.datasets]
     rows, losses = {}, []
     for test in (test for spec in known for test in tests_of_task(experiment, spec) if test.name in before):
@@ -47,7 +46,7 @@ def forgotten(experiment: Experiment, model, start, *, device: str) -> dict:
             losses.append(loss_of(row, before[test.name]["metrics"][f"constant_{metric}"], test.spec))
             row["skill_lost"] = rounded(losses[-1].skill)
         rows[test.name] = row
-    return {"tensors_changed": len(changed), **mean_loss(losses), "tasks": rows}
+    return {"tensors_changed": len(otherwise), **mean_loss(losses), "tasks": rows}
 
 
 def mean_loss(losses: list[Loss]) -> dict:

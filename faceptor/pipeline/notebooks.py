@@ -3,7 +3,9 @@
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +88,14 @@ def notebook_inputs(root: Path, name: str) -> list[str]:
     if (stage := _stages(root).get(f"report_{name}")) is None:
         return []
     values = read_yaml(root / "params.yaml")
-    for item in _items(stage, values):
-        deps = [_filled(dep, values | item) for dep in stage.get("do", stage)["deps"]]
-        return [dep for dep in deps if dep.startswith(INPUTS)]
-    return []  # a stage for nothing under these parameters
+    if "foreach" in stage:
+        found = _looked_up(REFERENCE.sub(r"\1", stage["foreach"]), values)
+        first = next(iter(found.items() if isinstance(found, dict) else enumerate(found)), None)
+        if first is None:  # a stage for nothing under these parameters
+            return []
+        stage, values = stage["do"], values | dict(zip(("key", "item"), first, strict=True))
+    deps = [REFERENCE.sub(lambda key: str(_looked_up(key[1], values)), dep) for dep in stage["deps"]]
+    return [dep for dep in deps if dep.startswith(INPUTS)]
 
 
 def _stages(root: Path) -> dict[str, Any]:
@@ -97,23 +103,8 @@ def _stages(root: Path) -> dict[str, Any]:
     return read_yaml(path)["stages"] if path.is_file() else {}
 
 
-def _items(stage: Mapping, values: Mapping) -> Iterator[dict]:
-    if "foreach" not in stage:
-        yield {}
-        return
-    found = _looked_up(REFERENCE.sub(r"\1", stage["foreach"]), values)
-    items = found.items() if isinstance(found, dict) else enumerate(found)
-    yield from ({"key": key, "item": item} for key, item in items)
-
-
-def _filled(text: str, values: Mapping) -> str:
-    return REFERENCE.sub(lambda found: str(_looked_up(found[1], values)), text)
-
-
-def _looked_up(dotted: str, values: Any) -> Any:
-    for part in dotted.split("."):
-        values = values[part]
-    return values
+def _looked_up(dotted: str, values: Mapping) -> Any:
+    return reduce(getitem, dotted.split("."), values)
 
 
 def without_circumstances(notebook):

@@ -54,32 +54,30 @@ def reproduce(
     """
     if jobs < 0:
         raise FaceptorError(f"repro: jobs: expected at least 0 (0 = as many as pay), found {jobs}")
-    graph, changed, lacking = pipeline(pull=pull, allow_missing=allow_missing)
-    wanted = to_run(graph, changed, lacking, targets)
+    wanted = to_run(*pipeline(pull=pull, allow_missing=allow_missing), targets)
     cores = joblib.cpu_count()
     jobs = jobs or (2 if cores > 1 and not shutil.which("nvidia-smi") else 1)
-    with stop_requests() as processes:
+    with stoppable("repro") as processes:
         failed = schedule(
-            {stage: graph[stage] & wanted for stage in graph if stage in wanted},
-            lambda stage, beside: run_stage(stage, threads=max(1, cores // beside), processes=processes),
+            wanted, lambda stage, beside: run_stage(stage, threads=max(1, cores // beside), processes=processes),
             jobs=jobs, say=lambda line: print(f"repro: {line}", flush=True),
         )  # fmt: skip
-    if processes.asked:
-        raise FaceptorError("repro: stopped; the same command goes on where it was")
     if failed:
         raise FaceptorError(f"repro: {', '.join(failed)} failed (see above); what does not need it is done")
-    return [stage for stage in graph if stage in wanted]
+    return list(wanted)
 
 
-def to_run(graph: Graph, changed: set[str], lacking: set[str], targets: Iterable[str] = ()) -> set[str]:
-    """The stages to run for these targets (none = all): what changed, what comes after it, and of what lacks files that
-    which the others need."""
+def to_run(graph: Graph, changed: set[str], lacking: set[str], targets: Iterable[str] = ()) -> Graph:
+    """The part of the graph to run for these targets (none = all): what changed, what comes after it, and of what lacks
+    files that which the others need."""
     wanted = with_dependents(graph, changed)
     for stage in reversed(graph):
         if stage in wanted:
             wanted |= graph[stage] & lacking
     wanted = with_dependents(graph, wanted)
-    return wanted & with_needs(graph, targets) if (targets := list(targets)) else wanted
+    if targets := list(targets):
+        wanted &= with_needs(graph, targets)
+    return {stage: needs & wanted for stage, needs in graph.items() if stage in wanted}
 
 
 def pipeline(
@@ -250,11 +248,13 @@ class StageProcesses:
 
 
 @contextmanager
-def stop_requests() -> Iterator[StageProcesses]:
-    """SIGTERM and Ctrl-C reach every process of every stage."""
+def stoppable(verb: str) -> Iterator[StageProcesses]:
+    """Inside, SIGTERM and Ctrl-C reach every process of every stage; a FaceptorError afterwards says that they came."""
     processes = StageProcesses()
     with stop_signals(processes.stop):
         yield processes
+    if processes.asked:
+        raise FaceptorError(f"{verb}: stopped; the same command goes on where it was")
 
 
 def run_stage(

@@ -37,6 +37,12 @@ def data_record(experiment: Experiment, specs: Mapping[str, TaskSpec]) -> Record
     return json.loads(json.dumps(found))  # tuples are lists where the record is read back
 
 
+def changed(model: torch.nn.Module, start: torch.nn.Module) -> list[str]:
+    """The parameters and buffers of `start` that the model does not have, or has with other numbers."""
+    now, old = model.state_dict(), start.state_dict()
+    return [name for name, value in old.items() if name not in now or not torch.equal(value.cpu(), now[name].cpu())]
+
+
 def tensors_hash(model: torch.nn.Module) -> str:
     """SHA-256 (hex) of all parameters and buffers, with their names and shapes."""
     digest = hashlib.sha256()

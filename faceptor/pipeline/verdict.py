@@ -52,18 +52,13 @@ def verdict(before: Measured | None, after: Measured | None, *, seed: int) -> di
     if before is None or after is None:
         return {"judged": False, "kept": True, "reason": "no validation samples"}
     found = gain(after, before, seed=seed)
-    interval = [_plain(found.low), _plain(found.high)]
     return {
         "judged": True,
         "kept": bool(found.low > 0),
         "skill_stage1": before.skill,
         "skill_stage2": after.skill,
         "gain": found.skill,
-        "interval": interval,
+        "interval": [end if math.isfinite(end) else None for end in (found.low, found.high)],
         "samples": after.samples,
         "bootstrap_seed": seed,
     }
-
-
-def _plain(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -161,7 +161,8 @@ def experiments_page(experiment: Experiment, root: Path) -> Page | None:
     test, skills = widest_test(summary(runs, variants, SKILL))
     alt = f"Skill on {test} by variant: mean and 95 % interval over seeds"
     chart = figure(pictures.add_svg(dots(skills), alt), escape(alt))
-    rows = [(f"<code>{name}</code>", escape(each.about), str(_seeds(found, name))) for name, each in variants.items()]
+    seeds = found.groupby("variant")["seeds"].max()
+    rows = [(f"<code>{name}</code>", escape(each.about), str(seeds.get(name, 0))) for name, each in variants.items()]
     parts = [
         "<p>A variant is a few lines of <code>params.yaml</code>; <code>make experiments</code> runs all of them. "
         "Small models, few steps and generated faces: differences between variants are what they are for.</p>",
@@ -205,10 +206,6 @@ def _svg(width: int, height: int, inside: str) -> str:
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     words = 'font-family="sans-serif" font-size="14" fill="#222"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {words}>{inside}</svg>\n'
-
-
-def _seeds(found, variant: str) -> int:
-    return int(found.loc[found["variant"] == variant, "seeds"].max()) if (found["variant"] == variant).any() else 0
 
 
 def _test_table(found, test: str) -> str:
