@@ -102,6 +102,11 @@ class Check:
     status: str
     detail: str
 
+    @classmethod
+    def of(cls, name: str, passed: bool | None, detail: str) -> Check:
+        """A check that is passed or not; None where there is nothing to compare."""
+        return cls(name, "na" if passed is None else "pass" if passed else "fail", detail)
+
 
 class LeftOut(Exception):
     """One sample is left out on purpose; `Reader.kept` counts it under this reason."""

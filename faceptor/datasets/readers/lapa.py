@@ -67,7 +67,7 @@ class LaPa(Reader):
         """Faces are found by their pictures, so that a missing picture shows only by what was left behind."""
         alone = [path for part in PARTS for path in self._alone(part)]
         detail = f"{len(alone)} have none" + (f", the first: {self.where(alone[0])}" if alone else "")
-        yield Check("every label and landmark file has its picture", "fail" if alone else "pass", detail)
+        yield Check.of("every label and landmark file has its picture", not alone, detail)
 
     def _alone(self, part: str) -> list[Path]:
         """Label and landmark files of a part without a picture."""

@@ -148,11 +148,12 @@ class MS1MV3(WithPairs):
         return self._file.path.parent
 
     def checks(self) -> Iterator[Check]:
-        found = f"property {self._classes}, largest label + 1 = {self._largest + 1}"
-        status = "na" if self._classes is None else "pass" if self._classes == self._largest + 1 else "fail"
-        yield Check("classes in property == largest label + 1", status, found)
         labels = self._first if self._file.keys[0] == 0 else []
-        stated = int(labels[1] - labels[0]) if len(labels) > 1 and np.isfinite(labels[:2]).all() else None
-        found = f"record 0 {stated}, largest label + 1 = {self._largest + 1}"
-        status = "na" if stated is None else "pass" if stated == self._largest + 1 else "fail"
-        yield Check("identities that record 0 counts == largest label + 1", status, found)
+        counted = int(labels[1] - labels[0]) if len(labels) > 1 and np.isfinite(labels[:2]).all() else None
+        found, what = self._largest + 1, "largest label + 1"
+        for name, where, stated in (
+            ("classes in property", "property", self._classes),
+            ("identities that record 0 counts", "record 0", counted),
+        ):
+            passed = None if stated is None else stated == found
+            yield Check.of(f"{name} == {what}", passed, f"{where} {stated}, {what} = {found}")
