@@ -146,14 +146,14 @@ class MS1MV3(WithPairs):
     @property
     def pairs_folder(self) -> Path:
         return self._file.path.parent
+        yield self._as_many_people("classes in property", "property", self._classes)
 
     def checks(self) -> Iterator[Check]:
         labels = self._first if self._file.keys[0] == 0 else []
-        counted = int(labels[1] - labels[0]) if len(labels) > 1 and np.isfinite(labels[:2]).all() else None
-        found, what = self._largest + 1, "largest label + 1"
-        for name, where, stated in (
-            ("classes in property", "property", self._classes),
-            ("identities that record 0 counts", "record 0", counted),
-        ):
-            passed = None if stated is None else stated == found
-            yield Check.of(f"{name} == {what}", passed, f"{where} {stated}, {what} = {found}")
+        stated = int(labels[1] - labels[0]) if len(labels) > 1 and np.isfinite(labels[:2]).all() else None
+        yield self._as_many_people("identities that record 0 counts", "record 0", stated)
+
+    def _as_many_people(self, what: str, source: str, stated: int | None) -> Check:
+        name, found = "largest label + 1", self._largest + 1
+        passed = None if stated is None else stated == found
+        return Check.of(f"{what} == {name}", passed, f"{source} {stated}, {name} = {found}")
