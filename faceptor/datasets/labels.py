@@ -3,8 +3,6 @@
 Side convention everywhere: left and right are sides *as seen in the image* (image-left is the subject's right).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files

@@ -1,7 +1,5 @@
 """Reading lists, csv and .pts files line by line, with bounded memory and without trusting their encoding."""
 
-from __future__ import annotations
-
 import csv
 import errno
 import io

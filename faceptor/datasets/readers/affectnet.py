@@ -1,7 +1,5 @@
 """AffectNet: seven expressions (of eleven published labels) in any of the three layouts in use."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterator
 from functools import cached_property

@@ -1,7 +1,5 @@
 """AFLW-19: 19 landmarks and a face box on the AFLW photographs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cached_property
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """BIWI Kinect head pose: video frames of turning heads with a rotation matrix each; for testing, or 70/30."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

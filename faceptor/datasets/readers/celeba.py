@@ -1,7 +1,5 @@
 """CelebA: 40 binary attributes on aligned 178 x 218 images."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path

@@ -1,7 +1,5 @@
 """CelebAMask-HQ: 19-class maps painted from one file per facial part."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path

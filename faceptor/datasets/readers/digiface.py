@@ -1,7 +1,5 @@
 """DigiFace-1M: rendered people with a folder of 112 x 112 pictures each, in folders that are called as the archives."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """FaceSynthetics: rendered faces with 70 landmarks and 19-class maps, all in one folder."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from functools import cached_property

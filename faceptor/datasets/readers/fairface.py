@@ -1,7 +1,5 @@
 """FairFace: gender, seven groups of race and nine age groups on loosely cropped faces."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path

@@ -1,7 +1,5 @@
 """FERPlus: expressions voted by ten taggers on the 48 x 48 grey faces of FER2013."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import zip_longest

@@ -1,7 +1,5 @@
 """FFHQ-Aging: gender and ten age groups of the 70,000 faces of FFHQ, for tests across data sets."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path

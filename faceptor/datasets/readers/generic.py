@@ -4,8 +4,6 @@ See `faceptor.datasets.description` for the YAML. Its landmarks, classes and att
 (`faceptor.tasks.custom`), so that no code is needed for them.
 """
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence

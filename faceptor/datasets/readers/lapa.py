@@ -1,7 +1,5 @@
 """LaPa: 11-class maps with 106 landmarks, which also give the five alignment points."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """LFW-73: 73 binary attributes of Labeled Faces in the Wild, from either of their two sources."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property

@@ -1,7 +1,5 @@
 """MORPH II: age in years on police photographs; several per subject."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import suppress

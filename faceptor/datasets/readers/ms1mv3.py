@@ -1,7 +1,5 @@
 """MS1MV3: identities on aligned 112 x 112 faces in a RecordIO file, with verification sets beside it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -146,9 +144,9 @@ class MS1MV3(WithPairs):
     @property
     def pairs_folder(self) -> Path:
         return self._file.path.parent
-        yield self._as_many_people("classes in property", "property", self._classes)
 
     def checks(self) -> Iterator[Check]:
+        yield self._as_many_people("classes in property", "property", self._classes)
         labels = self._first if self._file.keys[0] == 0 else []
         stated = int(labels[1] - labels[0]) if len(labels) > 1 and np.isfinite(labels[:2]).all() else None
         yield self._as_many_people("identities that record 0 counts", "record 0", stated)

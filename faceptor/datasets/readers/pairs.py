@@ -1,7 +1,5 @@
 """What readers of recognition sets share: verification sets (`.bin`) beside the training pictures."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path

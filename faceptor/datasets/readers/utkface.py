@@ -1,7 +1,5 @@
 """UTKFace: age, gender and race, all of them written in the file names `age_gender_race_date.jpg.chip.jpg`."""
 
-from __future__ import annotations
-
 import csv
 import re
 from collections import Counter

@@ -1,7 +1,5 @@
 """300W: 68 landmarks on the iBUG re-annotated AFW, HELEN, LFPW and iBUG photographs."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """300W-LP: 300W faces turned to large poses by rendering, with head pose and 68 landmarks; for training only."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

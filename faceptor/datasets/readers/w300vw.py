@@ -1,7 +1,5 @@
 """300VW: videos of one face each with 68 landmarks on every frame; the three test categories."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """WFLW: 98 landmarks and six attributes (pose, expression, illumination, make-up, occlusion, blur) per face."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
