@@ -4,6 +4,7 @@ A key given twice, an anchor, an alias, a merge key, a tag, a number that other 
 another encoding are errors with the line, so that what is read is what is written. Size and depth are bounded.
 """
 
+from collections.abc import Iterator
 from math import inf, nan
 from pathlib import Path
 from typing import Any
@@ -51,104 +52,96 @@ def decoded(data: bytes) -> str:
 
 def parse_yaml(text: str) -> Any:
     """The values of one YAML document; ValueError with the line for anything that is not plain and plainly said."""
-    reader = YAML(typ="safe")
     try:
-        return _Values(reader).of(reader.parse(text))
+        return _Document(text).read()
     except YAMLError as reason:
         said = str(reason).replace('in "<unicode string>", ', "in ")
         raise ValueError(f"not valid YAML: {' '.join(said.split())}") from None
 
 
-class _Values:
-    """Builds values from the events of a parser, without recursion."""
+class _Document:
+    """Builds values from the events of a parser, which come as they are asked for."""
 
-    def __init__(self, reader: YAML):
-        self.resolver = reader.resolver
-        self.open: list[tuple[Any, dict]] = []  # the sections and lists around the next value; keys -> their lines
-        self.keys: list[Any] = []  # of each open section: the key that waits for its value
-        self.result: Any = None
-        self.documents = 0
+    def __init__(self, text: str):
+        reader = YAML(typ="safe")
+        self.resolver, self.events = reader.resolver, reader.parse(text)
 
-    def of(self, parsed) -> Any:
-        for event in parsed:
-            self._take(event, event.start_mark.line + 1)
-        return self.result
+    def read(self) -> Any:
+        result, begun = None, False
+        for event in self.events:
+            if isinstance(event, events.DocumentStartEvent):
+                if event.version or event.tags:
+                    raise _wrong(event, "directives (%) are not read here; remove it")
+                if begun:
+                    raise _wrong(event, "expected one document, found a second; remove what follows ---")
+                begun = True
+            elif isinstance(event, events.NodeEvent):
+                result = self._value(event, 0)
+        return result
 
-    def _take(self, event, line: int) -> None:
-        if isinstance(event, events.DocumentStartEvent):
-            self.documents += 1
-            if event.version or event.tags:
-                raise ValueError(f"line {line}: directives (%) are not read here; remove it")
-            if self.documents > 1:
-                raise ValueError(f"line {line}: expected one document, found a second; remove what follows ---")
-        elif isinstance(event, events.AliasEvent):
-            raise ValueError(f"line {line}: alias *{event.anchor} is not read here; {WITHOUT_ANCHORS}")
-        elif isinstance(event, events.NodeEvent):
-            self._check(event, line)
-            if isinstance(event, events.ScalarEvent):
-                self._put(self._scalar(event, line), line)
-            else:
-                self._begin({} if isinstance(event, events.MappingStartEvent) else [], line)
-        elif isinstance(event, events.CollectionEndEvent):
-            self.open.pop()
-            self.keys.pop()
+    def _value(self, event: Any, depth: int, *, is_key: bool = False) -> Any:
+        """What begins with an event, inside so many sections and lists."""
+        _check_plain(event)
+        if isinstance(event, events.ScalarEvent):
+            return self._scalar(event, is_key)
+        if is_key:
+            raise _wrong(event, "expected a word as key, found a section or a list")
+        if depth >= DEEPEST:
+            raise _wrong(event, f"sections and lists within each other, more than {DEEPEST} deep")
+        if isinstance(event, events.MappingStartEvent):
+            return self._section(depth + 1)
+        return [self._value(item, depth + 1) for item in self._inside()]
 
-    def _check(self, event, line: int) -> None:
-        if event.anchor:
-            raise ValueError(f"line {line}: anchor &{event.anchor} is not read here; {WITHOUT_ANCHORS}")
-        tag = "" if event.tag is None else str(event.tag)
-        if tag not in ("", "!"):
-            raise ValueError(f"line {line}: tag {tag} is not read here; remove it")
+    def _section(self, depth: int) -> dict:
+        section, lines = {}, {}
+        for event in self._inside():
+            key = self._value(event, depth, is_key=True)
+            if key in lines:
+                raise _wrong(event, f"key {key} stands here a second time, first in line {lines[key]}")
+            lines[key] = event.start_mark.line + 1
+            section[key] = self._value(next(self.events), depth)
+        return section
 
-    def _begin(self, container: dict | list, line: int) -> None:
-        if self._waits_for_key():
-            raise ValueError(f"line {line}: expected a word as key, found a section or a list")
-        if len(self.open) >= DEEPEST:
-            raise ValueError(f"line {line}: sections and lists within each other, more than {DEEPEST} deep")
-        self._put(container, line)
-        self.open.append((container, {}))
-        self.keys.append(None)
+    def _inside(self) -> Iterator[Any]:
+        """The events with which the parts of the open section or list begin."""
+        while not isinstance(event := next(self.events), events.CollectionEndEvent):
+            yield event
 
-    def _waits_for_key(self) -> bool:
-        return bool(self.open) and isinstance(self.open[-1][0], dict) and self.keys[-1] is None
-
-    def _put(self, value: Any, line: int) -> None:
-        if not self.open:
-            self.result = value
-            return
-        container, lines = self.open[-1]
-        if isinstance(container, list):
-            container.append(value)
-        elif self.keys[-1] is None:
-            if value in lines:
-                raise ValueError(f"line {line}: key {value} stands here a second time, first in line {lines[value]}")
-            lines[value] = line
-            self.keys[-1] = (value,)
-        else:
-            container[self.keys[-1][0]] = value
-            self.keys[-1] = None
-
-    def _scalar(self, event, line: int) -> Any:
-        if event.style in ("'", '"', "|", ">"):
-            return event.value
+    def _scalar(self, event: Any, is_key: bool) -> Any:
         text = event.value
-        if text == "<<" and self._waits_for_key():
-            raise ValueError(f"line {line}: merge key << is not read here; {WITHOUT_ANCHORS}")
+        if event.style in ("'", '"', "|", ">"):
+            return text
+        if text == "<<" and is_key:
+            raise _wrong(event, f"merge key << is not read here; {WITHOUT_ANCHORS}")
         tag = str(self.resolver.resolve(ScalarNode, text, (True, False)))
         if tag == "tag:yaml.org,2002:null":
             return None
         if tag == "tag:yaml.org,2002:bool":
             return text.lower() == "true"
-        return self._number(text, NUMBERS[tag], line) if tag in NUMBERS else text
+        return _number(event, NUMBERS[tag]) if tag in NUMBERS else text
 
-    @staticmethod
-    def _number(text: str, kind: type, line: int) -> int | float:
-        digits = text.lstrip("+-")
-        if len(text) > LONGEST_NUMBER:
-            raise ValueError(f"line {line}: a number of {len(text)} characters, expected at most {LONGEST_NUMBER}")
-        if len(digits) > 1 and digits.isdigit() and digits[0] == "0":
-            raise ValueError(f"line {line}: {text} is another number to other readers; write {int(text)}, or '{text}'")
-        if kind is float:
-            word = text.lower().removeprefix("+")
-            return {".inf": inf, "-.inf": -inf, ".nan": nan}.get(word) or float(word.replace("_", ""))
-        return int(text.replace("_", ""), 0)
+
+def _wrong(event: Any, said: str) -> ValueError:
+    return ValueError(f"line {event.start_mark.line + 1}: {said}")
+
+
+def _check_plain(event: Any) -> None:
+    if isinstance(event, events.AliasEvent):
+        raise _wrong(event, f"alias *{event.anchor} is not read here; {WITHOUT_ANCHORS}")
+    if event.anchor:
+        raise _wrong(event, f"anchor &{event.anchor} is not read here; {WITHOUT_ANCHORS}")
+    if event.tag is not None and str(event.tag) not in ("", "!"):
+        raise _wrong(event, f"tag {event.tag} is not read here; remove it")
+
+
+def _number(event: Any, kind: type) -> int | float:
+    text = event.value
+    digits = text.lstrip("+-")
+    if len(text) > LONGEST_NUMBER:
+        raise _wrong(event, f"a number of {len(text)} characters, expected at most {LONGEST_NUMBER}")
+    if len(digits) > 1 and digits.isdigit() and digits[0] == "0":
+        raise _wrong(event, f"{text} is another number to other readers; write {int(text)}, or '{text}'")
+    if kind is float:
+        word = text.lower().removeprefix("+")
+        return {".inf": inf, "-.inf": -inf, ".nan": nan}.get(word) or float(word.replace("_", ""))
+    return int(text.replace("_", ""), 0)

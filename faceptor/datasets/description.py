@@ -20,8 +20,6 @@ ratings: {trust: {column: q7, range: [1, 7], unit: points}}   # continuous; an e
 ```
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal

@@ -3,8 +3,6 @@
 Every reader lists folders through `Reader.listing`, which is built on this module.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -3,14 +3,13 @@
 Side convention everywhere: left and right are sides *as seen in the image* (image-left is the subject's right).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from typing import Annotated
 
 import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from faceptor.config.yaml12 import parse_yaml
 from faceptor.errors import ConfigError
@@ -22,22 +21,30 @@ def facts() -> dict:
     return parse_yaml((files("faceptor.datasets") / "labels.yaml").read_text(encoding="utf-8"))
 
 
-@dataclass(frozen=True, kw_only=True)
-class LandmarkScheme:
+def _members(entry: int | list[int]) -> tuple[int, ...]:
+    return (entry,) if isinstance(entry, int) else tuple(range(entry[0], entry[1] + 1))
+
+
+Members = Annotated[tuple[int, ...], BeforeValidator(_members)]  # written as one, or as first and last
+
+
+class LandmarkScheme(BaseModel):
     """One convention of landmarks; all indices are 0-based.
 
     `flip[i]` is the index whose mirrored point becomes point i:
     `mirrored = points[flip]` with x -> (width - 1 - x).
     """
 
+    model_config = ConfigDict(frozen=True)
+
     name: str
     count: int
-    flip: tuple[int, ...]
-    groups: dict[str, tuple[int, int]] = field(default_factory=dict)  # name -> (first, last), both included
+    flip: tuple[int, ...] = Field(validation_alias="flip_permutation")
+    groups: dict[str, tuple[int, int]] = Field(default_factory=dict)  # name -> (first, last), both included
     names: tuple[str, ...] = ()
     inter_ocular: tuple[int, int] | None = None
-    inter_pupil: tuple[tuple[int, ...], tuple[int, ...]] | None = None  # points whose mean is each pupil
-    five: tuple[tuple[int, ...], ...] = ()  # points whose means are the five alignment points
+    inter_pupil: tuple[Members, Members] | None = None  # points whose mean is each pupil
+    five: tuple[Members, ...] = Field((), validation_alias="five_alignment_points")  # means of these points
     begins_with: str | None = None  # scheme whose points are the first ones of this
 
     def group(self, name: str) -> range:
@@ -58,21 +65,10 @@ class LandmarkScheme:
         return points
 
 
-def _members(entry: int | list[int]) -> tuple[int, ...]:
-    return (entry,) if isinstance(entry, int) else tuple(range(entry[0], entry[1] + 1))
-
-
-def _pupils(entry: dict | list | None) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    if entry is None:
-        return None
-    pair = [entry["left_mean_of"], entry["right_mean_of"]] if isinstance(entry, dict) else entry
-    return _members(pair[0]), _members(pair[1])
-
-
 def landmark_scheme(name: str | Mapping) -> LandmarkScheme:
     """Scheme by its name in `labels.yaml`, such as "300W" or "LaPa-106"; or the facts themselves, as one of the entries
     there with a `name` (the schemes of users' own data sets are kept that way)."""
-    return _published_scheme(name) if isinstance(name, str) else _scheme(name["name"], name)
+    return _published_scheme(name) if isinstance(name, str) else LandmarkScheme.model_validate(name)
 
 
 @cache
@@ -80,21 +76,7 @@ def _published_scheme(name: str) -> LandmarkScheme:
     schemes = facts()["landmarks"]
     if name not in schemes:
         raise ConfigError(f"landmark scheme {name!r} is unknown; expected one of {', '.join(schemes)}")
-    return _scheme(name, schemes[name])
-
-
-def _scheme(name: str, entry: Mapping) -> LandmarkScheme:
-    return LandmarkScheme(
-        name=name,
-        count=entry["count"],
-        flip=tuple(entry["flip_permutation"]),
-        groups={key: (first, last) for key, (first, last) in entry.get("groups", {}).items()},
-        names=tuple(entry.get("names", ())),
-        inter_ocular=tuple(entry["inter_ocular"]) if "inter_ocular" in entry else None,
-        inter_pupil=_pupils(entry.get("inter_pupil")),
-        five=tuple(_members(member) for member in entry.get("five_alignment_points", ())),
-        begins_with=entry.get("begins_with"),
-    )
+    return LandmarkScheme.model_validate({"name": name, **schemes[name]})
 
 
 def flip_classes(parsing: str | Mapping) -> tuple[int, ...]:

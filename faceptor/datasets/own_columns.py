@@ -5,8 +5,6 @@ whole file. Every section has `cells`, the columns of the label file that it nam
 classes or points.
 """
 
-from __future__ import annotations
-
 import reprlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, make_dataclass
 from fnmatch import fnmatchcase
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
@@ -102,6 +102,11 @@ class Check:
     status: str
     detail: str
 
+    @classmethod
+    def of(cls, name: str, passed: bool | None, detail: str) -> Check:
+        """A check that is passed or not; None where there is nothing to compare."""
+        return cls(name, "na" if passed is None else "pass" if passed else "fail", detail)
+
 
 class LeftOut(Exception):
     """One sample is left out on purpose; `Reader.kept` counts it under this reason."""
@@ -147,8 +152,7 @@ class Reader(ABC):
         self.root = Path(root)
         self.dropped: Counter[str] = Counter()  # samples left out on purpose, by reason
         self._litter: dict[Path, str] = {}  # what was passed over in folders, by the pattern it matches
-        self._real_root: str | None = None
-        self._real_folders: dict[str, str] = {}
+        self._real_folder = cache(os.path.realpath)  # one look per folder, not per file: sets have millions of files
 
     @abstractmethod
     def read(self, split: str) -> Iterator[Record | Reject]:
@@ -262,12 +266,9 @@ class Reader(ABC):
 
     def _stays(self, path: Path) -> bool:
         """Whether a path leads into the data set's folder once every symbolic link is followed."""
-        self._real_root = self._real_root or os.path.realpath(self.root)
-        parent = str(path.parent)
-        if parent not in self._real_folders:  # one look per folder, not per file: sets have millions of files
-            self._real_folders[parent] = os.path.realpath(parent)
-        real = os.path.realpath(path) if os.path.islink(path) else os.path.join(self._real_folders[parent], path.name)
-        inside = real == self._real_root or real.startswith(self._real_root + os.sep)
+        home, folder = self._real_folder(str(self.root)), self._real_folder(str(path.parent))
+        real = os.path.realpath(path) if os.path.islink(path) else os.path.join(folder, path.name)
+        inside = real == home or real.startswith(home + os.sep)
         return inside or may_follow(real, self.follow_links)
 
     def wrong(self, path: Path, *, expected: str, found: str) -> DataError:

@@ -3,8 +3,6 @@
 What cannot be used is a `BadSample`. Points and boxes as in `faceptor.datasets.reader`, which hands all of this on.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 import re

@@ -6,8 +6,6 @@ alike, as viewers and OpenCV do. No more than `LARGEST_IMAGE` pixels are decoded
 RGB, about 1.1 GB with a decoder's own copies. `faceptor.predict.photographs` decodes larger JPEGs at a reduced size.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import struct

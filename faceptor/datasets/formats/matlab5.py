@@ -4,8 +4,6 @@ The file is a row of elements, each a kind, a size in bytes, and content; a vari
 may be deflated. Its dimensions are written apart from its values, so a short file can ask for any amount of memory.
 """
 
-from __future__ import annotations
-
 import itertools
 import math
 import struct

@@ -5,8 +5,6 @@ to a multiple of four. The writer cuts a record wherever its content holds the m
 the magic goes back between the parts. The content starts with `flag, label, id, id2` and `flag` extra labels.
 """
 
-from __future__ import annotations
-
 import mmap
 import os
 import struct

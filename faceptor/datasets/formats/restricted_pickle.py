@@ -4,8 +4,6 @@ Before a single object is made, the stream of opcodes is scanned: only container
 arrays may be built, and no declared size may exceed the file.
 """
 
-from __future__ import annotations
-
 import codecs
 import io
 import math

@@ -25,8 +25,8 @@ MAX_COLUMN_ITEMS = 1 << 28  # of a column in one group of rows
 MAX_CELL_LENGTH = 100_000  # items of a list, characters of a text; no description asks for as many
 
 
-def rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Row | None]]:
-    """(line or row number, row) of a csv or parquet file that has these columns."""
+def rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:
+    """(line or row number, row) of a csv or parquet file that has these columns, see `csv_rows`."""
     yield from (_parquet_rows if path.suffix.lower() == ".parquet" else csv_rows)(path, tuple(columns))
 
 

@@ -1,12 +1,11 @@
 """Reading lists, csv and .pts files line by line, with bounded memory and without trusting their encoding."""
 
-from __future__ import annotations
-
 import csv
 import errno
 import io
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -72,10 +71,17 @@ def table(rows: Iterable[Sequence[str]]) -> dict[str, str]:
     return found
 
 
-def csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str] | None]]:
+class BrokenRow(dict):
+    """A row of another length than the header: every value that is asked of it is a BadSample."""
+
+    def __missing__(self, name: object) -> str:
+        raise BadSample("the row has another number of fields than the header, or an open quote")
+
+
+def csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
     """(line number, row) of a file of values separated by , or ; or tabs whose header has `columns`, each once.
 
-    A quoted value may hold line breaks. A row of another length than the header is given as None. A header without the
+    A quoted value may hold line breaks. A row of another length than the header is a `BrokenRow`. A header without the
     columns, or with one of them twice, is a DataError.
     """
     found = lines(path)
@@ -95,7 +101,7 @@ def csv_rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[s
             "rename or remove one"
         )
     for line, row in _split_rows(found, separator, len(header)):
-        yield line, dict(zip(header, row, strict=True)) if row else None
+        yield line, dict(zip(header, row, strict=True)) if row else BrokenRow()
 
 
 def has_columns(path: Path, columns: tuple[str, ...]) -> bool:
@@ -127,20 +133,17 @@ def _split_rows(found: Iterator[tuple[int, str]], separator: str, width: int) ->
         line, text = waiting.popleft() if waiting else item
         row = _values(text, separator)
         if text.count('"') % 2:
-            row, used = _joined(text, waiting, found, separator, width)
+            waiting.extend(islice(found, MOST_LINES - 1 - len(waiting)))
+            row, used = _joined(text, waiting, separator, width)
             for _ in range(used):
                 waiting.popleft()
         yield line, row if len(row) == width else []
 
 
-def _joined(text: str, waiting: deque, found: Iterator, separator: str, width: int) -> tuple[list[str], int]:
+def _joined(text: str, behind: Iterable[tuple[int, str]], separator: str, width: int) -> tuple[list[str], int]:
     """The row that a line with an open quote makes with those behind it, and how many it took; [] and 0 for none."""
-    for used in range(1, MOST_LINES):
-        if len(waiting) < used:
-            if (item := next(found, None)) is None:
-                break
-            waiting.append(item)
-        text = f"{text}\n{waiting[used - 1][1]}"
+    for used, (_, more) in enumerate(behind, start=1):
+        text = f"{text}\n{more}"
         if text.count('"') % 2 == 0:
             row = _values(text, separator)
             return (row, used) if len(row) == width else ([], 0)
@@ -150,13 +153,6 @@ def _joined(text: str, waiting: deque, found: Iterator, separator: str, width: i
 def listed(names: Iterable[str]) -> str:
     """The first of many names in a file, for an error of one line."""
     return few(names, 8, said=lambda name: printable(name)[:60])
-
-
-def row_of(row: dict[str, str] | None) -> dict[str, str]:
-    """The row, or BadSample for one of wrong length."""
-    if row is None:
-        raise BadSample("the row has another number of fields than the header, or an open quote")
-    return row
 
 
 def label_text(path: Path) -> str:

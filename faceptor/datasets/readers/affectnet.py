@@ -1,7 +1,5 @@
 """AffectNet: seven expressions (of eleven published labels) in any of the three layouts in use."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterator
 from functools import cached_property
@@ -10,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.formats.textfiles import LARGEST_LABEL, csv_rows, fields, lines, row_of
+from faceptor.datasets.formats.textfiles import LARGEST_LABEL, csv_rows, fields, lines
 from faceptor.datasets.labels import EXPRESSIONS, landmark_scheme
 from faceptor.datasets.reader import (
     IMAGE_SUFFIXES,
@@ -86,11 +84,10 @@ class AffectNet(Reader):
             "Manually_Annotated_Images", "Manually_Annotated/Manually_Annotated_Images", what="the folder of images"
         )
         for line, row in csv_rows(path, columns):
-            key = (row or {}).get("subDirectory_filePath", f"{path.name}:{line}")
+            key = row.get("subDirectory_filePath", f"{path.name}:{line}")
             yield key, self.where(path, line), self._csv_record, row, folder
 
-    def _csv_record(self, key: str, split: str, row: dict[str, str] | None, folder: Path) -> Record:
-        row = row_of(row)
+    def _csv_record(self, key: str, split: str, row: dict[str, str], folder: Path) -> Record:
         label = seven(row["expression"])
         x, y, width, height = (number(row[column]) for column in COLUMNS[1:5])
         face = box(x, y, x + width, y + height)

@@ -1,7 +1,5 @@
 """AFLW2000-3D: the first 2,000 AFLW faces with head pose and 68 points in 3D; for testing only."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar

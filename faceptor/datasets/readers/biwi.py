@@ -1,11 +1,9 @@
 """BIWI Kinect head pose: video frames of turning heads with a rotation matrix each; for testing, or 70/30."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -62,7 +60,7 @@ class Biwi(Reader):
 
     def __init__(self, root: Path | str, **options):
         super().__init__(root, **options)
-        self._cameras: dict[Path, Camera | BadSample] = {}
+        self._cameras = cache(self._camera)
         if self.options["protocol"] == "70_30":
             self.published = {}
 
@@ -86,7 +84,7 @@ class Biwi(Reader):
             return
         found = {path.name for path in self._folders}
         absent = ", ".join(name for name in SEQUENCES if name not in found)
-        yield Check("sequences 01 to 24 are all there", "fail" if absent else "pass", f"absent: {absent or 'none'}")
+        yield Check.of("sequences 01 to 24 are all there", not absent, f"absent: {absent or 'none'}")
 
     @property
     def _folders(self) -> list[Path]:
@@ -123,7 +121,7 @@ class Biwi(Reader):
 
     def _box(self, key: str, folder: Path, centre: np.ndarray) -> np.ndarray:
         if self.options["box"] == "head":
-            return self._camera(folder).box(centre)
+            return self._cameras(folder).box(centre)
         found = self._listed.get(key, [])
         if len(found) != 1 or len(found[0]) != 4:
             reason = "two lines" if len(found) > 1 else "no `x1 y1 x2 y2`" if found else "no line"
@@ -132,14 +130,10 @@ class Biwi(Reader):
 
     def _camera(self, folder: Path) -> Camera:
         """The camera of a sequence; what is wrong with its file is said of that file, for every frame."""
-        if folder not in self._cameras:
-            try:
-                self._cameras[folder] = camera(self.inside("rgb.cal", folder=folder))
-            except BadSample as reason:
-                self._cameras[folder] = BadSample(f"{self.where(folder / 'rgb.cal')}: {reason}")
-        if isinstance(found := self._cameras[folder], BadSample):
-            raise BadSample(str(found))
-        return found
+        try:
+            return camera(self.inside("rgb.cal", folder=folder))
+        except BadSample as reason:
+            raise BadSample(f"{self.where(folder / 'rgb.cal')}: {reason}") from None
 
     @cached_property
     def _listed(self) -> dict[str, list[list[str]]]:

@@ -1,7 +1,5 @@
 """CelebAMask-HQ: 19-class maps painted from one file per facial part."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -56,13 +54,11 @@ class CelebAMaskHQ(Reader):
     @cached_property
     def _partition(self) -> dict[str, str]:
         """CelebA file name -> "0" train, "1" val or "2" test."""
-        home = self._home.relative_to(self.root)
-        if path := self.find(*(str(home / name) for name in (PARTITION, f"Eval/{PARTITION}")), PARTITION):
+        home, names = self._home.relative_to(self.root), (PARTITION, f"Eval/{PARTITION}")
+        beside = (self.root.parent / folder / name for folder in ("", "celeba", "CelebA") for name in names)
+        path = self.find(*(str(home / name) for name in names), PARTITION) or next(filter(self.beside, beside), None)
+        if path:
             return table(text.split() for _, text in lines(path))
-        for folder in (self.root.parent, self.root.parent / "celeba", self.root.parent / "CelebA"):
-            for path in (folder / PARTITION, folder / "Eval" / PARTITION):
-                if self.beside(path):
-                    return table(text.split() for _, text in lines(path))
         raise self.wrong(
             self._home / PARTITION,
             expected="CelebA's evaluation partition (this set has no split of its own; copy the file from CelebA)",
@@ -115,4 +111,4 @@ class CelebAMaskHQ(Reader):
         pictures = [path.stem for path in self.listing(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
         lost = [stem for stem in pictures if stem not in named]
         detail = f"{len(lost)} of {len(pictures)} are not" + (f", the first: {lost[0]}" if lost else "")
-        yield Check(f"every picture is named in {MAPPING}", "fail" if lost else "pass", detail)
+        yield Check.of(f"every picture is named in {MAPPING}", not lost, detail)

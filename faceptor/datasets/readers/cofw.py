@@ -1,7 +1,5 @@
 """COFW (colour): faces behind hands, hair and things, 29 landmarks, and for each of them whether it is hidden."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path

@@ -1,7 +1,5 @@
 """FaceSynthetics: rendered faces with 70 landmarks and 19-class maps, all in one folder."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from functools import cached_property
@@ -115,8 +113,8 @@ class FaceSynthetics(Reader):
         """The owner does not say which pupil comes first."""
         faces = sum(self._pupils.values())
         agree = self._pupils[True] / faces if faces else 0.0
-        status = "na" if not faces else "pass" if agree >= PUPIL_AGREES else "fail"
-        yield Check("point 68 is the pupil of the eye of points 36 to 41", status, f"{agree:.4f} of {faces} faces")
+        passed = agree >= PUPIL_AGREES if faces else None
+        yield Check.of("point 68 is the pupil of the eye of points 36 to 41", passed, f"{agree:.4f} of {faces} faces")
 
 
 def is_test(text: str, seed: int = 0) -> bool:

@@ -1,13 +1,11 @@
 """FairFace: gender, seven groups of race and nine age groups on loosely cropped faces."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from faceptor.datasets.formats.textfiles import csv_rows, row_of
+from faceptor.datasets.formats.textfiles import csv_rows
 from faceptor.datasets.labels import (
     FACEXFORMER_RACES,
     FAIRFACE_AGES,
@@ -61,11 +59,10 @@ class FairFace(Reader):
         path = self.require(LISTS[split], what=f"list of the {split} split")
         _ = self._images  # missing images are found before the first row
         for line, row in csv_rows(path, COLUMNS):
-            key = (row or {}).get("file", f"{path.name}:{line}")
+            key = row.get("file", f"{path.name}:{line}")
             yield self.attempt(key, self.where(path, line), self._record, row, split)
 
-    def _record(self, row: dict[str, str] | None, split: str) -> Record:
-        row = row_of(row)
+    def _record(self, row: dict[str, str], split: str) -> Record:
         race = one_of(row["race"], FAIRFACE_RACES, "race")
         return Record(
             key=row["file"],

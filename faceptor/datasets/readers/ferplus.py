@@ -1,7 +1,5 @@
 """FERPlus: expressions voted by ten taggers on the 48 x 48 grey faces of FER2013."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import zip_longest
@@ -11,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from faceptor.datasets.formats.images import encode_mask
-from faceptor.datasets.formats.textfiles import csv_rows, fields, lines, row_of
+from faceptor.datasets.formats.textfiles import BrokenRow, csv_rows, fields, lines
 from faceptor.datasets.labels import EXPRESSIONS, EXPRESSIONS_8, FERPLUS_TO_UNIFIED, FERPLUS_VOTES
 from faceptor.datasets.reader import BadSample, LeftOut, Reader, Record, Reject, integer
 
@@ -98,11 +96,10 @@ class FERPlus(Reader):
                 key = f"fer{number:07d}.png"
                 yield key, self.where(votes, voted[0]), self._pixel_record, voted[1], drawn[1]
 
-    def _pixel_record(self, key: str, split: str, part: str, voted: dict | None, drawn: dict | None) -> Record:
-        voted, drawn = row_of(voted), row_of(drawn)
-        for row in (voted, drawn):
-            if row["Usage"].strip() not in FOLDERS:
-                raise BadSample(f"Usage: expected one of {', '.join(FOLDERS)}, found {row['Usage'][:20]!r}")
+    def _pixel_record(self, key: str, split: str, part: str, voted: dict, drawn: dict) -> Record:
+        for usage in [row["Usage"] for row in (voted, drawn)]:
+            if usage.strip() not in FOLDERS:
+                raise BadSample(f"Usage: expected one of {', '.join(FOLDERS)}, found {usage[:20]!r}")
         label = self._label(voted)
         return self._make(key, split, part, encode_mask(grey(drawn["pixels"])), label)
 
@@ -115,20 +112,20 @@ class FERPlus(Reader):
             for line, text in lines(path):
                 name, _, rest = text.partition(",")
                 votes = rest.rpartition('"')[2].strip(",").split(",")
-                row = dict(zip(FERPLUS_VOTES, votes, strict=True)) if len(votes) == len(FERPLUS_VOTES) else None
+                row = dict(zip(FERPLUS_VOTES, votes, strict=True)) if len(votes) == len(FERPLUS_VOTES) else BrokenRow()
                 yield name, self.where(path, line), self._folder_record, row, folder
             return
         path = self.require(VOTES, f"{FOLDERS[part]}/label.csv", what="the votes")
         for line, row in csv_rows(path, ("Usage", "Image name", *FERPLUS_VOTES)):
-            usage = (row or {}).get("Usage", "").strip()
+            usage = row.get("Usage", "").strip()
             if usage == part or (part == "Training" and usage not in FOLDERS):  # reported once
-                name = (row or {}).get("Image name", "").strip()
+                name = row.get("Image name", "").strip()
                 yield name or f"line {line}", self.where(path, line), self._folder_record, row, folder
 
-    def _folder_record(self, key: str, split: str, part: str, row: dict | None, folder: Path) -> Record:
-        if row and "Usage" in row and row["Usage"].strip() != part:
+    def _folder_record(self, key: str, split: str, part: str, row: dict, folder: Path) -> Record:
+        if "Usage" in row and row["Usage"].strip() != part:
             raise BadSample(f"Usage: expected one of {', '.join(FOLDERS)}, found {row['Usage'][:20]!r}")
-        label = self._label(row_of(row))
+        label = self._label(row)
         return self._make(key, split, part, self.image(key, folder=folder), label)
 
     # --- lists of paths with the number of the vote column ----------------------------------------------------------

@@ -1,13 +1,11 @@
 """FFHQ-Aging: gender and ten age groups of the 70,000 faces of FFHQ, for tests across data sets."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-from faceptor.datasets.formats.textfiles import csv_rows, row_of
+from faceptor.datasets.formats.textfiles import csv_rows
 from faceptor.datasets.labels import AGE_DECADES, FFHQ_AGE_TO_DECADE, FFHQ_AGES, GENDERS
 from faceptor.datasets.reader import Reader, Record, Reject, integer
 from faceptor.datasets.readers.fairface import one_of
@@ -62,9 +60,9 @@ class FFHQAging(Reader):
         path = self.require(LABELS, what="the labels")
         _ = self._images  # missing images are found before the first row
         for line, row in csv_rows(path, COLUMNS):
-            number = (row or {}).get("image_number", "").strip()
+            number = row.get("image_number", "").strip()
             if self._side(number) == split:
-                if self._spans_decades((row or {}).get("age_group", "").strip()):
+                if self._spans_decades(row.get("age_group", "").strip()):
                     self.dropped[SPANNING] += 1
                     continue
                 yield self.attempt(number or f"line {line}", self.where(path, line), self._record, row, split)
@@ -78,8 +76,7 @@ class FFHQAging(Reader):
         known = self.options["groups"] == "decades" and group in FFHQ_AGES
         return known and FFHQ_AGE_TO_DECADE[FFHQ_AGES.index(group)] is None
 
-    def _record(self, row: dict[str, str] | None, split: str) -> Record:
-        row = row_of(row)
+    def _record(self, row: dict[str, str], split: str) -> Record:
         group = one_of(row["age_group"], FFHQ_AGES, "age group")
         number = integer(row["image_number"], low=0, high=99999, what="image_number")
         return Record(

@@ -4,8 +4,6 @@ See `faceptor.datasets.description` for the YAML. Its landmarks, classes and att
 (`faceptor.tasks.custom`), so that no code is needed for them.
 """
 
-from __future__ import annotations
-
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +15,6 @@ from faceptor.config.sections import spelled
 from faceptor.datasets.columns import COLUMNS
 from faceptor.datasets.description import Description, parse_description, read_description
 from faceptor.datasets.formats.tables import Row, rows, text, word
-from faceptor.datasets.formats.textfiles import row_of
 from faceptor.datasets.own_columns import cells_of, permutation
 from faceptor.datasets.reader import BadSample, Check, Reader, Record, Reject, share
 from faceptor.errors import ConfigError
@@ -67,10 +64,10 @@ class Generic(Reader):
     def read(self, split: str) -> Iterator[Record | Reject]:
         path = self.require(self.description.labels, what="the label file")
         for line, row in rows(path, wanted_columns(self.description)):
-            part = None if row is None else self._part(row)
+            part = self._part(row) if row else None
             # A row that belongs to neither split is reported once, with the training rows.
             if part == split or (part is None and split == "train"):
-                key = str((row or {}).get(self.description.key or self.description.image) or f"line {line}")
+                key = str(row.get(self.description.key or self.description.image) or f"line {line}")
                 yield self.attempt(key, self.where(path, line), self._record, key, row, part)
 
     def _part(self, row: Row) -> str | None:
@@ -81,8 +78,8 @@ class Generic(Reader):
         unit = text(row[facts.group or facts.key or facts.image])
         return "test" if share(self.options["seed"], f"test:{unit}") < facts.split else "train"
 
-    def _record(self, key: str, row: Row | None, part: str | None) -> Record:
-        facts, row = self.description, row_of(row)
+    def _record(self, key: str, row: Row, part: str | None) -> Record:
+        facts = self.description
         if part is None:
             known = ", ".join(name for words in facts.splits.values() for name in words)
             found = text(row[facts.split])[:40]
@@ -119,7 +116,7 @@ class Generic(Reader):
         if self.description.attributes:
             never = [name for name, said in self.said.items() if "-1" in said and 0 not in said]
             detail = f"{', '.join(never)}: yes and unknown; if -1 means no, set attributes.no: ['-1'] and unknown: ['']"
-            yield Check("attributes say no somewhere", "fail" if never else "pass", detail if never else "")
+            yield Check.of("attributes say no somewhere", not never, detail if never else "")
 
 
 # --- description --------------------------------------------------------------------------------------------------

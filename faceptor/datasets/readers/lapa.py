@@ -1,7 +1,5 @@
 """LaPa: 11-class maps with 106 landmarks, which also give the five alignment points."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,7 +65,7 @@ class LaPa(Reader):
         """Faces are found by their pictures, so that a missing picture shows only by what was left behind."""
         alone = [path for part in PARTS for path in self._alone(part)]
         detail = f"{len(alone)} have none" + (f", the first: {self.where(alone[0])}" if alone else "")
-        yield Check("every label and landmark file has its picture", "fail" if alone else "pass", detail)
+        yield Check.of("every label and landmark file has its picture", not alone, detail)
 
     def _alone(self, part: str) -> list[Path]:
         """Label and landmark files of a part without a picture."""

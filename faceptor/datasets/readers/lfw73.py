@@ -1,7 +1,5 @@
 """LFW-73: 73 binary attributes of Labeled Faces in the Wild, from either of their two sources."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
@@ -88,7 +86,7 @@ class LFW73(LFWAPackage):
         scored = dict(self._known(self._scores))
         pairs = [(values, scored[key]) for key, values in self._known(self._mat) if key in scored]
         equal = float(np.mean([a == b for a, b in pairs])) if pairs else 0.0
-        yield Check(name, "na" if not pairs else "pass" if equal == 1 else "fail", f"{equal:.4f} of {len(pairs)}")
+        yield Check.of(name, equal == 1 if pairs else None, f"{equal:.4f} of {len(pairs)}")
 
     def _known(self, labels: Labels) -> Iterator[tuple[str, np.ndarray]]:
         """Image and attributes of every row that can be used."""

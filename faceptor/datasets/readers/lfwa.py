@@ -1,7 +1,5 @@
 """LFWA: the 40 attributes of CelebA on Labeled Faces in the Wild; and how the files of the LFWA package are read."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """MORPH II: age in years on police photographs; several per subject."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -150,8 +148,8 @@ class Morph2(Reader):
         names = [(NAME.match(Path(entry.photo).stem), entry.age) for entry in entries]
         both = [(int(name["age"]), age) for name, age in names if name and re.fullmatch(r" *\d{1,3} *", age)]
         wrong = sum(age != int(text) for age, text in both)
-        status = "na" if not both else "fail" if wrong else "pass"
-        yield Check("age in the file name == age column", status, f"{wrong} of {len(both)} differ")
+        passed = wrong == 0 if both else None
+        yield Check.of("age in the file name == age column", passed, f"{wrong} of {len(both)} differ")
 
 
 def listed(path: Path, where: str) -> Iterator[Entry]:
@@ -164,7 +162,7 @@ def listed(path: Path, where: str) -> Iterator[Entry]:
             yield Entry(printable(text[:60]), "", f"{where}:{line}", str(error))
 
 
-def entry_of(row: dict[str, str] | None, where: str) -> Entry:
-    if row is None:
+def entry_of(row: dict[str, str], where: str) -> Entry:
+    if not row:
         return Entry(where, "", where, "the row has another number of fields than the header")
     return Entry(row["photo"].strip(), row["age"], where)

@@ -1,7 +1,5 @@
 """MS1MV3: identities on aligned 112 x 112 faces in a RecordIO file, with verification sets beside it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -148,11 +146,12 @@ class MS1MV3(WithPairs):
         return self._file.path.parent
 
     def checks(self) -> Iterator[Check]:
-        found = f"property {self._classes}, largest label + 1 = {self._largest + 1}"
-        status = "na" if self._classes is None else "pass" if self._classes == self._largest + 1 else "fail"
-        yield Check("classes in property == largest label + 1", status, found)
+        yield self._as_many_people("classes in property", "property", self._classes)
         labels = self._first if self._file.keys[0] == 0 else []
         stated = int(labels[1] - labels[0]) if len(labels) > 1 and np.isfinite(labels[:2]).all() else None
-        found = f"record 0 {stated}, largest label + 1 = {self._largest + 1}"
-        status = "na" if stated is None else "pass" if stated == self._largest + 1 else "fail"
-        yield Check("identities that record 0 counts == largest label + 1", status, found)
+        yield self._as_many_people("identities that record 0 counts", "record 0", stated)
+
+    def _as_many_people(self, what: str, source: str, stated: int | None) -> Check:
+        name, found = "largest label + 1", self._largest + 1
+        passed = None if stated is None else stated == found
+        return Check.of(f"{what} == {name}", passed, f"{source} {stated}, {name} = {found}")

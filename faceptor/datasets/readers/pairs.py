@@ -1,7 +1,5 @@
 """What readers of recognition sets share: verification sets (`.bin`) beside the training pictures."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,10 +28,11 @@ class WithPairs(Reader):
 
     def verification(self) -> dict[str, Path]:
         folder, wanted = self.pairs_folder, self.options["verification"]
-        found = {name: folder / f"{name}.bin" for name in (VERIFICATION if wanted is None else wanted)}
-        if wanted is None:
-            return {name: path for name, path in found.items() if self.find(str(path.relative_to(self.root)))}
-        for name, path in found.items():
-            if not self.find(str(path.relative_to(self.root))):
+        found = {}
+        for name in VERIFICATION if wanted is None else wanted:
+            path = folder / f"{name}.bin"
+            if self.find(str(path.relative_to(self.root))):
+                found[name] = path
+            elif wanted is not None:
                 raise self.wrong(path, expected=f"verification set {name}", found="no such file")
         return found

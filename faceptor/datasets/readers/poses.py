@@ -4,8 +4,6 @@ Angles are pitch, yaw and roll in degrees with the signs of 300W-LP: yaw > 0 tur
 pitch > 0 lifts it, roll > 0 tilts the head clockwise as seen.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

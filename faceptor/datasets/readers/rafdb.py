@@ -1,7 +1,5 @@
 """RAF-DB (basic): seven expressions on aligned faces."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import ClassVar

@@ -1,7 +1,5 @@
 """300W: 68 landmarks on the iBUG re-annotated AFW, HELEN, LFPW and iBUG photographs."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from faceptor.datasets.formats.matlab import load_mat
-from faceptor.datasets.formats.textfiles import csv_rows, pts, row_of
+from faceptor.datasets.formats.textfiles import csv_rows, pts
 from faceptor.datasets.labels import landmark_scheme
 from faceptor.datasets.reader import (
     IMAGE_SUFFIXES,
@@ -95,11 +93,10 @@ class W300(Reader):
     def _from_csv(self, split: str) -> Iterator[Record | Reject]:
         path = self.require(CSV[split], what=f"HRNet list of the {split} split")
         for line, row in csv_rows(path, ("image_name", "scale", "center_w", "center_h", *XY)):
-            name = (row or {}).get("image_name", f"line {line}")
+            name = row.get("image_name", f"line {line}")
             yield self.attempt(stem(name), self.where(path, line), self._csv_record, row, split)
 
-    def _csv_record(self, row: dict[str, str] | None, split: str) -> Record:
-        row = row_of(row)
+    def _csv_record(self, row: dict[str, str], split: str) -> Record:
         name = row["image_name"]
         folder = str(Path(name).parent)
         if folder not in (TRAIN if split == "train" else TEST):
@@ -121,12 +118,12 @@ class W300(Reader):
             return Check(name, "na", f"no {CSV['train']}")
         for _, row in csv_rows(path, ("image_name", *XY)):
             try:
-                labels = pts(self.inside(f"{stem(row_of(row)['image_name'])}.pts"), 68) - 1
+                labels = pts(self.inside(f"{stem(row['image_name'])}.pts"), 68) - 1
                 listed = points([number(row[column]) for column in XY], 68) - 2
             except BadSample:
                 continue
             gap = float(np.abs(labels - listed).max())
-            return Check(name, "pass" if gap < 0.01 else "fail", f"{row['image_name']}: largest gap {gap:.3f} px")
+            return Check.of(name, gap < 0.01, f"{row['image_name']}: largest gap {gap:.3f} px")
         return Check(name, "na", "no face has both")
 
 

@@ -1,7 +1,5 @@
 """300W-LP: 300W faces turned to large poses by rendering, with head pose and 68 landmarks; for training only."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +52,7 @@ class W300LP(Reader):
             return
         found = {folder: len(self._labelled(self._home / folder)) for folder in FOLDERS}
         wrong = [f"{folder}: {found[folder]} of {faces}" for folder, faces in FOLDERS.items() if found[folder] != faces]
-        yield Check("every folder has as many faces as published", "fail" if wrong else "pass", ", ".join(wrong))
+        yield Check.of("every folder has as many faces as published", not wrong, ", ".join(wrong))
 
     @property
     def _home(self) -> Path:

@@ -1,7 +1,5 @@
 """300VW: videos of one face each with 68 landmarks on every frame; the three test categories."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,8 +102,8 @@ class W300VW(Reader):
     def checks(self) -> Iterator[Check]:
         """A frame that is lost inside a video gives all that follow the labels of their neighbours."""
         wrong = [f"{video}: {came} of {stated}" for video, (stated, came) in self._counts.items() if stated != came]
-        status = "na" if not self._counts else "fail" if wrong else "pass"
-        yield Check("videos give as many frames as they state", status, ", ".join(wrong[:5]))
+        passed = not wrong if self._counts else None
+        yield Check.of("videos give as many frames as they state", passed, ", ".join(wrong[:5]))
 
 
 # --- images of the labelled frames: number, and image file, encoded image or what is wrong ------------------------

@@ -1,7 +1,5 @@
 """WFLW: 98 landmarks and six attributes (pose, expression, illumination, make-up, occlusion, blur) per face."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
@@ -10,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from faceptor.datasets.formats.textfiles import csv_rows, fields, lines, row_of
+from faceptor.datasets.formats.textfiles import csv_rows, fields, lines
 from faceptor.datasets.labels import facts, landmark_scheme
 from faceptor.datasets.reader import Check, Reader, Record, Reject, box, integer, landmark_box, number, points
 from faceptor.errors import ConfigError
@@ -65,10 +63,11 @@ class WFLW(Reader):
             what=f"the {split} list",
         )
         for line, text in lines(path):
-            key = key_of(text.split()[-1], text.split())
-            yield self.attempt(key, self.where(path, line), self._record, text, split)
+            values = text.split()
+            key = key_of(values[-1], values)
+            yield self.attempt(key, self.where(path, line), self._record, key, text, split)
 
-    def _record(self, text: str, split: str) -> Record:
+    def _record(self, key: str, text: str, split: str) -> Record:
         values = fields(text, 2 * POINTS + 4 + len(SUBSETS) + 1)
         xy = points([number(value) for value in values[: 2 * POINTS]], POINTS)
         rectangle = box(*[number(value) for value in values[2 * POINTS : 2 * POINTS + 4]])
@@ -76,12 +75,11 @@ class WFLW(Reader):
         subsets = tuple(name for name, flag in zip(SUBSETS, flags, strict=True) if flag and split == "test")
         self.flagged.update(subsets)
         chosen = rectangle if self.options["box"] == "detector" else landmark_box(xy)
-        return self._make(values, xy, chosen, split, subsets)
+        return self._make(key, values[-1], xy, chosen, split, subsets)
 
-    def _make(self, values: list[str], xy: np.ndarray, face: np.ndarray, split: str, subsets: tuple) -> Record:
-        name = values[-1]
+    def _make(self, key: str, name: str, xy: np.ndarray, face: np.ndarray, split: str, subsets: tuple) -> Record:
         return Record(
-            key=key_of(name, values),
+            key=key,
             split=split,
             image=self.image(name, folder=self._images),
             group=name,  # several faces share one photograph
@@ -97,15 +95,14 @@ class WFLW(Reader):
         path = self.require(CSV.format(part=split), what=f"HRNet list of the {split} split")
         for line, row in csv_rows(path, ("image_name", "scale", "center_w", "center_h", *XY)):
             key = _csv_key(row) if row else f"line {line}"
-            yield self.attempt(key, self.where(path, line), self._csv_record, row, split, subsets.get(key, ()))
+            yield self.attempt(key, self.where(path, line), self._csv_record, key, row, split, subsets.get(key, ()))
 
-    def _csv_record(self, row: dict[str, str] | None, split: str, subsets: tuple[str, ...]) -> Record:
-        row = row_of(row)
+    def _csv_record(self, key: str, row: dict[str, str], split: str, subsets: tuple[str, ...]) -> Record:
         xy = points([number(row[column]) for column in XY], POINTS)
         x, y, half = number(row["center_w"]), number(row["center_h"]), 100 * number(row["scale"])
         self.flagged.update(subsets)
         face = box(x - half, y - half, x + half, y + half)
-        return self._make([*[row[column] for column in XY], row["image_name"]], xy, face, split, subsets)
+        return self._make(key, row["image_name"], xy, face, split, subsets)
 
     def _csv_subsets(self) -> dict[str, tuple[str, ...]]:
         """Key -> subsets of the test faces, from the lists of the subsets that are there."""
@@ -127,8 +124,8 @@ class WFLW(Reader):
                 yield Check(name, "na", f"no {Path(listed).name}")
                 continue
             listed = sum(1 for _ in lines(path))
-            status = "pass" if listed == self.flagged[subset] else "fail"
-            yield Check(name, status, f"{listed} listed, {self.flagged[subset]} flagged")
+            flagged = self.flagged[subset]
+            yield Check.of(name, listed == flagged, f"{listed} listed, {flagged} flagged")
 
 
 def key_of(name: str, values: list[str]) -> str:
