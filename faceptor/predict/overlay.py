@@ -26,13 +26,9 @@ PANEL_COLUMNS, MAX_TILES_PER_ROW = 2, 3  # of a card
 TILE_SIDE = 2.1  # of the part of the photograph that a tile shows, in sides of the face box
 
 
-def draw_faces(rgb: np.ndarray, faces: Sequence[Face]) -> Image.Image:
-    """(H, W, 3) uint8 RGB and its faces -> a picture to look at, of several faces the first page."""
-    return next(draw_pages(rgb, faces))
-
-
 def draw_pages(rgb: np.ndarray, faces: Sequence[Face]) -> Iterator[Image.Image]:
-    """One picture of up to two faces; of more, pages of one width with the photograph on the first."""
+    """(H, W, 3) uint8 RGB and its faces -> one picture of up to two faces; of more, pages of one width with the
+    photograph on the first."""
     shown = list(faces)[:MAX_CARDS]
     cards = (_card(rgb, face, number) for number, face in enumerate(shown, start=1))
     if len(shown) <= MAX_BESIDE:
