@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from faceptor.config.choices import EnginePrecision
 from faceptor.errors import ConfigError
-from faceptor.predict.layout import Crops, forward_crops, layout_of, mirrored
+from faceptor.predict.layout import Crops, Layout, forward_crops, mirrored
 from faceptor.predict.programs import Captured, Program, autocast, compiled, program_of
 
 PRECISIONS: dict[EnginePrecision, torch.dtype] = {
@@ -126,7 +126,7 @@ class Engine:
         count = len(next(iter(crops.values())))
         size = next(size for size in self.batch_sizes if size >= count)
         if program := self._program(crops, size, mirror):
-            raw = program({tasks: _filled(images, size) for tasks, images in crops.items()})
+            raw = program([_filled(images, size) for images in crops.values()])
         else:
             with autocast(self.device, self.dtype):
                 raw = {task: values.float() for task, values in self._eager(crops, mirror).items()}
@@ -163,14 +163,15 @@ class Engine:
         wanted = {"compiled": self.compiled == "always" or times > COMPILED_AFTER, "captured": on_gpu and times > 1}
         return [way for way, now in wanted.items() if now and way not in self._failed]
 
-    def _make(self, key: tuple, way: str, crops: Crops, mirror: bool) -> None:
+    def _make(self, key: tuple, way: str, crops: Mapping[tuple[str, ...], Tensor], mirror: bool) -> None:
         """Make a program, or warn that it cannot be made, and try no further one of that sort."""
+        images = list(crops.values())
         try:
-            program = program_of(self.model, layout_of(self.model, crops, mirror=mirror), self.dtype)
+            program = program_of(self.model, Layout.of(self.model, crops, mirror=mirror), self.dtype)
             if way == "compiled":
-                program = compiled(program, crops)
+                program = compiled(program, images)
             if self.device.type == "cuda":
-                program = Captured(program, crops, pool=self._pool)
+                program = Captured(program, images, pool=self._pool)
         except Exception as error:
             self._failed.add(way)
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
