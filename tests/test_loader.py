@@ -54,7 +54,7 @@ def test_a_batch_travels_as_bytes_where_they_hold_it_and_arrives_as_its_samples(
     assert batch["age"]["image"].dtype == travels and len(batch["age"].get("float_rows", ())) == floats
     arrived = ready(Packed.of(batch).unpacked())["age"]
     assert arrived["image"].dtype == torch.float32 and set(arrived) == {"image", "age"}
-    assert torch.equal(arrived["image"], torch.stack([one[position][0] for position in range(8)]))
+    assert torch.equal(arrived["image"], torch.stack([to_tensor(one.example(position)[0]) for position in range(8)]))
     assert torch.equal(arrived["age"], batch["age"]["age"])
 
 

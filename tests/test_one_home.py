@@ -26,7 +26,7 @@ from faceptor.models import build
 from faceptor.models.base import FaceModel
 from faceptor.models.build import build_model
 from faceptor.pipeline.experiment import resolve
-from faceptor.predict.overlay import draw_faces
+from faceptor.predict.overlay import draw_pages
 from faceptor.predict.panels import COLOURS
 from faceptor.predict.predictor import predict
 from faceptor.tasks import KINDS, TASKS, task
@@ -117,7 +117,7 @@ def test_a_kind_is_predicted_drawn_and_told(kind, spec, model, monkeypatch, draw
     photo = np.full((120, 140, 3), 90, np.uint8)
     (face,) = predict(model, photo, boxes=[(40, 30, 90, 80)])
     assert json.loads(json.dumps(face.to_json()))["tasks"]["youth_mine"]["young"] == pytest.approx(0.5, abs=0.5)
-    picture = np.asarray(draw_faces(photo, [face]))
+    picture = np.asarray(next(draw_pages(photo, [face])))
     pink, bar = ((picture == colour).all(-1).any() for colour in (PINK, ImageColor.getrgb(COLOURS["unsure"])))
     assert (pink, bar) == (drawn, not drawn)
 

@@ -100,8 +100,8 @@ def test_the_model_folder_answers_without_params_or_data(trained):
 
 
 def test_overlays_draw_own_points(trained):
-    from faceptor.predict.overlay import draw_faces
+    from faceptor.predict.overlay import draw_pages
 
     rgb = np.full((48, 40, 3), 127, np.uint8)
     faces = faceptor.predict(load_model(Path("models/stage1")), rgb, boxes=[(5, 5, 35, 40)])
-    assert draw_faces(rgb, faces).size[0] > 0
+    assert next(draw_pages(rgb, faces)).size[0] > 0

@@ -18,7 +18,7 @@ from faceptor.predict import files, overlay, photographs
 from faceptor.predict import predictor as prediction
 from faceptor.predict.detector import detect_faces
 from faceptor.predict.names import Names, shortened
-from faceptor.predict.overlay import draw_faces
+from faceptor.predict.overlay import draw_pages
 from faceptor.predict.predictor import GeneratedFacesWarning, predict
 from faceptor.tasks import task
 from faceptor.transforms.crop import CropSpec
@@ -154,7 +154,7 @@ def test_strips_and_dots_have_no_face_and_can_be_pointed_at(model, size):
     assert detect_faces(image) == []
     height, width = size
     faces = predict(model, image, boxes=[(width / 2 - 2, height / 2 - 2, width / 2 + 1, height / 2 + 1)])
-    assert draw_faces(image, faces).width > 300
+    assert next(draw_pages(image, faces)).width > 300
 
 
 def test_a_fault_on_one_photograph_is_shown_and_the_others_are_answered(command, tmp_path, monkeypatch):
@@ -310,8 +310,8 @@ def test_the_library_warns_too_and_the_overlay_is_marked(folder):
     with pytest.warns(GeneratedFacesWarning, match="expression_rafdb"):
         marked = predict(taught, PIXELS, boxes=[(10, 10, 40, 40)])
     taught.provenance = {}
-    plain = draw_faces(PIXELS, predict(taught, PIXELS, boxes=[(10, 10, 40, 40)]))
-    warned = draw_faces(PIXELS, marked)
+    plain = next(draw_pages(PIXELS, predict(taught, PIXELS, boxes=[(10, 10, 40, 40)])))
+    warned = next(draw_pages(PIXELS, marked))
     assert warned.width == plain.width
     assert warned.height > plain.height
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from skimage import data
 
-from faceptor.predict.overlay import _matrix, draw_faces
+from faceptor.predict.overlay import _matrix, draw_pages
 from faceptor.predict.predictor import predict
 from faceptor.tasks import KINDS, TASKS
 from faceptor.tasks.attributes import AttributesPrediction
@@ -76,9 +76,9 @@ def test_the_panel_shows_each_of_them(model, face, names):
     photo = data.astronaut()
     (some,) = predict(model, photo, boxes=[BOX], tasks=list(names))
     (other,) = predict(model, photo, boxes=[BOX], tasks=["gender_utkface"])
-    shown, without = (np.asarray(draw_faces(photo, [one])) for one in (some, other))
+    shown, without = (np.asarray(next(draw_pages(photo, [one]))) for one in (some, other))
     assert shown.shape != without.shape or (shown != without).any()
-    assert draw_faces(photo, [face]).height >= shown.shape[0]
+    assert next(draw_pages(photo, [face])).height >= shown.shape[0]
 
 
 def test_the_axes_of_a_tile_follow_the_window(face):

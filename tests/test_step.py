@@ -16,7 +16,7 @@ from faceptor.training.finite import FiniteWatch, guarded_step
 from faceptor.training.graph import Recorded
 from faceptor.training.optimiser import build_optimiser
 from faceptor.training.state import TrainState
-from faceptor.training.step import backward, gradient_step, task_losses, train_step
+from faceptor.training.step import GradientStep, task_losses, train_step
 from faceptor.training.trainable import named_parameters
 from tests import toy
 from tests.models.test_facexformer import SWIN
@@ -58,15 +58,7 @@ def test_a_step_asks_the_device_nothing():
     batch = {name: {key: v.to("meta") for key, v in items.items()} for name, items in ready(toy.steps(1)[0]).items()}
     state, watch = state_of(model, criteria), LATE(torch.device("meta"))
     settings = toy.stage(4, optimiser=ADAMW, accumulate=2)
-    compute = partial(
-        gradient_step,
-        state,
-        losses_of=losses_of(model, criteria),
-        stage=settings,
-        weights=toy.weights(),
-        precision=torch.float32,
-        watch=watch,
-    )
+    compute = GradientStep(state, losses_of(model, criteria), settings, toy.weights(), torch.float32, watch)
     found = [train_step(state, batch, compute, stage=settings) for _ in range(2)][-1]
     assert state.step == 2 and found["gradient_norm"].is_meta and found["loss/all"].is_meta
     with pytest.raises(RuntimeError, match="meta"):  # so the test above can fail
@@ -142,8 +134,9 @@ def test_the_loop_checks_what_its_criteria_say(tmp_path):
 def gradients(parts: int, samples: int = 5) -> dict[str, torch.Tensor]:
     model, criteria = toy.model_and_criteria()
     state = state_of(model.eval(), criteria)  # nothing is dropped
-    kinds = {"weights": toy.weights(), "precision": torch.float32, "watch": FiniteWatch(torch.device("cpu"))}
-    total, losses = backward(state, ready(toy.steps(1, samples=samples)[0]), losses_of(model, criteria), parts, **kinds)
+    settings, watch = toy.stage(4, accumulate=parts), FiniteWatch(torch.device("cpu"))
+    step = GradientStep(state, losses_of(model, criteria), settings, toy.weights(), torch.float32, watch)
+    total, losses = step.backward(ready(toy.steps(1, samples=samples)[0]))
     told = {f"{task}.{name}": value for task, terms in losses.items() for name, value in terms.items()}
     return {n: p.grad for n, p in model.named_parameters() if p.grad is not None} | told | {"total": total}
 

@@ -5,6 +5,7 @@ The page needs no network and no server of its own: whatever hands out files wil
 
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from PIL import Image
@@ -34,10 +35,9 @@ def build_demo(
     if not (PAGE / "index.html").is_file():
         raise ConfigError(f"{PAGE}: not found here; run it in the folder of the repository, which holds the page")
     runtime = read_json(PAGE / RUNTIME)
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        shutil.copytree(PAGE, partial)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
+        partial = shutil.copytree(PAGE, Path(scratch) / out.name)
         folder = partial / "model"
         folder.mkdir()
         about = export_model(model, folder / "model.onnx", precision=precision)
@@ -46,10 +46,7 @@ def build_demo(
         if example is not None:
             example.save(folder / "example.png")
         write_json(beside(folder / "model.onnx"), about)
-        out.parent.mkdir(parents=True, exist_ok=True)
         replace_folder(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return about
 
 

@@ -21,12 +21,12 @@ from torch import Tensor
 from faceptor.deploy.base import base_hash, only, own_tensors, same, shared_tensors
 from faceptor.errors import ConfigError, WeightsError
 from faceptor.io.regular import read_regular, sha256_of, size_text
-from faceptor.io.words import few
+from faceptor.io.words import few, one_line
 from faceptor.io.writing import write_whole
 from faceptor.models.base import FaceModel
 from faceptor.tasks import TaskSpec
 from faceptor.weights.description import crops_in, plain, tasks_in
-from faceptor.weights.loading import Facts, check_fit
+from faceptor.weights.loading import check_finite, check_fit, facts_of
 
 FORMAT, KEY = 1, "faceptor_task"  # of the head's entry
 LARGEST_PACK_BYTES = 4 << 30
@@ -105,7 +105,7 @@ def take_out(model: FaceModel, task: str, *, base: FaceModel | None = None) -> P
 
 def _changed(model: FaceModel, base: FaceModel) -> dict[str, Tensor]:
     now, before = shared_tensors(model), shared_tensors(base)
-    check_fit(_shapes(before), _shapes(now), origin="--base")
+    check_fit(facts_of(before), facts_of(now), origin="--base")
     return {name: tensor for name, tensor in now.items() if not same(tensor, before[name])}
 
 
@@ -137,7 +137,7 @@ def read_pack(path: Path) -> Pack:
             facts = json.loads((file.metadata() or {}).get(KEY, "null"))
         tensors = tensors_of_bytes(data)
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
-        raise WeightsError(f"{path}: not a readable task pack ({' '.join(str(error).split())[:200]})") from None
+        raise WeightsError(f"{path}: not a readable task pack ({one_line(error)})") from None
     _check(path, facts, tensors)
     (spec,) = tasks_in(path, [facts["task"]])
     crop = crops_in(path, {spec.name: facts["crop"]} if facts["crop"] else {}).get(spec.name, {})
@@ -163,9 +163,7 @@ def _check(path: Path, facts: Any, tensors: Mapping[str, Tensor]) -> None:
     shared = facts.get("shared")
     if not isinstance(shared, list) or not set(map(str, shared)) <= tensors.keys():
         raise WeightsError(f"{path}: shared: expected names of tensors in it; export it anew")
-    broken = [name for name, each in tensors.items() if each.is_floating_point() and not each.isfinite().all()]
-    if broken:
-        raise WeightsError(f"{path}: {few(broken)}: expected finite numbers, found nan or inf; export it anew")
+    check_finite(tensors, origin=str(path), remedy="export it anew")
 
 
 # --- models with and without -----------------------------------------------------------------------------------------
@@ -221,7 +219,7 @@ def _add(model: FaceModel, pack: Pack, name: str) -> None:
     state = model.state_dict()
     new = {key: tensor for key, tensor in state.items() if key not in before or key in pack.shared}
     given = {key: tensor for key, tensor in pack.tensors.items() if key in new or key not in before}
-    check_fit(_shapes(new), _shapes(given), origin=name)
+    check_fit(facts_of(new), facts_of(given), origin=name)
     for key in pack.tensors.keys() - given.keys():  # a part that tasks of one kind share, as of Naive Faceptor
         if not same(pack.tensors[key], before[key]):
             raise ConfigError(f"{name}: {key}: differs from the model's, which its other tasks use; add it to the base")
@@ -243,10 +241,6 @@ def without(model: FaceModel, task: str) -> FaceModel:
         if isinstance(entries := rest.provenance.get(key), dict):
             rest.provenance = rest.provenance | {key: {name: each for name, each in entries.items() if name != task}}
     return rest
-
-
-def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, Facts]:
-    return {name: Facts(tuple(tensor.shape), str(tensor.dtype)) for name, tensor in tensors.items()}
 
 
 def size_of(pack: Path) -> str:

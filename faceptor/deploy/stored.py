@@ -18,25 +18,16 @@ LARGEST_INT8 = 127
 WEIGHTY = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
 
-class _Bfloat16:
-    """Mixed into the class of a module whose weight is kept as bfloat16."""
+class _Stored:
+    """Mixed into the class of a module whose weight is kept as bfloat16, or as int8 and a scale for each index of its
+    first axis."""
 
     stored: Tensor
+    scale: Tensor | None
 
     @property
     def weight(self) -> Tensor:
-        return self.stored.float()
-
-
-class _Int8:
-    """Mixed into the class of a module whose weight is kept as int8, and a scale for each index of its first axis."""
-
-    stored: Tensor
-    scale: Tensor
-
-    @property
-    def weight(self) -> Tensor:
-        return self.stored.float() * self.scale
+        return self.stored.float() if self.scale is None else self.stored.float() * self.scale
 
 
 def with_stored_weights(model: FaceModel, precision: str) -> FaceModel:
@@ -49,17 +40,13 @@ def with_stored_weights(model: FaceModel, precision: str) -> FaceModel:
     model = copy.deepcopy(model).eval().requires_grad_(False)
     if precision == "fp32":
         return model
-    mixin = _Bfloat16 if precision == "bf16" else _Int8
     for module in [each for each in model.modules() if isinstance(each, WEIGHTY)]:
         weight = module._parameters.pop("weight").detach()
-        if precision == "bf16":
-            module.register_buffer("stored", weight.to(torch.bfloat16))
-        else:
-            stored, scale = rounded(weight)
-            module.register_buffer("stored", stored)
-            module.register_buffer("scale", scale)
+        stored, scale = (weight.to(torch.bfloat16), None) if precision == "bf16" else rounded(weight)
+        module.register_buffer("stored", stored)
+        module.register_buffer("scale", scale)
         # A property of the class hides the missing parameter from whoever reads `module.weight`.
-        module.__class__ = type(module.__class__.__name__, (mixin, module.__class__), {})
+        module.__class__ = type(module.__class__.__name__, (_Stored, module.__class__), {})
     return model
 
 

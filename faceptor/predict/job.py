@@ -108,9 +108,9 @@ def _growing(network: Any, job: Job, sheets: Sheets | None) -> Iterator[dict[str
 
 
 def _answers(network: Any, job: Job, answered, *, required: bool) -> Iterator[stream.Answered]:
-    looked_at = stream.items(sources(job.given, job.patterns, but=job.out), job.every, answered)
+    asked = stream.questions(sources(job.given, job.patterns, but=job.out), job.every, answered)
     options = {"boxes": job.boxes, "tasks": job.tasks, "min_score": job.min_score, "crops": job.crops}
-    return stream.answers(network, looked_at, required=required, detector=detector_of(job.detector), **options)
+    return stream.answers(network, asked, required=required, detector=detector_of(job.detector), **options)
 
 
 def _title(item: stream.Item) -> str:

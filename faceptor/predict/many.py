@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ from faceptor.predict.predictor import (
     checked_image,
     open_photo,
 )
+from faceptor.prepared.ahead import computed_ahead
 
 AHEAD = 4  # photographs that are decoded before they are asked for, beyond one for each thread
 GROUPS_AHEAD = 1  # passes of the network, likewise
@@ -38,7 +40,6 @@ HELD_PIXELS = 1 << 28  # of the photographs that wait for one pass of the networ
 HELD_PHOTOS = 4  # of these for each face that a pass has room for: where few faces are found, nobody waits for more
 
 Pictures = str | Path | np.ndarray | Photo
-Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,27 +125,10 @@ def _answers(work: Work, questions: Iterable[Question], threads: int) -> Iterato
         ThreadPoolExecutor(threads, "photographs") as pool,
         ThreadPoolExecutor(1, "network") as network,
     ):
-        seen = _ahead(pool, lambda asked: _see(work, asked), questions, threads + AHEAD)
+        seen = computed_ahead(pool, partial(_see, work), questions, threads + AHEAD)
         groups = _grouped(seen, work.engine.faces_per_pass)
-        computed = _ahead(network, lambda group: _compute(work, group), groups, GROUPS_AHEAD)
-        yield from _ahead(pool, lambda one: _tell(work, one), (one for group in computed for one in group), threads)
-
-
-def _ahead(
-    executor: Executor, function: Callable[[Item], Result], items: Iterable[Item], ahead: int
-) -> Iterator[Result]:
-    """function(item) in order, computed for up to `ahead` items beyond the one that is asked for."""
-    waiting: deque[Future[Result]] = deque()
-    try:
-        for item in items:
-            waiting.append(executor.submit(function, item))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
+        computed = computed_ahead(network, partial(_compute, work), groups, GROUPS_AHEAD)
+        yield from computed_ahead(pool, partial(_tell, work), chain.from_iterable(computed), threads)
 
 
 # --- the stages ------------------------------------------------------------------------------------------------------

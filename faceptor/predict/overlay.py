@@ -26,13 +26,9 @@ PANEL_COLUMNS, MAX_TILES_PER_ROW = 2, 3  # of a card
 TILE_SIDE = 2.1  # of the part of the photograph that a tile shows, in sides of the face box
 
 
-def draw_faces(rgb: np.ndarray, faces: Sequence[Face]) -> Image.Image:
-    """(H, W, 3) uint8 RGB and its faces -> a picture to look at, of several faces the first page."""
-    return next(draw_pages(rgb, faces))
-
-
 def draw_pages(rgb: np.ndarray, faces: Sequence[Face]) -> Iterator[Image.Image]:
-    """One picture of up to two faces; of more, pages of one width with the photograph on the first."""
+    """(H, W, 3) uint8 RGB and its faces -> one picture of up to two faces; of more, pages of one width with the
+    photograph on the first."""
     shown = list(faces)[:MAX_CARDS]
     cards = (_card(rgb, face, number) for number, face in enumerate(shown, start=1))
     if len(shown) <= MAX_BESIDE:
@@ -74,9 +70,10 @@ def _photo(rgb: np.ndarray, faces: Sequence[Face], *, longest: tuple[int, int] |
     longer = max(rgb.shape[:2])
     most = min(longest[0] / rgb.shape[1], longest[1] / rgb.shape[0]) if longest else MAX_PHOTO_SIDE / longer
     scale = min(max(1.0, MIN_PHOTO_SIDE / longer), most)
-    canvas = _view(rgb, 0.0, 0.0, scale, tuple(max(1, round(side * scale)) for side in rgb.shape[1::-1]))
+    matrix = _matrix(0.0, 0.0, scale)
+    canvas = _view(rgb, matrix, tuple(max(1, round(side * scale)) for side in rgb.shape[1::-1]))
     for face in faces:
-        canvas = _answered(face, canvas, _matrix(0.0, 0.0, scale))
+        canvas = _answered(face, canvas, matrix)
     picture = Image.fromarray(canvas)
     draw = ImageDraw.Draw(picture)
     for number, face in enumerate(faces, start=1):
@@ -149,36 +146,34 @@ def _balanced(panels: Sequence[Image.Image]) -> list[list[Image.Image]]:
 def _tile(rgb: np.ndarray, face: Face, name: str, width: int) -> Image.Image:
     """The face from near, with one answer drawn over it and its legend below."""
     spec, kind, size = face.specs[name], kind_of(face.specs[name]), (width, width)
-    x, y, scale = _window(face, width)
-    seen = face.results[name].windowed(_matrix(x, y, scale), size)
-    drawn = Image.fromarray(kind.draw(spec, _view(rgb, x, y, scale, size), seen))
+    matrix = _window(face, width)
+    seen = face.results[name].windowed(matrix, size)
+    drawn = Image.fromarray(kind.draw(spec, _view(rgb, matrix, size), seen))
     picture = stack([drawn, caption(name, width)], width, gap=2)
     return stack([picture, *drawn_parts(kind.legend(spec, seen), width)], width)
 
 
 def face_tile(rgb: np.ndarray, face: Face, width: int) -> Image.Image:
     """The face from near, (width, width), with the first answer drawn over it that is drawn on photographs."""
-    x, y, scale = _window(face, width)
-    canvas = _view(rgb, x, y, scale, (width, width))
-    return Image.fromarray(_answered(face, canvas, _matrix(x, y, scale)))
+    matrix = _window(face, width)
+    return Image.fromarray(_answered(face, _view(rgb, matrix, (width, width)), matrix))
 
 
-def _window(face: Face, width: int) -> tuple[float, float, float]:
-    """Upper left corner in the photograph, and scale, of a tile `width` pixels wide."""
+def _window(face: Face, width: int) -> np.ndarray:
+    """Photograph -> tile about a face, `width` pixels wide."""
     side = face.box[2] - face.box[0]
     centre = (face.box[:2] + face.box[2:]) / 2 - [0, 0.12 * side]
-    x, y = centre - TILE_SIDE * side / 2
-    return float(x), float(y), width / (TILE_SIDE * side)
+    return _matrix(*(centre - TILE_SIDE * side / 2), width / (TILE_SIDE * side))
 
 
 def _matrix(x: float, y: float, scale: float) -> np.ndarray:
-    """Photograph -> view; pixel centres at integers."""
+    """Photograph -> view from its corner (x, y), scaled; pixel centres at integers."""
     return np.array([[scale, 0, (0.5 - x) * scale - 0.5], [0, scale, (0.5 - y) * scale - 0.5]])
 
 
-def _view(rgb: np.ndarray, x: float, y: float, scale: float, size: tuple[int, int]) -> np.ndarray:
-    """Part of a photograph from its corner (x, y), scaled, as (h, w, 3) uint8; size: (w, h)."""
-    matrix, k = _matrix(x, y, scale), 1.0
+def _view(rgb: np.ndarray, matrix: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Part of a photograph to which `_matrix` leads, as (h, w, 3) uint8; size: (w, h)."""
+    scale = matrix[0, 0]
     if scale < 1:  # shrink by area, then cut
         small = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
         k = small[0] / rgb.shape[1], small[1] / rgb.shape[0]

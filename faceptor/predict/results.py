@@ -157,17 +157,16 @@ class Csv(_Growing):
     def _read(self, at: int) -> int:
         """Note what was answered; where the last whole record ends."""
         waiting, end = 0, at
-        file, frame, count = (list(ABOUT).index(name) for name in ("file", "frame", "faces"))
         for text, size in _whole_rows(self.file):
             cells = next(csv.reader([text]))
+            about = dict(zip(ABOUT, cells, strict=False))
             at += size
-            waiting = waiting or max(1, int(cells[count] or 0))
+            waiting = waiting or max(1, int(about["faces"] or 0))
             waiting -= 1
             if not waiting:
                 end = at
-                content = cells[1] or cells[-1]
-                name = str(Path(cells[file]))
-                self.answered.add(key_of_answer(name, int(cells[frame]) if cells[frame] else None, content))
+                frame = int(about["frame"]) if about["frame"] else None
+                self.answered.add(key_of_answer(str(Path(about["file"])), frame, about["sha256"] or cells[-1]))
         return end
 
     def write(self, record: Record) -> None:

@@ -31,13 +31,11 @@ class Item:
     """A photograph, or a frame of a video, on its way.
 
     path    the file; sha256: of its bytes, None where it could not be read
-    load    its pixels, called once, in whatever thread has time
     photo   its pixels, None where there are none: an `error`, or `answered` in an earlier run
     frame, seconds  of a video, else None
     """
 
     path: Path
-    load: Callable[[Item], Photo | None] | None = None
     sha256: str | None = None
     frame: int | None = None
     seconds: float | None = None
@@ -80,39 +78,44 @@ def reason_of(error: Exception, name: object) -> str:
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def items(found: Iterable[Source], every: Every, answered: Container[bytes] = ()) -> Iterator[Item]:
-    """Photographs and frames one by one; those whose key is among `answered` give no pixels when they are loaded."""
+def questions(found: Iterable[Source], every: Every, answered: Container[bytes] = ()) -> Iterator[Question]:
+    """Photographs and frames one by one, each with its `Item` as the tag; those whose key is among `answered` give no
+    pixels."""
     for source in found:
         if source.trouble:
-            yield Item(source.path, error=source.trouble)
+            yield _question(Item(source.path, error=source.trouble))
         elif source.video:
             yield from _frames(source.path, every, answered)
         else:
-            yield Item(source.path, load=partial(_photograph, answered))
+            item = Item(source.path)
+            yield _question(item, partial(_photograph, item, answered))
 
 
-def _photograph(answered: Container[bytes], item: Item) -> Photo | None:
+def _question(item: Item, pixels: Callable[[], Photo | None] = lambda: None) -> Question:
+    return Question(pixels, name=item.name, tag=item)
+
+
+def _photograph(item: Item, answered: Container[bytes]) -> Photo | None:
     data = read_regular(item.path, largest=LARGEST_PHOTO_FILE, remedy=f"give a photograph as {FORMATS}")
     item.sha256 = hashlib.sha256(data).hexdigest()
     item.answered = item.key in answered
     return None if item.answered else photo_of(data, item.path)
 
 
-def _frames(path: Path, every: Every, answered: Container[bytes]) -> Iterator[Item]:
+def _frames(path: Path, every: Every, answered: Container[bytes]) -> Iterator[Question]:
     """Frames of a video; what is wrong with it comes last."""
     sha256 = None
     try:
         sha256 = sha256_of(path, largest=LARGEST_VIDEO, remedy="give a video file")
         for frame in frames(path, every):
-            item = Item(path, None, sha256, frame.number, frame.seconds)
+            item = Item(path, sha256, frame.number, frame.seconds)
             item.answered = item.key in answered
-            item.load = None if item.answered else partial(_frame, frame)
-            yield item
+            yield _question(item) if item.answered else _question(item, partial(_frame, frame))
     except Exception as error:
-        yield Item(path, sha256=sha256, error=reason_of(error, path))
+        yield _question(Item(path, sha256, error=reason_of(error, path)))
 
 
-def _frame(frame: Frame, item: Item) -> Photo:
+def _frame(frame: Frame) -> Photo:
     pixels = frame.pixels()
     return Photo(pixels, pixels.shape[:2])
 
@@ -120,25 +123,20 @@ def _frame(frame: Frame, item: Item) -> Photo:
 # --- answers ---------------------------------------------------------------------------------------------------------
 
 
-def answers(network: Any, looked_at: Iterable[Item], *, required: bool, **settings: Any) -> Iterator[Answered]:
+def answers(network: Any, asked: Iterable[Question], *, required: bool, **settings: Any) -> Iterator[Answered]:
     """Each item with its faces, in order; no faces where none was found, or there is an `error`.
 
     required: an item without a face is an error. settings: of `faceptor.predict.many.answer_photos`.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GeneratedFacesWarning)  # each record says it
-        answered = answer_photos(network, (_question(item) for item in looked_at), **settings)
+        answered = answer_photos(network, asked, **settings)
     for answer in answered:
         item = answer.tag
-        item.photo, item.load = answer.photo, None
+        item.photo = answer.photo
         if answer.error and (required or not answer.faceless):
             item.error = reason_of(answer.error, item.name)
         yield item, answer.faces
-
-
-def _question(item: Item) -> Question:
-    load = item.load
-    return Question((lambda: load(item)) if load else (lambda: None), name=item.name, tag=item)
 
 
 # --- records ---------------------------------------------------------------------------------------------------------

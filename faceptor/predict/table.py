@@ -44,20 +44,18 @@ class Column:
     @property
     def heading(self) -> str:
         """Of the column as a whole."""
-        return self._spelt(self._told())
+        return self._spelt()
 
     @property
     def headings(self) -> list[str]:
         """One for each number."""
         if self.names is None:
             return [self.heading]
-        return [self._spelt((*self._told(), name)) for name in self.names]
+        return [self._spelt(name) for name in self.names]
 
-    def _told(self) -> tuple[str, ...]:
-        return tuple(part for part in self.where if part not in UNNAMED)
-
-    def _spelt(self, parts: tuple[str, ...]) -> str:
-        name = ".".join([self.task, *parts, *(() if self.axis is None else "xy"[self.axis])])
+    def _spelt(self, *names: str) -> str:
+        told = (part for part in self.where if part not in UNNAMED)
+        name = ".".join([self.task, *told, *names, *(() if self.axis is None else "xy"[self.axis])])
         return f"{name} [{self.unit}]" if self.unit else name
 
     def value(self, told: Mapping[str, Any]) -> Any:

@@ -1,11 +1,14 @@
-"""Items made ahead of their use, in loader processes: batches of a training, decoded and cropped faces of a test."""
+"""Items made ahead of their use: in loader processes, batches of a training and faces of a test; in threads, samples
+that are checked and photographs that are answered."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from faceptor.errors import DataError, FaceptorError
 from faceptor.io.processes import end_with_parent, keep_freed_memory
@@ -15,6 +18,8 @@ LOADER_ENDED = (
     "a loader process ended before it had handed over its batch, mostly killed for memory: lower data.workers in "
     "params.yaml, then run the same command again; it goes on from its last checkpoint"
 )
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
 class Items(Protocol):
@@ -47,6 +52,23 @@ def made_ahead(items: Items, indices: Sequence[int], *, workers: int, pin: bool 
         if isinstance(item, FaceptorError):
             raise item
         yield item
+
+
+def computed_ahead(
+    executor: Executor, function: Callable[[Item], Result], items: Iterable[Item], ahead: int
+) -> Iterator[Result]:
+    """function(item) in order, computed for up to `ahead` items beyond the one that is asked for."""
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            waiting.append(executor.submit(function, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
 
 
 def _prepare(parent: int, worker: int) -> None:

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from faceptor.datasets.reader import Record, Reject
+from faceptor.datasets.reader import Reject
 from faceptor.io.writing import write_whole
 from faceptor.prepared import shards
+from faceptor.prepared.bulk import Columns
 from faceptor.prepared.card import SplitFacts
+from faceptor.prepared.checks import Ready
 from faceptor.prepared.duplicates import PICTURE_BYTES
 from faceptor.prepared.integrity import ROW_BYTES, content_hash
 from faceptor.prepared.shards import ShardWriter, complete, shard_name, write_json
@@ -117,31 +119,25 @@ class Blocks:
         numbers = [number for number, entry in enumerate(self.entries) if part in entry["shards"]]
         return pa.concat_tables([ROW_FACTS.empty_table(), *(self.journal.rows(part, number) for number in numbers)])
 
-    def add(self, part: str, row: Mapping[str, object], record: Record, picture, *, resized: bool, upright: bool):
+    def add(self, part: str, sample: Ready) -> None:
         """One sample."""
-        self._writer(part).add(row)
-        self._rows[part]["key"].append(row["key"])
-        self._rows[part]["picture"].append(picture.content)
-        self._facts[part].add(record, picture, resized)
-        self._facts[part].upright += upright
-        self._advance(1, len(row["image"]))
+        self._writer(part).add(sample.row)
+        self._rows[part]["key"].append(sample.row["key"])
+        self._rows[part]["picture"].append(sample.picture.content)
+        self._facts[part].add(sample.record, sample.picture, sample.resized)
+        self._facts[part].upright += sample.upright
+        self._advance(1, len(sample.row["image"]))
 
-    def add_columns(
-        self,
-        columns: Mapping[str, Mapping[str, pa.Array]],
-        facts: Mapping[str, SplitFacts],
-        pictures: Mapping[str, list[bytes]],
-        items: int,
-    ):
-        """Many samples: part -> column -> values; and the hash of every picture."""
+    def add_columns(self, bulk: Mapping[str, Columns], items: int) -> None:
+        """Many samples, by their part; items: how many of the source they stand for."""
         size = 0
-        for part, arrays in columns.items():
-            if len(arrays["key"]):
-                self._writer(part).add_columns(arrays)
-                self._rows[part]["key"] += arrays["key"].to_pylist()
-                self._rows[part]["picture"] += pictures[part]
-                self._facts[part] += facts[part]
-                size += arrays["image"].nbytes
+        for part, given in bulk.items():
+            if given.facts.count:
+                self._writer(part).add_columns(given.arrays)
+                self._rows[part]["key"] += given.arrays["key"].to_pylist()
+                self._rows[part]["picture"] += given.pictures
+                self._facts[part] += given.facts
+                size += given.arrays["image"].nbytes
         self._advance(items, size)
 
     def reject(self, reject: Reject, *, counts: bool = True) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from typing import NamedTuple
 
 import pyarrow as pa
 import simplejpeg
@@ -65,31 +66,35 @@ def examine(images: Sequence[bytes], first: int, mode: str, pool: ThreadPoolExec
     return [found for part in pool.map(lambda some: [whole(data) for data in some], slices) for found in part]
 
 
+class Columns(NamedTuple):
+    """Samples of one part: column -> values, what is known of them, and the hashes of their pictures."""
+
+    arrays: dict[str, pa.Array]
+    facts: SplitFacts
+    pictures: list[bytes]
+
+
 class Converter:
-    """Bulk -> columns and facts of every part. `part_of` tells where a group belongs."""
+    """Bulk -> columns of every part. `part_of` tells where a group belongs."""
 
     def __init__(self, parts: tuple[str, ...], columns: tuple[str, ...], part_of: Callable[[str], str], mode: str):
         self.parts, self.columns, self.mode = parts, columns, mode
         self._part = cache(part_of)
 
-    def __call__(self, bulk: Bulk, first: int, pool: ThreadPoolExecutor):
-        """(part -> column -> values, part -> facts, part -> hashes of the pictures, rejects)"""
+    def __call__(self, bulk: Bulk, first: int, pool: ThreadPoolExecutor) -> tuple[dict[str, Columns], list[Reject]]:
+        """By part; and what cannot be used."""
         found = examine(bulk.images, first, self.mode, pool)
-        rejects = [
-            Reject(key, where, str(picture))
-            for key, where, picture in zip(bulk.keys, bulk.places, found, strict=True)
-            if isinstance(picture, BadSample)
-        ]
-        chosen = {part: [] for part in self.parts}
-        for row, (group, picture) in enumerate(zip(bulk.groups, found, strict=True)):
-            if not isinstance(picture, BadSample):
-                chosen[self._part(group)].append(row)
-        columns = {part: self._arrays(bulk, found, rows) for part, rows in chosen.items()}
-        facts = {part: self._facts(bulk, found, rows) for part, rows in chosen.items()}
-        pictures = {
-            part: [hash_of(bulk.images[row], found[row], self.mode) for row in rows] for part, rows in chosen.items()
-        }
-        return columns, facts, pictures, [*bulk.rejects, *rejects]
+        chosen, rejects = {part: [] for part in self.parts}, [*bulk.rejects]
+        for row, picture in enumerate(found):
+            if isinstance(picture, BadSample):
+                rejects.append(Reject(bulk.keys[row], bulk.places[row], str(picture)))
+            else:
+                chosen[self._part(bulk.groups[row])].append(row)
+        return {part: self._columns(bulk, found, rows) for part, rows in chosen.items()}, rejects
+
+    def _columns(self, bulk: Bulk, found: Examined, rows: list[int]) -> Columns:
+        hashes = [hash_of(bulk.images[row], found[row], self.mode) for row in rows]
+        return Columns(self._arrays(bulk, found, rows), self._facts(bulk, found, rows), hashes)
 
     def _arrays(self, bulk: Bulk, found: Examined, rows: list[int]) -> dict[str, pa.Array]:
         values = {

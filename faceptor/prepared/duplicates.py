@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from faceptor.datasets.reader import Check
 
@@ -43,7 +43,7 @@ def find_duplicates(parts: Mapping[str, pa.Table], listed: Path) -> Duplicates:
     """
     found = Duplicates(dict.fromkeys(parts, 0), {"/".join(pair): 0 for pair in combinations(parts, 2)})
     with open(listed, "w", encoding="utf-8") as handle:
-        for picture, samples in _repeated(parts):
+        for picture, samples in _repeated(parts).items():
             for part in parts:
                 found.within[part] += max(sum(part == other for other, _ in samples) - 1, 0)
             for pair in combinations(dict.fromkeys(part for part, _ in samples), 2):
@@ -53,28 +53,17 @@ def find_duplicates(parts: Mapping[str, pa.Table], listed: Path) -> Duplicates:
     return found
 
 
-def _repeated(parts: Mapping[str, pa.Table]) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """(hash, [(part, key), ...]) of every picture that several samples have, by their first appearance."""
-    halves = np.concatenate([_halves(table["picture"]) for table in parts.values()])
-    order = np.lexsort(halves.T)  # stable: samples of one picture stay in order
-    new = np.ones(len(order) + 1, bool)
-    new[1:-1] = (halves[order[1:]] != halves[order[:-1]]).any(axis=1) if len(order) else ()
-    starts = np.flatnonzero(new)
-    several = np.flatnonzero(np.diff(starts) > 1)
-    groups = sorted((order[starts[i] : starts[i + 1]] for i in several), key=lambda rows: rows[0])
-    names, ends = list(parts), np.cumsum([len(table) for table in parts.values()])
-    for rows in groups:
-        samples = []
-        for row in rows.tolist():
-            number = int(np.searchsorted(ends, row, side="right"))
-            inside = row - int(ends[number - 1] if number else 0)
-            samples.append((names[number], parts[names[number]]["key"][inside].as_py()))
-        yield halves[rows[0]].tobytes().hex(), samples
-
-
-def _halves(pictures: pa.ChunkedArray) -> np.ndarray:
-    """(n, 2) uint64 from hashes of 16 bytes."""
-    return np.frombuffer(b"".join(pictures.to_pylist()), np.uint64).reshape(-1, 2)
+def _repeated(parts: Mapping[str, pa.Table]) -> dict[str, list[tuple[str, str]]]:
+    """Hash -> [(part, key), ...] of every picture that several samples have, by their first appearance."""
+    pictures = pa.concat_tables(table.select(["picture"]) for table in parts.values())["picture"]
+    counts = pictures.value_counts()
+    several = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    found: dict[str, list[tuple[str, str]]] = {}
+    for part, table in parts.items():
+        own = table.filter(pc.is_in(table["picture"], value_set=several))
+        for key, picture in zip(own["key"].to_pylist(), own["picture"].to_pylist(), strict=True):
+            found.setdefault(picture.hex(), []).append((part, key))
+    return found
 
 
 def separation_checks(found: Duplicates, keys: int, groups: int) -> Iterator[Check]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 
 from tqdm import tqdm
 
 from faceptor.datasets.reader import Reader, Reject
+from faceptor.prepared.ahead import computed_ahead
 from faceptor.prepared.blocks import Blocks
 from faceptor.prepared.bulk import Converter, mode_of
 from faceptor.prepared.checks import Ready, checked, place
@@ -42,28 +43,28 @@ def _one_by_one(blocks: Blocks, reader: Reader, part_of: PartOf) -> None:
     split = blocks.split
     seen = {key for part in blocks.parts for key in blocks.rows(part)["key"].to_pylist()}
     total = reader.generated_counts.get(split) if reader.generated else reader.published.get(split)
-    items = islice(reader.read(split), blocks.done, None)
-    ready = parallel(lambda item: checked(reader, item), items)
-    for item in _bar(ready, blocks, reader, total):
-        if isinstance(item, Ready) and item.record.key in seen:
-            where = place(reader, item.record)
-            item = Reject(item.record.key, where, "the key was seen before: the list names a sample twice")
-        if isinstance(item, Reject):
-            blocks.reject(item)
-            continue
-        seen.add(item.record.key)
-        part = part_of(item.record.group or item.record.key)
-        blocks.add(part, item.row, item.record, item.picture, resized=item.resized, upright=item.upright)
+    items, workers = islice(reader.read(split), blocks.done, None), os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as pool:  # decoding releases Python's lock
+        ready = computed_ahead(pool, partial(checked, reader), items, 8 * workers)
+        for item in _bar(ready, blocks, reader, total):
+            if isinstance(item, Ready) and item.record.key in seen:
+                where = place(reader, item.record)
+                item = Reject(item.record.key, where, "the key was seen before: the list names a sample twice")
+            if isinstance(item, Reject):
+                blocks.reject(item)
+            else:
+                seen.add(item.record.key)
+                blocks.add(part_of(item.row["group"]), item)
 
 
 def _in_bulk(blocks: Blocks, reader: Reader, source: Iterator, convert: Converter) -> None:
     with _bar(None, blocks, reader, reader.images) as bar, ThreadPoolExecutor(os.cpu_count()) as pool:
         first = blocks.done  # number of the first sample of a bulk
         for bulk in source:
-            columns, facts, pictures, rejects = convert(bulk, first, pool)
+            columns, rejects = convert(bulk, first, pool)
             for reject in rejects:
                 blocks.reject(reject, counts=False)
-            blocks.add_columns(columns, facts, pictures, bulk.items)
+            blocks.add_columns(columns, bulk.items)
             bar.update(bulk.items)
             first += bulk.items
 
@@ -73,16 +74,3 @@ def _bar(items: Iterable | None, blocks: Blocks, reader: Reader, total: int | No
         log.info("%s %s: %d samples were prepared before, going on", reader.name, blocks.split, blocks.done)
     title = f"preprocess {reader.name} {blocks.split}"
     return tqdm(items, desc=title, total=total, initial=blocks.done, unit="face", dynamic_ncols=True)
-
-
-def parallel(function: Callable, items: Iterable) -> Iterator:
-    """Results in the order of the items, a bounded number ahead; threads, since decoding releases Python's lock."""
-    workers = os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque = deque()
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) >= 8 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()

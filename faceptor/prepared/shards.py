@@ -12,7 +12,8 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
+from itertools import accumulate
 from pathlib import Path
 
 import pyarrow as pa
@@ -71,7 +72,7 @@ class ShardWriter:
 
     def __init__(self, path: Path, types: Mapping[str, pa.DataType]):
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.path, self.rows = path, 0
+        self.path = path
         self._schema = schema(types)
         self._file = open(path, "wb")  # noqa: SIM115 (closed by `close` or `abandon`)
         self._digest, self._written = hashlib.sha256(), 0
@@ -84,7 +85,6 @@ class ShardWriter:
     def add(self, row: Mapping[str, object]) -> None:
         self._pending.append(dict(row))
         self._pending_bytes += sum(len(value) for value in row.values() if isinstance(value, bytes))
-        self.rows += 1
         if self._pending_bytes >= BATCH_BYTES or len(self._pending) >= BATCH_ROWS:
             self._flush()
 
@@ -94,7 +94,6 @@ class ShardWriter:
         self._flush()
         for start in range(0, rows.num_rows, BATCH_ROWS):
             self._write_batch(rows.slice(start, BATCH_ROWS))
-        self.rows += rows.num_rows
 
     def _flush(self) -> None:
         if self._pending:
@@ -118,7 +117,7 @@ class ShardWriter:
         self._file.flush()
         os.fsync(self._file.fileno())  # a shard that the journal calls finished must survive the machine
         self._file.close()
-        facts = {"filename": self.path.name, "rows": self.rows, "bytes": self._written}
+        facts = {"filename": self.path.name, "rows": len(self.row_hashes), "bytes": self._written}
         return facts | {"sha256": self._digest.hexdigest(), "batches": [list(batch) for batch in self._batches]}
 
     def abandon(self) -> None:
@@ -159,14 +158,11 @@ class Shards:
         files = files_of(self.folder)
         if check:
             check_files(self.folder, files)
-        self._places: list[tuple[int, int, int]] = []  # file, offset, length of every batch
-        self._starts = [0]
-        for number, file in enumerate(files):
-            for offset, length, rows in file["batches"]:
-                self._places.append((number, offset, length))
-                self._starts.append(self._starts[-1] + rows)
-        self._slices = [self.folder.open(file["filename"]) for file in files]
+        # of every batch: its file, and offset, length and rows there
+        self._places = [(number, *batch) for number, file in enumerate(files) for batch in file["batches"]]
+        self._starts = [0, *accumulate(rows for *_, rows in self._places)]
         self._names = [file["filename"] for file in files]
+        self._slices = [self.folder.open(name) for name in self._names]
         head = files[0]["batches"][0][0] if files[0]["batches"] else files[0]["bytes"] - len(END_OF_STREAM)
         self._schema = self._decoded(0, 0, head, pa.ipc.read_schema)
         self.columns = tuple(self._schema.names)
@@ -177,9 +173,8 @@ class Shards:
         return self._starts[-1]
 
     def _open_batch(self, number: int) -> dict[str, pa.Array]:
-        file, offset, length = self._places[number]
-        decode = lambda data: pa.ipc.read_record_batch(pa.ipc.read_message(data), self._schema)  # noqa: E731
-        batch, rows = self._decoded(file, offset, length, decode), self._starts[number + 1] - self._starts[number]
+        file, offset, length, rows = self._places[number]
+        batch = self._decoded(file, offset, length, partial(pa.ipc.read_record_batch, schema=self._schema))
         if batch.num_rows != rows:
             name = f"{self.folder}/{self._names[file]}"
             raise DataError(f"{name}: expected {rows} rows at byte {offset}, found {batch.num_rows}; {REMEDY}")

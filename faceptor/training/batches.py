@@ -21,7 +21,7 @@ from faceptor.training.packed import Packed, Packing
 from faceptor.transforms.augment import Policy
 from faceptor.transforms.crop import CropSpec
 from faceptor.transforms.photometric import eight_bits, flip
-from faceptor.transforms.tensors import stacked_images, to_tensor, unit_images
+from faceptor.transforms.tensors import stacked_images, unit_images
 
 Batch = Mapping[str, Mapping[str, torch.Tensor]]
 """Task -> {"image": (n, 3, S, S), target name: (n, ...)}."""
@@ -78,11 +78,6 @@ class TaskStream:
     def index(self, position: int) -> int:
         epoch, offset = divmod(position, len(self.split))
         return int(_order(self.spec.name, len(self.split), self.seed, epoch)[offset])
-
-    def __getitem__(self, position: int) -> tuple[torch.Tensor, dict]:
-        """The image (3, S, S), float32 in [0, 1], and its target."""
-        image, target = self.example(position)
-        return to_tensor(image), target
 
     def example(self, position: int) -> tuple[np.ndarray, dict]:
         """The image (S, S, 3), uint8 where 8 bits hold it, else float32 in [0, 1], and its target."""

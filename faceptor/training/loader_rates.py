@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from faceptor.prepared.ahead import made_ahead
 from faceptor.training.batches import Steps
@@ -31,40 +30,36 @@ class LoaderRates:
 def loader_rates(steps: Steps, *, images: int = 32) -> LoaderRates:
     """Measured on the first `images` samples of every task, in one loader process as a training has them, in seconds
     that its core computed: what else the machine does counts little. Imports and opened files do not count."""
-    names = list(steps.streams)
-    *seconds, whole = made_ahead(_Timed(steps, images), range(len(names) + 1), workers=1)
-    counts = {name: steps.streams[name].samples for name in names}
-    making = sum(counts[name] * each for name, each in zip(names, seconds, strict=True))
-    return LoaderRates(
-        images_per_second={name: 1 / each for name, each in zip(names, seconds, strict=True)},
-        core_seconds=making + whole["packing"],
-        bytes=whole["bytes"],
-        float_bytes=whole["float_bytes"],
-    )
+    (rates,) = made_ahead(_Measured(steps, images), [0], workers=1)
+    return rates
 
 
-class _Timed:
-    """Item i: seconds an image of task i takes; the one behind them: what a whole batch takes beside."""
+@dataclass(frozen=True)
+class _Measured:
+    """The one item is what was measured where it was made."""
 
-    def __init__(self, steps: Steps, images: int):
-        self.steps, self.images = steps, images
+    steps: Steps
+    images: int
 
-    def __getitem__(self, index: int) -> Any:
-        names = list(self.steps.streams)
-        return self._batch() if index == len(names) else self._image(names[index])
+    def __getitem__(self, index: int) -> LoaderRates:
+        streams = self.steps.streams
+        seconds = {name: self._image(name) for name in streams}
+        batch = self.steps[0]
+        began = time.process_time()
+        packed = Packed.of(batch)
+        packing = time.process_time() - began
+        return LoaderRates(
+            images_per_second={name: 1 / each for name, each in seconds.items()},
+            core_seconds=sum(streams[name].samples * each for name, each in seconds.items()) + packing,
+            bytes=packed.data.nbytes,
+            float_bytes=FLOAT_BYTES * sum(parts["image"].numel() for parts in batch.values()),
+        )
 
     def _image(self, name: str) -> float:
+        """Seconds that an image of a task takes."""
         stream = self.steps.streams[name]
         stream.example(0)  # what is imported or opened once
         began = time.process_time()
         for position in range(1, self.images + 1):
             stream.example(position)
         return max(time.process_time() - began, 1e-9) / self.images
-
-    def _batch(self) -> dict[str, float]:
-        batch = self.steps[0]
-        began = time.process_time()
-        packed = Packed.of(batch)
-        packing = time.process_time() - began
-        pixels = sum(parts["image"].numel() for parts in batch.values())
-        return {"packing": packing, "bytes": packed.data.nbytes, "float_bytes": FLOAT_BYTES * pixels}

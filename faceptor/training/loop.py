@@ -39,7 +39,7 @@ from faceptor.training.progress import Live, Progress, say
 from faceptor.training.record import FORMAT_KEY, Record
 from faceptor.training.speed import accelerated
 from faceptor.training.state import Metrics, TrainState, seed_process
-from faceptor.training.step import gradient_step, task_losses, train_step
+from faceptor.training.step import GradientStep, task_losses, train_step
 from faceptor.training.threads import fixed_threads
 from faceptor.training.trainable import Parameters, named_parameters, set_modes, set_trainable
 
@@ -103,15 +103,8 @@ def train(
     state, record = start_or_resume(model, criteria, stage=stage, trainable=trainable, run=run, precision=precision)
     require_whole_batches(stage)
     watch = FiniteWatch(run.device, begin=state.step)
-    compute = partial(
-        gradient_step,
-        state,
-        losses_of=shared_losses(model, criteria, steps, task_losses),
-        stage=stage,
-        weights=weights,
-        precision=precision,
-        watch=watch,
-    )
+    losses_of = shared_losses(model, criteria, steps, task_losses)
+    compute = GradientStep(state, losses_of, stage, weights, precision, watch)
     compute = Recorded(compute, state, wanted=stage.cuda_graph and run.device.type == "cuda")
     with (
         fixed_threads(stage.threads),

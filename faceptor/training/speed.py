@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 import torch
 from torch import nn
@@ -24,31 +25,27 @@ COMPILER = ("torch._dynamo", "torch._inductor", "torch._functorch", "triton")  #
 @contextmanager
 def accelerated(model: FaceModel, criteria: nn.ModuleDict, stage: Stage) -> Iterator["Compiled"]:
     """Inside, the model trains as the stage's `compile` and `checkpoint_activations` say; then it is as before."""
-    with recomputed(layers_of(model) if stage.checkpoint_activations else ()):
-        compiled = Compiled(parts_to_compile(model, criteria, stage.compile))
-        try:
-            yield compiled
-        finally:
-            compiled.undo()
+    with (
+        recomputed(layers_of(model) if stage.checkpoint_activations else ()),
+        Compiled(parts_to_compile(model, criteria, stage.compile)) as compiled,
+    ):
+        yield compiled
 
 
-class Compiled:
-    """Modules that are compiled while they learn. Without gradients (validation) they run as written: other batch
-    sizes would be compiled anew.
+class Compiled(ExitStack):
+    """Modules that are compiled while they learn, until it is closed. Without gradients (validation) they run as
+    written: other batch sizes would be compiled anew.
 
     Shapes are taken as fixed, because those of a step never change. What runs alike (the layers of a decoder) is
     compiled once.
     """
 
     def __init__(self, modules: Sequence[nn.Module]):
-        self.plain, self.tried = ExitStack(), not modules
+        super().__init__()
+        self.tried = not modules
         for module in modules:
-            self.plain.callback(_restore, module, module.__dict__.get("forward"))
-            module.forward = partial(_while_learning, torch.compile(module.forward, dynamic=False), module.forward)
-
-    def undo(self) -> None:
-        """Let the modules run as written."""
-        self.plain.close()
+            forward = partial(_while_learning, torch.compile(module.forward, dynamic=False), module.forward)
+            self.enter_context(patch.object(module, "forward", forward))
 
     def attempt(self, take_step: Callable[[], Result]) -> Result:
         """Take a step. Compilers run in the first one: if one of them fails, say so in a line, and take the step with
@@ -64,7 +61,7 @@ class Compiled:
             found = getattr(error, "inner_exception", None) or error  # what the compiler itself said
             reason = (str(found).strip().splitlines() or [""])[0]
             say(f"compile: not possible here ({type(found).__name__}: {reason}); going on without")
-        self.undo()
+        self.close()
         restore_random_state(before)
         return take_step()
 
@@ -102,8 +99,7 @@ def recomputed(layers: Sequence[nn.Module]) -> Iterator[None]:
                 before.callback(switch, False)
                 switch(True)
             else:
-                before.callback(_restore, layer, layer.__dict__.get("forward"))
-                layer.forward = partial(_recomputing, layer.forward)
+                before.enter_context(patch.object(layer, "forward", partial(_recomputing, layer.forward)))
         yield
 
 
@@ -115,14 +111,6 @@ def _recomputing(forward: Callable[..., Any], *arguments: Any, **named: Any) -> 
 
 def _while_learning(compiled: Callable[..., Any], plain: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     return (compiled if torch.is_grad_enabled() else plain)(*arguments, **named)
-
-
-def _restore(module: nn.Module, forward: Callable[..., Any] | None) -> None:
-    """forward: what the module itself had in place of its class's method; None if nothing."""
-    if forward is None:
-        module.__dict__.pop("forward", None)
-    else:
-        module.forward = forward
 
 
 def _of_a_compiler(error: BaseException | None) -> bool:

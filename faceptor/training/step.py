@@ -5,6 +5,7 @@ Nothing in it waits for the device: what is returned are numbers on it, which th
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
@@ -29,7 +30,7 @@ def train_step(
     rate, and the norm of the gradient before clipping (left out on a CPU where it is not finite).
 
     A gradient that overflows float16 (the norm is not finite) is no error: nothing moves, and the scale falls.
-    compute: `gradient_step` of this state, as written or recorded as a graph.
+    compute: the `GradientStep` of this state, as written or recorded as a graph.
     """
     rate = rate_at(state.step, stage.optimiser, stage.steps)
     set_rate(state.optimiser, rate)
@@ -38,77 +39,62 @@ def train_step(
     return {"loss/all": found["loss/all"], "lr": rate} | found
 
 
-def gradient_step(
-    state: TrainState,
-    batch: Batch,
-    *,
-    losses_of: Callable[[Batch], Losses],
-    stage: Stage,
-    weights: Mapping[str, float],
-    precision: torch.dtype,
-    watch: FiniteWatch,
-) -> dict[str, Tensor | float]:
-    """What the device does in a step: the gradient, and the weights' move by it; the numbers for the log.
+@dataclass(frozen=True)
+class GradientStep:
+    """What the device does in a step: a batch -> the numbers for the log, the weights moved by its gradient.
 
     losses_of: a batch -> the losses of its tasks. weights: alpha of every task, eq. (8).
     """
-    state.optimiser.zero_grad(set_to_none=True)
-    total, losses = backward(
-        state, batch, losses_of, stage.accumulate, weights=weights, precision=precision, watch=watch
-    )
-    state.scaler.unscale_(state.optimiser)
-    norm = clip(state.learning, stage.optimiser.clip or math.inf)
-    found = {"loss/all": total} | {f"loss/{name}": terms["loss"] for name, terms in losses.items()}
-    return found | update(state, norm, total, losses, watch=watch)
 
+    state: TrainState
+    losses_of: Callable[[Batch], Losses]
+    stage: Stage
+    weights: Mapping[str, float]
+    precision: torch.dtype
+    watch: FiniteWatch
 
-def backward(
-    state: TrainState,
-    batch: Batch,
-    losses_of: Callable[[Batch], Losses],
-    parts: int,
-    *,
-    weights: Mapping[str, float],
-    precision: torch.dtype,
-    watch: FiniteWatch,
-) -> tuple[Tensor, Losses]:
-    """Add the gradient of the objective, eq. (8), to the parameters; the objective and the losses, without gradient.
+    def __call__(self, batch: Batch) -> dict[str, Tensor | float]:
+        self.state.optimiser.zero_grad(set_to_none=True)
+        total, losses = self.backward(batch)
+        self.state.scaler.unscale_(self.state.optimiser)
+        norm = clip(self.state.learning, self.stage.optimiser.clip or math.inf)
+        found = {"loss/all": total} | {f"loss/{name}": terms["loss"] for name, terms in losses.items()}
+        return found | self.update(norm, total, losses)
 
-    parts: how many pieces the batch goes through the model in, see `pieces`.
-    """
-    device = next(state.model.parameters()).device
-    totals, sums = [], {}
-    for piece, shares in pieces(batch, parts):
-        with autocast(device, precision):
-            losses = losses_of(piece)
-        total = weighted_mean(losses, weights, shares)
-        watch.losses(total, losses, state.step)
-        state.scaler.scale(total).backward()
-        totals.append(total.detach())
-        _add(sums, losses, shares)
-    return reduce(add, totals), sums
+    def backward(self, batch: Batch) -> tuple[Tensor, Losses]:
+        """Add the gradient of the objective, eq. (8), to the parameters, in `stage.accumulate` pieces of the batch; the
+        objective and the losses, without gradient."""
+        device = next(self.state.model.parameters()).device
+        totals, sums = [], {}
+        for piece, shares in pieces(batch, self.stage.accumulate):
+            with autocast(device, self.precision):
+                losses = self.losses_of(piece)
+            total = weighted_mean(losses, self.weights, shares)
+            self.watch.losses(total, losses, self.state.step)
+            self.state.scaler.scale(total).backward()
+            totals.append(total.detach())
+            _add(sums, losses, shares)
+        return reduce(add, totals), sums
 
-
-def update(
-    state: TrainState, norm: Tensor, total: Tensor, losses: Losses, *, watch: FiniteWatch
-) -> dict[str, Tensor | float]:
-    """Move the weights by their gradients, whose norm is given, if all is finite; the norm, for the log."""
-    if not watch.at_once:
-        scaled = state.scaler.is_enabled()  # then an overflow of the gradient is the scaler's business
-        failed = watch.gradient(torch.zeros_like(norm) if scaled else norm, total, losses)
-        if scaled:
-            state.scaler.step(state.optimiser)
-        else:
-            guarded_step(state.optimiser, failed)
-        state.scaler.update()
-        return {"gradient_norm": norm}
-    length = norm.item()
-    if math.isfinite(length):
-        state.scaler.step(state.optimiser)
-    elif not state.scaler.is_enabled():
-        raise FaceptorError(bad_gradient(state.step))
-    state.scaler.update()
-    return {"gradient_norm": length} if math.isfinite(length) else {}
+    def update(self, norm: Tensor, total: Tensor, losses: Losses) -> dict[str, Tensor | float]:
+        """Move the weights by their gradients, whose norm is given, if all is finite; the norm, for the log."""
+        optimiser, scaler = self.state.optimiser, self.state.scaler
+        if not self.watch.at_once:
+            scaled = scaler.is_enabled()  # then an overflow of the gradient is the scaler's business
+            failed = self.watch.gradient(torch.zeros_like(norm) if scaled else norm, total, losses)
+            if scaled:
+                scaler.step(optimiser)
+            else:
+                guarded_step(optimiser, failed)
+            scaler.update()
+            return {"gradient_norm": norm}
+        length = norm.item()
+        if math.isfinite(length):
+            scaler.step(optimiser)
+        elif not scaler.is_enabled():
+            raise FaceptorError(bad_gradient(self.state.step))
+        scaler.update()
+        return {"gradient_norm": length} if math.isfinite(length) else {}
 
 
 def task_losses(model: FaceModel, criteria: nn.ModuleDict, batch: Batch) -> Losses:

@@ -20,7 +20,7 @@ from faceptor.config import ModelConfig
 from faceptor.errors import FaceptorError, WeightsError
 from faceptor.io.files import SHIPPED
 from faceptor.io.regular import size_text
-from faceptor.io.words import few
+from faceptor.io.words import one_line
 from faceptor.io.writing import whole_file
 from faceptor.models.base import FaceModel
 from faceptor.models.build import build_model
@@ -37,7 +37,7 @@ from faceptor.weights.description import (
     tasks_in,
     weights_hash,
 )
-from faceptor.weights.loading import Facts, built_with, check_fit, plan
+from faceptor.weights.loading import Facts, built_with, check_finite, check_fit, plan
 
 __all__ = ["DESCRIPTION", "SHIPPED", "WEIGHTS", "load_model", "model_hash", "read_description", "save_model"]
 
@@ -121,11 +121,7 @@ def load_model(folder: Path | str = SHIPPED, device: torch.device | str = "cpu")
         tensors = {name: each.float() if each.dtype is torch.float16 else each for name, each in tensors.items()}
     model = built_with(make, tensors, origin=str(weights))
     model.crops, model.provenance = crops, description["provenance"]
-    broken = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
-    if broken:
-        raise WeightsError(
-            f"{weights}: {few(broken)}: expected finite numbers, found nan or inf; train again, or restore the folder"
-        )
+    check_finite(tensors, origin=str(weights), remedy="train again, or restore the folder")
     return model.to(device)
 
 
@@ -150,7 +146,7 @@ def _shapes(path: Path) -> dict[str, Facts]:
         with safe_open(path, framework="pt") as file:
             return {name: Facts(tuple(file.get_slice(name).get_shape())) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: not a readable safetensors file ({_reason(error)}); restore it") from None
+        raise WeightsError(f"{path}: not a readable safetensors file ({one_line(error)}); restore it") from None
 
 
 def _check_counts(path: Path, section: Any, tensors: int, key: str = "model") -> None:
@@ -178,11 +174,6 @@ def _build(path: Path, config: ModelConfig, specs: list[TaskSpec], structure: Ma
         model = build_model(config, specs)
         model.apply_structure(structure)
     except Exception as error:  # a description can ask for anything, and so fail in any way
-        reason = error if isinstance(error, FaceptorError) else f"{type(error).__name__}: {_reason(error)}"
+        reason = error if isinstance(error, FaceptorError) else f"{type(error).__name__}: {one_line(error)}"
         raise WeightsError(f"{path}: no model that can be built ({reason}); restore the file") from None
     return model
-
-
-def _reason(error: Exception) -> str:
-    words = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-    return words if len(words) <= 200 else f"{words[:197]}..."

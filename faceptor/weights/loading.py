@@ -41,6 +41,13 @@ def check_fit(own: Mapping[str, Facts], found: Mapping[str, Facts], *, origin: s
         raise WeightsError(f"{origin}: tensors do not fit the model; {differ}; the weights need their own config")
 
 
+def check_finite(tensors: Mapping[str, Tensor], *, origin: str, remedy: str) -> None:
+    """Raise WeightsError, in a line, where a tensor has numbers that are none."""
+    broken = [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
+    if broken:
+        raise WeightsError(f"{origin}: {few(broken)}: expected finite numbers, found nan or inf; {remedy}")
+
+
 def load_strictly(model: nn.Module, tensors: Mapping[str, Tensor], *, origin: str) -> None:
     """load_state_dict whose complaint fits a line: names of missing, extra and misshapen tensors, of other types."""
     check_fit(facts_of(model.state_dict()), facts_of(tensors), origin=origin)

@@ -1,6 +1,7 @@
 """FaceXFormer: every kind at toy size, what tasks share, folders, published counts, and the recorded outputs."""
 
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from faceptor.weights.folder import load_model, save_model
 from faceptor.weights.released import facexformer as released
 from faceptor.weights.released import import_weights
 from faceptor.weights.released.imagenet import load_backbone
+from faceptor.weights.released.release import _family
 from tests.models.model_goldens import ModelGolden, released_state
 from tests.models.parameter_table import parameter_table
 from tests.models.toy_models import normalised
@@ -414,5 +416,6 @@ def test_a_file_that_does_not_fit_is_named(state, change, message):
 
 
 def test_published_files_are_recognised(state):
-    assert released.matches(state.keys())
-    assert not released.matches(["backbone_module.visual.proj", "heads_module.decoder.level_embed.weight"])
+    assert _family(Path("model.pt"), state) == "FaceXFormer"
+    other = dict.fromkeys(["backbone_module.visual.proj", "heads_module.decoder.level_embed.weight"], torch.ones(1))
+    assert _family(Path("model.pt"), other) == "Faceptor"

@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from faceptor.errors import WeightsError
 from faceptor.io.regular import MIB, check_regular, size_text
 from faceptor.io.words import few
+from faceptor.weights.loading import check_finite
 from faceptor.weights.starting import LARGEST_WEIGHTS_BYTES
 
 HALF_PRECISIONS = (torch.float16, torch.bfloat16)  # as some save their weights; widening them changes no number
@@ -45,26 +46,12 @@ class Skipped:
         pass
 
 
-class Checkpoint(NamedTuple):
-    """tensors: by name, without the wrapping that trainers add; skipped: names of NumPy values beside them."""
-
-    tensors: dict[str, Tensor]
-    skipped: tuple[str, ...]
-
-
 def read_checkpoint(path: Path | str) -> dict[str, Tensor]:
-    """The tensors of a checkpoint file; see `open_checkpoint`. What is skipped is told on standard error."""
-    tensors, skipped = open_checkpoint(path)
-    if skipped:
-        print(f"{path}: skipped, because no tensors: {few(skipped)} (of NumPy)", file=sys.stderr)
-    return tensors
-
-
-def open_checkpoint(path: Path | str) -> Checkpoint:
     """A checkpoint file without the wrapping that trainers add: `state_dict`, `model`, `module.`, `_orig_mod.`, ...
 
     Raises WeightsError for what is missing, damaged, not a checkpoint, or holds more than tensors, plain values and
-    NumPy's scalars and arrays, which are skipped; and for tensors that claim more numbers than the file has.
+    NumPy's scalars and arrays, which are skipped, as standard error tells; and for tensors that claim more numbers than
+    the file has.
     """
     path = Path(path)
     if path.is_dir():
@@ -72,7 +59,7 @@ def open_checkpoint(path: Path | str) -> Checkpoint:
     remedy = "download the released weights and give their path"
     size = check_regular(path, largest=LARGEST_WEIGHTS_BYTES, error=WeightsError, remedy=remedy)
     state = _unwrapped(_read_safetensors(path) if path.suffix == ".safetensors" else _read_pickled(path, size))
-    skipped = tuple(str(name) for name, value in state.items() if isinstance(value, Skipped))
+    skipped = [name for name, value in state.items() if isinstance(value, Skipped)]
     state = {name: value for name, value in state.items() if not isinstance(value, Skipped)}
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(
@@ -83,12 +70,10 @@ def open_checkpoint(path: Path | str) -> Checkpoint:
     if odd:
         raise WeightsError(f"{path}: {few(odd)}: expected plain dense tensors, found others; download it again")
     _check_claims(path, tensors, size)
-    broken = [name for name, value in tensors.items() if value.is_floating_point() and not value.isfinite().all()]
-    if broken:
-        raise WeightsError(f"{path}: {few(broken)}: expected finite numbers, found nan or inf; download it again")
-    return Checkpoint(
-        {n: value.float() if value.dtype in HALF_PRECISIONS else value for n, value in tensors.items()}, skipped
-    )
+    check_finite(tensors, origin=str(path), remedy="download it again")
+    if skipped:
+        print(f"{path}: skipped, because no tensors: {few(skipped)} (of NumPy)", file=sys.stderr)
+    return {name: value.float() if value.dtype in HALF_PRECISIONS else value for name, value in tensors.items()}
 
 
 # --- wrapping ---------------------------------------------------------------------------------------------------------

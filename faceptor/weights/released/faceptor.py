@@ -19,8 +19,9 @@ from faceptor.weights.released.published import INPUTS, RECOGNITION, TASK_NAMES,
 
 CONFIG = FaceptorConfig(inputs=INPUTS)  # the published sizes, alike in Base and Full
 HEADS, LOSSES = "heads_module.", "losses_module."
-QUERIES = re.escape(HEADS + "decoder.query_feat.") + r"([^.]+)\.weight"
-OF_LAYER_ATTENTION = (HEADS + "decoder.new_level_embed.", HEADS + "decoder.new_input_proj.")  # stage 2 adds these
+DECODER = HEADS + "decoder."
+QUERIES = re.escape(DECODER + "query_feat.") + r"([^.]+)\.weight"
+OF_LAYER_ATTENTION = (DECODER + "new_level_embed.", DECODER + "new_input_proj.")  # stage 2 adds these
 NORM = "interpreters.map_v2.mask_map.1."
 TIED_NORM = NORM + "ln."  # the same parameters under a second name; those of the first are taken
 
@@ -59,11 +60,6 @@ HEAD_NAMES = {
 }
 RENAMING = Renaming(HEAD_NAMES, words={"task": TASK_NAMES})
 official = farl.official_names(RENAMING, HEADS)
-
-
-def matches(names: Collection[str]) -> bool:
-    """Whether these are the tensors of a published Faceptor."""
-    return any(name.startswith(HEADS + "decoder.") for name in names)
 
 
 def is_stage2(names: Collection[str]) -> bool:

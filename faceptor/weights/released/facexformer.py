@@ -11,7 +11,7 @@ of CelebA: see `released_spec`. What they do not state, and what is taken for it
 The paper's expression and recognition are not in the file.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import torch
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -46,7 +46,8 @@ INPUT = {"size": SIZE, "mean": IMAGENET_DEFAULT_MEAN, "std": IMAGENET_DEFAULT_ST
 CROP = CropSpec(kind="box", size=SIZE, scale=1 / 1.5, antialias=True)
 FRAMING = Framing(-0.5, -0.5, 0.5, 0.5).zoomed(CROP.scale)
 
-_LAYER, _OURS = "face_decoder.transformer.layers.{i}.", "decoder.layers.{i}."
+DECODER = "face_decoder."
+_LAYER, _OURS = DECODER + "transformer.layers.{i}.", "decoder.layers.{i}."
 _INDEX = ".attn.relative_position_index"
 
 
@@ -96,11 +97,6 @@ NAMES = {
     **_mlp("face_decoder.{task}_prediction_head", "heads.{task}"),
 }
 RENAMING = Renaming(NAMES, words={"task": TASK_NAMES, "kind": LINEAR_MAPS})
-
-
-def matches(names: Collection[str]) -> bool:
-    """Whether these are the tensors of a published FaceXFormer."""
-    return any(name.startswith("face_decoder.") for name in names)
 
 
 def from_state(state: Mapping[str, Tensor], *, origin: str) -> FaceModel:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +43,6 @@ ENCODER_NAMES = {
 RENAMING = Renaming(ENCODER_NAMES)
 
 
-def matches(names: Collection[str]) -> bool:
-    """Whether these are the tensors of a FaRL pre-training file."""
-    return any(name.startswith(VISUAL) for name in names)
-
-
 def load_farl(encoder: Encoder, path: Path | str) -> None:
     """Start an encoder from a FaRL file, or from the folder that `faceptor import-weights` makes of one.
 
@@ -57,7 +52,7 @@ def load_farl(encoder: Encoder, path: Path | str) -> None:
     if path.is_dir():
         path = path / ENCODER_WEIGHTS
     state = read_checkpoint(path)
-    if not matches(state):
+    if not below(state, VISUAL):
         raise WeightsError(
             f"{path}: expected FaRL's tensors visual.*, found {few(state, 3)}; is it another checkpoint?"
         )

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from torch import Tensor
 
@@ -78,13 +79,5 @@ def online() -> Iterator[None]:
     """Let the Hugging Face hub use the network, which the commands of this package otherwise forbid it."""
     from huggingface_hub import constants
 
-    before = os.environ.get("HF_HUB_OFFLINE"), constants.HF_HUB_OFFLINE
-    os.environ["HF_HUB_OFFLINE"], constants.HF_HUB_OFFLINE = "0", False
-    try:
+    with patch.dict(os.environ, HF_HUB_OFFLINE="0"), patch.object(constants, "HF_HUB_OFFLINE", False):
         yield
-    finally:
-        constants.HF_HUB_OFFLINE = before[1]
-        if before[0] is None:
-            del os.environ["HF_HUB_OFFLINE"]
-        else:
-            os.environ["HF_HUB_OFFLINE"] = before[0]

@@ -1,6 +1,6 @@
 """The published Naive Faceptor file."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from torch import Tensor
 
@@ -55,11 +55,6 @@ HEAD_NAMES = {
 }
 RENAMING = Renaming(HEAD_NAMES, words={"task": TASK_NAMES, "kind": KIND_NAMES})
 official = farl.official_names(RENAMING, HEADS)
-
-
-def matches(names: Collection[str]) -> bool:
-    """Whether these are the tensors of a published Naive Faceptor."""
-    return any(name.startswith(HEADS) for name in names)
 
 
 def from_state(state: Mapping[str, Tensor], *, origin: str) -> FaceModel:

@@ -24,6 +24,7 @@ from faceptor.weights.released import faceptor, facexformer, farl, naive
 from faceptor.weights.released import published as facts
 from faceptor.weights.released.checkpoint import read_checkpoint
 from faceptor.weights.released.imagenet import check_backbone, download
+from faceptor.weights.released.names import below
 from faceptor.weights.starting import BACKBONE_WEIGHTS, ENCODER_WEIGHTS, IMAGENET, LARGEST_WEIGHTS_BYTES
 
 DESCRIPTIONS = (DESCRIPTION, *(Path(name).with_suffix(".json").name for name in (ENCODER_WEIGHTS, BACKBONE_WEIGHTS)))
@@ -68,12 +69,13 @@ class Release:
 
 @dataclass(frozen=True)
 class Family:
-    """One kind of published file. convert: (states, origins, tasks) -> fields of a Release.
+    """One kind of published file: prefix, of some of its tensors alone; convert, (states, origins, tasks) -> fields of
+    a Release.
 
     unused: whether a tensor is left out, by its name; unused_is: what such tensors are, and why.
     """
 
-    module: ModuleType
+    prefix: str
     licence: facts.Licence
     convert: Callable[[list[dict[str, Tensor]], list[str], list[str]], dict[str, Any]]
     unused: Callable[[str], bool] = lambda name: False
@@ -239,11 +241,11 @@ _CLASSIFIER = {
     "unused_is": ("classifier of recognition", "used in training only"),
 }
 FAMILIES: dict[str, Family] = {
-    "Faceptor": Family(faceptor, facts.CODE_LICENCE, _faceptor, **_CLASSIFIER),
-    "Naive Faceptor": Family(naive, facts.CODE_LICENCE, _alone("Naive Faceptor", naive), **_CLASSIFIER),
-    "FaceXFormer": Family(facexformer, facts.CODE_LICENCE, _alone("FaceXFormer", facexformer)),
+    "Faceptor": Family(faceptor.DECODER, facts.CODE_LICENCE, _faceptor, **_CLASSIFIER),
+    "Naive Faceptor": Family(naive.HEADS, facts.CODE_LICENCE, _alone("Naive Faceptor", naive), **_CLASSIFIER),
+    "FaceXFormer": Family(facexformer.DECODER, facts.CODE_LICENCE, _alone("FaceXFormer", facexformer)),
     "FaRL": Family(
-        farl,
+        farl.VISUAL,
         facts.FARL_LICENCE,
         _farl,
         unused=lambda name: not farl.is_encoder(name),
@@ -253,7 +255,7 @@ FAMILIES: dict[str, Family] = {
 
 
 def _family(path: Path, state: Mapping[str, Tensor]) -> str:
-    known = next((name for name, family in FAMILIES.items() if family.module.matches(state.keys())), None)
+    known = next((name for name, family in FAMILIES.items() if below(state, family.prefix)), None)
     if known is None:
         raise WeightsError(
             f"{path}: not a release that is known here, its tensors are {few(state, 3)}; expected one of "
