@@ -5,8 +5,18 @@ FaceXFormer. One file here per kind; `release` recognises them. Nothing is skipp
 counterpart is an error, and what a model does not need is reported.
 """
 
-from faceptor.weights.released.checkpoint import read_checkpoint
-from faceptor.weights.released.farl import load_farl
-from faceptor.weights.released.release import Dropped, Release, import_weights, load_released, read_release
+from faceptor._compat import ensure_torchvision
+
+ensure_torchvision()  # timm imports torchvision, whose compiled part may not match this torch
+
+from faceptor.weights.released.checkpoint import read_checkpoint  # noqa: E402
+from faceptor.weights.released.farl import load_farl  # noqa: E402
+from faceptor.weights.released.release import (  # noqa: E402
+    Dropped,
+    Release,
+    import_weights,
+    load_released,
+    read_release,
+)
 
 __all__ = ["Dropped", "Release", "import_weights", "load_farl", "load_released", "read_checkpoint", "read_release"]
