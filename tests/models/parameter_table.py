@@ -21,8 +21,11 @@ PARTS = {
 
 
 def part_of(name: str) -> str:
-    """The part of a parameter; one that the table does not know goes by its module's name."""
-    return next((part for pattern, part in PARTS.items() if fnmatchcase(name, pattern)), name.split(".")[0])
+    """The part of a parameter; one that the table does not know goes by its module's name, a head of several by its
+    own."""
+    module, *inner = name.split(".")
+    known = next((part for pattern, part in PARTS.items() if fnmatchcase(name, pattern)), None)
+    return known or (f"{module}.{inner[0]}" if module == "heads" and inner else module)
 
 
 def parameter_table(model: nn.Module) -> dict[str, int]:

@@ -45,14 +45,14 @@ def test_one_pass_equals_textbook(seed, dtype, own_images):
         torch.testing.assert_close(found, expected, atol=TOLERANCE[dtype], rtol=0)
 
 
-def test_memories_come_in_the_order_of_the_tasks(monkeypatch):
+@pytest.mark.parametrize("seed", range(8))
+def test_memories_come_in_the_order_of_the_tasks(monkeypatch, seed):
     """Their gradients are summed in this order: that of a set of modules would be another in each process."""
-    for seed in range(8):
-        model, features, streams = random_case(seed, torch.float32, own_images=False)
-        made, memories = {}, model.decoder.memories
-        monkeypatch.setattr(model.decoder, "memories", lambda *given: made.update(memories(*given)) or made)
-        model.decoder(features, streams)
-        assert list(made) == list(dict.fromkeys([TOP_LAYER, *(stream.lower for stream in streams)]))
+    model, features, streams = random_case(seed, torch.float32, own_images=False)
+    made, memories = {}, model.decoder.memories
+    monkeypatch.setattr(model.decoder, "memories", lambda *given: made.update(memories(*given)) or made)
+    model.decoder(features, streams)
+    assert list(made) == list(dict.fromkeys([TOP_LAYER, *(stream.lower for stream in streams)]))
 
 
 @pytest.mark.parametrize("own_images", [False, True])
