@@ -60,5 +60,5 @@ def _one(bench: Bench, name: str, sections: Mapping[str, Any], log: Path | None)
 
 
 def _whole(machine: Mapping, bench: Bench, sections: Mapping[str, Any]) -> dict[str, Any]:
-    ordered = {name: sections[name] for name in SECTIONS if name in sections}
+    ordered = {name: sections[name] for name in (*SECTIONS, *sections) if name in sections}  # others add theirs
     return {"machine": dict(machine), "toy": bench.quick, "sections": ordered}

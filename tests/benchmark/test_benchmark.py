@@ -150,9 +150,10 @@ def test_targets_name_what_is_measured(measured):
 def test_a_section_keeps_the_others(measured, tmp_path):
     found = measured[0]
     path = tmp_path / f"{found['machine']['kind']}.json"
-    path.write_text(json.dumps(found))
+    by_gpu_check = {"rows": [], "ratios": {}, "facts": {"kernels": 7}}
+    path.write_text(json.dumps(found | {"sections": found["sections"] | {"gpu": by_gpu_check}}))
     again = run(QUICK, ["photo"], folder=tmp_path)
-    assert again["sections"]["growth"] == found["sections"]["growth"]
+    assert again["sections"]["growth"] == found["sections"]["growth"] and again["sections"]["gpu"] == by_gpu_check
     with pytest.raises(FaceptorError, match="unknown"):
         run(QUICK, ["speed"], folder=None)
     with pytest.raises(FaceptorError, match="steps"):
