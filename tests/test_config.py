@@ -164,8 +164,9 @@ def test_a_number_without_a_dot_is_a_number(tmp_path):
         (b"[" * 50_000, "32 deep"), (b"- " * 50_000, "deep"), (b"{a: " * 50_000, "deep"), (b"a" * 2_000_000, "at most"),
         (b"a: \x01", "not valid YAML"), (b"--- 1\n--- 2\n", "line 2: .*second"), (b"? [a]\n: 1\n", "line 1"),
         (b"", "expected sections"), (b"%YAML 1.1\n---\na: 1\n", "line 1: directives"),
+        (b"a: 0_1\n", "line 1: 0_1 is another number"),
     ],
-    ids=range(12),
+    ids=range(13),
 )  # fmt: skip
 def test_files_that_are_no_parameters_are_told_in_one_line(tmp_path, content, words):
     (tmp_path / "params.yaml").write_bytes(content)

@@ -16,7 +16,7 @@ from ruamel.yaml.nodes import ScalarNode
 from faceptor.errors import ConfigError
 from faceptor.io.regular import MIB, read_regular
 
-LARGEST = MIB  # bytes; the longest preset has 12,000
+LARGEST = MIB  # bytes; a whole params.yaml has less than a twentieth of it
 DEEPEST = 32  # sections and lists within each other
 LONGEST_NUMBER = 40  # characters
 BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
@@ -136,7 +136,7 @@ def _check_plain(event: Any) -> None:
 
 def _number(event: Any, kind: type) -> int | float:
     text = event.value
-    digits = text.lstrip("+-")
+    digits = text.lstrip("+-").replace("_", "")
     if len(text) > LONGEST_NUMBER:
         raise _wrong(event, f"a number of {len(text)} characters, expected at most {LONGEST_NUMBER}")
     if len(digits) > 1 and digits.isdigit() and digits[0] == "0":
