@@ -305,6 +305,16 @@ def test_a_file_that_is_none_of_ours_is_kept(stub, holiday, tmp_path):
     assert (tmp_path / "out/faces.csv").read_text() == "mine"
 
 
+@pytest.mark.parametrize("row", [b"\r\n", b"a.jpg\r\n", b"a.jpg,,,many\r\n", b"\xff\xfe,,,1\r\n"])
+def test_a_row_that_is_no_answer_is_named(stub, holiday, tmp_path, row):
+    list(run(Network(), job(holiday, tmp_path / "out", "csv")))
+    file = tmp_path / "out/faces.csv"
+    rows = len(list(csv.reader(file.open(encoding="utf-8-sig", newline=""))))
+    file.write_bytes(file.read_bytes() + row)
+    with pytest.raises(DataError, match=rf"faces\.csv: row {rows + 1} is no answer; .*--again"):
+        list(run(Network(), job(holiday, tmp_path / "out", "csv")))
+
+
 def test_the_folder_looked_at_is_not_filled(stub, holiday):
     with pytest.raises(ConfigError, match="another folder"):
         next(run(Network(), job(holiday, holiday, "jsonl")))

@@ -157,16 +157,20 @@ class Csv(_Growing):
     def _read(self, at: int) -> int:
         """Note what was answered; where the last whole record ends."""
         waiting, end = 0, at
-        for text, size in _whole_rows(self.file):
-            cells = next(csv.reader([text]))
-            about = dict(zip(ABOUT, cells, strict=False))
-            at += size
-            waiting = waiting or max(1, int(about["faces"] or 0))
-            waiting -= 1
+        for number, row in enumerate(_whole_rows(self.file), start=2):
+            at += len(row)
+            try:
+                cells = next(csv.reader([row.decode()]))
+                about = dict(zip(ABOUT, cells, strict=False))
+                waiting = (waiting or max(1, int(about["faces"] or 0))) - 1
+                frame = int(about["frame"]) if about["frame"] else None
+                key = key_of_answer(str(Path(about["file"])), frame, about["sha256"] or cells[-1])
+            except (ValueError, LookupError, csv.Error):
+                self.file.close()
+                raise DataError(f"{self.path}: row {number} is no answer; restore it, or --again") from None
             if not waiting:
                 end = at
-                frame = int(about["frame"]) if about["frame"] else None
-                self.answered.add(key_of_answer(str(Path(about["file"])), frame, about["sha256"] or cells[-1]))
+                self.answered.add(key)
         return end
 
     def write(self, record: Record) -> None:
@@ -189,11 +193,11 @@ def _line(cells: Sequence[Any]) -> bytes:
     return text.getvalue().encode()
 
 
-def _whole_rows(file: IO[bytes]) -> Iterator[tuple[str, int]]:
-    """Rows of a CSV file that end in a new line, each with its bytes; a cell may hold new lines within quotes."""
+def _whole_rows(file: IO[bytes]) -> Iterator[bytes]:
+    """Rows of a CSV file that end in a new line; a cell may hold new lines within quotes."""
     row = b""
     for line in file:
         row += line
         if row.endswith(b"\r\n") and row.count(b'"') % 2 == 0:
-            yield row.decode(), len(row)
+            yield row
             row = b""
