@@ -26,7 +26,8 @@ def test_its_commands_run_one_after_the_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     small = {"encoder": {"depth": 1, "layers": (1,)}, "decoder": {"depth": 1}}
     model = toy_model(tasks=("age_morph2", "recognition_ms1mv3"), **small)
-    save_model(model, Path("models/stage1"))
+    for place in ("models/stage1", "faceptor/shipped/embedded"):
+        save_model(model, Path(place))
     model.add_task(task("parsing_lapa"))
     save_model(model, Path("models/transfer/lapa-prompt"))
     for words in commands():
