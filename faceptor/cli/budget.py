@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-from faceptor.cli.options import PARAMS, ParamsFile, as_json
-
-NARROWEST = 100  # characters that the tables need; a narrower terminal wraps them, which loses no digit
+from faceptor.cli.options import PARAMS, ParamsFile, as_json, wide_console
 
 Presets = Annotated[
     list[str] | None,
@@ -133,12 +131,6 @@ def show_comparison(found: dict[str, dict], growth=None) -> None:
         console.print(_printed_table(found))
     for remark in remarks(found):
         console.print(remark)
-
-
-def wide_console():
-    from rich.console import Console
-
-    return Console(width=max(Console().width, NARROWEST), highlight=False)
 
 
 def _table(title: str, first: str, *columns: str, text: tuple[str, ...] = ()):

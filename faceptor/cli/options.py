@@ -15,6 +15,7 @@ from faceptor.errors import FaceptorError
 if TYPE_CHECKING:
     from faceptor.pipeline.experiment import Experiment
 
+NARROWEST = 100  # characters that the tables need; a narrower terminal wraps them, which loses no digit
 PARAMS = Path("params.yaml")
 ParamsFile = Annotated[Path, typer.Option("--params", help="The parameter file.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
@@ -31,6 +32,13 @@ def load(path: Path) -> Experiment:
 def as_json(value: Any) -> str:
     """What `--json` prints."""
     return json.dumps(value, indent=2)
+
+
+def wide_console():
+    """A console for tables of numbers, which are not broken where the terminal is narrow."""
+    from rich.console import Console
+
+    return Console(width=max(Console().width, NARROWEST), highlight=False)
 
 
 def chosen(names: list[str] | None, known: Iterable[str], section: str) -> list[str]:

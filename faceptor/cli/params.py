@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from faceptor.cli.budget import wide_console
-from faceptor.cli.options import PARAMS, Json, ParamsFile, as_json, load
+from faceptor.cli.options import PARAMS, Json, ParamsFile, as_json, load, wide_console
 
 params_app = typer.Typer(
     no_args_is_help=True, help="Show, check or switch `params.yaml`.\n\nExample: `faceptor params use base`"
