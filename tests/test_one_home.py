@@ -20,7 +20,7 @@ from faceptor.analysis import budget
 from faceptor.config import model as sections
 from faceptor.config import parse
 from faceptor.config.sections import Section
-from faceptor.errors import ConfigError
+from faceptor.errors import ConfigError, WeightsError
 from faceptor.evaluation.measure import measure
 from faceptor.models import build
 from faceptor.models.base import FaceModel
@@ -30,6 +30,7 @@ from faceptor.predict.overlay import draw_pages
 from faceptor.predict.panels import COLOURS
 from faceptor.predict.predictor import predict
 from faceptor.tasks import KINDS, TASKS, task
+from faceptor.tasks.base import Options
 from faceptor.training.batches import ImageCache, Steps, TaskStream, ready
 from faceptor.training.loop import Run, train
 from faceptor.training.record import stage_facts
@@ -85,6 +86,18 @@ def test_a_kind_is_known_to_params_yaml(params, spec):
     wrong["stage1"]["tasks"]["youth_mine"]["criterion"] = {"wieght": 2.0}
     with pytest.raises(ConfigError, match=r"youth_mine\.criterion\.wieght: .*did you mean 'weight'"):
         resolve(parse(wrong))
+
+
+def test_a_kind_says_what_its_options_may_be_before_a_training_and_on_loading(
+    kind, params, model, monkeypatch, tmp_path
+):
+    folder = save_model(model, tmp_path / "model")
+    assert load_model(folder).tasks == model.tasks
+    monkeypatch.setattr(Youth, "options", Options)
+    with pytest.raises(ConfigError, match="youth_mine: options: until: unknown key"):
+        resolve(parse(params))
+    with pytest.raises(WeightsError, match="until: unknown key"):
+        load_model(folder)
 
 
 def test_a_kind_is_trained(kind, spec, model):

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from faceptor.config.sections import Positive
 from faceptor.figures.parts import Bar, Bars, Swatches
 from faceptor.figures.plots import new_figure
-from faceptor.tasks.base import Kind, Prediction, TaskSpec, label_of
+from faceptor.tasks.base import Kind, Options, Prediction, TaskSpec, label_of
 from faceptor.tasks.metric import Metric
 
 PINK = (255, 0, 255)
@@ -56,9 +57,15 @@ def is_young(spec: TaskSpec, sample: Any) -> bool:
     return bool(label_of(sample, "age") < spec.options["until"])
 
 
+class YouthOptions(Options):
+    """until: the age in years at which youth ends."""
+
+    until: Positive
+
+
 class Youth(Kind[YouthPrediction, YouthMetric]):
     name, head, inputs, columns = "youth", "value", "face", ("age",)
-    headline, higher_is_better = "right", True
+    headline, higher_is_better, options = "right", True, YouthOptions
     losses: ClassVar = {"logistic": {"weight": 1.0}}
 
     def own_task(self, dataset, reader):

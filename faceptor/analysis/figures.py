@@ -69,7 +69,7 @@ def task_bars(table: pd.DataFrame, *, title: str) -> Figure:
 
 
 def growth_lines(table: pd.DataFrame) -> Figure:
-    """Total parameters against the number of tasks, from `budget.growth_by_mix`; dots are the paper's Table 3."""
+    """Total parameters against the number of tasks, from `tables.growth_by_mix`; dots are the paper's Table 3."""
     mixes = list(dict.fromkeys(table["mix"]))
     figure, axes = grid("Parameters to store, by the number of tasks", 1, len(mixes), width=4.0, heights=[3.6])
     printed = {NAIVE: paper.NAIVE_MILLIONS, FACEPTOR: paper.FACEPTOR_MILLIONS["total"]}

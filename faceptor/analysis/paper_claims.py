@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from faceptor.analysis.experiments import COUNTS, GAP, HEADLINE, LOST, MODEL, OTHER_DIRECTIONS, SKILL, WORST
 from faceptor.config import Params, load_preset, preset_names
-from faceptor.config.sections import NonNegative, Real, Section, did_you_mean, explain
+from faceptor.config.sections import NonNegative, Real, Section, all_explained, did_you_mean
 from faceptor.config.yaml12 import read_yaml
 from faceptor.errors import ConfigError
 from faceptor.tasks import KINDS, TASKS
@@ -102,7 +102,7 @@ def load_claims(path: Path, params: Params) -> Claims:
     try:
         claims = Claims.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("; ".join(explain(e, root=Claims, origin=str(path)) for e in error.errors())) from None
+        raise ConfigError(all_explained(error, root=Claims, origin=str(path))) from None
     for claim in claims.claims:
         _check_names(f"{path}: {claim.name}", claim, params)
     return claims

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
-from faceptor.config.sections import Count, Flag, OrNone, Place, Real, Section, Share, explain
+from faceptor.config.sections import Count, Flag, OrNone, Place, Real, Section, Share, all_explained
 from faceptor.errors import ConfigError
 
 Mean = Annotated[Real, Field(ge=-1000, le=1000)]  # of pixels in [0, 1]; wide enough for statistics of 0 .. 255
@@ -244,4 +244,4 @@ def model_config(values: Any, *, origin: str = "model") -> ModelConfig:
     try:
         return TypeAdapter(chosen).validate_python(values)
     except ValidationError as error:
-        raise ConfigError("; ".join(explain(e, root=chosen, origin=origin) for e in error.errors())) from None
+        raise ConfigError(all_explained(error, root=chosen, origin=origin)) from None

@@ -113,6 +113,11 @@ def did_you_mean(key: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known) or 'none'}"
 
 
+def all_explained(error: ValidationError, *, root: Any, origin: str) -> str:
+    """Everything that a validation found, as `explain` says it."""
+    return "; ".join(explain(each, root=root, origin=origin) for each in error.errors())
+
+
 def explain(item: Mapping[str, Any], *, root: Any, origin: str) -> str:
     """One validation error of pydantic in words: origin, dotted key, what was expected, what was found.
 

@@ -3,14 +3,16 @@
 Side convention everywhere: left and right are sides *as seen in the image* (image-left is the subject's right).
 """
 
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from faceptor.config.sections import AtKey, Count, Whole, all_explained
 from faceptor.config.yaml12 import parse_yaml
 from faceptor.errors import ConfigError
 
@@ -21,11 +23,19 @@ def facts() -> dict:
     return parse_yaml((files("faceptor.datasets") / "labels.yaml").read_text(encoding="utf-8"))
 
 
-def _members(entry: int | list[int]) -> tuple[int, ...]:
-    return (entry,) if isinstance(entry, int) else tuple(range(entry[0], entry[1] + 1))
+MOST_POINTS = 10_000  # of a scheme
 
 
-Members = Annotated[tuple[int, ...], BeforeValidator(_members)]  # written as one, or as first and last
+def _members(entry: Any) -> Any:
+    if isinstance(entry, int):
+        return (entry,)
+    ends = entry if isinstance(entry, list | tuple) and len(entry) == 2 else ()
+    if not ends or not all(type(end) is int and 0 <= end < MOST_POINTS for end in ends):
+        raise ValueError("expected a point, or the first and the last of some")
+    return tuple(range(ends[0], ends[1] + 1))
+
+
+Members = Annotated[tuple[Whole, ...], BeforeValidator(_members), Field(min_length=1)]
 
 
 class LandmarkScheme(BaseModel):
@@ -38,14 +48,33 @@ class LandmarkScheme(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: str
-    count: int
-    flip: tuple[int, ...] = Field(validation_alias="flip_permutation")
-    groups: dict[str, tuple[int, int]] = Field(default_factory=dict)  # name -> (first, last), both included
+    count: Annotated[Count, Field(le=MOST_POINTS)]
+    flip: tuple[Whole, ...] = Field(validation_alias="flip_permutation")
+    groups: dict[str, tuple[Whole, Whole]] = Field(default_factory=dict)  # name -> (first, last), both included
     names: tuple[str, ...] = ()
-    inter_ocular: tuple[int, int] | None = None
+    inter_ocular: tuple[Whole, Whole] | None = None
     inter_pupil: tuple[Members, Members] | None = None  # points whose mean is each pupil
     five: tuple[Members, ...] = Field((), validation_alias="five_alignment_points")  # means of these points
     begins_with: str | None = None  # scheme whose points are the first ones of this
+
+    @model_validator(mode="after")
+    def _fits(self):
+        check_mirror(self.flip, self.count, "flip_permutation")
+        if len(self.names) not in (0, self.count):
+            raise AtKey("names", f"expected {self.count}, found {len(self.names)}")
+        if len(self.five) not in (0, 5):
+            raise AtKey("five_alignment_points", f"expected five, found {len(self.five)}")
+        pupils = self.inter_pupil or ()
+        used = {
+            **{f"groups.{name}": ends for name, ends in self.groups.items()},
+            "inter_ocular": self.inter_ocular or (),
+            "inter_pupil": [point for members in pupils for point in members],
+            "five_alignment_points": [point for members in self.five for point in members],
+        }
+        for key, points in used.items():
+            if points and max(points) >= self.count:
+                raise AtKey(key, f"expected points below {self.count}, found {max(points)}")
+        return self
 
     def group(self, name: str) -> range:
         """Indices of a named group."""
@@ -67,8 +96,14 @@ class LandmarkScheme(BaseModel):
 
 def landmark_scheme(name: str | Mapping) -> LandmarkScheme:
     """Scheme by its name in `labels.yaml`, such as "300W" or "LaPa-106"; or the facts themselves, as one of the entries
-    there with a `name` (the schemes of users' own data sets are kept that way)."""
-    return _published_scheme(name) if isinstance(name, str) else LandmarkScheme.model_validate(name)
+    there with a `name` (the schemes of users' own data sets are kept that way). Raises ConfigError for an unknown name,
+    and for facts that cannot be."""
+    if isinstance(name, str):
+        return _published_scheme(name)
+    try:
+        return LandmarkScheme.model_validate(name)
+    except ValidationError as error:
+        raise ConfigError(all_explained(error, root=LandmarkScheme, origin="landmark scheme")) from None
 
 
 @cache
@@ -82,10 +117,22 @@ def _published_scheme(name: str) -> LandmarkScheme:
 def flip_classes(parsing: str | Mapping) -> tuple[int, ...]:
     """Class permutation of a mirrored mask: class c of the original becomes class `flip_classes(...)[c]`.
 
-    parsing: a published table ("CelebAMask-HQ", "LaPa"), or facts of the same form.
+    parsing: a published table ("CelebAMask-HQ", "LaPa"), or facts of the same form. Raises ConfigError for neither.
     """
-    entry = facts()["parsing"][parsing] if isinstance(parsing, str) else parsing
+    known = facts()["parsing"]
+    entry = known.get(parsing) if isinstance(parsing, str) else parsing
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("flip_permutation"), list | tuple):
+        expected = f"expected one of {', '.join(known)}, or flip_permutation"
+        raise ConfigError(f"parsing scheme: {expected}, found {reprlib.repr(parsing)}")
     return tuple(entry["flip_permutation"])
+
+
+def check_mirror(flip: Sequence[int], count: int, key: str) -> None:
+    """Raise AtKey unless `flip` says of `count` points or classes what stands where in the mirror: two mirrors give
+    what was there before."""
+    places = range(count)
+    if len(flip) != count or any(place not in places or flip[place] != own for own, place in enumerate(flip)):
+        raise AtKey(key, f"expected the numbers below {count}, each in the place of its mirror image")
 
 
 def alignment_template(name: str) -> np.ndarray:

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, make_dataclass
 from fnmatch import fnmatchcase
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
@@ -152,7 +152,7 @@ class Reader(ABC):
         self.root = Path(root)
         self.dropped: Counter[str] = Counter()  # samples left out on purpose, by reason
         self._litter: dict[Path, str] = {}  # what was passed over in folders, by the pattern it matches
-        self._real_folder = cache(os.path.realpath)  # one look per folder, not per file: sets have millions of files
+        self._real: dict[str, str] = {}  # one look per folder, not per file: sets have millions of files
 
     @abstractmethod
     def read(self, split: str) -> Iterator[Record | Reject]:
@@ -266,7 +266,9 @@ class Reader(ABC):
 
     def _stays(self, path: Path) -> bool:
         """Whether a path leads into the data set's folder once every symbolic link is followed."""
-        home, folder = self._real_folder(str(self.root)), self._real_folder(str(path.parent))
+        for each in {str(self.root), str(path.parent)} - self._real.keys():
+            self._real[each] = os.path.realpath(each)
+        home, folder = self._real[str(self.root)], self._real[str(path.parent)]
         real = os.path.realpath(path) if os.path.islink(path) else os.path.join(folder, path.name)
         inside = real == home or real.startswith(home + os.sep)
         return inside or may_follow(real, self.follow_links)

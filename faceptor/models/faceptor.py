@@ -134,9 +134,9 @@ class Faceptor(FaceModel):
             del self.queries[task]
         self.unregister_task(task)
 
-    def layer_attention_key(self, task: str) -> str | None:
-        """The entry of `layer_attention` that serves a task; None: it sees the top layer only."""
-        return self.layer_attention.key(task) or None
+    def layer_attention_key(self, task: str) -> str:
+        """The entry of `layer_attention` that serves a task; "": it sees the top layer only."""
+        return self.layer_attention.key(task)
 
     def enable_layer_attention(self, tasks: str | Sequence[str], mode: str, *, init: str | None = None) -> None:
         """Let tasks see all of `layers`. In mode "paper" each task gets its own L_t; in mode "released" the tasks

@@ -2,7 +2,7 @@
 
 Shapes: B images, C width, h w grid of the face representation, N tokens of a task.
 
-Where paper and released code disagree, `READOUTS` has both:
+Where paper and released code disagree, `readouts` has both:
 
             paper                                       released
 landmarks   a token per point, hourglass, heat maps     one token, an MLP gives all coordinates

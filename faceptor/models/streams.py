@@ -80,7 +80,8 @@ class Segment:
 
 @dataclass(frozen=True)
 class Memory:
-    """Tokens of some encoder layers for the images from row `start` on: values V, keys V + P, both (B, M, C)."""
+    """Tokens of some encoder layers for the images from row `start` on: values V, and keys, which are V plus the
+    position; both (B, M, C)."""
 
     values: Tensor
     keys: Tensor
@@ -88,7 +89,7 @@ class Memory:
 
     @classmethod
     def of(cls, maps: Sequence[Tensor], position: Tensor, *, start: int) -> Memory:
-        """maps: L projected layers (B, C, h, w); position (h * w, C): P, alike for every layer."""
+        """maps: L projected layers (B, C, h, w); position (h * w, C): P plus the top layer's key vector, for all."""
         values = joined([rearrange(layer, "b c h w -> b (h w) c") for layer in maps], dim=1)
         return cls(values=values, keys=values + position.repeat(len(maps), 1), start=start)
 

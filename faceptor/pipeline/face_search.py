@@ -7,6 +7,7 @@ picture is only searched again if it, or the detector, is another.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def views_of(task: TaskFaces, seen: Sequence[Sequence[Detection]]) -> Views:
         return task.crop.place_sample(sample), boxed, *found
 
     rows = [crops(sample, faces) for sample, faces in zip(task.samples, seen, strict=True)]
-    return Views(*zip(*rows, strict=True))
+    return Views(*(zip(*rows, strict=True) if rows else ((),) * len(fields(Views))))
 
 
 def labelled_box(spec: TaskSpec, sample: Mapping[str, Any]) -> np.ndarray | None:

@@ -32,7 +32,8 @@ def made_ahead(items: Items, indices: Sequence[int], *, workers: int, pin: bool 
     """Yield items[i] for every index, in order; with `workers` they are made ahead in as many processes.
 
     pin: what has tensors, or a method `pin_memory`, is put into memory from which a GPU copies on its own. A
-    FaceptorError in a process arrives here as it was raised; a DataError says that a process has ended.
+    FaceptorError in a process arrives here as it was raised; that a process has ended comes as a
+    DataError, or as the loader's own RuntimeError.
     """
     import torch
     from torch.utils.data import DataLoader

@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from faceptor.config.sections import Whole
 from faceptor.datasets.labels import AGES
 from faceptor.figures.parts import Distribution
 from faceptor.figures.plots import PALETTE, error_data, new_figure
-from faceptor.tasks.base import Kind, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
+from faceptor.tasks.base import Kind, Options, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
 from faceptor.tasks.limits import Limits
 from faceptor.tasks.metric import PairedMetric, share_of
 
@@ -75,9 +76,15 @@ class AgeMetric(PairedMetric):
         return {"cs5": share_of(self._values()["cs5"])}
 
 
+class AgeOptions(Options):
+    """first: the age in years that the first label stands for; each that follows is a year more."""
+
+    first: Whole = 0
+
+
 class Age(Kind[AgePrediction, AgeMetric]):
     name, head, inputs, columns = "age", "value", "face", ("age",)
-    metric_class, headline, higher_is_better = AgeMetric, "mae", False
+    metric_class, headline, higher_is_better, options = AgeMetric, "mae", False, AgeOptions
     losses: ClassVar = {"dldl": {"sigma": 2.0, "kl": 1.0, "l1": 1.0}, "l1_ce": {"ce": 0.5, "l1": 0.5}}
 
     def own_options(self, reader):

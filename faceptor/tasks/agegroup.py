@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from faceptor.config.sections import AtKey, NonNegative
 from faceptor.tasks.base import check_within, key_of
-from faceptor.tasks.classification import Classification
+from faceptor.tasks.classification import Classification, ClassOptions
 
 
 def group_of_years(years: Any, starts: tuple[float, ...]) -> np.ndarray:
@@ -19,9 +20,22 @@ def group_of_years(years: Any, starts: tuple[float, ...]) -> np.ndarray:
     return np.searchsorted(np.asarray(starts, np.float64), np.asarray(years, np.float64), side="right") - 1
 
 
+class AgeGroupOptions(ClassOptions):
+    """starts: the first year of every class, ascending."""
+
+    starts: tuple[NonNegative, ...] | None = None
+
+    def check(self, spec):
+        super().check(spec)
+        if self.starts is None:
+            return
+        if len(self.starts) != spec.queries or list(self.starts) != sorted(set(self.starts)):
+            raise AtKey("starts", f"expected {spec.queries} ascending years, one per label")
+
+
 class AgeGroup(Classification):
     name, columns = "agegroup", ("agegroup", "age")  # either: years only count where there are no groups
-    ordered = True
+    ordered, options = True, AgeGroupOptions
 
     @property
     def heading(self) -> str:

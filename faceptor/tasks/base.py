@@ -19,8 +19,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
+from pydantic import ValidationError
 
-from faceptor.config.sections import AtKey, did_you_mean
+from faceptor.config.sections import AtKey, Section, all_explained, did_you_mean
 from faceptor.errors import ConfigError, DataError
 from faceptor.figures.parts import Part, Words
 from faceptor.tasks.limits import Limits, check_targets
@@ -38,6 +39,7 @@ if TYPE_CHECKING:  # the table of tasks is read where torch and matplotlib are n
     Place = Callable[[Sample], Any]  # sample -> PlacedCrop
 
 LARGEST_NUMBER = 1e6  # that a criterion takes
+MOST_LABELS = 10_000  # of a task
 
 
 def _frozen(value: Any) -> Any:
@@ -70,6 +72,13 @@ class TaskSpec:
     def from_dict(cls, entry: Mapping[str, Any]) -> TaskSpec:
         """The inverse of `to_dict`, also after a trip through JSON."""
         return cls(**{key: _frozen(value) for key, value in entry.items()})
+
+
+class Options(Section):
+    """What the options of a kind's tasks may say; nothing, unless a kind has more."""
+
+    def check(self, spec: TaskSpec) -> None:
+        """Raise AtKey, with the key below the options, where they do not fit the task's labels."""
 
 
 class Prediction(ABC):
@@ -105,6 +114,8 @@ class Kind(ABC, typing.Generic[Answer, Judge]):
     higher_is_better: ClassVar[bool]
     mirror: ClassVar[bool] = False  # evaluation also runs the mirrored image; `decode` then gets both, stacked
     losses: ClassVar[Mapping[str, Mapping[str, float]]]  # name -> its numbers as published; the first is the default
+    options: ClassVar[type[Options]] = Options
+    label_count: ClassVar[range] = range(1, MOST_LABELS + 1)  # how many a task may have
     run_length: ClassVar[int] = 1  # neighbouring samples that only mean something beside each other
     labels_move: ClassVar[bool] = False  # with the pixels: only crop and mirror may displace the image
     identities: ClassVar[bool] = False  # labels are people: the criterion has a class centre for each, tests have pairs
@@ -126,6 +137,19 @@ class Kind(ABC, typing.Generic[Answer, Judge]):
     def headline_of(self, spec: TaskSpec) -> str:
         """Name of the metric that stands for this task."""
         return spec.options.get("headline", self.headline)
+
+    def check(self, spec: TaskSpec) -> None:
+        """Raise ConfigError, naming task and key, where a task from elsewhere (a saved model) cannot be one of it."""
+        if spec.queries not in self.label_count:
+            least, most = self.label_count[0], self.label_count[-1]
+            expected = f"{least}" if least == most else f"{least} to {most}"
+            raise ConfigError(f"{spec.name}: labels: expected {expected} of a {self.name} task, found {spec.queries}")
+        try:
+            self.options.model_validate(spec.options).check(spec)
+        except ValidationError as error:
+            raise ConfigError(all_explained(error, root=self.options, origin=f"{spec.name}: options")) from None
+        except AtKey as error:
+            raise ConfigError(f"{spec.name}: options: {error.key}: {error}") from None
 
     # --- data sets --------------------------------------------------------------------------------------------------
 
@@ -179,7 +203,7 @@ class Kind(ABC, typing.Generic[Answer, Judge]):
         centres = {"classes": classes, "embedding": embedding} if self.identities else {}
         loss = self.loss(spec, name, **centres, **{**self.losses[name], **criterion})
         loss.limits = self.limits(spec, classes=classes)  # pyright: ignore[reportArgumentType]
-        loss.register_forward_pre_hook(partial(_check_labels, spec.name))
+        loss.register_forward_pre_hook(partial(_check_labels, spec.name), with_kwargs=True)
         return loss
 
     def limits(self, spec: TaskSpec, *, classes: int | None = None) -> dict[str, Limits]:
@@ -276,8 +300,10 @@ def check_finite(what: str, values: Any) -> None:
         )
 
 
-def _check_labels(task: str, loss: Any, given: tuple[Tensor, Mapping[str, Tensor]]) -> None:
+def _check_labels(task: str, loss: Any, given: tuple, named: Mapping[str, Any]) -> None:
     """On a GPU nothing is checked, because that would wait for it: a training does so before a batch goes there."""
-    _, target = given
+    target = named["target"] if "target" in named else given[1]
     if all(target[name].is_cpu for name in loss.limits):
-        check_targets(loss.limits, target, where=task)
+        labels = {name: target[name].detach() for name in loss.limits}  # bfloat16 is a type that NumPy lacks
+        numbers = {name: each.double() if each.is_floating_point() else each for name, each in labels.items()}
+        check_targets(loss.limits, numbers, where=task)

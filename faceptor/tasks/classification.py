@@ -6,14 +6,16 @@ Expression, gender, race and age group are this with another label; `column` nam
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
+from faceptor.config.sections import AtKey, Whole
 from faceptor.errors import ConfigError
 from faceptor.figures.parts import Bar, Bars, spelt_out
 from faceptor.figures.plots import confusion_data, draw_confusion, draw_reliability, new_figure, reliability_data
-from faceptor.tasks.base import Kind, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
+from faceptor.tasks.base import Kind, Options, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
 from faceptor.tasks.fitting import groups_by_name, labelled
 from faceptor.tasks.intervals import calibration_of, joined, mean_of
 from faceptor.tasks.limits import Limits
@@ -97,10 +99,20 @@ class ClassMetric(PairedMetric):
         return [f"no sample of {', '.join(absent)}: left out of mean_recall"] if absent else []
 
 
+class ClassOptions(Options):
+    """groups: class of the task for each class of the data set, where they differ."""
+
+    groups: Annotated[tuple[Whole, ...], Field(min_length=1)] | None = None
+
+    def check(self, spec):
+        if self.groups and max(self.groups) >= spec.queries:
+            raise AtKey("groups", f"expected classes below {spec.queries}, found {max(self.groups)}")
+
+
 class Classification(Kind[ClassPrediction, ClassMetric]):
     """Base of the kinds that name one class per image; `column` is also the target's name."""
 
-    head, inputs = "value", "face"
+    head, inputs, options = "value", "face", ClassOptions
     headline, higher_is_better = "accuracy", True
     losses: ClassVar = {"cross_entropy": {}}
     ordered: ClassVar[bool] = False  # classes are told in their own order, not the likeliest first

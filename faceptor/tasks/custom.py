@@ -15,13 +15,15 @@ from faceptor.tasks.table import TASKS
 
 def with_own(specs: Iterable[TaskSpec]) -> Mapping[str, TaskSpec]:
     """The table and these, by name. One of the table may be given again with other labels (a protocol option of its
-    data set) only; ConfigError where another data set has its name."""
+    data set) only; ConfigError where another data set has its name, and for options that its kind does not have."""
     known = dict(TASKS)
     for spec in specs:
         listed = TASKS.get(spec.name, spec)
         if (listed.kind, listed.dataset) != (spec.kind, spec.dataset):
             raise ConfigError(f"task {spec.name!r} is taken by {listed.dataset}; give the data set another name")
         known[spec.name] = spec
+    for spec in known.values():  # what a model folder would not be loaded with must not be trained
+        kind_of(spec).check(spec)
     return known
 
 

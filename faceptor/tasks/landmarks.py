@@ -7,15 +7,17 @@ rate are fractions in the pure functions and percent in `LandmarksMetric.compute
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import BeforeValidator, Field
 
-from faceptor.datasets.labels import landmark_scheme
+from faceptor.config.sections import AtKey, Count, Positive, Whole, either
+from faceptor.datasets.labels import LandmarkScheme, landmark_scheme
 from faceptor.errors import DataError
 from faceptor.figures.drawing import draw_points
 from faceptor.figures.plots import PALETTE, error_data, new_figure
-from faceptor.tasks.base import Kind, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
+from faceptor.tasks.base import Kind, Options, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
 from faceptor.tasks.fitting import check_points, normalisers
 from faceptor.tasks.limits import Limits
 from faceptor.tasks.metric import Metric, of_subsets, share_of
@@ -181,10 +183,38 @@ class LandmarksMetric(Metric):
 # --- kind ------------------------------------------------------------------------------------------------------------
 
 
+Points = Annotated[tuple[Whole, ...], Field(min_length=1)]
+Rule = Annotated[Literal["diag", "box"] | tuple[Points, Points], either("diag, box or two groups of points")]
+
+
+class LandmarkOptions(Options):
+    """scheme: name of a published one, or its facts; normalisers: NME name -> see `normaliser`; auc: NME name ->
+    threshold, a fraction; first: only so many of the points are measured."""
+
+    scheme: Annotated[LandmarkScheme, BeforeValidator(landmark_scheme)]
+    normalisers: Annotated[dict[str, Rule], Field(min_length=1)]
+    auc: dict[str, Annotated[Positive, Field(le=1)]]
+    headline: str = "nme_inter_ocular"
+    first: Count | None = None
+
+    def check(self, spec):
+        if self.scheme.count != spec.queries:
+            raise AtKey("scheme", f"expected {spec.queries} points, one per label, found {self.scheme.count}")
+        points = self.first or spec.queries
+        if points > spec.queries:
+            raise AtKey("first", f"expected at most {spec.queries}, found {points}")
+        for name, rule in self.normalisers.items():
+            if not isinstance(rule, str) and max(rule[0] + rule[1]) >= points:
+                raise AtKey(f"normalisers.{name}", f"expected points below {points}, found {max(rule[0] + rule[1])}")
+        for key, names in {"auc": self.auc, "headline": [self.headline]}.items():
+            if strangers := [name for name in names if name not in self.normalisers]:
+                raise AtKey(key, f"{strangers[0]!r} is none of the normalisers ({', '.join(self.normalisers)})")
+
+
 class Landmarks(Kind[LandmarksPrediction, LandmarksMetric]):
     name, head, inputs, columns = "landmarks", "map", "dense", ("landmarks",)
     metric_class, headline, higher_is_better, labels_move = LandmarksMetric, "nme_inter_ocular", False, True
-    output, drawn, on_photograph = "points", True, True
+    output, drawn, on_photograph, options = "points", True, True, LandmarkOptions
     losses: ClassVar = {
         "heatmap": {"radius": 5.0, "map_size": 0, "coordinate": 1.0, "heatmap": 1.0},
         "star": {"beta": 0.01, "epsilon": 1e-5, "eigenvalue": 1.0},

@@ -11,17 +11,19 @@ loss nor in the metric nor in the constant baseline; what a crop shows beyond th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import BeforeValidator, Field
 
-from faceptor.datasets.labels import flip_classes
+from faceptor.config.sections import AtKey, Whole
+from faceptor.datasets.labels import check_mirror, flip_classes
 from faceptor.datasets.subset import spread
 from faceptor.errors import DataError
 from faceptor.figures.drawing import blend_classes, class_colours
 from faceptor.figures.parts import Swatches, spelt_out
 from faceptor.figures.plots import confusion_data, draw_bars, draw_confusion, new_figure
-from faceptor.tasks.base import Kind, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
+from faceptor.tasks.base import Kind, Options, Prediction, TaskSpec, check_finite, check_within, key_of, label_of
 from faceptor.tasks.fitting import check_names
 from faceptor.tasks.intervals import mean_of
 from faceptor.tasks.limits import Limits
@@ -113,10 +115,25 @@ class ParsingMetric(Metric):
         return [f"neither labelled nor predicted, left out of f1_mean: {', '.join(absent)}"] if absent else []
 
 
+class ParsingOptions(Options):
+    """background: a class; scheme: a published table, or its facts; ignore: value of pixels without a class."""
+
+    background: Whole
+    scheme: Annotated[tuple[Whole, ...], BeforeValidator(flip_classes)]
+    ignore: Annotated[Whole, Field(le=255)] | None = None
+
+    def check(self, spec):
+        if self.background >= spec.queries:
+            raise AtKey("background", f"expected a class below {spec.queries}, found {self.background}")
+        if self.ignore is not None and self.ignore < spec.queries:
+            raise AtKey("ignore", f"expected no class, found one of the {spec.queries}: {self.ignore}")
+        check_mirror(self.scheme, spec.queries, "scheme")
+
+
 class Parsing(Kind[ParsingPrediction, ParsingMetric]):
     name, head, inputs, columns = "parsing", "map", "dense", ("mask",)
     metric_class, headline, higher_is_better, labels_move = ParsingMetric, "f1_mean", True, True
-    drawn, class_map = True, True
+    drawn, class_map, options, label_count = True, True, ParsingOptions, range(2, 257)
     losses: ClassVar = {
         "cross_entropy": {}, "dice_ce": {"dice": 0.5, "ce": 0.5}, "batch_dice_ce": {"dice": 1.0, "ce": 1.0}
     }  # fmt: skip

@@ -174,7 +174,7 @@ def _labelled(sample: Any) -> np.ndarray:
 class Pose(Kind[PosePrediction, PoseMetric]):
     name, head, inputs, columns = "pose", "value", "face", ("pose",)
     metric_class, headline, higher_is_better, labels_move = PoseMetric, "mae", False, True
-    output, drawn = "rotation", True
+    output, drawn, label_count = "rotation", True, range(3, 4)
     losses: ClassVar = {"geodesic": {}}
 
     def own_task(self, dataset, reader):

@@ -17,10 +17,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from faceptor.config.sections import AtKey, Real
 from faceptor.errors import DataError
 from faceptor.figures.parts import Bar, Bars, spelt_out
 from faceptor.figures.plots import PALETTE, error_data, new_figure
-from faceptor.tasks.base import Kind, Prediction, TaskSpec, check_finite, key_of, label_of
+from faceptor.tasks.base import Kind, Options, Prediction, TaskSpec, check_finite, key_of, label_of
 from faceptor.tasks.fitting import Misfit, check_names
 from faceptor.tasks.intervals import mean_of, means_of
 from faceptor.tasks.limits import Limits
@@ -119,9 +120,23 @@ class RatingMetric(PairedMetric):
         return {"nmae": mean, **{f"mae_{name}": errors[:, n] for n, name in enumerate(self.spec.labels)}}
 
 
+class RatingOptions(Options):
+    """ranges: lowest and highest rating of every scale; units: of every scale, "" where it has none."""
+
+    ranges: tuple[tuple[Real, Real], ...]
+    units: tuple[str, ...]
+
+    def check(self, spec):
+        for key, values in {"ranges": self.ranges, "units": self.units}.items():
+            if len(values) != spec.queries:
+                raise AtKey(key, f"expected {spec.queries}, one per label, found {len(values)}")
+        if wrong := next((each for each in self.ranges if each[0] >= each[1]), None):
+            raise AtKey("ranges", f"expected lowest < highest, found {wrong}")
+
+
 class Rating(Kind[RatingPrediction, RatingMetric]):
     name, head, inputs, columns = "rating", "value", "face", ("ratings",)
-    metric_class, headline, higher_is_better = RatingMetric, "nmae", False
+    metric_class, headline, higher_is_better, options = RatingMetric, "nmae", False, RatingOptions
     losses: ClassVar = {"l1": {}, "mse": {}}
 
     def own_options(self, reader):

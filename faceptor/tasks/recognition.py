@@ -217,7 +217,7 @@ class Recognition(Kind[IdentityPrediction, RecognitionMetric]):
     name, head, inputs, columns = "recognition", "vector", "face", ("identity",)
     metric_class, headline, higher_is_better, mirror = RecognitionMetric, "accuracy", True, True
     run_length = 8  # a person's pictures, four pairs
-    identities = True
+    identities, label_count = True, range(1)
     losses: ClassVar = {
         "cosface": {"scale": 64.0, "margin": 0.4, "sample_rate": 1.0},
         "arcface": {"scale": 64.0, "margin": 0.5, "sample_rate": 1.0},

@@ -12,15 +12,18 @@ Augmentation that paints over the face hides points which the labels call visibl
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import BeforeValidator
 
-from faceptor.datasets.labels import landmark_scheme
+from faceptor.config.sections import AtKey
+from faceptor.datasets.labels import LandmarkScheme, landmark_scheme
 from faceptor.errors import DataError
 from faceptor.figures.parts import Bar, Words, longest, spelt_out
 from faceptor.figures.plots import PALETTE, curve_data, new_figure
 from faceptor.tasks.attributes import MAX_BARS, Attributes, AttributesMetric, draw_accuracies
-from faceptor.tasks.base import TaskSpec
+from faceptor.tasks.base import Options, TaskSpec
 from faceptor.tasks.fitting import check_points
 
 MIN_PRECISION = 0.8
@@ -100,6 +103,17 @@ class VisibilityMetric(AttributesMetric):
         return recall | super()._shares()
 
 
+class VisibilityOptions(Options):
+    """scheme: of the points, see `landmark_scheme`; positive: what the model answers with a probability."""
+
+    scheme: Annotated[LandmarkScheme, BeforeValidator(landmark_scheme)]
+    positive: Literal["visible", "occluded"] = "visible"
+
+    def check(self, spec):
+        if self.scheme.count != spec.queries:
+            raise AtKey("scheme", f"expected {spec.queries} points, one per label, found {self.scheme.count}")
+
+
 def _asks_for_occluded(spec: TaskSpec) -> bool:
     """Whether the model's logit is that of a point being occluded: `options["positive"]`, "visible" without it."""
     return spec.options.get("positive", "visible") == "occluded"
@@ -107,7 +121,7 @@ def _asks_for_occluded(spec: TaskSpec) -> bool:
 
 class Visibility(Attributes):
     name, columns = "visibility", ("visibility",)
-    metric_class, headline = VisibilityMetric, "recall_at_80_precision"
+    metric_class, headline, options = VisibilityMetric, "recall_at_80_precision", VisibilityOptions
 
     def own_task(self, dataset, reader):
         if "visibility" not in reader.columns:

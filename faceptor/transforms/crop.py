@@ -17,7 +17,7 @@ from PIL import Image
 from pydantic import Field, ValidationError
 
 from faceptor.config import Crop
-from faceptor.config.sections import Count, explain
+from faceptor.config.sections import Count, all_explained
 from faceptor.errors import ConfigError, DataError
 from faceptor.transforms import geometry
 from faceptor.transforms.photometric import unit
@@ -125,7 +125,7 @@ class CropSpec(Crop):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise ConfigError("; ".join(explain(each, root=cls, origin="crop") for each in error.errors())) from None
+            raise ConfigError(all_explained(error, root=cls, origin="crop")) from None
 
     def place(
         self,

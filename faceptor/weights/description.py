@@ -6,6 +6,7 @@ crops) and with the weights beside it before anything is built.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ MAX_NESTING = 32  # levels of lists and sections within each other
 MAX_FRAMING_EDGE = 100.0  # in face boxes, from the centre of the face
 FIELDS = {"model": dict, "tasks": list, "structure": dict, "crops": dict, "weights": str, "provenance": dict}
 TASK_FIELDS = {"name": str, "kind": str, "dataset": str, "labels": list, "options": dict}
+TASK_NAME = re.compile(r"[\w-]{1,128}", re.ASCII)  # files are named after it
 WORDS_FOR_TYPES = {dict: "a section", list: "a list", str: "a text"}
 
 
@@ -78,10 +80,13 @@ def tasks_in(path: Path, entries: list) -> list[TaskSpec]:
         for number, label in enumerate(entry["labels"]):
             _expect(path, f"{where}.labels[{number}]", label, str)
         try:
-            specs.append(TaskSpec.from_dict(entry))
-            kind_of(specs[-1])
+            spec = TaskSpec.from_dict(entry)
+            kind_of(spec).check(spec)
         except FaceptorError as error:
             raise WeightsError(f"{path}: {where}: {error}") from None
+        if not TASK_NAME.fullmatch(spec.name):
+            raise WeightsError(f"{path}: {where}.name: expected letters, digits and _, found {_short(spec.name)}")
+        specs.append(spec)
     return specs
 
 

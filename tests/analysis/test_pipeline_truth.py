@@ -1,6 +1,7 @@
 """The ways to a crop: what differs between views, what is lost by whom, and faces that were missed."""
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from faceptor.predict.detector import Detection
 from faceptor.tasks import TASKS
 from faceptor.tasks.age import AgePrediction
 from faceptor.transforms.crop import CropSpec, Jitter
+from tests.models.toy_models import toy_model
 
 SPEC, SPEC_OF = CropSpec(kind="whole", size=32), TASKS["age_utkface"]
 RNG = np.random.default_rng(2)
@@ -87,6 +89,11 @@ def test_without_a_true_box_nothing_is_parted_and_without_a_face_nothing_is_said
     assert blind.missed == len(SAMPLES) and "too few" in pipeline_truth.conclusions([blind], nobody)[0]
     with pytest.raises(DataError, match="take more faces"):
         pipeline_truth.skills([blind])
+
+
+def test_views_of_no_face_at_all():
+    nobody = SimpleNamespace(model=toy_model(tasks=("age_morph2",)), spec=TASKS["age_morph2"], samples=[], crop=SPEC)
+    assert face_search.views_of(nobody, []) == pipeline_truth.Views((), (), (), ())
 
 
 def test_a_picture_is_searched_once(tmp_path, monkeypatch):

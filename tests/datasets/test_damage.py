@@ -1,6 +1,7 @@
 """Whatever happens to a label file, reading ends with records, rejects and at most one clear error."""
 
 import os
+import pickle
 
 import numpy as np
 import pytest
@@ -49,6 +50,15 @@ def test_damaged_files(name, tmp_path):
         except DataError as error:
             assert "\n" not in str(error)
         path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_reader_reads_the_same_in_another_process(name, tmp_path):
+    pub.BUILDERS[name](tmp_path)
+    reader = READERS[name](tmp_path)
+    keys = [item.key for item in reader.read("test")]
+    again = pickle.loads(pickle.dumps(reader))
+    assert [item.key for item in again.read("test")] == keys
 
 
 @pytest.mark.parametrize("name", ["lapa", "300w", "morph2", "affectnet"])

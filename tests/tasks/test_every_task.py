@@ -157,6 +157,15 @@ def test_half_precision_outputs_give_a_float32_loss(chosen, crop):
     torch.testing.assert_close(half, full, rtol=1e-5, atol=1e-5)
 
 
+def test_targets_may_be_given_by_name_of_any_float_type_and_with_gradient(chosen, crop):
+    spec, criterion = chosen
+    raw, target = raw_of(spec, 2).detach(), batch_of(spec, crop, 2)
+    torch.testing.assert_close(criterion(raw=raw, target=target), criterion(raw, target), equal_nan=True)
+    floats = {name: values for name, values in target.items() if values.is_floating_point()}
+    criterion(raw, target | {name: values.bfloat16() for name, values in floats.items()})
+    criterion(raw, target | {name: values.clone().requires_grad_() for name, values in floats.items()})
+
+
 def test_unknown_number_of_the_loss_is_an_error(spec):
     with pytest.raises(ConfigError, match=rf"tasks.{spec.name}.criterion.wieght: unknown key"):
         KINDS[spec.kind].criterion(spec, classes=5, wieght=1.0)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -60,7 +60,7 @@ class Biwi(Reader):
 
     def __init__(self, root: Path | str, **options):
         super().__init__(root, **options)
-        self._cameras = cache(self._camera)
+        self._cameras: dict[Path, Camera | BadSample] = {}
         if self.options["protocol"] == "70_30":
             self.published = {}
 
@@ -121,7 +121,7 @@ class Biwi(Reader):
 
     def _box(self, key: str, folder: Path, centre: np.ndarray) -> np.ndarray:
         if self.options["box"] == "head":
-            return self._cameras(folder).box(centre)
+            return self._camera(folder).box(centre)
         found = self._listed.get(key, [])
         if len(found) != 1 or len(found[0]) != 4:
             reason = "two lines" if len(found) > 1 else "no `x1 y1 x2 y2`" if found else "no line"
@@ -129,11 +129,15 @@ class Biwi(Reader):
         return box(*[number(value) for value in found[0]])
 
     def _camera(self, folder: Path) -> Camera:
-        """The camera of a sequence; what is wrong with its file is said of that file, for every frame."""
-        try:
-            return camera(self.inside("rgb.cal", folder=folder))
-        except BadSample as reason:
-            raise BadSample(f"{self.where(folder / 'rgb.cal')}: {reason}") from None
+        """The camera of a sequence; what is wrong with its file, read once, is said of that file, for every frame."""
+        if folder not in self._cameras:
+            try:
+                self._cameras[folder] = camera(self.inside("rgb.cal", folder=folder))
+            except BadSample as reason:
+                self._cameras[folder] = BadSample(f"{self.where(folder / 'rgb.cal')}: {reason}")
+        if isinstance(found := self._cameras[folder], BadSample):
+            raise BadSample(str(found))
+        return found
 
     @cached_property
     def _listed(self) -> dict[str, list[list[str]]]:

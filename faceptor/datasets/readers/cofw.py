@@ -1,7 +1,6 @@
 """COFW (colour): faces behind hands, hair and things, 29 landmarks, and for each of them whether it is hidden."""
 
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -43,13 +42,18 @@ class COFW(Reader):
 
     def __init__(self, root: Path | str, **options):
         super().__init__(root, **options)
-        self._labels = cache(self._load)
+        self._loaded: dict[str, tuple[Path, np.ndarray, np.ndarray]] = {}
         if (normaliser := self.options["normaliser"]) != "inter_ocular":
             nme = f"nme_{normaliser}"
             self.task_options = {"landmarks": {"headline": nme, "auc": {nme: AUC_THRESHOLD}}}
 
+    def _labels(self, split: str) -> tuple[Path, np.ndarray, np.ndarray]:
+        """The file of a split, its labels (N, 87) and its boxes (N, 4) x, y, width, height; read once."""
+        if split not in self._loaded:
+            self._loaded[split] = self._load(split)
+        return self._loaded[split]
+
     def _load(self, split: str) -> tuple[Path, np.ndarray, np.ndarray]:
-        """The file of a split, its labels (N, 87) and its boxes (N, 4) x, y, width, height."""
         name, end = FILES[split]
         path = self.require(name, f"COFW_color/{name}", what=f"the {split} file")
         content = load_mat(path, (f"phis{end}", f"bboxes{end}"))

@@ -88,7 +88,7 @@ class ParsingLoss(nn.Module):
     """Mean pixel cross entropy; with a dice loss as `measure`, dice * (dice loss) + ce * (pixel cross entropy)
     (FaceXFormer section 3.4: their mean). ignore: value of pixels without a class, which count in neither."""
 
-    across_processes = True  # a mean over the known pixels of all processes
+    across_processes = True  # with `ignore` a mean over the known pixels of all processes; `batch_dice` sums over them
 
     def __init__(
         self, *, measure: Callable[..., Tensor] | None, ignore: int | None, dice: float = 0.0, ce: float = 1.0
