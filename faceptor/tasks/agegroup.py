@@ -6,9 +6,10 @@ A data set labels either its own groups (FairFace), which `options["groups"]` ta
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from faceptor.config.sections import AtKey, NonNegative
 from faceptor.tasks.base import check_within, key_of
@@ -23,13 +24,12 @@ def group_of_years(years: Any, starts: tuple[float, ...]) -> np.ndarray:
 class AgeGroupOptions(ClassOptions):
     """starts: the first year of every class, ascending."""
 
-    starts: tuple[NonNegative, ...] | None = None
+    starts: Annotated[tuple[NonNegative, ...], Field(min_length=1)] = ()
 
     def check(self, spec):
         super().check(spec)
-        if self.starts is None:
-            return
-        if len(self.starts) != spec.queries or list(self.starts) != sorted(set(self.starts)):
+        starts = list(self.starts)
+        if starts and (len(starts) != spec.queries or starts != sorted(set(starts))):
             raise AtKey("starts", f"expected {spec.queries} ascending years, one per label")
 
 

@@ -102,7 +102,7 @@ class ClassMetric(PairedMetric):
 class ClassOptions(Options):
     """groups: class of the task for each class of the data set, where they differ."""
 
-    groups: Annotated[tuple[Whole, ...], Field(min_length=1)] | None = None
+    groups: Annotated[tuple[Whole, ...], Field(min_length=1)] = ()
 
     def check(self, spec):
         if self.groups and max(self.groups) >= spec.queries:

@@ -66,6 +66,8 @@ WRONG = [  # the task, the option, its value
     ("attributes", "first", 0),
     ("race", "groups", [7]),
     ("race", "groups", []),
+    ("race", "groups", None),
+    ("agegroup", "starts", None),
     ("agegroup", "starts", [0, 10]),
     ("agegroup", "starts", [0, 10, 20, 30, 40, 50, 60, 60]),
     ("visibility", "positive", "hidden"),
