@@ -1,9 +1,5 @@
 """Schedule against recorded rates; groups and trainable patterns."""
 
-import json
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,8 +8,8 @@ from faceptor.config import Optimiser, rates
 from faceptor.errors import ConfigError
 from faceptor.training.optimiser import build_optimiser, rate_at, schedule, set_rate, zeropower_via_newtonschulz
 from faceptor.training.trainable import set_trainable
+from tests.goldens import Golden
 
-GOLDEN = Path(__file__).parent / "golden" / "lr_schedule"
 RUNS = {
     "base": (50000, 1e-6, 5e-5, (1, 10)),
     "full": (50000, 1e-6, 5e-5, (1, 10)),
@@ -26,12 +22,11 @@ RUNS = {
 
 @pytest.mark.parametrize("run", RUNS)
 def test_schedule_equals_recorded_rates(run):
-    arrays = np.load(GOLDEN.with_suffix(".npz"))
-    tolerance = json.loads(GOLDEN.with_suffix(".json").read_text())["outputs"][f"{run}.lr"]
+    golden = Golden("lr_schedule")
     steps, start, peak, multipliers = RUNS[run]
     optimiser = Optimiser(lr=peak, start_lr=start, final_lr=0.0, warmup=2000)
-    ours = [[m * schedule(int(i), optimiser, steps) for m in multipliers] for i in arrays["steps"]]
-    np.testing.assert_allclose(ours, arrays[f"{run}.lr"], rtol=tolerance["rtol"], atol=tolerance["atol"])
+    ours = [[m * schedule(int(i), optimiser, steps) for m in multipliers] for i in golden["steps"]]
+    golden.check(f"{run}.lr", ours)
 
 
 def test_rate_lags_one_step_behind_the_schedule():

@@ -1,14 +1,14 @@
-"""Seeded weights and inputs of the recorded model cases, and the comparison with what was recorded."""
+"""Seeded weights and inputs of the recorded model cases."""
 
 import json
 import zlib
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import torch
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+from tests.goldens import FOLDER, Golden
+
 SALT = "public"
 
 
@@ -38,7 +38,7 @@ def weight(key: str, shape: tuple[int, ...]) -> torch.Tensor:
 
 def released_state(manifest: str) -> dict[str, torch.Tensor]:
     """An official state dict by the recipe; the training-only classifier is left at its name but tiny."""
-    shapes = json.loads((GOLDEN / f"manifest_{manifest}.json").read_text())
+    shapes = json.loads((FOLDER / f"manifest_{manifest}.json").read_text())
     state = {}
     for key, shape in shapes.items():
         shape = tuple(size for size in shape if not isinstance(size, str))
@@ -46,31 +46,7 @@ def released_state(manifest: str) -> dict[str, torch.Tensor]:
     return state
 
 
-class ModelGolden:
-    def __init__(self, case: str):
-        self.about = json.loads((GOLDEN / f"{case}.json").read_text())
-        self.arrays = np.load(GOLDEN / f"{case}.npz")
-        self.case = case
-
+class ModelGolden(Golden):
     def images(self, size: int) -> torch.Tensor:
         name = f"{self.case}:{size}"
         return torch.from_numpy(_normal(f"input:{name}", self.about["inputs"][name]["shape"]))
-
-    def check(self, name: str, found: torch.Tensor) -> None:
-        about, expected = self.about["outputs"][name], self.arrays[name]
-        found = found.detach().numpy()
-        assert list(found.shape) == about["full_shape"], name
-        if "full_absmax" in about:  # what the stored slice leaves out
-            np.testing.assert_allclose(np.abs(found).max(), about["full_absmax"], atol=about["atol"], err_msg=name)
-            np.testing.assert_allclose(found.mean(), about["full_mean"], atol=about["atol"], err_msg=name)
-        if "slice" in about:
-            found = found[_slices(about["slice"])]
-        if "atol" in about:
-            np.testing.assert_allclose(found, expected, atol=about["atol"], rtol=about["rtol"], err_msg=name)
-        else:
-            assert (found != expected).mean() <= 0.002, name  # near ties of an argmax may flip
-
-
-def _slices(text: str) -> tuple[slice, ...]:
-    parts = [part.strip() for part in text.strip("[]").split(",")]
-    return tuple(slice(None, None, int(part[2:]) if part.startswith("::") else None) for part in parts)

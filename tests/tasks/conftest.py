@@ -1,26 +1,16 @@
 """Goldens of losses and metrics, the seeded inputs they were made from, and small stand-ins for crops and splits."""
 
-import json
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+from tests.goldens import Golden
 
 
-class Golden:
-    """One recorded case: arrays by name, each with its own tolerance; remembers which outputs were compared."""
-
-    def __init__(self, case: str):
-        self.about = json.loads((GOLDEN / f"{case}.json").read_text())
-        self.arrays = np.load(GOLDEN / f"{case}.npz")
-        self.compared: set[str] = set()
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self.arrays[name]
+class SeededGolden(Golden):
+    """One recorded case, and the seeded inputs it was made from."""
 
     def normal(self, name: str, scale: float = 1.0) -> np.ndarray:
         """The seeded standard normal input of that name."""
@@ -34,35 +24,20 @@ class Golden:
         draw = rng.standard_normal(shape, dtype=np.float32)
         return draw / np.float32(np.sqrt(np.float64(np.prod(shape[1:]))))
 
-    def check(self, name: str, found) -> None:
-        """Compare with the recorded output, slice and tolerance included."""
-        about, expected = self.about["outputs"][name], self.arrays[name]
-        self.compared.add(name)
-        found = np.asarray(found)
-        assert list(found.shape) == about["full_shape"], (name, found.shape, about["full_shape"])
-        if "slice" in about:
-            assert about["slice"] == "[::50]"
-            assert np.isclose(np.abs(found).max(), about["full_absmax"], rtol=1e-5)
-            found = found[::50]
-        if about.get("compare") == "exact":
-            np.testing.assert_array_equal(found, expected, err_msg=name)
-        else:
-            np.testing.assert_allclose(found, expected, atol=about["atol"], rtol=about["rtol"], err_msg=name)
-
 
 @pytest.fixture
 def golden():
-    return Golden
+    return SeededGolden
 
 
 @pytest.fixture(scope="session")
 def losses() -> Golden:
-    return Golden("losses")
+    return SeededGolden("losses")
 
 
 @pytest.fixture(scope="session")
 def metrics() -> Golden:
-    return Golden("metrics")
+    return SeededGolden("metrics")
 
 
 @dataclass

@@ -15,9 +15,10 @@ from faceptor.errors import ConfigError
 from faceptor.transforms import augment, geometry, photometric, rand_augment
 from faceptor.transforms.augment import POLICIES, make_policy
 from faceptor.transforms.crop import CropSpec
-from tests.transforms.geometry_golden import ARRAYS, assert_golden
+from tests.goldens import Golden
 
-IMAGE = ARRAYS["photo.image"]
+GOLDEN = Golden("geometry")
+IMAGE = GOLDEN["photo.image"]
 FACE = np.random.default_rng(0).random((64, 64, 3), np.float32)
 
 
@@ -25,18 +26,18 @@ FACE = np.random.default_rng(0).random((64, 64, 3), np.float32)
 
 
 def test_gray():
-    assert_golden("photo.gray", photometric.gray(IMAGE))
+    GOLDEN.check("photo.gray", photometric.gray(IMAGE))
 
 
 @pytest.mark.parametrize(("name", "power"), [("sqrt", 0.5), ("identity", 1.0), ("square", 2.0)])
 def test_gamma(name, power):
     assert power in augment.GAMMAS
-    assert_golden(f"photo.gamma_{name}", photometric.gamma(IMAGE, power))
+    GOLDEN.check(f"photo.gamma_{name}", photometric.gamma(IMAGE, power))
 
 
 @pytest.mark.parametrize("kernel", [2, 3, 4, 5])
 def test_blur(kernel):
-    assert_golden(f"photo.blur_k{kernel}", photometric.blur(IMAGE, kernel))
+    GOLDEN.check(f"photo.blur_k{kernel}", photometric.blur(IMAGE, kernel))
 
 
 @pytest.mark.parametrize("kernel", [0, 1])
@@ -45,13 +46,13 @@ def test_small_blur_does_nothing(kernel):
 
 
 def test_occlusion_boxes():
-    boxes = [photometric.occlusion_box(draws, 512, 512) for draws in ARRAYS["occlusion.uniforms"]]
-    np.testing.assert_array_equal(boxes, ARRAYS["occlusion.zero_box_y0x0y1x1_inclusive"])
+    boxes = [photometric.occlusion_box(draws, 512, 512) for draws in GOLDEN["occlusion.uniforms"]]
+    GOLDEN.check("occlusion.zero_box_y0x0y1x1_inclusive", boxes)
 
 
 def test_noise_fusion():
     noise = np.random.default_rng(zlib.crc32(b"public:input:geom:noise")).random((64, 64, 3))
-    assert_golden("noise_fusion.u0.37", photometric.fuse_noise(IMAGE, noise, 0.5 * 0.37))
+    GOLDEN.check("noise_fusion.u0.37", photometric.fuse_noise(IMAGE, noise, 0.5 * 0.37))
 
 
 @pytest.mark.parametrize(("name", "mean"), [("align", 0.8), ("parsing", 1.0)])
@@ -69,10 +70,10 @@ def test_jitter_is_the_recorded_random_transform(name, mean):
 
     policy = make_policy({"align": "landmarks"}.get(name, name))
     matrices = []
-    for box, draws in zip(ARRAYS["box_y1x1y2x2"], ARRAYS[f"random_matrix_{name}.draws"], strict=True):
+    for box, draws in zip(GOLDEN["box_y1x1y2x2"], GOLDEN[f"random_matrix_{name}.draws"], strict=True):
         spec = CropSpec(kind="box", size=512, scale=mean)
         matrices.append(spec.place((300, 260), box=box[[1, 0, 3, 2]], jitter=policy.jitter(Recorded(draws))).matrix)
-    assert_golden(f"random_matrix_{name}.matrix", np.stack(matrices))
+    GOLDEN.check(f"random_matrix_{name}.matrix", np.stack(matrices))
 
 
 # ---------------------------------------------------------------- steps

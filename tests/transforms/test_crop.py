@@ -12,12 +12,13 @@ from PIL import Image
 from faceptor.errors import ConfigError, DataError
 from faceptor.transforms import geometry
 from faceptor.transforms.crop import PLACEMENTS, CropSpec, Jitter
-from tests.transforms.geometry_golden import ARRAYS, ENTRIES, assert_golden, recorded_slice
+from tests.goldens import Golden
 
+GOLDEN = Golden("geometry")
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-PHOTO = ARRAYS["pipe.image_uint8"]  # 300 x 260
-BOX = ARRAYS["pipe.box"][[1, 0, 3, 2]]  # recorded as y1 x1 y2 x2
-LAPA_POINTS = ARRAYS["pipe.lapa_landmarks106"][[104, 105, 54, 84, 90]]
+PHOTO = GOLDEN["pipe.image_uint8"]  # 300 x 260
+BOX = GOLDEN["pipe.box"][[1, 0, 3, 2]]  # recorded as y1 x1 y2 x2
+LAPA_POINTS = GOLDEN["pipe.lapa_landmarks106"][[104, 105, 54, 84, 90]]
 FACE5 = np.array([[80, 90], [150, 92], [115, 130], [90, 165], [140, 166]])
 JITTER = Jitter(shift=(0.02, -0.03), rotation=0.15, zoom=0.05)
 
@@ -34,33 +35,33 @@ def place(kind, size=64, jitter=None, image_size=(240, 220), **options):
 def test_landmark_pipeline(scale):
     crop = CropSpec(kind="box", size=512, scale=scale).place(PHOTO.shape[:2], box=BOX)
     name = f"pipe.align_test_scale{scale}"
-    image, points = crop.image(PHOTO), crop.points(ARRAYS["pipe.landmarks"])
-    assert_golden(f"{name}.crop_matrix", crop.matrix)
-    assert_golden(f"{name}.image@cv5", image)
-    assert_golden(f"{name}.warped_landmarks", points)
-    assert_golden(f"{name}.landmarks_back", crop.points_back(points))
+    image, points = crop.image(PHOTO), crop.points(GOLDEN["pipe.landmarks"])
+    GOLDEN.check(f"{name}.crop_matrix", crop.matrix)
+    GOLDEN.check(f"{name}.image@cv5", image)
+    GOLDEN.check(f"{name}.warped_landmarks", points)
+    GOLDEN.check(f"{name}.landmarks_back", crop.points_back(points))
     # The recording of OpenCV 4 rounds sampling positions to 1/32 pixel.
-    opencv4 = ARRAYS[f"{name}.image"]
-    np.testing.assert_allclose(recorded_slice(f"{name}.image", image), opencv4, atol=2e-2)
+    GOLDEN.check(f"{name}.image", image, atol=2e-2)
 
 
 def test_normalised_landmark_input():
     image = CropSpec(kind="box", size=512, scale=1.0).place(PHOTO.shape[:2], box=BOX).image(PHOTO)
     tensor = ((image - np.float32(CLIP_MEAN)) / np.float32(CLIP_STD)).transpose(2, 0, 1)
     name = "pipe.align_test_scale1.0.tensor"
-    assert_golden(f"{name}@cv5", tensor)
-    np.testing.assert_allclose(recorded_slice(name, tensor), ARRAYS[name], atol=6e-2)
+    GOLDEN.check(f"{name}@cv5", tensor)
+    GOLDEN.check(name, tensor, atol=6e-2)
 
 
 def test_warped_parsing_pipeline():
     crop = CropSpec(kind="align5", size=512, warp=0.8).place(PHOTO.shape[:2], points5=LAPA_POINTS)
-    assert_golden("pipe.lapa_test.align_matrix", crop.matrix)
+    GOLDEN.check("pipe.lapa_test.align_matrix", crop.matrix)
     name = "pipe.lapa_test.image"
-    image = recorded_slice(name, crop.image(PHOTO))
-    np.testing.assert_allclose(image, ARRAYS[name], atol=2e-2)
+    image = crop.image(PHOTO)
+    GOLDEN.check(name, image, atol=2e-2)
     # The reference holds template, matrix and positions in float32, where one step at 256 pixels is 3e-5 pixel: a few
     # values on steep edges leave the recorded tolerance by that much, and none by more.
-    exact, entry = ARRAYS[f"{name}@cv5"], ENTRIES[f"{name}@cv5"]
+    name = f"{name}@cv5"
+    image, exact, entry = GOLDEN.part(name, image), GOLDEN[name], GOLDEN.about["outputs"][name]
     outside = np.abs(image - exact) > entry["atol"] + entry["rtol"] * np.abs(exact)
     assert outside.mean() < 1e-3
     np.testing.assert_allclose(image, exact, atol=5e-5)
@@ -68,30 +69,30 @@ def test_warped_parsing_pipeline():
 
 def test_warped_parsing_with_the_recorded_matrix():
     crop = CropSpec(kind="align5", size=512, warp=0.8).place(PHOTO.shape[:2], points5=LAPA_POINTS)
-    crop = replace(crop, matrix=ARRAYS["pipe.lapa_test.align_matrix"])
-    image = recorded_slice("pipe.lapa_test.image@cv5", crop.image(PHOTO))
-    exact = ARRAYS["pipe.lapa_test.image@cv5"]
+    crop = replace(crop, matrix=GOLDEN["pipe.lapa_test.align_matrix"])
+    image = GOLDEN.part("pipe.lapa_test.image@cv5", crop.image(PHOTO))
+    exact = GOLDEN["pipe.lapa_test.image@cv5"]
     assert (np.abs(image - exact) > 2e-5 + 1e-5 * np.abs(exact)).mean() < 2e-4
 
 
 def test_parsing_logits_return_to_the_original():
     crop = CropSpec(kind="align5", size=512, warp=0.8).place(PHOTO.shape[:2], points5=LAPA_POINTS)
-    logits = cv2.resize(ARRAYS["pipe.lapa_logits16"], (512, 512), interpolation=cv2.INTER_CUBIC)
+    logits = cv2.resize(GOLDEN["pipe.lapa_logits16"], (512, 512), interpolation=cv2.INTER_CUBIC)
     labels = crop.labels_back(logits.transpose(2, 0, 1))
-    assert (labels != ARRAYS["pipe.lapa_test.pred_in_original"]).mean() <= 0.01
+    GOLDEN.check("pipe.lapa_test.pred_in_original", labels, differing=0.01)
 
 
 def test_whole_image_at_its_own_size_is_the_identity():
     image = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
     crop = CropSpec(kind="whole", size=512).place((512, 512))
     difference = np.abs(crop.image(image) - image / np.float32(255)).max()
-    assert_golden("pipe.celebam_test_is_identity_maxdiff", difference)
+    GOLDEN.check("pipe.celebam_test_is_identity_maxdiff", difference)
     np.testing.assert_array_equal(crop.mask(image[..., 0]), image[..., 0])
 
 
 def test_attribute_test_input():
     image = CropSpec(kind="whole", size=112).place(PHOTO.shape[:2]).image(PHOTO)
-    assert_golden("pipe.attribute_test.tensor", ((image - 0.5) / 0.5).transpose(2, 0, 1))
+    GOLDEN.check("pipe.attribute_test.tensor", ((image - 0.5) / 0.5).transpose(2, 0, 1))
 
 
 # ---------------------------------------------------------------- the parts agree

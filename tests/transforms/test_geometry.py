@@ -8,46 +8,47 @@ from hypothesis import strategies as st
 
 from faceptor.errors import DataError
 from faceptor.transforms import geometry
-from tests.transforms.geometry_golden import ARRAYS, assert_golden
+from tests.goldens import Golden
 
+GOLDEN = Golden("geometry")
 MATRIX = {"crop": "crop_matrix", "face": "face_align.matrix"}  # the matrix behind the recorded maps and points
 WARPS = (0.0, 0.8)
 
 
 def matrix_of(which):
-    return ARRAYS[MATRIX[which]][0].astype(np.float64)
+    return GOLDEN[MATRIX[which]][0].astype(np.float64)
 
 
 def boxes():
-    return ARRAYS["box_y1x1y2x2"][:, [1, 0, 3, 2]]
+    return GOLDEN["box_y1x1y2x2"][:, [1, 0, 3, 2]]
 
 
 def test_box_matrices():
-    assert_golden("crop_matrix", np.stack([geometry.box_matrix(b, 512) for b in boxes()]))
+    GOLDEN.check("crop_matrix", np.stack([geometry.box_matrix(b, 512) for b in boxes()]))
     corners = np.stack([geometry.box_matrix(b, 512, align_corners=True) for b in boxes()])
-    assert_golden("crop_matrix_align_corners", corners)
+    GOLDEN.check("crop_matrix_align_corners", corners)
 
 
 @pytest.mark.parametrize("scale", [0.8, 1.0])
 def test_fixed_transform(scale):
     matrices = [geometry.centre_matrix(512, scale) @ geometry.box_matrix(b, 512) for b in boxes()]
-    assert_golden(f"update_transform_matrix_scale{scale}", np.stack(matrices))
+    GOLDEN.check(f"update_transform_matrix_scale{scale}", np.stack(matrices))
 
 
 @pytest.mark.parametrize("task", ["align", "parsing"])
 def test_random_transform_from_recorded_draws(task):
     matrices = []
-    for box, (x, y, rotation, scale) in zip(boxes(), ARRAYS[f"random_matrix_{task}.draws"], strict=True):
+    for box, (x, y, rotation, scale) in zip(boxes(), GOLDEN[f"random_matrix_{task}.draws"], strict=True):
         move = geometry.centre_matrix(512, scale, rotation, (x * 512, y * 512))
         matrices.append(move @ geometry.box_matrix(box, 512))
-    assert_golden(f"random_matrix_{task}.matrix", np.stack(matrices))
+    GOLDEN.check(f"random_matrix_{task}.matrix", np.stack(matrices))
 
 
 def test_face_alignment():
-    assert_golden("face_align.canonical_points_512", geometry.farl_points(512))
+    GOLDEN.check("face_align.canonical_points_512", geometry.farl_points(512))
     target = geometry.farl_points(512)
-    matrices = [geometry.similarity_matrix(p, target) for p in ARRAYS["face_align.points"]]
-    assert_golden("face_align.matrix", np.stack(matrices))
+    matrices = [geometry.similarity_matrix(p, target) for p in GOLDEN["face_align.points"]]
+    GOLDEN.check("face_align.matrix", np.stack(matrices))
 
 
 @pytest.mark.parametrize("which", MATRIX)
@@ -55,37 +56,37 @@ def test_face_alignment():
 def test_maps(which, factor):
     where = geometry.sampling_map(matrix_of(which), 512, factor)
     name = f"map.{which}.wf{factor}"
-    assert_golden(name, where)
-    assert_golden(f"{name}.last_row", where[-1])
-    assert_golden(f"{name}.last_col", where[:, -1])
-    assert_golden(f"inv{name}", geometry.inverse_map(matrix_of(which), 512, factor, (300, 260)))
+    GOLDEN.check(name, where)
+    GOLDEN.check(f"{name}.last_row", where[-1])
+    GOLDEN.check(f"{name}.last_col", where[:, -1])
+    GOLDEN.check(f"inv{name}", geometry.inverse_map(matrix_of(which), 512, factor, (300, 260)))
 
 
 @pytest.mark.parametrize("which", MATRIX)
 @pytest.mark.parametrize("factor", WARPS)
 def test_points_there_and_back(which, factor):
-    moved = geometry.forward_points(ARRAYS["points"], matrix_of(which), 512, factor)
-    assert_golden(f"points.{which}.wf{factor}", moved)
+    moved = geometry.forward_points(GOLDEN["points"], matrix_of(which), 512, factor)
+    GOLDEN.check(f"points.{which}.wf{factor}", moved)
     back = geometry.inverse_points(moved, matrix_of(which), 512, factor)
-    assert_golden(f"points_inverse.{which}.wf{factor}", back)
+    GOLDEN.check(f"points_inverse.{which}.wf{factor}", back)
 
 
 @pytest.mark.parametrize("factor", WARPS)
 def test_resampling(factor):
-    where = geometry.sampling_map(ARRAYS["remap.matrix"].astype(np.float64), 96, factor)
-    image = geometry.sample(ARRAYS["remap.image"], where)
-    assert_golden(f"remap.bilinear.wf{factor}@cv5", image)
+    where = geometry.sampling_map(GOLDEN["remap.matrix"].astype(np.float64), 96, factor)
+    image = geometry.sample(GOLDEN["remap.image"], where)
+    GOLDEN.check(f"remap.bilinear.wf{factor}@cv5", image)
     # The recording of OpenCV 4 rounds positions to 1/32 pixel.
-    np.testing.assert_allclose(image, ARRAYS[f"remap.bilinear.wf{factor}"], atol=2e-2)
-    labels = geometry.sample(ARRAYS["remap.label"], where, nearest=True)
-    assert (labels != ARRAYS[f"remap.nearest.wf{factor}"]).mean() <= 0.01
+    GOLDEN.check(f"remap.bilinear.wf{factor}", image, atol=2e-2)
+    labels = geometry.sample(GOLDEN["remap.label"], where, nearest=True)
+    GOLDEN.check(f"remap.nearest.wf{factor}", labels, differing=0.01)
 
 
 def test_affine_sampling_is_textbook_bilinear():
-    matrix = ARRAYS["remap.matrix"].astype(np.float64)
-    image = geometry.sample_affine(ARRAYS["remap.image"], matrix, 96)
-    assert_golden("remap.bilinear_exact_float.wf0.0", image)
-    through_map = geometry.sample(ARRAYS["remap.image"], geometry.sampling_map(matrix, 96))
+    matrix = GOLDEN["remap.matrix"].astype(np.float64)
+    image = geometry.sample_affine(GOLDEN["remap.image"], matrix, 96)
+    GOLDEN.check("remap.bilinear_exact_float.wf0.0", image)
+    through_map = geometry.sample(GOLDEN["remap.image"], geometry.sampling_map(matrix, 96))
     np.testing.assert_allclose(image, through_map, atol=5e-6)
 
 

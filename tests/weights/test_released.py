@@ -61,7 +61,7 @@ def check_map_outputs(golden, logits, heatmaps):
     golden.check("parsing_celebam.logits_lowres", logits)
     full = F.interpolate(logits, size=(512, 512), mode="bilinear", align_corners=False).permute(0, 2, 3, 1)
     golden.check("parsing_celebam.head_output", full)
-    golden.check("parsing_celebam.argmax", full.argmax(-1).to(torch.uint8))
+    golden.check("parsing_celebam.argmax", full.argmax(-1).to(torch.uint8), differing=0.002)  # near ties may flip
     golden.check("align_300w.heatmap", heatmaps)
 
     mass = heatmaps.sigmoid()  # the centroid of the whole map, in cells, then normalised
