@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export HF_HUB_OFFLINE := 1
+export PYTHONDONTWRITEBYTECODE := # a command would compile all of the package anew
 
 .PHONY: repro experiments report demo bench test hostile coverage lab lint help
 .DEFAULT_GOAL := help
