@@ -6,7 +6,7 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from faceptor.analysis import budget, claims, figures, paper, tables
+from faceptor.analysis import budget, claims, comparison, figures, paper, tables
 from faceptor.cli.budget import budget_command
 from faceptor.config import preset_names, preset_text
 from faceptor.errors import ConfigError
@@ -159,7 +159,16 @@ def test_configurations_add_the_file_only_if_it_differs(tmp_path):
         side_by_side(["bass"])
 
 
-def test_the_verb_prints_json_and_tables():
+def test_the_verb_prints_json_and_tables(monkeypatch):
+    counted, count = {}, comparison.reports
+
+    def counted_once(configured, **options):
+        key = repr((list(configured), options))
+        if key not in counted:
+            counted[key] = count(configured, **options)
+        return counted[key]
+
+    monkeypatch.setattr(comparison, "reports", counted_once)
     app = typer.Typer()
     app.command()(budget_command)
     machine = CliRunner().invoke(app, ["embedded", "--json"])  # small, for time: the paper's counts are tested above
@@ -172,6 +181,7 @@ def test_the_verb_prints_json_and_tables():
     assert set(report["tasks"]) == set(report["compute"]["tasks"])
     people = CliRunner().invoke(app, ["--preset", "embedded"])
     assert people.exit_code == 0 and "recognition_ms1mv3" in people.stdout and "GMACs" in people.stdout
+    assert len(counted) == 1  # the tables and the JSON are of the same counts
     assert isinstance(CliRunner().invoke(app, ["-p", "bass"]).exception, ConfigError)
 
 
