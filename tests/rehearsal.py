@@ -1,11 +1,13 @@
 """A preset at toy size: its own tasks, policies, losses, crops, data sets and evaluation, small models and few steps.
 
 Only sizes, counts and steps shrink; what a preset chooses stays as it is written. Pictures in the published layouts lie
-where the preset expects the data sets; a preset that draws its faces itself does so.
+where the preset expects the data sets; a preset that draws its faces itself draws the first of every data set.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,12 @@ def tinted(face: Face, *, size: tuple[int, int], **options: Any) -> Portrait:
     )
 
 
+def first_drawn(faces: int = 2) -> Callable[..., Portrait]:
+    """Draws the first faces that it is asked for; the others are tinted."""
+    asked = count()
+    return lambda face, **options: (render if next(asked) < faces else tinted)(face, **options)
+
+
 @cache
 def drawn_once() -> Portrait:
     return render(sample_face(1, identity=1), size=(PIXELS, PIXELS), frame="wild")
@@ -130,7 +138,8 @@ def shrink(values: dict[str, Any], *, root: Path) -> None:
     notebooks = values["notebooks"]
     notebooks["layer_attention"] |= {"faces": 8, "batch": 8}
     notebooks["tour"] |= {"number": 0}
-    notebooks["crop_sensitivity"] |= {"faces": 24, "batch": 24, "margins": [0.8], "shifts": [0.1], "rotations": [20]}
+    notebooks["crop_sensitivity"] |= {"faces": 8, "batch": 8, "margins": [0.8], "shifts": [0.1], "rotations": [20]}
+    notebooks["pipeline_truth"] |= {"faces": 16, "batch": 16}
 
 
 def shrink_model(model: dict[str, Any]) -> None:
@@ -148,7 +157,7 @@ def shrink_model(model: dict[str, Any]) -> None:
     inputs = model.get("inputs") or {}
     one_size = len({settings["size"] for settings in inputs.values()}) == 1
     for group, settings in inputs.items():
-        settings["size"] = SIDES["dense" if one_size else group]
+        settings["size"] = SIDES["face" if one_size else group]
 
 
 def shrink_stage(stage: dict[str, Any]) -> None:
