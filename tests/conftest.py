@@ -1,7 +1,7 @@
 """Slow tests come first: at the end of a run, short ones are left to be dealt out among its processes.
 
-Python looks for cycles of garbage more seldom, and not among what is loaded when the first test starts: a fifth of the
-time to collect the tests, and a twentieth of that to run them.
+Python looks for cycles of garbage more seldom, and not among what is loaded when the first test starts: it took a fifth
+of the time to collect the tests.
 """
 
 import gc
