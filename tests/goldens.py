@@ -11,6 +11,7 @@ already stay as they are.
 
 import json
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,11 @@ FOLDER = Path(__file__).parent / "golden"
 BLOCK = 31  # prime: first values walk through all rows, columns and channels
 SMALL = 1024  # arrays of up to so many values are kept whole
 WHOLE = {"pipe.lapa_test.image@cv5"}  # its tests count how many values leave the tolerance
+
+
+def seeded(key: str) -> np.random.Generator:
+    """The random stream of what has this name in the recordings."""
+    return np.random.default_rng(zlib.crc32(f"public:{key}".encode()))
 
 
 def blocks_of(values) -> np.ndarray:
@@ -58,6 +64,11 @@ class Golden:
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.arrays[name]
+
+    def normal(self, name: str, scale: float = 1.0) -> np.ndarray:
+        """The seeded standard normal input of that name."""
+        shape = self.about["inputs"][name]["shape"]
+        return seeded(f"input:{name}").standard_normal(shape, dtype=np.float32) * np.float32(scale)
 
     def part(self, name: str, found: np.ndarray) -> np.ndarray:
         """What the recording keeps of a full array."""

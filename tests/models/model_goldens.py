@@ -1,19 +1,12 @@
 """Seeded weights and inputs of the recorded model cases."""
 
 import json
-import zlib
 from functools import cache
 
 import numpy as np
 import torch
 
-from tests.goldens import FOLDER, Golden
-
-SALT = "public"
-
-
-def _normal(key: str, shape) -> np.ndarray:
-    return np.random.default_rng(zlib.crc32(f"{SALT}:{key}".encode())).standard_normal(shape, dtype=np.float32)
+from tests.goldens import FOLDER, Golden, seeded
 
 
 @cache
@@ -22,7 +15,7 @@ def weight(key: str, shape: tuple[int, ...]) -> torch.Tensor:
     if key.endswith("num_batches_tracked"):
         return torch.zeros(shape, dtype=torch.int64)
     key = key.replace("mask_map.1.ln.", "mask_map.1.")  # tied: the shorter name wins
-    draw = _normal(key, shape)
+    draw = seeded(key).standard_normal(shape, dtype=np.float32)
     if key.endswith("running_mean"):
         value = np.float32(0.1) * draw
     elif key.endswith("running_var"):
@@ -48,5 +41,4 @@ def released_state(manifest: str) -> dict[str, torch.Tensor]:
 
 class ModelGolden(Golden):
     def images(self, size: int) -> torch.Tensor:
-        name = f"{self.case}:{size}"
-        return torch.from_numpy(_normal(f"input:{name}", self.about["inputs"][name]["shape"]))
+        return torch.from_numpy(self.normal(f"{self.case}:{size}"))

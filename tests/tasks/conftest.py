@@ -1,6 +1,5 @@
-"""Goldens of losses and metrics, the seeded inputs they were made from, and small stand-ins for crops and splits."""
+"""Goldens of losses and metrics, and small stand-ins for crops and splits."""
 
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,35 +8,14 @@ import pytest
 from tests.goldens import Golden
 
 
-class SeededGolden(Golden):
-    """One recorded case, and the seeded inputs it was made from."""
-
-    def normal(self, name: str, scale: float = 1.0) -> np.ndarray:
-        """The seeded standard normal input of that name."""
-        rng = np.random.default_rng(zlib.crc32(f"{self.about['salt']}:input:{name}".encode()))
-        draw = rng.standard_normal(self.about["inputs"][name]["shape"], dtype=np.float32)
-        return draw * np.float32(scale)
-
-    def weight(self, key: str, shape: tuple[int, ...]) -> np.ndarray:
-        """A weight matrix of the seeded recipe."""
-        rng = np.random.default_rng(zlib.crc32(f"{self.about['salt']}:{key}".encode()))
-        draw = rng.standard_normal(shape, dtype=np.float32)
-        return draw / np.float32(np.sqrt(np.float64(np.prod(shape[1:]))))
-
-
-@pytest.fixture
-def golden():
-    return SeededGolden
-
-
 @pytest.fixture(scope="session")
 def losses() -> Golden:
-    return SeededGolden("losses")
+    return Golden("losses")
 
 
 @pytest.fixture(scope="session")
 def metrics() -> Golden:
-    return SeededGolden("metrics")
+    return Golden("metrics")
 
 
 @dataclass

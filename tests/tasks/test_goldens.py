@@ -12,6 +12,8 @@ from faceptor.tasks.losses import landmarks as ll
 from faceptor.tasks.measures import f1_per_class
 from faceptor.tasks.parsing import ParsingPrediction
 from faceptor.tasks.recognition import verify
+from tests.goldens import Golden
+from tests.models.model_goldens import weight
 
 
 def leaf(array) -> torch.Tensor:
@@ -28,9 +30,9 @@ def spec_of(kind: str, queries: int, **options) -> TaskSpec:
 def test_cosface(losses):
     spec, label = TASKS["recognition_ms1mv3"], losses["margin.label"]
     criterion = KINDS["recognition"].criterion(spec, classes=1000)
-    weight = losses.weight("losses_module.losses.recog_ms1mv3.classifier", (1000, 512))
-    assert criterion.classifier.shape == weight.shape
-    criterion.classifier.data = torch.tensor(weight)
+    centres = weight("losses_module.losses.recog_ms1mv3.classifier", (1000, 512))
+    assert criterion.classifier.shape == centres.shape
+    criterion.classifier.data = centres.clone()
     embedding = leaf(losses.normal("loss:margin:embedding"))
     loss = criterion(embedding, {"identity": torch.tensor(label)})["loss"]
     loss.backward()
@@ -229,9 +231,9 @@ def test_verification(metrics):
     assert verify(summed[::2], summed[1::2], metrics["verification.is_same"])["accuracy"] == detail["accuracy"]
 
 
-def test_every_recorded_output_is_compared(golden):
+def test_every_recorded_output_is_compared():
     """None may be forgotten: run the comparisons again and look at what they touched."""
-    losses, metrics = golden("losses"), golden("metrics")
+    losses, metrics = Golden("losses"), Golden("metrics")
     for compare in (test_cosface, test_age, test_expression, test_parsing, test_heatmap_target):
         compare(losses)
     for case in ("biattr", "biattr_missing"):
